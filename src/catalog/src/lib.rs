@@ -1,0 +1,1 @@
+//! The persistent record of tests, inputs, outcomes and durations.

@@ -1,0 +1,6 @@
+//! The command line of dx-py.
+use std::process::ExitCode;
+/// Placeholder.
+pub fn main() -> ExitCode {
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,134 @@
+//! What the outcome of a test can depend on.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Digest;
+
+/// Something that an outcome depends on and whose state now has a digest. Paths are relative to the project's root where they lie
+/// below it, else absolute, so that sets of inputs mean the same on every machine.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Input {
+    /// The content of a file, or its absence.
+    File(String),
+    /// What kind of thing a path is: a file, a folder, nothing.
+    Existence(String),
+    /// The names in a folder with their kinds.
+    Listing(String),
+    /// The names in a folder that matter to collection: folders and Python files.
+    PythonListing(String),
+    /// The sections of a configuration file that pytest reads.
+    PytestSection(String),
+    /// Where a top-level module comes from: the first entry of the interpreter's path that has it.
+    ModuleOrigin(String),
+    /// The value of an environment variable.
+    Variable(String),
+    /// Interpreter, platform, `.pth` files and `pyvenv.cfg`.
+    Interpreter,
+    /// The pytest plugins that installed distributions declare.
+    Plugins,
+    /// What the invocation says that bears on outcomes: arguments passed on to pytest, `CI`, working directory, umask …
+    Invocation,
+    /// The content of every file below the root.
+    Project,
+    /// Something that no digest stands for (the network, say): never equal to anything.
+    Unknowable(String),
+}
+
+impl Input {
+    /// The name of the kind and the key, as the catalog stores them.
+    pub fn parts(&self) -> (&'static str, &str) {
+        match self {
+            Self::File(path) => ("file", path),
+            Self::Existence(path) => ("existence", path),
+            Self::Listing(path) => ("listing", path),
+            Self::PythonListing(path) => ("python-listing", path),
+            Self::PytestSection(path) => ("pytest-section", path),
+            Self::ModuleOrigin(name) => ("module-origin", name),
+            Self::Variable(name) => ("variable", name),
+            Self::Interpreter => ("interpreter", ""),
+            Self::Plugins => ("plugins", ""),
+            Self::Invocation => ("invocation", ""),
+            Self::Project => ("project", ""),
+            Self::Unknowable(what) => ("unknowable", what),
+        }
+    }
+
+    /// The input that [`Input::parts`] took apart; `None` for a kind that this version doesn't know.
+    pub fn from_parts(kind: &str, key: &str) -> Option<Self> {
+        let key = key.to_owned();
+        Some(match kind {
+            "file" => Self::File(key),
+            "existence" => Self::Existence(key),
+            "listing" => Self::Listing(key),
+            "python-listing" => Self::PythonListing(key),
+            "pytest-section" => Self::PytestSection(key),
+            "module-origin" => Self::ModuleOrigin(key),
+            "variable" => Self::Variable(key),
+            "interpreter" => Self::Interpreter,
+            "plugins" => Self::Plugins,
+            "invocation" => Self::Invocation,
+            "project" => Self::Project,
+            "unknowable" => Self::Unknowable(key),
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.write_str(path),
+            Self::Existence(path) => write!(f, "existence of {path}"),
+            Self::Listing(path) => write!(f, "names in {path}/"),
+            Self::PythonListing(path) => write!(f, "Python files in {path}/"),
+            Self::PytestSection(path) => write!(f, "pytest's settings in {path}"),
+            Self::ModuleOrigin(name) => write!(f, "where module `{name}` comes from"),
+            Self::Variable(name) => write!(f, "environment variable {name}"),
+            Self::Interpreter => f.write_str("the Python interpreter"),
+            Self::Plugins => f.write_str("the installed pytest plugins"),
+            Self::Invocation => f.write_str("the invocation"),
+            Self::Project => f.write_str("some file of the project"),
+            Self::Unknowable(what) => f.write_str(what),
+        }
+    }
+}
+
+/// An input together with the digest that it had at some moment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Fact {
+    /// The input.
+    pub input: Input,
+    /// Its digest at that moment.
+    pub digest: Digest,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_input_comes_back_from_its_parts() {
+        let key = || "a/b".to_owned();
+        let inputs = [
+            Input::File(key()),
+            Input::Existence(key()),
+            Input::Listing(key()),
+            Input::PythonListing(key()),
+            Input::PytestSection(key()),
+            Input::ModuleOrigin(key()),
+            Input::Variable(key()),
+            Input::Interpreter,
+            Input::Plugins,
+            Input::Invocation,
+            Input::Project,
+            Input::Unknowable(key()),
+        ];
+        for input in inputs {
+            let (kind, text) = input.parts();
+            assert_eq!(Input::from_parts(kind, text), Some(input.clone()));
+        }
+        assert_eq!(Input::from_parts("moon", "full"), None);
+    }
+}

@@ -1,0 +1,18 @@
+//! The shared vocabulary of dx-py: what the other crates pass between them.
+//!
+//! This crate holds types and their serialised form, and no I/O: it knows nothing of files, processes, SQL or the terminal.
+
+pub mod blob;
+mod digest;
+mod event;
+mod input;
+mod path;
+mod result;
+mod test;
+
+pub use digest::{Digest, Hasher};
+pub use event::{Event, RunSummary, Verdict};
+pub use input::{Fact, Input};
+pub use path::RelPath;
+pub use result::{AssertionStats, Phase, PhaseReport, TestResult, TestStatus};
+pub use test::{FixtureId, Marker, TestCase, TestId};

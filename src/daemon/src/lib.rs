@@ -1,0 +1,1 @@
+//! The pool of Python interpreters that run tests.

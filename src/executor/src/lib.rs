@@ -1,0 +1,1 @@
+//! Hands test files to workers, steals work, and accounts for every test.

@@ -1,0 +1,1 @@
+//! What imports what: the import graph of a project, and what a change reaches.

@@ -1,0 +1,1 @@
+//! The binary messages between the orchestrator and its Python workers.

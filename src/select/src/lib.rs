@@ -1,0 +1,1 @@
+//! Decides which tests are fresh and which are dirty, and why.
