@@ -1,0 +1,219 @@
+//! The arguments of `dx-py`, as clap parses them. Nothing below `settings` reads them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A test runner for Python that runs what a change can reach.
+#[derive(Debug, Parser)]
+#[command(name = "dx-py", version, disable_help_subcommand = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The sub-commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the tests that a change can have affected
+    Test(Box<TestArgs>),
+    /// List the tests found in the sources, without starting Python
+    Discover(DiscoverArgs),
+    /// Show what files import, and what imports them
+    Graph(GraphArgs),
+    /// Tell why a test is fresh or dirty
+    Why(WhyArgs),
+    /// Show recorded outcomes
+    History(HistoryArgs),
+    /// List tests whose outcome changed although nothing that they depend on did, and others that went back and forth
+    Flaky(CommonArgs),
+    /// Delete the project's `.dx/` folder
+    Clean(CommonArgs),
+    /// Show the configuration
+    Config(ConfigArgs),
+}
+
+/// What every sub-command takes.
+#[derive(Debug, Clone, Args)]
+pub struct CommonArgs {
+    /// The Python interpreter [default: dx-py.toml, VIRTUAL_ENV, .venv, python3]
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+}
+
+/// Arguments of `dx-py test`.
+#[derive(Debug, Clone, Args)]
+pub struct TestArgs {
+    /// Paths, node IDs, or globs over node IDs
+    #[arg(value_name = "PATTERN")]
+    pub patterns: Vec<String>,
+
+    /// Run every test, fresh or not
+    #[arg(long, help_heading = "What changed")]
+    pub all: bool,
+    /// Only tests that changes since this git revision can reach
+    #[arg(long, value_name = "REV", help_heading = "What changed")]
+    pub changed_since: Option<String>,
+    /// Only tests that failed at their last run
+    #[arg(long, visible_alias = "last-failed", help_heading = "What changed")]
+    pub lf: bool,
+    /// Show what would run; run nothing and record nothing
+    #[arg(long, help_heading = "What changed")]
+    pub dry_run: bool,
+    /// Say for each test why it runs
+    #[arg(long, help_heading = "What changed")]
+    pub explain: bool,
+
+    /// Only tests whose names match the expression, as in pytest
+    #[arg(short = 'k', value_name = "EXPR", help_heading = "Select")]
+    pub keywords: Option<String>,
+    /// Only tests whose marks match the expression, as in pytest
+    #[arg(short = 'm', value_name = "EXPR", help_heading = "Select")]
+    pub marks: Option<String>,
+
+    /// Number of workers, or `auto`
+    #[arg(short = 'n', long = "workers", value_name = "N", help_heading = "Run")]
+    pub workers: Option<String>,
+    /// Stop after the first failure
+    #[arg(short = 'x', long = "exitfirst", help_heading = "Run")]
+    pub exit_first: bool,
+    /// Stop after so many failures
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    pub maxfail: Option<usize>,
+    /// Seconds that a test may take
+    #[arg(long, value_name = "SECONDS", help_heading = "Run")]
+    pub timeout: Option<f64>,
+    /// Don't capture output
+    #[arg(short = 's', help_heading = "Run")]
+    pub no_capture: bool,
+    #[command(flatten)]
+    pub common: CommonArgs,
+
+    /// More output
+    #[arg(short = 'v', long, action = clap::ArgAction::Count, help_heading = "Report")]
+    pub verbose: u8,
+    /// Less output
+    #[arg(short = 'q', long, action = clap::ArgAction::Count, help_heading = "Report")]
+    pub quiet: u8,
+    /// Style of tracebacks
+    #[arg(long, value_name = "STYLE", value_enum, help_heading = "Report")]
+    pub tb: Option<TracebackStyle>,
+    /// Show the N slowest set-ups, calls and teardowns (0: all)
+    #[arg(long, value_name = "N", help_heading = "Report")]
+    pub durations: Option<usize>,
+    /// Write a JUnit XML report to a file, or to standard output with `-`
+    #[arg(long, value_name = "PATH", help_heading = "Report")]
+    pub junit_xml: Option<PathBuf>,
+    /// Write a JSON report to a file, or to standard output with `-`
+    #[arg(long, value_name = "PATH", help_heading = "Report")]
+    pub json: Option<PathBuf>,
+    /// When to use colours
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", help_heading = "Report")]
+    pub color: ColorChoice,
+
+    /// Arguments for pytest
+    #[arg(last = true, value_name = "PYTEST ARGS")]
+    pub pytest_args: Vec<String>,
+}
+
+/// pytest's styles of tracebacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TracebackStyle {
+    /// Long for the outermost and innermost entry, short between
+    Auto,
+    /// Everything
+    Long,
+    /// A line or two for each entry
+    Short,
+    /// One line for each failure
+    Line,
+    /// Python's own
+    Native,
+    /// None
+    No,
+}
+
+impl TracebackStyle {
+    /// pytest's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Long => "long",
+            Self::Short => "short",
+            Self::Line => "line",
+            Self::Native => "native",
+            Self::No => "no",
+        }
+    }
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Arguments of `dx-py discover`.
+#[derive(Debug, Clone, Args)]
+pub struct DiscoverArgs {
+    /// Only files below these paths
+    pub paths: Vec<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `dx-py graph`.
+#[derive(Debug, Clone, Args)]
+pub struct GraphArgs {
+    /// The file to tell about; without it, every file
+    pub file: Option<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// Arguments of `dx-py why`.
+#[derive(Debug, Clone, Args)]
+pub struct WhyArgs {
+    /// A test ID, or a part of one
+    pub test: String,
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// Arguments for pytest that the tests were run with
+    #[arg(last = true, value_name = "PYTEST ARGS")]
+    pub pytest_args: Vec<String>,
+}
+
+/// Arguments of `dx-py history`.
+#[derive(Debug, Clone, Args)]
+pub struct HistoryArgs {
+    /// A test ID, a part of one, or a glob; without it, the runs
+    pub test: Option<String>,
+    /// How many rows at most
+    #[arg(long, default_value_t = 20)]
+    pub limit: usize,
+}
+
+/// Arguments of `dx-py config`.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArgs {
+    /// What to do with it
+    #[command(subcommand)]
+    pub action: ConfigAction,
+}
+
+/// What `dx-py config` does.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigAction {
+    /// Print the settings in force, and where each comes from
+    Show(CommonArgs),
+}

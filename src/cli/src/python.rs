@@ -1,0 +1,181 @@
+//! Which interpreter runs the tests, and what of its installation the tests depend on. Nothing here starts it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dx_py_core::{Digest, Hasher};
+
+/// The interpreter of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interpreter {
+    /// The executable, as it will be started.
+    pub executable: PathBuf,
+    /// Where the choice came from, for messages.
+    pub source: &'static str,
+}
+
+/// No interpreter could be found.
+#[derive(Debug, thiserror::Error)]
+pub enum InterpreterError {
+    /// The one that was named isn't there.
+    #[error("{source_name} names the interpreter {path}, which doesn't exist\nCorrect it, or create the virtual environment there.", path = path.display())]
+    Missing {
+        /// Where it was named.
+        source_name: &'static str,
+        /// What was named.
+        path: PathBuf,
+    },
+    /// None was named and none is at the usual places.
+    #[error(
+        "no Python interpreter found: VIRTUAL_ENV is not set, there is no .venv folder, and python3 is not on PATH\nName one with --python PATH, or `python = \"PATH\"` in dx-py.toml."
+    )]
+    None,
+}
+
+/// The interpreter to use: `--python`, dx-py.toml, `VIRTUAL_ENV`, `.venv` in `root` or `cwd`, `python3` on `PATH`.
+///
+/// # Errors
+/// If one is named that isn't there, or none is found.
+pub fn find(
+    flag: Option<&Path>,
+    configured: Option<&Path>,
+    root: &Path,
+    cwd: &Path,
+) -> Result<Interpreter, InterpreterError> {
+    let named = [
+        (flag, "--python", cwd),
+        (configured, "the setting `python`", root),
+    ];
+    for (path, source, base) in named {
+        if let Some(path) = path {
+            return resolve_named(path, base)
+                .map(|executable| Interpreter { executable, source })
+                .ok_or(InterpreterError::Missing {
+                    source_name: source,
+                    path: path.to_path_buf(),
+                });
+        }
+    }
+    if let Some(venv) = std::env::var_os("VIRTUAL_ENV").filter(|text| !text.is_empty()) {
+        let path = PathBuf::from(venv);
+        return in_environment(&path)
+            .map(|executable| Interpreter {
+                executable,
+                source: "VIRTUAL_ENV",
+            })
+            .ok_or(InterpreterError::Missing {
+                source_name: "VIRTUAL_ENV",
+                path,
+            });
+    }
+    for folder in [cwd, root] {
+        if let Some(executable) = in_environment(&folder.join(".venv")) {
+            return Ok(Interpreter {
+                executable,
+                source: ".venv",
+            });
+        }
+    }
+    on_path("python3")
+        .or_else(|| on_path("python"))
+        .map(|executable| Interpreter {
+            executable,
+            source: "PATH",
+        })
+        .ok_or(InterpreterError::None)
+}
+
+/// A path to an executable, to a virtual environment, or a bare name to look up on `PATH`.
+fn resolve_named(path: &Path, base: &Path) -> Option<PathBuf> {
+    if path.components().count() == 1 && !base.join(path).exists() {
+        return on_path(path.to_str()?);
+    }
+    let full = base.join(path);
+    if full.is_dir() {
+        return in_environment(&full);
+    }
+    full.is_file().then_some(full)
+}
+
+fn in_environment(folder: &Path) -> Option<PathBuf> {
+    ["bin/python3", "bin/python", "Scripts/python.exe"]
+        .iter()
+        .map(|name| folder.join(name))
+        .find(|path| path.is_file())
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|candidate| candidate.is_file())
+}
+
+impl Interpreter {
+    /// The folder that the environment lies in: two levels above the executable, without following links.
+    pub fn prefix(&self) -> &Path {
+        self.executable
+            .parent()
+            .and_then(Path::parent)
+            .unwrap_or(Path::new("/"))
+    }
+
+    /// The digest of the interpreter itself and of what runs before any test can: the real binary, `pyvenv.cfg`, `.pth` files
+    /// and `sitecustomize`.
+    pub fn digest(&self, site_packages: &[PathBuf]) -> Digest {
+        let mut hasher = Hasher::new();
+        let real = fs::canonicalize(&self.executable).unwrap_or_else(|_| self.executable.clone());
+        hasher.field(real.as_os_str().as_encoded_bytes());
+        if let Ok(meta) = fs::metadata(&real) {
+            let modified = meta
+                .modified()
+                .ok()
+                .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+                .map_or(0, |age| age.as_nanos());
+            hasher.field(format!("{} {modified}", meta.len()));
+        }
+        hasher.field(fs::read(self.prefix().join("pyvenv.cfg")).unwrap_or_default());
+        for folder in site_packages {
+            for name in sorted_names(folder) {
+                let startup = name.ends_with(".pth")
+                    || name.starts_with("__editable__")
+                    || matches!(&*name, "sitecustomize.py" | "usercustomize.py");
+                if startup {
+                    hasher.field(&name).field(fs::read(folder.join(&name)).unwrap_or_default());
+                }
+            }
+        }
+        hasher.finish()
+    }
+
+    /// The digest of the pytest plugins that installed distributions declare (their `pytest11` entry points).
+    pub fn plugins_digest(&self, site_packages: &[PathBuf]) -> Digest {
+        let mut hasher = Hasher::new();
+        for folder in site_packages {
+            for name in sorted_names(folder) {
+                if !name.ends_with(".dist-info") && !name.ends_with(".egg-info") {
+                    continue;
+                }
+                let Ok(text) = fs::read_to_string(folder.join(&name).join("entry_points.txt")) else {
+                    continue;
+                };
+                if let Some((_, rest)) = text.split_once("[pytest11]") {
+                    let section = rest.split("\n[").next().unwrap_or("");
+                    hasher.field(&name).field(section.trim());
+                }
+            }
+        }
+        hasher.finish()
+    }
+}
+
+fn sorted_names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}

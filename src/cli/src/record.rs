@@ -1,0 +1,392 @@
+//! Writes what happens in a run into the catalog, as it happens.
+//!
+//! Outcomes are written in batches as they arrive. Passes, which make tests fresh in later runs, are written when a job has ended,
+//! since only then is it known what its tests depended on.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dx_py_catalog::{Catalog, CatalogError, CollectedTest, PassId, RunId, SetId, UniverseId};
+use dx_py_core::{Fact, Input, RelPath, TestId, TestResult, TestStatus};
+use dx_py_graph::ImportGraph;
+use dx_py_protocol::{Collected, Hello, Trace};
+use dx_py_select::{Inputs, Observation, ReadKind};
+
+use crate::distributions::Distributions;
+use crate::world::World;
+
+/// How many outcomes, or how much time, one batch of writes gathers at the most.
+const BATCH: usize = 200;
+const BATCH_TIME: Duration = Duration::from_millis(250);
+
+/// The recorder of one run.
+pub struct Recorder<'a> {
+    catalog: &'a mut Catalog,
+    universe: UniverseId,
+    run: RunId,
+    world: &'a World,
+    graph: &'a ImportGraph,
+    base: Vec<Fact>,
+    distributions: Distributions,
+    standard_library: Vec<PathBuf>,
+    observations: HashMap<u32, Observation>,
+    writers: HashMap<Arc<str>, u32>,
+    paths: HashMap<String, PathBuf>,
+    good: HashMap<TestId, (TestStatus, Duration)>,
+    matching: HashMap<TestId, Vec<PassId>>,
+    pending: Vec<TestResult>,
+    flushed: Instant,
+    /// Files whose tests could not be stored as reusable, with the reason.
+    pub uncacheable: HashMap<String, String>,
+}
+
+/// What a recorder works with.
+pub struct Recording<'a> {
+    /// The catalog.
+    pub catalog: &'a mut Catalog,
+    /// The universe of the run.
+    pub universe: UniverseId,
+    /// The run.
+    pub run: RunId,
+    /// The digests now.
+    pub world: &'a World,
+    /// The import graph.
+    pub graph: &'a ImportGraph,
+    /// Inputs of every test.
+    pub base: Vec<Input>,
+    /// Passes that match the digests now: a failure deletes them.
+    pub matching: HashMap<TestId, Vec<PassId>>,
+}
+
+impl<'a> Recorder<'a> {
+    /// A recorder that has recorded nothing yet.
+    pub fn new(recording: Recording<'a>) -> Self {
+        let base = recording
+            .base
+            .into_iter()
+            .map(|input| Fact {
+                digest: recording.world.digest(&input),
+                input,
+            })
+            .collect();
+        Self {
+            catalog: recording.catalog,
+            universe: recording.universe,
+            run: recording.run,
+            world: recording.world,
+            graph: recording.graph,
+            base,
+            distributions: Distributions::default(),
+            standard_library: Vec::new(),
+            observations: HashMap::new(),
+            writers: HashMap::new(),
+            paths: HashMap::new(),
+            good: HashMap::new(),
+            matching: recording.matching,
+            pending: Vec::new(),
+            flushed: Instant::now(),
+            uncacheable: HashMap::new(),
+        }
+    }
+
+    /// A worker introduced itself.
+    pub fn hello(&mut self, hello: &Hello) {
+        if self.standard_library.is_empty() {
+            self.standard_library = hello.stdlib.iter().map(PathBuf::from).collect();
+            let sites: Vec<PathBuf> = hello
+                .sys_path
+                .iter()
+                .filter(|path| is_site(path))
+                .map(PathBuf::from)
+                .collect();
+            self.distributions = Distributions::read(&sites);
+        }
+    }
+
+    /// Files were collected: what they hold replaces what was known of them.
+    ///
+    /// # Errors
+    /// If the catalog can't be written.
+    pub fn collected(&mut self, files: &[Collected]) -> Result<(), CatalogError> {
+        for file in files {
+            let items: Vec<CollectedTest> = file
+                .items
+                .iter()
+                .map(|item| CollectedTest {
+                    id: TestId::new(item.id.as_str()),
+                    function: item.function.clone(),
+                    class: Some(item.class_name.clone()).filter(|name| !name.is_empty()),
+                    line: item.line,
+                    keywords: item.keywords.clone(),
+                    markers: item.markers.clone(),
+                })
+                .collect();
+            let path = self.world.key(&file.path);
+            self.catalog
+                .record_collection(self.universe, &file.file, &path, &items, None)?;
+            self.paths
+                .insert(file.file.clone(), PathBuf::from(&file.path));
+        }
+        Ok(())
+    }
+
+    /// A worker told what it observed.
+    pub fn trace(&mut self, process: u32, trace: &Trace) {
+        let seen = self.observations.entry(process).or_default();
+        for (name, file) in &trace.modules {
+            seen.module(name, file);
+        }
+        for (importer, imported) in &trace.imports {
+            seen.import(importer, imported);
+        }
+        for read in &trace.reads {
+            if let Some(kind) = ReadKind::from_code(read.kind) {
+                seen.read(&read.owner, kind, &read.key);
+            }
+        }
+        for path in &trace.written {
+            seen.wrote(path);
+            self.writers.insert(path.as_str().into(), process);
+        }
+    }
+
+    /// A test ended.
+    ///
+    /// # Errors
+    /// If the catalog can't be written.
+    pub fn finished(&mut self, result: &TestResult) -> Result<(), CatalogError> {
+        if result.status.is_bad() {
+            if let Some(passes) = self.matching.remove(&result.id) {
+                self.catalog.delete_passes(&passes)?;
+            }
+        } else if !result.second_opinion {
+            self.good
+                .insert(result.id.clone(), (result.status, result.duration));
+        }
+        self.pending.push(result.clone());
+        if self.pending.len() >= BATCH || self.flushed.elapsed() >= BATCH_TIME {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is gathered.
+    ///
+    /// # Errors
+    /// If the catalog can't be written.
+    pub fn flush(&mut self) -> Result<(), CatalogError> {
+        self.catalog
+            .record_outcomes(self.run, self.universe, &self.pending)?;
+        self.pending.clear();
+        self.flushed = Instant::now();
+        Ok(())
+    }
+
+    /// A job ended: its tests' inputs are known, and those that passed are stored as reusable.
+    ///
+    /// # Errors
+    /// If the catalog can't be written.
+    pub fn job_done(
+        &mut self,
+        process: u32,
+        file: &str,
+        tests: &[TestId],
+    ) -> Result<(), CatalogError> {
+        self.flush()?;
+        let Some(path) = self.paths.get(file).cloned() else {
+            return Ok(());
+        };
+        let shared = self.inputs_of_file(process, file, &path);
+        let mut facts = match self.facts(process, &shared) {
+            Ok(facts) => facts,
+            Err(reason) => {
+                self.uncacheable.insert(file.to_owned(), reason);
+                return Ok(());
+            }
+        };
+        facts.extend(self.base.iter().cloned());
+        facts.extend(self.chain(&path));
+        let shared_set = self.catalog.intern_set(&facts)?;
+        let mut passes: Vec<(TestId, SetId, TestStatus, Duration)> = Vec::new();
+        for test in tests {
+            let Some((status, duration)) = self.good.remove(test) else {
+                continue;
+            };
+            let own = self
+                .observations
+                .get(&process)
+                .map(|seen| seen.of_test(test.as_str(), &shared))
+                .unwrap_or_default();
+            let set = if own == Inputs::default() {
+                shared_set
+            } else {
+                match self.facts(process, &own) {
+                    Ok(more) => {
+                        let mut all = facts.clone();
+                        all.extend(more);
+                        self.catalog.intern_set(&all)?
+                    }
+                    Err(reason) => {
+                        self.uncacheable.insert(test.to_string(), reason);
+                        continue;
+                    }
+                }
+            };
+            passes.push((test.clone(), set, status, duration));
+        }
+        self.catalog
+            .record_passes(self.run, self.universe, &passes)
+    }
+
+    /// The inputs that the tests of a collected file share, as process `process` observed them.
+    fn inputs_of_file(&self, process: u32, file: &str, path: &Path) -> Inputs {
+        let root = self.world.root();
+        let mut roots: HashSet<String> = HashSet::new();
+        roots.insert(path.to_string_lossy().into_owned());
+        if let Some(inner) = RelPath::new(root, path) {
+            for folder in inner.ancestors() {
+                let conftest = folder.join("conftest.py").to_path(root);
+                if conftest.is_file() {
+                    roots.insert(conftest.to_string_lossy().into_owned());
+                }
+            }
+            let closure = self.graph.closure(&inner);
+            roots.extend(
+                closure
+                    .iter()
+                    .map(|each| each.to_path(root).to_string_lossy().into_owned()),
+            );
+        }
+        self.observations
+            .get(&process)
+            .map(|seen| seen.of_file(file, roots.iter().map(String::as_str)))
+            .unwrap_or_default()
+    }
+
+    /// Inputs that stand for what could appear beside a file: conftests and `__init__.py` in the folders above it.
+    fn chain(&self, path: &Path) -> Vec<Fact> {
+        let Some(inner) = RelPath::new(self.world.root(), path) else {
+            return Vec::new();
+        };
+        inner
+            .ancestors()
+            .flat_map(|folder| {
+                [
+                    Input::File(folder.join("conftest.py").as_str().to_owned()),
+                    Input::Existence(folder.join("__init__.py").as_str().to_owned()),
+                ]
+            })
+            .map(|input| Fact {
+                digest: self.world.digest(&input),
+                input,
+            })
+            .collect()
+    }
+
+    /// The facts for inputs that were observed, or the reason why nobody can say which state a test saw.
+    fn facts(&self, process: u32, inputs: &Inputs) -> Result<Vec<Fact>, String> {
+        let mut found: HashSet<Input> = HashSet::new();
+        for file in &inputs.files {
+            if self.is_standard_library(file) {
+                continue;
+            }
+            let key = self.world.key(file);
+            if self.world.changed_while_running(&key) {
+                let writer = self.writers.get(file);
+                return Err(match writer {
+                    Some(writer) if *writer == process => format!("a test wrote {key}, and it was read"),
+                    Some(_) => format!("a test of another worker wrote {key}"),
+                    None => format!("{key} changed while running"),
+                });
+            }
+            if let Some(record) = self.distributions.record_of(file) {
+                found.insert(Input::File(self.world.key(record)));
+            }
+            found.insert(Input::File(key));
+        }
+        for name in &inputs.modules {
+            // A module of the project is watched by its full name, since a package may come to hide it; of an installed
+            // distribution only the top level can be hidden by something of the project's.
+            let top = name.split('.').next().unwrap_or(name);
+            found.insert(Input::ModuleOrigin(top.to_owned()));
+            if self.graph_has(name) {
+                found.insert(Input::ModuleOrigin(name.to_string()));
+            }
+        }
+        for (kind, key) in &inputs.reads {
+            found.insert(match kind {
+                ReadKind::File => Input::File(self.world.key(key)),
+                ReadKind::Existence => Input::Existence(self.world.key(key)),
+                ReadKind::Listing => Input::Listing(self.world.key(key)),
+                ReadKind::Variable => Input::Variable(key.to_string()),
+                ReadKind::Project => Input::Project,
+                ReadKind::Unknowable => Input::Unknowable(key.to_string()),
+            });
+        }
+        Ok(found
+            .into_iter()
+            .map(|input| Fact {
+                digest: self.world.digest(&input),
+                input,
+            })
+            .collect())
+    }
+
+    /// Whether a dotted name may be a module of the project, or wasn't found and may come to be one.
+    fn graph_has(&self, name: &str) -> bool {
+        name.contains('.') && !self.distributions.has_top_level(name.split('.').next().unwrap_or(name))
+    }
+
+    fn is_standard_library(&self, file: &str) -> bool {
+        !is_site(file)
+            && self
+                .standard_library
+                .iter()
+                .any(|folder| Path::new(file).starts_with(folder))
+    }
+
+    /// The facts under which pytest's list of collected files holds: the folders it looked into, and every file there that was
+    /// imported and held no test.
+    pub fn file_list_facts(
+        &self,
+        process: u32,
+        listings: &[String],
+        collected: &HashSet<PathBuf>,
+    ) -> Option<Vec<Fact>> {
+        let mut facts = self.base.clone();
+        for folder in listings {
+            let input = Input::PythonListing(self.world.key(folder));
+            facts.push(Fact {
+                digest: self.world.digest(&input),
+                input,
+            });
+            for entry in std::fs::read_dir(folder).ok()?.flatten() {
+                let path = entry.path();
+                let python = path.extension().is_some_and(|extension| extension == "py");
+                if !python || collected.contains(&path) {
+                    continue;
+                }
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let candidate = name == "conftest.py"
+                    || self.observations.get(&process).is_some_and(|seen| {
+                        seen.was_collected(&self.world.key(&path.to_string_lossy()))
+                    });
+                if candidate {
+                    let key = self.world.key(&path.to_string_lossy());
+                    let inputs = self.inputs_of_file(process, &key, &path);
+                    facts.extend(self.facts(process, &inputs).ok()?);
+                }
+            }
+        }
+        facts.sort();
+        facts.dedup();
+        Some(facts)
+    }
+}
+
+/// Whether a path lies where distributions are installed.
+pub fn is_site(path: &str) -> bool {
+    path.contains("site-packages") || path.contains("dist-packages")
+}

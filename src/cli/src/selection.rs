@@ -1,0 +1,262 @@
+//! Which tests a run is about: patterns, `-k`, `-m`, `--lf`, `--changed-since`.
+//!
+//! This says nothing of fresh or dirty: a test that is left out here isn't run and isn't reported.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use dx_py_core::{Marker, RelPath, TestId, TestStatus};
+use globset::{GlobBuilder, GlobMatcher};
+
+use crate::expression::{Expression, ExpressionError};
+
+/// A pattern, an expression or a revision can't be used. pytest's exit code for it is 4.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectionError {
+    /// A path that isn't there.
+    #[error("file or directory not found: {0}")]
+    NotFound(String),
+    /// An invalid glob.
+    #[error("the pattern `{pattern}` is not a valid glob: {source}")]
+    Glob {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        source: globset::Error,
+    },
+    /// An invalid `-k` or `-m`.
+    #[error("Wrong expression passed to '{flag}': {text}: {source}")]
+    Expression {
+        /// `-k` or `-m`.
+        flag: &'static str,
+        /// The expression.
+        text: String,
+        /// What is wrong with it.
+        source: ExpressionError,
+    },
+}
+
+enum Pattern {
+    /// A file or folder, and the rest of a node ID.
+    Place { path: RelPath, rest: String },
+    /// A glob over whole node IDs.
+    Glob(GlobMatcher),
+}
+
+/// What a run is about.
+#[derive(Default)]
+pub struct Selection {
+    patterns: Vec<Pattern>,
+    keywords: Option<Expression>,
+    marks: Option<Expression>,
+    last_failed: bool,
+    reached: Option<BTreeSet<TestId>>,
+    reached_files: BTreeSet<RelPath>,
+}
+
+/// What selection asks of a test.
+pub struct Candidate<'a> {
+    /// Its ID.
+    pub id: &'a TestId,
+    /// The names that `-k` looks into.
+    pub keywords: &'a [String],
+    /// Its marks.
+    pub markers: &'a [Marker],
+    /// The outcome of its last run.
+    pub last: Option<TestStatus>,
+}
+
+impl Selection {
+    /// Reads patterns and expressions. A pattern that names something that exists is a path or node ID; else, with a `*`, `?` or
+    /// `[…]` in it, a glob over node IDs.
+    ///
+    /// # Errors
+    /// If one can't be used.
+    pub fn new(
+        patterns: &[String],
+        keywords: Option<&str>,
+        marks: Option<&str>,
+        root: &Path,
+        cwd: &Path,
+    ) -> Result<Self, SelectionError> {
+        let patterns = patterns
+            .iter()
+            .map(|text| parse_pattern(text, root, cwd))
+            .collect::<Result<_, _>>()?;
+        let parse = |flag, text: Option<&str>| {
+            text.filter(|text| !text.trim().is_empty())
+                .map(|text| {
+                    Expression::parse(text).map_err(|source| SelectionError::Expression {
+                        flag,
+                        text: text.to_owned(),
+                        source,
+                    })
+                })
+                .transpose()
+        };
+        Ok(Self {
+            patterns,
+            keywords: parse("-k", keywords)?,
+            marks: parse("-m", marks)?,
+            ..Self::default()
+        })
+    }
+
+    /// Keep only tests whose last run failed.
+    pub fn only_last_failed(&mut self) {
+        self.last_failed = true;
+    }
+
+    /// Keep only these tests, and those of these files.
+    pub fn only_reached(&mut self, tests: BTreeSet<TestId>, files: BTreeSet<RelPath>) {
+        self.reached = Some(tests);
+        self.reached_files = files;
+    }
+
+    /// Whether every test is meant.
+    pub fn is_everything(&self) -> bool {
+        self.patterns.is_empty()
+            && self.keywords.is_none()
+            && self.marks.is_none()
+            && !self.last_failed
+            && self.reached.is_none()
+    }
+
+    /// The existing files and folders that patterns name, for pytest, absolute.
+    pub fn places(&self, root: &Path) -> Vec<PathBuf> {
+        self.patterns
+            .iter()
+            .filter_map(|pattern| match pattern {
+                Pattern::Place { path, .. } => Some(path.to_path(root)),
+                Pattern::Glob(_) => None,
+            })
+            .collect()
+    }
+
+    /// Whether tests of the file with this node ID can be meant.
+    pub fn may_include_file(&self, file: &str) -> bool {
+        self.patterns.is_empty()
+            || self.patterns.iter().any(|pattern| match pattern {
+                Pattern::Place { path, .. } => {
+                    RelPath::from_text(file).is_some_and(|file| file.is_within(path))
+                }
+                Pattern::Glob(_) => true,
+            })
+    }
+
+    /// Whether the test is meant.
+    pub fn includes(&self, test: &Candidate<'_>) -> bool {
+        let id = test.id.as_str();
+        let by_pattern = self.patterns.is_empty()
+            || self.patterns.iter().any(|pattern| match pattern {
+                Pattern::Glob(glob) => glob.is_match(id),
+                Pattern::Place { path, rest } => {
+                    RelPath::from_text(test.id.file()).is_some_and(|file| file.is_within(path))
+                        && (rest.is_empty() || name_matches(test.id.name(), rest))
+                }
+            });
+        by_pattern
+            && self
+                .keywords
+                .as_ref()
+                .is_none_or(|expression| expression.matches_keywords(test.keywords))
+            && self
+                .marks
+                .as_ref()
+                .is_none_or(|expression| expression.matches_markers(test.markers))
+            && (!self.last_failed || test.last.is_some_and(TestStatus::is_bad))
+            && self.reached.as_ref().is_none_or(|tests| {
+                tests.contains(test.id)
+                    || RelPath::from_text(test.id.file())
+                        .is_some_and(|file| self.reached_files.contains(&file))
+            })
+    }
+}
+
+/// Whether a test's name is what `rest` names: itself, a class that holds it, or a function with any parameters.
+fn name_matches(name: &str, rest: &str) -> bool {
+    name.strip_prefix(rest)
+        .is_some_and(|tail| tail.is_empty() || tail.starts_with("::") || tail.starts_with('['))
+}
+
+fn parse_pattern(text: &str, root: &Path, cwd: &Path) -> Result<Pattern, SelectionError> {
+    let (place, rest) = text.split_once("::").unwrap_or((text, ""));
+    let path = cwd.join(place);
+    if path.exists() {
+        let path = path.canonicalize().unwrap_or(path);
+        if let Some(path) = RelPath::new(root, &path) {
+            return Ok(Pattern::Place {
+                path,
+                rest: rest.to_owned(),
+            });
+        }
+    }
+    if !text.contains(['*', '?', '[']) {
+        return Err(SelectionError::NotFound(text.to_owned()));
+    }
+    GlobBuilder::new(text)
+        .literal_separator(false)
+        .build()
+        .map(|glob| Pattern::Glob(glob.compile_matcher()))
+        .map_err(|source| SelectionError::Glob {
+            pattern: text.to_owned(),
+            source,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn selection(dir: &Path, patterns: &[&str]) -> Result<Selection, SelectionError> {
+        let patterns: Vec<String> = patterns.iter().map(|text| (*text).to_owned()).collect();
+        Selection::new(&patterns, None, None, dir, dir)
+    }
+
+    fn includes(selection: &Selection, id: &str) -> bool {
+        selection.includes(&Candidate {
+            id: &TestId::new(id),
+            keywords: &[],
+            markers: &[],
+            last: None,
+        })
+    }
+
+    #[test]
+    fn patterns_are_paths_node_ids_or_globs() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(dir.join("tests")).unwrap();
+        std::fs::write(dir.join("tests/test_a.py"), "").unwrap();
+        let by = |pattern: &str, id: &str| includes(&selection(&dir, &[pattern]).unwrap(), id);
+        assert!(by("tests", "tests/test_a.py::test_x"));
+        assert!(by("tests/test_a.py", "tests/test_a.py::test_x"));
+        assert!(!by("tests/test_a.py", "tests/test_ab.py::test_x"));
+        assert!(by("tests/test_a.py::test_x", "tests/test_a.py::test_x[1]"));
+        assert!(!by("tests/test_a.py::test_x", "tests/test_a.py::test_xy"));
+        assert!(by("tests/test_a.py::TestB", "tests/test_a.py::TestB::test_x"));
+        assert!(by("*test_x*", "tests/test_a.py::test_x[1]"));
+        assert!(!by("*test_y*", "tests/test_a.py::test_x[1]"));
+        let missing = selection(&dir, &["nowhere.py"]).err().unwrap();
+        assert_eq!(missing.to_string(), "file or directory not found: nowhere.py");
+    }
+
+    proptest! {
+        // Property 18: test pattern filtering
+        #[test]
+        fn a_glob_keeps_exactly_the_ids_that_match_it(
+            ids in prop::collection::vec("[ab]{1,4}", 1..20),
+            prefix in "[ab]{0,2}",
+            suffix in "[ab]{0,2}",
+        ) {
+            let dir = std::env::temp_dir();
+            let pattern = format!("{prefix}*{suffix}");
+            let selection = selection(&dir, &[&pattern]).unwrap();
+            for id in ids {
+                let expected = id.len() >= prefix.len() + suffix.len() && id.starts_with(&prefix) && id.ends_with(&suffix);
+                prop_assert_eq!(includes(&selection, &id), expected, "{} over {}", pattern, id);
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The settings in force: arguments, dx-py.toml and pytest's own configuration, resolved once. Below this module nobody reads a
+//! flag, an environment variable or a configuration file.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::ini::PytestIni;
+
+/// What dx-py.toml, or `[tool.dx-py]` in pyproject.toml, may say.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ConfigFile {
+    /// The interpreter or virtual environment, relative to the root.
+    pub python: Option<PathBuf>,
+    /// The number of workers.
+    pub workers: Option<usize>,
+    /// Seconds that a test may take.
+    pub timeout: Option<f64>,
+    /// Environment variables whose values count as inputs of every test.
+    #[serde(default)]
+    pub env: Vec<String>,
+    /// Globs of test IDs that run in every run.
+    #[serde(default)]
+    pub always: Vec<String>,
+    /// More globs of files that hold tests, beside pytest's `python_files`, for `discover`.
+    #[serde(default)]
+    pub python_files: Vec<String>,
+}
+
+/// The configuration can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A file couldn't be read.
+    #[error("can't read {path}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file isn't valid, or has a key that doesn't exist.
+    #[error("{path} is not valid\n{source}", path = path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Where and why: the text shows line and column.
+        source: Box<toml::de::Error>,
+    },
+    /// The working directory is gone.
+    #[error("the working directory can't be determined")]
+    WorkingDirectory(#[source] io::Error),
+    /// A value is out of range.
+    #[error("{what}: {value} is not usable; {hint}")]
+    Value {
+        /// The flag or key.
+        what: &'static str,
+        /// What was given.
+        value: String,
+        /// What to give.
+        hint: &'static str,
+    },
+}
+
+/// Where the project is and how it is configured: what every sub-command needs.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The working directory, without links.
+    pub cwd: PathBuf,
+    /// pytest's root directory; `.dx/` lies here.
+    pub root: PathBuf,
+    /// What pytest's configuration says.
+    pub ini: PytestIni,
+    /// What dx-py.toml says.
+    pub config: ConfigFile,
+    /// The file that it was read from, if any.
+    pub config_path: Option<PathBuf>,
+}
+
+impl Project {
+    /// Finds the project around the working directory.
+    ///
+    /// # Errors
+    /// If the working directory is gone, or dx-py.toml is unreadable or invalid.
+    pub fn find() -> Result<Self, SettingsError> {
+        let cwd = std::env::current_dir()
+            .and_then(fs::canonicalize)
+            .map_err(SettingsError::WorkingDirectory)?;
+        let ini = PytestIni::find(&cwd);
+        let root = ini.root.clone();
+        let (config, config_path) = load_config(&root)?;
+        Ok(Self {
+            cwd,
+            root,
+            ini,
+            config,
+            config_path,
+        })
+    }
+
+    /// The folder of the database.
+    pub fn dx_dir(&self) -> PathBuf {
+        self.root.join(".dx")
+    }
+
+    /// The number of workers for `-n` (a number, or `auto`), dx-py.toml, or one for each core.
+    ///
+    /// # Errors
+    /// If the flag is neither.
+    pub fn workers(&self, flag: Option<&str>) -> Result<usize, SettingsError> {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        match flag {
+            None => Ok(self.config.workers.unwrap_or_else(cores).max(1)),
+            Some("auto" | "logical") => Ok(cores()),
+            Some(text) => match text.parse() {
+                Ok(count @ 1..=1024) => Ok(count),
+                Ok(0) => Ok(1),
+                _ => Err(SettingsError::Value {
+                    what: "-n",
+                    value: format!("`{text}`"),
+                    hint: "give a number from 1 to 1024, or `auto`",
+                }),
+            },
+        }
+    }
+}
+
+fn load_config(root: &Path) -> Result<(ConfigFile, Option<PathBuf>), SettingsError> {
+    let path = root.join("dx-py.toml");
+    if let Some(text) = read_optional(&path)? {
+        let config = toml::from_str(&text).map_err(|source| SettingsError::Invalid {
+            path: path.clone(),
+            source: Box::new(source),
+        })?;
+        return Ok((config, Some(path)));
+    }
+    let path = root.join("pyproject.toml");
+    if let Some(text) = read_optional(&path)?
+        && text.contains("dx-py")
+    {
+        #[derive(Deserialize)]
+        struct Document {
+            tool: Option<Tool>,
+        }
+        #[derive(Deserialize)]
+        struct Tool {
+            #[serde(rename = "dx-py")]
+            dx_py: Option<ConfigFile>,
+        }
+        let document: Document =
+            toml::from_str(&text).map_err(|source| SettingsError::Invalid {
+                path: path.clone(),
+                source: Box::new(source),
+            })?;
+        if let Some(config) = document.tool.and_then(|tool| tool.dx_py) {
+            return Ok((config, Some(path)));
+        }
+    }
+    Ok((ConfigFile::default(), None))
+}
+
+fn read_optional(path: &Path) -> Result<Option<String>, SettingsError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(SettingsError::Read {
+            path: path.to_path_buf(),
+            source,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_file_is_told_with_line_and_column() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("dx-py.toml"), "workers = 2\nwrokers = 3\n").unwrap();
+        let error = load_config(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("dx-py.toml is not valid"), "{error}");
+        assert!(error.contains("line 2, column 1"), "{error}");
+        assert!(error.contains("wrokers"), "{error}");
+    }
+
+    #[test]
+    fn pyproject_serves_where_there_is_no_file_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(
+            dir.path().join("pyproject.toml"),
+            "[tool.dx-py]\nenv = ['DB']\n",
+        )
+        .unwrap();
+        let (config, path) = load_config(dir.path()).unwrap();
+        assert_eq!(config.env, ["DB"]);
+        assert_eq!(path, Some(dir.path().join("pyproject.toml")));
+    }
+}

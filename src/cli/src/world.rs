@@ -1,0 +1,385 @@
+//! The digests of inputs now. The only place that reads the file system to find out whether something changed.
+//!
+//! A file's digest is cached by its size, times and inode (git's rule: a file that was modified as late as it was last hashed is
+//! hashed again). Everything is computed when it is asked for, once for each run.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use dx_py_catalog::StatRow;
+use dx_py_core::{Digest, Hasher, Input, RelPath};
+
+use crate::ini;
+
+/// Names that no listing counts: caches that running tests leaves behind.
+const IGNORED_NAMES: [&str; 6] = [
+    "__pycache__",
+    ".dx",
+    ".pytest_cache",
+    ".hypothesis",
+    ".git",
+    ".coverage",
+];
+
+/// What a world is made of, beside the file system.
+#[derive(Debug, Clone)]
+pub struct WorldSpec {
+    /// The project's root.
+    pub root: PathBuf,
+    /// Digest of the invocation.
+    pub invocation: Digest,
+    /// Digest of the interpreter.
+    pub interpreter: Digest,
+    /// Digest of the installed pytest plugins.
+    pub plugins: Digest,
+    /// Folders that modules are imported from, in order, absolute.
+    pub import_path: Vec<PathBuf>,
+    /// Folders of the standard library.
+    pub standard_library: Vec<PathBuf>,
+}
+
+/// Answers what the digest of an input is now.
+pub struct World {
+    spec: WorldSpec,
+    stats: RefCell<HashMap<String, StatRow>>,
+    fresh_stats: RefCell<HashMap<String, StatRow>>,
+    digests: RefCell<HashMap<Input, Digest>>,
+    listings: RefCell<HashMap<PathBuf, Rc<BTreeSet<String>>>>,
+    now_ns: i64,
+}
+
+impl World {
+    /// A world over `spec`, with the stat cache of earlier runs; `now_ns` is the file system's time at the start of the run.
+    pub fn new(spec: WorldSpec, stats: HashMap<String, StatRow>, now_ns: i64) -> Self {
+        Self {
+            spec,
+            stats: RefCell::new(stats),
+            fresh_stats: RefCell::default(),
+            digests: RefCell::default(),
+            listings: RefCell::default(),
+            now_ns,
+        }
+    }
+
+    /// The project's root.
+    pub fn root(&self) -> &Path {
+        &self.spec.root
+    }
+
+    /// The file system's time at the start of the run, in nanoseconds.
+    pub fn started_ns(&self) -> i64 {
+        self.now_ns
+    }
+
+    /// What was hashed anew, for the stat cache.
+    pub fn new_stats(&self) -> Vec<(String, StatRow)> {
+        self.fresh_stats
+            .borrow()
+            .iter()
+            .map(|(path, row)| (path.clone(), row.clone()))
+            .collect()
+    }
+
+    /// The key of a path in inputs: relative to the root below it, else absolute.
+    pub fn key(&self, path: &str) -> String {
+        RelPath::new(&self.spec.root, Path::new(path))
+            .map_or_else(|| path.to_owned(), |inner| inner.as_str().to_owned())
+    }
+
+    /// The path that a key stands for.
+    pub fn path(&self, key: &str) -> PathBuf {
+        self.spec.root.join(key)
+    }
+
+    /// The digest of `input` now.
+    pub fn digest(&self, input: &Input) -> Digest {
+        if let Some(digest) = self.digests.borrow().get(input) {
+            return *digest;
+        }
+        let digest = self.compute(input);
+        self.digests.borrow_mut().insert(input.clone(), digest);
+        digest
+    }
+
+    /// Whether the file was changed after the run began, so that nobody can say which content a test saw.
+    pub fn changed_while_running(&self, key: &str) -> bool {
+        fs::metadata(self.path(key))
+            .is_ok_and(|meta| meta.is_file() && ctime_ns(&meta) >= self.now_ns)
+    }
+
+    fn compute(&self, input: &Input) -> Digest {
+        match input {
+            Input::File(key) => self.file(key),
+            Input::Existence(key) => match fs::metadata(self.path(key)) {
+                Ok(meta) if meta.is_dir() => Digest::of(b"folder"),
+                Ok(_) => Digest::of(b"file"),
+                Err(_) => Digest::ABSENT,
+            },
+            Input::Listing(key) => self.listing_digest(key, |_| true),
+            Input::PythonListing(key) => {
+                self.listing_digest(key, |name| name.ends_with('/') || name.ends_with(".py"))
+            }
+            Input::PytestSection(key) => {
+                let path = self.path(key);
+                fs::read(&path)
+                    .ok()
+                    .and_then(|content| ini::pytest_section(&path, &content))
+                    .map_or(Digest::ABSENT, |text| Digest::of(text.as_bytes()))
+            }
+            Input::ModuleOrigin(name) if name == "*" => self.shadowed_standard_library(),
+            Input::ModuleOrigin(name) => self.origin(name),
+            Input::Variable(name) => std::env::var_os(name).map_or(Digest::ABSENT, |value| {
+                Digest::of(value.as_encoded_bytes())
+            }),
+            Input::Interpreter => self.spec.interpreter,
+            Input::Plugins => self.spec.plugins,
+            Input::Invocation => self.spec.invocation,
+            Input::Project => self.project(),
+            Input::Unknowable(_) => Digest::ABSENT,
+        }
+    }
+
+    fn file(&self, key: &str) -> Digest {
+        let path = self.path(key);
+        let Ok(meta) = fs::metadata(&path) else {
+            return Digest::ABSENT;
+        };
+        if meta.is_dir() {
+            return Digest::of(b"folder");
+        }
+        if !meta.is_file() {
+            return Digest::of(b"special file");
+        }
+        let known = self.stats.borrow().get(key).cloned();
+        if let Some(row) = known
+            && same_file(&row, &meta)
+            && mtime_ns(&meta).max(ctime_ns(&meta)) < row.checked_ns
+        {
+            return row.digest;
+        }
+        match fs::read(&path) {
+            Ok(content) => {
+                let row = StatRow {
+                    size: meta.len(),
+                    mtime_ns: mtime_ns(&meta),
+                    ctime_ns: ctime_ns(&meta),
+                    inode: meta.ino(),
+                    digest: Digest::of(&content),
+                    checked_ns: self.now_ns,
+                };
+                let digest = row.digest;
+                self.fresh_stats.borrow_mut().insert(key.to_owned(), row);
+                digest
+            }
+            // What can't be read has a digest of its own, so that it differs from any content.
+            Err(error) => Digest::of(format!("unreadable: {:?}", error.kind()).as_bytes()),
+        }
+    }
+
+    fn listing(&self, path: &Path) -> Option<Rc<BTreeSet<String>>> {
+        if let Some(names) = self.listings.borrow().get(path) {
+            return Some(names.clone());
+        }
+        let mut names = BTreeSet::new();
+        for entry in fs::read_dir(path).ok()?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if IGNORED_NAMES.contains(&&*name) || name.ends_with(".pyc") {
+                continue;
+            }
+            let is_dir = match entry.file_type() {
+                Ok(kind) if kind.is_symlink() => entry.path().is_dir(),
+                Ok(kind) => kind.is_dir(),
+                Err(_) => false,
+            };
+            names.insert(if is_dir { format!("{name}/") } else { name });
+        }
+        let names = Rc::new(names);
+        self.listings
+            .borrow_mut()
+            .insert(path.to_path_buf(), names.clone());
+        Some(names)
+    }
+
+    fn listing_digest(&self, key: &str, counts: impl Fn(&str) -> bool) -> Digest {
+        let Some(names) = self.listing(&self.path(key)) else {
+            return Digest::ABSENT;
+        };
+        let mut hasher = Hasher::new();
+        for name in names.iter().filter(|name| counts(name)) {
+            hasher.field(name);
+        }
+        hasher.finish()
+    }
+
+    /// Where a module of that dotted name would be found: the first folder of the import path that has its last part, after
+    /// those of its parents. Extension modules count by their first name part.
+    fn origin(&self, name: &str) -> Digest {
+        let parts: Vec<&str> = name.split('.').collect();
+        let (last, parents) = match parts.split_last() {
+            Some(split) => split,
+            None => return Digest::ABSENT,
+        };
+        for folder in &self.spec.import_path {
+            let mut place = folder.clone();
+            place.extend(parents);
+            let Some(names) = self.listing(&place) else {
+                continue;
+            };
+            let mut found: Vec<&str> = Vec::new();
+            if names.contains(&format!("{last}/")) {
+                found.push("package");
+            }
+            if names.contains(&format!("{last}.py")) {
+                found.push("module");
+            }
+            let prefix = format!("{last}.");
+            let extension = names
+                .range(prefix.clone()..)
+                .take_while(|entry| entry.starts_with(&prefix))
+                .any(|entry| entry.ends_with(".so") || entry.ends_with(".pyd"));
+            if extension {
+                found.push("extension");
+            }
+            if !found.is_empty() {
+                let at = self.key(&place.to_string_lossy());
+                return Hasher::new().field(at).field(found.join(" ")).finish();
+            }
+        }
+        Digest::ABSENT
+    }
+
+    /// Which modules of the standard library are hidden by files of the project: mostly none.
+    fn shadowed_standard_library(&self) -> Digest {
+        let mut standard = BTreeSet::new();
+        for folder in &self.spec.standard_library {
+            for names in [folder.clone(), folder.join("lib-dynload")] {
+                for name in self.listing(&names).iter().flat_map(|names| names.iter()) {
+                    let stem = name.split(['.', '/']).next().unwrap_or(name);
+                    standard.insert(stem.to_owned());
+                }
+            }
+        }
+        let mut hasher = Hasher::new();
+        for folder in &self.spec.import_path {
+            if !folder.starts_with(&self.spec.root) {
+                continue;
+            }
+            for name in self.listing(folder).iter().flat_map(|names| names.iter()) {
+                let stem = name.split(['.', '/']).next().unwrap_or(name);
+                let importable = name.ends_with('/') || name.ends_with(".py");
+                if importable && standard.contains(stem) {
+                    hasher.field(folder.to_string_lossy().as_bytes()).field(name);
+                }
+            }
+        }
+        hasher.finish()
+    }
+
+    /// The digest of every file below the root but caches, the database and virtual environments.
+    fn project(&self) -> Digest {
+        let walk = ignore::WalkBuilder::new(&self.spec.root)
+            .standard_filters(false)
+            .follow_links(false)
+            .sort_by_file_name(|a, b| a.cmp(b))
+            .filter_entry(|entry| {
+                let name = entry.file_name().to_string_lossy();
+                let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
+                !(IGNORED_NAMES.contains(&&*name)
+                    || is_dir && entry.path().join("pyvenv.cfg").exists())
+            })
+            .build();
+        let mut hasher = Hasher::new();
+        for entry in walk.flatten() {
+            let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
+            if is_file && !entry.path().to_string_lossy().ends_with(".pyc") {
+                let key = self.key(&entry.path().to_string_lossy());
+                hasher
+                    .field(&key)
+                    .field(self.digest(&Input::File(key.clone())).0);
+            }
+        }
+        hasher.finish()
+    }
+}
+
+fn same_file(row: &StatRow, meta: &Metadata) -> bool {
+    row.size == meta.len()
+        && row.mtime_ns == mtime_ns(meta)
+        && row.ctime_ns == ctime_ns(meta)
+        && row.inode == meta.ino()
+}
+
+fn mtime_ns(meta: &Metadata) -> i64 {
+    meta.mtime() * 1_000_000_000 + meta.mtime_nsec()
+}
+
+fn ctime_ns(meta: &Metadata) -> i64 {
+    meta.ctime() * 1_000_000_000 + meta.ctime_nsec()
+}
+
+/// The file system's idea of now, from a file made and removed in `folder`: its clock may lag behind the system's by a tick.
+///
+/// # Errors
+/// If no file can be made there.
+pub fn file_system_now(folder: &Path) -> std::io::Result<i64> {
+    let file = tempfile::tempfile_in(folder)?;
+    Ok(ctime_ns(&file.metadata()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(root: &Path) -> World {
+        let spec = WorldSpec {
+            root: root.to_path_buf(),
+            invocation: Digest::ABSENT,
+            interpreter: Digest::ABSENT,
+            plugins: Digest::ABSENT,
+            import_path: vec![root.join("tests"), root.join("src")],
+            standard_library: Vec::new(),
+        };
+        World::new(spec, HashMap::new(), file_system_now(root).unwrap())
+    }
+
+    #[test]
+    fn a_file_that_shadows_a_module_changes_its_origin() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("src/pkg")).unwrap();
+        fs::create_dir_all(dir.path().join("tests")).unwrap();
+        fs::write(dir.path().join("src/pkg/a.py"), "").unwrap();
+        let origin = |name: &str| world(dir.path()).digest(&Input::ModuleOrigin(name.into()));
+        let (pkg, sub) = (origin("pkg"), origin("pkg.a"));
+        assert!(!pkg.is_absent() && !sub.is_absent());
+        assert!(origin("other").is_absent());
+        fs::create_dir(dir.path().join("src/pkg/a")).unwrap();
+        assert_ne!(origin("pkg.a"), sub);
+        fs::write(dir.path().join("tests/pkg.py"), "").unwrap();
+        assert_ne!(origin("pkg"), pkg);
+    }
+
+    #[test]
+    fn listings_and_the_project_ignore_caches() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.txt"), "1").unwrap();
+        let both = || {
+            let world = world(dir.path());
+            (
+                world.digest(&Input::Listing(String::new())),
+                world.digest(&Input::Project),
+            )
+        };
+        let before = both();
+        fs::create_dir(dir.path().join("__pycache__")).unwrap();
+        fs::write(dir.path().join("__pycache__/a.pyc"), "1").unwrap();
+        assert_eq!(both(), before);
+        fs::write(dir.path().join("a.txt"), "2").unwrap();
+        let (listing, project) = both();
+        assert_eq!(listing, before.0);
+        assert_ne!(project, before.1);
+    }
+}

@@ -1,0 +1,629 @@
+//! What the messages carry.
+
+use std::time::Duration;
+
+use dx_py_core::{AssertionStats, Marker, Phase, PhaseReport, TestId, TestResult, TestStatus};
+
+use crate::ProtocolError;
+use crate::codec::{Reader, Writer};
+use crate::message::{MessageKind, ResultKind, TestMessage, TestResultMessage};
+
+/// What a worker is told to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Collect tests: all that pytest's own arguments name, or only these paths.
+    Collect {
+        /// Only these; `None` for everything.
+        only: Option<Vec<String>>,
+    },
+    /// Run these tests of one collected file.
+    Run {
+        /// The file's node ID.
+        file: String,
+        /// The tests in their order; never empty.
+        tests: Vec<TestId>,
+    },
+    /// There is no more work.
+    Finish,
+    /// Stop after the current test.
+    Stop,
+}
+
+impl Command {
+    fn kind(&self) -> MessageKind {
+        match self {
+            Self::Collect { .. } => MessageKind::Collect,
+            Self::Run { .. } => MessageKind::Run,
+            Self::Finish => MessageKind::Finish,
+            Self::Stop => MessageKind::Stop,
+        }
+    }
+
+    /// Its payload.
+    pub fn payload(&self) -> Vec<u8> {
+        let mut out = Writer::new();
+        match self {
+            Self::Collect { only } => {
+                out.u8(u8::from(only.is_some()));
+                out.strs(only.as_deref().unwrap_or_default());
+            }
+            Self::Run { file, tests } => {
+                out.str(file);
+                out.list(tests, |out, test| {
+                    out.str(test.as_str());
+                });
+            }
+            Self::Finish | Self::Stop => {}
+        }
+        out.finish()
+    }
+
+    /// Header and payload; `sequence` is the job's number.
+    pub fn encode(&self, sequence: u64) -> Vec<u8> {
+        let payload = self.payload();
+        let header = TestMessage::new(self.kind(), sequence, payload.len() as u32);
+        let mut bytes = header.to_bytes().to_vec();
+        bytes.extend(payload);
+        bytes
+    }
+
+    /// Reads a command.
+    ///
+    /// # Errors
+    /// If the payload isn't one of its kind.
+    pub fn decode(header: &TestMessage, payload: &[u8]) -> Result<Self, ProtocolError> {
+        let mut data = Reader::new(payload);
+        let command = match header.kind()? {
+            MessageKind::Collect => {
+                let narrow = data.u8()? == 1;
+                let paths = data.strs()?;
+                Self::Collect {
+                    only: narrow.then_some(paths),
+                }
+            }
+            MessageKind::Run => Self::Run {
+                file: data.str()?,
+                tests: data.list(|data| Ok(TestId::new(data.str()?)))?,
+            },
+            MessageKind::Finish => Self::Finish,
+            MessageKind::Stop => Self::Stop,
+        };
+        data.end()?;
+        Ok(command)
+    }
+}
+
+/// How a worker introduces itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hello {
+    /// Python's version.
+    pub python: String,
+    /// pytest's version.
+    pub pytest: String,
+    /// `sys.executable`.
+    pub executable: String,
+    /// `sys.prefix`.
+    pub prefix: String,
+    /// The folders of the standard library.
+    pub stdlib: Vec<String>,
+    /// `sys.path` after configuration.
+    pub sys_path: Vec<String>,
+    /// pytest's root directory.
+    pub rootdir: String,
+    /// pytest's configuration file, or empty.
+    pub inifile: String,
+    /// `config.args`.
+    pub args: Vec<String>,
+    /// Third-party plugins with their versions.
+    pub plugins: Vec<String>,
+}
+
+/// A collected test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectedItem {
+    /// The test ID.
+    pub id: String,
+    /// The function's name without parameters.
+    pub function: String,
+    /// The classes around it, joined by `::`; empty if there are none.
+    pub class_name: String,
+    /// The line of its definition, from 1.
+    pub line: u32,
+    /// The names that `-k` looks into.
+    pub keywords: Vec<String>,
+    /// Its marks, the nearest first.
+    pub markers: Vec<Marker>,
+}
+
+/// A collected file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collected {
+    /// Its node ID.
+    pub file: String,
+    /// Its absolute path.
+    pub path: String,
+    /// Its tests, in pytest's order.
+    pub items: Vec<CollectedItem>,
+}
+
+/// A file that failed to be collected, or skipped itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectionReport {
+    /// The collector's node ID.
+    pub node: String,
+    /// The file's absolute path.
+    pub path: String,
+    /// The error, or the reason.
+    pub text: String,
+    /// [`TestStatus::Error`] or [`TestStatus::Skipped`].
+    pub status: TestStatus,
+}
+
+/// How collection ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CollectionDone {
+    /// The folders that pytest looked into, absolute.
+    pub listings: Vec<String>,
+    /// Whether everything was collected.
+    pub full: bool,
+    /// Why everything was collected although only a part was asked for; else empty.
+    pub reason: String,
+    /// Tests that pytest's own options left out.
+    pub deselected: u32,
+}
+
+/// Something that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// Who read: `m:` and a module's file, `t:` and a test ID, `f:` and a file's node ID.
+    pub owner: String,
+    /// What kind of thing: 0 file, 1 existence, 2 listing, 3 variable, 4 project, 5 unknowable.
+    pub kind: u8,
+    /// Which: an absolute path, a name.
+    pub key: String,
+}
+
+/// What a worker observed since it last told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// Names of modules and their files.
+    pub modules: Vec<(String, String)>,
+    /// Importing and imported files; `?` and a name for what wasn't found.
+    pub imports: Vec<(String, String)>,
+    /// What was read.
+    pub reads: Vec<Read>,
+    /// Absolute paths that were written.
+    pub written: Vec<String>,
+}
+
+/// What a worker tells.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// It introduces itself.
+    Hello(Hello),
+    /// It collected a file.
+    Collected(Collected),
+    /// A file failed to be collected, or skipped itself.
+    CollectionReport(CollectionReport),
+    /// It has collected.
+    CollectionDone(CollectionDone),
+    /// It wants a job.
+    Next,
+    /// A test began.
+    TestStarted(TestId),
+    /// A test ended.
+    TestFinished(Box<TestResult>),
+    /// A job ended.
+    JobDone {
+        /// The job's number.
+        job: u64,
+    },
+    /// pytest recorded a warning.
+    Warning {
+        /// Where: a test ID, or empty.
+        node: String,
+        /// The warning.
+        text: String,
+    },
+    /// What it observed.
+    Trace(Trace),
+    /// The run can't go on.
+    Fatal {
+        /// pytest's exit code.
+        code: u8,
+        /// What to show.
+        text: String,
+    },
+    /// It exits.
+    Bye {
+        /// pytest's exit code.
+        code: u8,
+    },
+    /// It stops early.
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Report {
+    /// Reads a report.
+    ///
+    /// # Errors
+    /// If the payload isn't one of its kind.
+    pub fn decode(header: &TestResultMessage, payload: &[u8]) -> Result<Self, ProtocolError> {
+        let mut data = Reader::new(payload);
+        let report = match header.kind()? {
+            ResultKind::Hello => Self::Hello(Hello {
+                python: data.str()?,
+                pytest: data.str()?,
+                executable: data.str()?,
+                prefix: data.str()?,
+                stdlib: data.strs()?,
+                sys_path: data.strs()?,
+                rootdir: data.str()?,
+                inifile: data.str()?,
+                args: data.strs()?,
+                plugins: data.strs()?,
+            }),
+            ResultKind::Collected => Self::Collected(Collected {
+                file: data.str()?,
+                path: data.str()?,
+                items: data.list(read_item)?,
+            }),
+            ResultKind::CollectionReport => Self::CollectionReport(CollectionReport {
+                node: data.str()?,
+                path: data.str()?,
+                text: data.str()?,
+                status: header.test_status()?,
+            }),
+            ResultKind::CollectionDone => Self::CollectionDone(CollectionDone {
+                listings: data.strs()?,
+                full: data.u8()? == 1,
+                reason: data.str()?,
+                deselected: data.u32()?,
+            }),
+            ResultKind::Next => Self::Next,
+            ResultKind::TestStarted => Self::TestStarted(TestId::new(data.str()?)),
+            ResultKind::TestFinished => {
+                Self::TestFinished(Box::new(read_result(header, &mut data)?))
+            }
+            ResultKind::JobDone => Self::JobDone {
+                job: header.sequence,
+            },
+            ResultKind::Warning => Self::Warning {
+                node: data.str()?,
+                text: data.str()?,
+            },
+            ResultKind::Trace => Self::Trace(Trace {
+                modules: data.pairs()?,
+                imports: data.pairs()?,
+                reads: data.list(|data| {
+                    Ok(Read {
+                        owner: data.str()?,
+                        kind: data.u8()?,
+                        key: data.str()?,
+                    })
+                })?,
+                written: data.strs()?,
+            }),
+            ResultKind::Fatal => Self::Fatal {
+                code: header.status,
+                text: data.str()?,
+            },
+            ResultKind::Bye => Self::Bye {
+                code: header.status,
+            },
+            ResultKind::Stopped => Self::Stopped {
+                reason: data.str()?,
+            },
+        };
+        data.end()?;
+        Ok(report)
+    }
+
+    /// Its header, with the payload taken to follow on the stream, and its payload.
+    pub fn encode(&self) -> (TestResultMessage, Vec<u8>) {
+        let mut out = Writer::new();
+        let (mut sequence, mut duration, mut status) = (0, 0, 0);
+        let kind = match self {
+            Self::Hello(hello) => {
+                out.str(&hello.python).str(&hello.pytest);
+                out.str(&hello.executable).str(&hello.prefix);
+                out.strs(&hello.stdlib).strs(&hello.sys_path);
+                out.str(&hello.rootdir).str(&hello.inifile);
+                out.strs(&hello.args).strs(&hello.plugins);
+                ResultKind::Hello
+            }
+            Self::Collected(file) => {
+                out.str(&file.file).str(&file.path);
+                out.list(&file.items, write_item);
+                ResultKind::Collected
+            }
+            Self::CollectionReport(report) => {
+                out.str(&report.node).str(&report.path).str(&report.text);
+                status = report.status.code();
+                ResultKind::CollectionReport
+            }
+            Self::CollectionDone(done) => {
+                out.strs(&done.listings).u8(u8::from(done.full));
+                out.str(&done.reason).u32(done.deselected);
+                ResultKind::CollectionDone
+            }
+            Self::Next => ResultKind::Next,
+            Self::TestStarted(id) => {
+                out.str(id.as_str());
+                ResultKind::TestStarted
+            }
+            Self::TestFinished(result) => {
+                write_result(&mut out, result);
+                duration = nanoseconds(result.duration);
+                status = result.status.code();
+                ResultKind::TestFinished
+            }
+            Self::JobDone { job } => {
+                sequence = *job;
+                ResultKind::JobDone
+            }
+            Self::Warning { node, text } => {
+                out.str(node).str(text);
+                ResultKind::Warning
+            }
+            Self::Trace(trace) => {
+                out.pairs(&trace.modules).pairs(&trace.imports);
+                out.list(&trace.reads, |out, read| {
+                    out.str(&read.owner).u8(read.kind).str(&read.key);
+                });
+                out.strs(&trace.written);
+                ResultKind::Trace
+            }
+            Self::Fatal { code, text } => {
+                out.str(text);
+                status = *code;
+                ResultKind::Fatal
+            }
+            Self::Bye { code } => {
+                status = *code;
+                ResultKind::Bye
+            }
+            Self::Stopped { reason } => {
+                out.str(reason);
+                ResultKind::Stopped
+            }
+        };
+        let payload = out.finish();
+        let mut header = TestResultMessage::new(kind, sequence, payload.len() as u32);
+        header.duration_ns = duration;
+        header.status = status;
+        (header, payload)
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn read_item(data: &mut Reader<'_>) -> Result<CollectedItem, ProtocolError> {
+    Ok(CollectedItem {
+        id: data.str()?,
+        function: data.str()?,
+        class_name: data.str()?,
+        line: data.u32()?,
+        keywords: data.strs()?,
+        markers: data.list(|data| {
+            Ok(Marker {
+                name: data.str()?,
+                args: data.strs()?,
+                kwargs: data.pairs()?,
+            })
+        })?,
+    })
+}
+
+fn write_item(out: &mut Writer, item: &CollectedItem) {
+    out.str(&item.id).str(&item.function).str(&item.class_name);
+    out.u32(item.line).strs(&item.keywords);
+    out.list(&item.markers, |out, marker| {
+        out.str(&marker.name)
+            .strs(&marker.args)
+            .pairs(&marker.kwargs);
+    });
+}
+
+fn read_result(
+    header: &TestResultMessage,
+    data: &mut Reader<'_>,
+) -> Result<TestResult, ProtocolError> {
+    let id = TestId::new(data.str()?);
+    let mut phases = [Duration::ZERO; 3];
+    for phase in &mut phases {
+        *phase = Duration::from_nanos(data.u64()?);
+    }
+    Ok(TestResult {
+        id,
+        status: header.test_status()?,
+        duration: Duration::from_nanos(header.duration_ns),
+        phases,
+        reports: data.list(|data| {
+            let (phase, status) = (data.u8()?, data.u8()?);
+            Ok(PhaseReport {
+                phase: Phase::from_code(phase).ok_or(ProtocolError::Phase(phase))?,
+                status: TestStatus::from_code(status).ok_or(ProtocolError::Status(status))?,
+                message: data.str()?,
+                text: data.str()?,
+            })
+        })?,
+        sections: data.pairs()?,
+        properties: data.pairs()?,
+        assertions: AssertionStats {
+            passed: data.u32()?,
+            failed: data.u32()?,
+        },
+        worker: 0,
+        second_opinion: false,
+    })
+}
+
+fn write_result(out: &mut Writer, result: &TestResult) {
+    out.str(result.id.as_str());
+    for phase in result.phases {
+        out.u64(nanoseconds(phase));
+    }
+    out.list(&result.reports, |out, report| {
+        out.u8(report.phase as u8).u8(report.status.code());
+        out.str(&report.message).str(&report.text);
+    });
+    out.pairs(&result.sections).pairs(&result.properties);
+    out.u32(result.assertions.passed)
+        .u32(result.assertions.failed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn results() -> impl Strategy<Value = TestResult> {
+        let report =
+            (0u8..3, 0u8..6, ".*", ".*").prop_map(|(phase, status, message, text)| PhaseReport {
+                phase: Phase::from_code(phase).unwrap(),
+                status: TestStatus::from_code(status).unwrap(),
+                message,
+                text,
+            });
+        let pairs = || prop::collection::vec((".*", ".*"), 0..3);
+        (
+            ".*",
+            0u8..6,
+            any::<[u32; 4]>(),
+            prop::collection::vec(report, 0..4),
+            pairs(),
+            pairs(),
+        )
+            .prop_map(
+                |(id, status, times, reports, sections, properties)| TestResult {
+                    duration: Duration::from_nanos(times[3].into()),
+                    phases: [times[0], times[1], times[2]]
+                        .map(|time| Duration::from_nanos(time.into())),
+                    reports,
+                    sections,
+                    properties,
+                    assertions: AssertionStats {
+                        passed: times[0],
+                        failed: times[1],
+                    },
+                    ..TestResult::bare(
+                        TestId::new(id),
+                        TestStatus::from_code(status).unwrap(),
+                        Duration::ZERO,
+                    )
+                },
+            )
+    }
+
+    proptest! {
+        // Property 5: protocol message round trip
+        #[test]
+        fn results_and_commands_come_back_from_their_bytes(result in results(), file in ".*", tests in prop::collection::vec(".*", 0..5), sequence: u64) {
+            let report = Report::TestFinished(Box::new(result));
+            let (header, payload) = report.encode();
+            prop_assert_eq!(Report::decode(&header, &payload).unwrap(), report);
+            for command in [
+                Command::Run { file, tests: tests.iter().map(|test| TestId::new(test.as_str())).collect() },
+                Command::Collect { only: Some(tests) },
+                Command::Collect { only: None },
+                Command::Finish,
+                Command::Stop,
+            ] {
+                let bytes = command.encode(sequence);
+                let header = TestMessage::parse(&bytes).unwrap();
+                prop_assert_eq!({ header.sequence }, sequence);
+                prop_assert_eq!(Command::decode(&header, &bytes[TestMessage::SIZE..]).unwrap(), command);
+            }
+        }
+
+        // Property 6: protocol error handling
+        #[test]
+        fn damaged_payloads_are_described_and_never_panic(kind in prop::sample::select(ResultKind::ALL.to_vec()), payload in prop::collection::vec(any::<u8>(), 0..200), status: u8) {
+            let mut header = TestResultMessage::new(kind, 0, payload.len() as u32);
+            header.status = status;
+            if let Err(error) = Report::decode(&header, &payload) {
+                prop_assert!(!error.to_string().is_empty());
+            }
+        }
+
+        #[test]
+        fn a_cut_payload_is_an_error(result in results(), cut in 1usize..) {
+            let (header, payload) = Report::TestFinished(Box::new(result)).encode();
+            let len = payload.len() - 1 - cut % payload.len();
+            prop_assert!(Report::decode(&header, &payload[..len]).is_err());
+        }
+    }
+
+    #[test]
+    fn every_other_report_comes_back() {
+        let text = || "é\n".to_owned();
+        let reports = [
+            Report::Hello(Hello {
+                python: text(),
+                sys_path: vec![text()],
+                ..Hello::default()
+            }),
+            Report::Collected(Collected {
+                file: text(),
+                path: text(),
+                items: vec![CollectedItem {
+                    id: text(),
+                    function: text(),
+                    class_name: String::new(),
+                    line: 7,
+                    keywords: vec![text()],
+                    markers: vec![Marker {
+                        name: text(),
+                        args: vec![text()],
+                        kwargs: vec![(text(), text())],
+                    }],
+                }],
+            }),
+            Report::CollectionReport(CollectionReport {
+                node: text(),
+                path: text(),
+                text: text(),
+                status: TestStatus::Error,
+            }),
+            Report::CollectionDone(CollectionDone {
+                listings: vec![text()],
+                full: true,
+                reason: text(),
+                deselected: 3,
+            }),
+            Report::Next,
+            Report::TestStarted(TestId::new("a")),
+            Report::JobDone { job: 9 },
+            Report::Warning {
+                node: text(),
+                text: text(),
+            },
+            Report::Trace(Trace {
+                modules: vec![(text(), text())],
+                imports: vec![(text(), text())],
+                reads: vec![Read {
+                    owner: text(),
+                    kind: 5,
+                    key: text(),
+                }],
+                written: vec![text()],
+            }),
+            Report::Fatal {
+                code: 4,
+                text: text(),
+            },
+            Report::Bye { code: 1 },
+            Report::Stopped { reason: text() },
+        ];
+        for report in reports {
+            let (header, payload) = report.encode();
+            assert_eq!(Report::decode(&header, &payload).unwrap(), report);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+"""Starts a worker: `python boot.py SOCKET_FD RING_FD NUMBER COUNT BASETEMP RUN_ID -- PYTEST_ARGUMENTS…`.
+
+The interpreter is then made to look as `python -m pytest PYTEST_ARGUMENTS…` would leave it, and pytest is configured and run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+
+def main(argv: list[str]) -> int:
+    """Run one worker to its end; gives pytest's exit code."""
+    sock_fd, ring_fd, number, count = (int(text) for text in argv[1:5])
+    basetemp, run_id = argv[5], argv[6]
+    arguments = argv[8:]
+    own = os.path.dirname(os.path.abspath(__file__))
+    for fd in (sock_fd, ring_fd):
+        os.set_inheritable(fd, False)
+    sys.path[0] = os.path.dirname(own)
+    from dx_py_test_runner.trace import Trace
+    from dx_py_test_runner.wire import FATAL, Pack, Wire
+
+    sys.path[0] = os.getcwd()
+    wire = Wire(sock_fd, ring_fd)
+    trace = Trace(os.path.join(own, ""), os.getcwd())
+
+    def fatal(text: str, code: int) -> int:
+        out = Pack()
+        out.str(text)
+        wire.send(FATAL, out.bytes(), status=code)
+        return code
+
+    try:
+        import importlib.util
+
+        spec = importlib.util.find_spec("pytest")
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        return fatal(
+            f"pytest is not installed for {sys.executable}\n"
+            f"Install it there (`{sys.executable} -m pip install pytest`), or name another interpreter with --python.",
+            4,
+        )
+    origin = spec.origin or "pytest"
+    sys.argv[:] = [os.path.join(os.path.dirname(origin), "__main__.py"), *arguments]
+    if count > 1:
+        os.environ["PYTEST_XDIST_WORKER"] = f"gw{number}"
+        os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(count)
+        os.environ["PYTEST_XDIST_TESTRUNUID"] = run_id
+    trace.install()
+    return _run_pytest(wire, trace, arguments, number, count, basetemp, run_id, fatal)
+
+
+def _run_pytest(
+    wire: Any, trace: Any, arguments: list[str], number: int, count: int, basetemp: str, run_id: str, fatal: Any
+) -> int:
+    from _pytest.config import ConftestImportFailure, UsageError, _prepareconfig
+    from dx_py_test_runner.session import WorkerPlugin
+    from dx_py_test_runner.wire import BYE
+
+    import pytest
+
+    plugin = WorkerPlugin(wire, trace)
+    code = 1
+    try:
+        try:
+            config = _prepareconfig(arguments, [plugin])
+        except ConftestImportFailure as error:
+            return fatal(_conftest_failure(error), 4)
+        except pytest.exit.Exception as error:
+            return fatal(f"Exit: {error.msg}", error.returncode if error.returncode is not None else 2)
+        try:
+            _become_worker(config, number, count, basetemp, run_id)
+            code = int(config.hook.pytest_cmdline_main(config=config) or 0)
+        except ConftestImportFailure as error:
+            return fatal(_conftest_failure(error), 4)
+        finally:
+            config._ensure_unconfigure()
+    except UsageError as error:
+        return fatal("\n".join(f"ERROR: {line}" for line in error.args), 4)
+    except SystemExit as error:  # argparse has printed what is wrong with an option
+        code = error.code if isinstance(error.code, int) else 4
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    wire.send(BYE, status=code & 0xFF)
+    return code
+
+
+def _become_worker(config: Any, number: int, count: int, basetemp: str, run_id: str) -> None:
+    """Make the session look to plugins as one of xdist's workers does, and keep xdist itself from starting its own."""
+    option = config.option
+    for name, value in (("dist", "no"), ("distload", False), ("numprocesses", None), ("maxprocesses", None), ("tx", [])):
+        if hasattr(option, name):
+            setattr(option, name, value)
+    option.usepdb = False
+    if count > 1:
+        config.workerinput = {
+            "workerid": f"gw{number}",
+            "workercount": count,
+            "testrunuid": run_id,
+            "mainargv": list(sys.argv),
+        }
+        parent = option.basetemp or basetemp
+        if parent:
+            os.makedirs(parent, mode=0o700, exist_ok=True)
+            option.basetemp = os.path.join(parent, f"popen-gw{number}")
+
+
+def _conftest_failure(error: Any) -> str:
+    """The text that pytest prints when a conftest can't be imported."""
+    from _pytest._code import ExceptionInfo
+    from _pytest._code.code import filter_traceback
+
+    cause = getattr(error, "cause", None) or error.excinfo[1]
+    info = ExceptionInfo.from_exc_info((type(cause), cause, cause.__traceback__))
+    info.traceback = info.traceback.filter(filter_traceback)
+    shown = info.getrepr(style="short", chain=False) if info.traceback else info.exconly()
+    return f"ImportError while loading conftest '{error.path}'.\n{shown}"
+
+
+if __name__ == "__main__":
+    status = main(sys.argv)
+    sys.exit(status)

@@ -1,0 +1,366 @@
+"""The pytest plugin of a worker: collects what it is asked to, then runs the jobs that it is given.
+
+A worker is configured with the user's own arguments, and pytest's own session, collection and run protocol do the work; this plugin
+only decides what is collected and which item comes next. Another way to run items replaces `_run_item` and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Generator, Optional
+
+import pytest
+
+from . import wire
+from .outcome import ERROR, SKIPPED, Outcome, text_of
+from .trace import Trace
+from .wire import Pack, Unpack
+
+#: Plugins whose collection hooks look at one item at a time, so that they do the same to a part of the items.
+_PER_ITEM_PLUGINS = ("_pytest.", "_hypothesis_pytestplugin", "xdist.", "pytest_asyncio.", "anyio.", "pytest_timeout", "pytest_mock")
+_WHOLE_SESSION_HOOKS = ("pytest_collection_modifyitems", "pytest_collection_finish", "pytest_collection")
+
+
+class Job:
+    """A file's tests that this worker was given."""
+
+    def __init__(self, number: int, items: list[Any]) -> None:
+        self.number = number
+        self.items = items
+
+
+class WorkerPlugin:
+    """Connects one pytest session with the orchestrator."""
+
+    def __init__(self, wire_: wire.Wire, trace: Trace) -> None:
+        self._wire = wire_
+        self._trace = trace
+        self._items: dict[str, Any] = {}
+        self._outcome: Optional[Outcome] = None
+        self._sequence = 0
+        self._deselected = 0
+        self._collecting = False
+        self.fatal = False
+
+    # Start
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: Any) -> None:
+        """Silence the terminal report: the orchestrator has its own."""
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None:
+            reporter._tw._file = open(os.devnull, "w", encoding="utf-8")
+
+    def _hello(self, session: Any) -> None:
+        import platform
+        import sys
+        import sysconfig
+
+        config = session.config
+        for name, plugin in config.pluginmanager.list_name_plugin():
+            file = getattr(plugin, "__file__", None)
+            module = getattr(plugin, "__name__", name)
+            if plugin is None or plugin is self:
+                continue
+            if file is None:
+                module = getattr(plugin, "__module__", None) or type(plugin).__module__
+                file = getattr(sys.modules.get(module), "__file__", None)
+            if isinstance(file, str) and os.path.basename(file) != "conftest.py" and not module.startswith("_pytest."):
+                self._trace.add_root(module, file)
+        plugins = sorted({f"{dist.project_name}-{dist.version}" for _, dist in config.pluginmanager.list_plugin_distinfo()})
+        paths = sysconfig.get_paths()
+        out = Pack()
+        for text in (platform.python_version(), pytest.__version__, sys.executable, sys.prefix):
+            out.str(text)
+        out.strs(sorted({paths["stdlib"], paths["platstdlib"]}))
+        out.strs([path for path in sys.path if isinstance(path, str)])
+        out.str(str(config.rootpath))
+        out.str(str(config.inipath or ""))
+        out.strs([str(arg) for arg in config.args])
+        out.strs(plugins)
+        self._wire.send(wire.HELLO, out.bytes())
+
+    # Collection
+
+    @pytest.hookimpl(tryfirst=True, hookwrapper=True)
+    def pytest_collection(self, session: Any) -> Generator[None, Any, None]:
+        """Ask what to collect, collect it, tell what came of it."""
+        self._hello(session)
+        command = self._wire.receive()
+        if command is None or command[0] != wire.COLLECT:
+            raise SystemExit(1)
+        asked = Unpack(command[3])
+        narrow, paths = asked.u8() == 1, asked.strs()
+        config = session.config
+        reason = _needs_everything(config) if narrow else ""
+        arguments = config.args
+        if narrow and not reason:
+            config.args = paths
+        self._trace.collecting = self._collecting = True
+        outcome = yield
+        if narrow and not reason and outcome.excinfo is None:
+            reason = _needs_everything(config)
+            config.args = arguments
+            if reason:
+                self._deselected = 0
+                session.perform_collect()
+        config.args = arguments
+        self._trace.collecting = self._collecting = False
+        if outcome.excinfo is not None or config.option.collectonly:
+            return
+        self._report_items(session)
+        done = Pack()
+        done.strs(sorted(self._trace.listings))
+        done.u8(0 if narrow and not reason else 1)
+        done.str(reason)
+        done.u32(self._deselected)
+        self._send_trace()
+        self._wire.send(wire.COLLECTION_DONE, done.bytes())
+
+    def _report_items(self, session: Any) -> None:
+        files: dict[str, list[Any]] = {}
+        for item in session.items:
+            files.setdefault(item.nodeid.split("::", 1)[0], []).append(item)
+            self._items[item.nodeid] = item
+        for file, items in files.items():
+            out = Pack()
+            out.str(file)
+            out.str(str(getattr(items[0], "path", "") or getattr(items[0], "fspath", "")))
+            out.u32(len(items))
+            for item in items:
+                _pack_item(out, item)
+            self._wire.send(wire.COLLECTED, out.bytes())
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_make_collect_report(self, collector: Any) -> Generator[None, Any, None]:
+        """What is read while a file is collected belongs to that file."""
+        file = collector.nodeid.split("::", 1)[0]
+        inside = isinstance(collector, (pytest.File, pytest.Class)) and bool(file)
+        if inside:
+            self._trace.add_collected(file, str(getattr(collector, "path", "") or getattr(collector, "fspath", "")))
+        before = self._trace.enter("f:" + file if inside else None)
+        yield
+        self._trace.enter(before)
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """Tell of files that could not be collected, or that skipped themselves."""
+        if report.passed or not self._collecting:
+            return
+        out = Pack()
+        out.str(report.nodeid)
+        out.str(os.path.join(str(self._root), report.nodeid.split("::", 1)[0]))
+        if report.failed:
+            out.str(text_of(report))
+            self._wire.send(wire.COLLECTION_REPORT, out.bytes(), status=ERROR)
+        else:
+            longrepr = report.longrepr
+            reason = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
+            out.str(reason[len("Skipped: ") :] if reason.startswith("Skipped: ") else reason)
+            self._wire.send(wire.COLLECTION_REPORT, out.bytes(), status=SKIPPED)
+
+    def pytest_deselected(self, items: Any) -> None:
+        """Count what pytest's own options leave out."""
+        self._deselected += len(items)
+
+    def pytest_sessionstart(self, session: Any) -> None:
+        """Remember the root."""
+        self._root = session.config.rootpath
+
+    # Running
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: Any) -> Optional[bool]:
+        """Run the jobs that the orchestrator gives, each test with its successor known, so that wide fixtures live as long as they should."""
+        if session.config.option.collectonly:
+            return None
+        self._wire.send(wire.NEXT)
+        job = self._receive_job()
+        while job is not None:
+            following: Optional[Job] = None
+            last = len(job.items) - 1
+            self._sequence = job.number
+            for index, item in enumerate(job.items):
+                if index < last:
+                    successor = job.items[index + 1]
+                else:
+                    self._wire.send(wire.NEXT)
+                    following = self._receive_job()
+                    successor = following.items[0] if following is not None else None
+                self._run_item(item, successor)
+                stop = session.shouldfail or session.shouldstop or (self._wire.stop_requested() and "stopped")
+                if stop:
+                    self._stopped(str(stop))
+                    if session.shouldfail:
+                        raise session.Failed(session.shouldfail)
+                    raise session.Interrupted(str(stop))
+            self._send_trace()
+            self._wire.send(wire.JOB_DONE, sequence=job.number)
+            job = following
+        return True
+
+    def _receive_job(self) -> Optional[Job]:
+        while True:
+            command = self._wire.receive()
+            if command is None:
+                os._exit(1)  # the orchestrator is gone: nobody is left to run tests for
+            kind, sequence, _argument, payload = command
+            if kind == wire.FINISH:
+                return None
+            if kind == wire.RUN:
+                asked = Unpack(payload)
+                asked.str()
+                return Job(sequence, [self._items[name] for name in asked.strs()])
+
+    def _run_item(self, item: Any, successor: Any) -> None:
+        started = Pack()
+        started.str(item.nodeid)
+        self._wire.send(wire.TEST_STARTED, started.bytes(), sequence=self._sequence)
+        self._trace.enter("t:" + item.nodeid)
+        self._outcome = outcome = Outcome()
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=successor)
+        self._outcome = None
+        self._trace.enter(None)
+        self._finished(item.nodeid, outcome)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Gather pytest's reports on the test of the moment."""
+        outcome = self._outcome
+        if outcome is not None:
+            outcome.add(report)
+            outcome.note_sections(report)
+
+    def _finished(self, name: str, outcome: Outcome) -> None:
+        out = Pack()
+        out.str(name)
+        for nanoseconds in outcome.phases:
+            out.u64(nanoseconds)
+        out.u32(len(outcome.reports))
+        for phase, status, message, text in outcome.reports:
+            out.u8(phase)
+            out.u8(status)
+            out.str(message)
+            out.str(text)
+        failed = outcome.status is not None and outcome.status >= 4
+        for pairs in (outcome.sections if failed else [], outcome.properties):
+            out.u32(len(pairs))
+            for key, value in pairs:
+                out.str(key)
+                out.str(value)
+        out.u32(0)
+        out.u32(0)
+        status = 0 if outcome.status is None else outcome.status
+        self._wire.send(
+            wire.TEST_FINISHED, out.bytes(), sequence=self._sequence, duration_ns=sum(outcome.phases), status=status
+        )
+
+    def _send_trace(self) -> None:
+        modules, imports, reads, written = self._trace.take()
+        if not (modules or imports or reads or written):
+            return
+        out = Pack()
+        for pairs in (modules, imports):
+            out.u32(len(pairs))
+            for one, other in pairs:
+                out.str(one)
+                out.str(other)
+        out.u32(len(reads))
+        for owner, kind, key in reads:
+            out.str(owner)
+            out.u8(kind)
+            out.str(key)
+        out.strs(written)
+        self._wire.send(wire.TRACE, out.bytes())
+
+    # What else the user should know
+
+    def pytest_warning_recorded(self, warning_message: Any, when: str, nodeid: str, location: Any) -> None:
+        """Pass a warning on, as pytest's summary would word it."""
+        import warnings
+
+        text = warnings.formatwarning(
+            str(warning_message.message),
+            warning_message.category,
+            warning_message.filename,
+            warning_message.lineno,
+            warning_message.line,
+        )
+        out = Pack()
+        out.str(nodeid)
+        out.str(text)
+        self._wire.send(wire.WARNING, out.bytes())
+
+    def pytest_internalerror(self, excrepr: Any) -> None:
+        """An error of pytest's own, or of a plugin's, ends the run."""
+        text = "\n".join(f"INTERNALERROR> {line}" for line in str(excrepr).split("\n"))
+        self.send_fatal(text, 3)
+
+    def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
+        """Ctrl-C, or `pytest.exit`."""
+        self._stopped(f"{excinfo.typename}: {excinfo.value}" if str(excinfo.value) else excinfo.typename)
+
+    def _stopped(self, reason: str) -> None:
+        out = Pack()
+        out.str(reason)
+        self._wire.send(wire.STOPPED, out.bytes())
+
+    def send_fatal(self, text: str, code: int) -> None:
+        """Tell why the run can't go on."""
+        self.fatal = True
+        out = Pack()
+        out.str(text)
+        self._wire.send(wire.FATAL, out.bytes(), status=code)
+
+
+def _needs_everything(config: Any) -> str:
+    """Why a part of the files can't be collected alone; empty if it can."""
+    for name in _WHOLE_SESSION_HOOKS:
+        for implementation in getattr(config.hook, name).get_hookimpls():
+            plugin = implementation.plugin
+            if isinstance(plugin, WorkerPlugin):
+                continue
+            module = getattr(implementation.function, "__module__", "") or ""
+            if not module.startswith(_PER_ITEM_PLUGINS):
+                where = getattr(plugin, "__file__", None) or module
+                return f"{name} in {where} may look at all tests"
+    return ""
+
+
+def _pack_item(out: Pack, item: Any) -> None:
+    function = getattr(item, "originalname", None) or item.name
+    names = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
+    try:
+        line = item.location[1]
+    except Exception:  # a plugin's item may have no place in a file
+        line = None
+    out.str(item.nodeid)
+    out.str(str(function))
+    out.str("::".join(names))
+    out.u32((line or 0) + 1)
+    out.strs(sorted(_keywords(item)))
+    markers = list(item.iter_markers())
+    out.u32(len(markers))
+    for marker in markers:
+        out.str(marker.name)
+        out.strs([_representation(arg) for arg in marker.args])
+        out.u32(len(marker.kwargs))
+        for key, value in marker.kwargs.items():
+            out.str(str(key))
+            out.str(_representation(value))
+
+
+def _keywords(item: Any) -> set[str]:
+    """The names that `-k` looks into, as pytest gathers them."""
+    containers: tuple[Any, ...] = (pytest.Session, getattr(pytest, "Directory", pytest.Session))
+    names = {node.name for node in item.listchain() if not isinstance(node, containers)}
+    names.update(item.listextrakeywords())
+    names.update(getattr(getattr(item, "function", None), "__dict__", ()))
+    names.update(marker.name for marker in item.iter_markers())
+    return {str(name) for name in names}
+
+
+def _representation(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # a user's object may fail to render itself
+        return "?"
+    return text if len(text) <= 200 else text[:200]

@@ -1,0 +1,461 @@
+"""Observes what the tests of this process depend on: imports, files, folders, paths probed, variables, child processes.
+
+Three sources are joined. A PEP 578 audit hook sees opened files, listed folders, started processes and connections. `stat` and
+its kin and `os.environ` raise no audit event, so they are wrapped. Imports are seen by wrapping `__import__` and
+`importlib.import_module`, since an import that `sys.modules` answers raises no event, and is a dependency all the same.
+
+What is read belongs to the test (or the collected file) of the moment and, for good, to each module of the user's whose code was
+on the stack: what a module read once may be kept by it in a cache, and a later test that reaches the module depends on it too.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import importlib.machinery
+import os
+import sys
+import tempfile
+from importlib.util import source_from_cache
+from types import CodeType, FrameType, ModuleType
+from typing import Any, Callable, Optional
+
+FILE, EXISTENCE, LISTING, VARIABLE, PROJECT, UNKNOWABLE = range(6)
+
+_getframe = sys._getframe
+_fspath = os.fspath
+_getcwd = os.getcwd
+_stat = os.stat
+_STDLIB_NAMES = frozenset(getattr(sys, "stdlib_module_names", ()))
+
+#: Variables that differ between terminals and runs and that no test's outcome is meant to depend on.
+_VOLATILE = frozenset(
+    "_ SHLVL PWD OLDPWD TERM TERM_PROGRAM TERM_PROGRAM_VERSION TERM_SESSION_ID TMUX TMUX_PANE STY WINDOWID COLUMNS LINES LS_COLORS "
+    "SSH_CLIENT SSH_CONNECTION SSH_TTY SSH_AUTH_SOCK DBUS_SESSION_BUS_ADDRESS INVOCATION_ID JOURNAL_STREAM "
+    "XDG_SESSION_ID XDG_RUNTIME_DIR PYTHONHASHSEED".split()
+)
+_VOLATILE_PREFIXES = ("PYTEST_", "DX_PY_")
+
+_SKIP, _STDLIB, _INTERNAL, _USER = range(4)
+
+_WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+_SPAWN_EVENTS = frozenset(
+    ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "pty.spawn")
+)
+
+
+class Trace:
+    """The observations of one worker process, gathered until `take` hands out what is new."""
+
+    def __init__(self, own_dir: str, root: str) -> None:
+        self.context: Optional[str] = None
+        self.listings: set[str] = set()
+        self.collecting = False
+        self._modules: list[tuple[str, str]] = []
+        self._imports: list[tuple[str, str]] = []
+        self._reads: list[tuple[str, int, str]] = []
+        self._written: list[str] = []
+        self._known_modules: set[tuple[str, str]] = set()
+        self._known_imports: set[tuple[str, str]] = set()
+        self._import_keys: set[tuple[Any, ...]] = set()
+        self._known_reads: set[tuple[str, int, str]] = set()
+        self._writers: dict[str, Optional[str]] = {}
+        self._kinds: dict[str, int] = {}
+        self._pid = os.getpid()
+        self._busy = False
+        self._root = root
+        self._stdlib = _standard_library()
+        self._internal = [own_dir, *_installed_kernel()]
+        self._sites = ("/site-packages/", "/dist-packages/")
+        self._prefixes = tuple({sys.prefix + os.sep, sys.base_prefix + os.sep})
+        temporary = os.path.realpath(tempfile.gettempdir())
+        self._temporary = tuple({temporary + os.sep, tempfile.gettempdir() + os.sep})
+
+    # Contexts
+
+    def enter(self, context: Optional[str]) -> Optional[str]:
+        """Make `context` (`t:` and a test ID, or `f:` and a file's node ID) the owner of what is read; gives the one before."""
+        before, self.context = self.context, context
+        return before
+
+    # Who is reading
+
+    def _kind(self, filename: str) -> int:
+        kind = self._kinds.get(filename)
+        if kind is None:
+            kind = self._kinds[filename] = self._classify(filename)
+        return kind
+
+    def _classify(self, filename: str) -> int:
+        if filename.startswith("<frozen "):
+            return _STDLIB
+        if filename.startswith("<") or not os.path.isabs(filename):
+            return _SKIP
+        if any(filename.startswith(prefix) for prefix in self._internal):
+            return _INTERNAL
+        if not any(site in filename for site in self._sites):
+            if any(filename.startswith(prefix) for prefix in self._stdlib):
+                return _STDLIB
+        return _USER
+
+    def _owners(self, frame: Optional[FrameType]) -> list[str]:
+        """The files of the user's modules on the stack, the nearest first; none if the reader is pytest or this package."""
+        owners: list[str] = []
+        while frame is not None:
+            filename = frame.f_code.co_filename
+            kind = self._kind(filename)
+            if kind == _USER:
+                if not owners or owners[-1] != filename:
+                    owners.append(filename)
+            elif kind == _INTERNAL:
+                break
+            frame = frame.f_back
+        return owners
+
+    # Recording
+
+    def _record(self, kind: int, key: str, owners: list[str]) -> None:
+        context = self.context
+        if context is not None:
+            self._add(context, kind, key)
+        for owner in owners:
+            self._add("m:" + owner, kind, key)
+
+    def _add(self, owner: str, kind: int, key: str) -> None:
+        entry = (owner, kind, key)
+        if entry not in self._known_reads:
+            self._known_reads.add(entry)
+            self._reads.append(entry)
+
+    def _path(self, path: Any) -> Optional[str]:
+        """`path` as absolute text, or None if it names nothing that a test can depend on."""
+        try:
+            text = os.fsdecode(_fspath(path))
+        except (TypeError, ValueError):
+            return None
+        if not text or "\0" in text:
+            return None
+        if not text.startswith("/"):
+            try:
+                text = os.path.join(_getcwd(), text)
+            except OSError:
+                return None
+        text = os.path.normpath(text)
+        if text.startswith(("/dev/", "/proc/", "/sys/")):
+            return None
+        if text.startswith(self._temporary):
+            inside = text.startswith(self._prefixes) or text == self._root or text.startswith(self._root + os.sep)
+            if not inside:
+                return None
+        return text
+
+    def read(self, kind: int, path: Any, depth: int) -> None:
+        """Note that the code `depth` frames up read `path`."""
+        owners = self._owners(_getframe(depth))
+        if not owners:
+            return
+        text = self._path(path)
+        if text is None:
+            return
+        if text.endswith(".pyc"):
+            try:
+                text = source_from_cache(text)
+            except ValueError:
+                return
+        if self._writers.get(text, self) == self.context:
+            return
+        self._record(kind, text, owners)
+
+    def wrote(self, path: Any) -> None:
+        """Note that the current context wrote, made or removed `path`."""
+        text = self._path(path)
+        if text is None or "/__pycache__/" in text:
+            return
+        if text not in self._writers:
+            self._written.append(text)
+        self._writers[text] = self.context
+
+    # Audit events
+
+    def audit(self, event: str, args: tuple[Any, ...]) -> None:
+        """The audit hook. Hooks can't be removed, so a child that was forked off leaves at once."""
+        if event == "open":
+            path, _mode, flags = args
+            if isinstance(path, int) or self._busy:
+                return
+            if isinstance(flags, int) and flags & _WRITE_FLAGS:
+                self.wrote(path)
+                if flags & os.O_TRUNC or not flags & os.O_RDWR:
+                    return
+            self.read(FILE, path, 3)
+        elif event in ("os.listdir", "os.scandir"):
+            path = args[0]
+            if isinstance(path, int) or self._busy:
+                return
+            frame = _getframe(2)
+            if frame.f_code.co_filename.startswith("<frozen importlib"):
+                return
+            if self.collecting and not self._owners(frame):
+                text = self._path(_getcwd() if path is None else path)
+                if text is not None:
+                    self.listings.add(text)
+                return
+            self.read(LISTING, "." if path is None else path, 3)
+        elif event in _SPAWN_EVENTS:
+            owners = self._owners(_getframe(2))
+            if owners:
+                self._record(PROJECT, "", owners)
+        elif event == "socket.connect":
+            remote = _remote(args[1])
+            if remote is not None:
+                owners = self._owners(_getframe(2))
+                self._record(UNKNOWABLE, "a connection to " + remote, owners)
+        elif event in ("os.mkdir", "os.remove", "os.rmdir"):
+            self.wrote(args[0])
+        elif event in ("os.rename", "os.link", "os.symlink"):
+            self.wrote(args[0])
+            self.wrote(args[1])
+
+    # Imports
+
+    def imported(self, key: tuple[Any, ...], name: str, fromlist: Any, level: int, caller: dict[str, Any]) -> None:
+        """Note an import statement or call; `caller` holds the globals of the code that has it."""
+        importer = caller.get("__file__")
+        if not isinstance(importer, str) or self._kind(importer) != _USER:
+            owners = self._owners(_getframe(2))
+            if not owners:
+                return
+            importers = owners[:1]
+        else:
+            self._import_keys.add(key)
+            importers = [importer]
+        full = name
+        if level:
+            package = caller.get("__package__") or ""
+            base = package.rsplit(".", level - 1)[0] if level > 1 else package
+            full = f"{base}.{name}" if name else base
+        names = [full]
+        names.extend(f"{full}.{item}" for item in fromlist or () if isinstance(item, str))
+        for each in names:
+            self._edge(importers, each)
+
+    def _edge(self, importers: list[str], name: str) -> None:
+        modules = sys.modules
+        while name:
+            module = modules.get(name)
+            file = getattr(module, "__file__", None) if module is not None else None
+            if isinstance(file, str):
+                self._module(name, file)
+                for importer in importers:
+                    self._import(importer, file)
+            name = name.rpartition(".")[0]
+
+    def missing(self, name: str, caller: dict[str, Any]) -> None:
+        """Note that an absolute import found nothing."""
+        importer = caller.get("__file__")
+        if isinstance(importer, str) and self._kind(importer) == _USER:
+            self._import(importer, "?" + name)
+        else:
+            for owner in self._owners(_getframe(2))[:1]:
+                self._import(owner, "?" + name)
+
+    def _module(self, name: str, file: str) -> None:
+        if (name, file) not in self._known_modules:
+            self._known_modules.add((name, file))
+            self._modules.append((name, file))
+
+    def _import(self, importer: str, imported: str) -> None:
+        if importer != imported and (importer, imported) not in self._known_imports:
+            self._known_imports.add((importer, imported))
+            self._imports.append((importer, imported))
+
+    def add_collected(self, file: str, path: str) -> None:
+        """Note that a file was collected, whether or not it holds tests."""
+        self._add("f:" + file, FILE, path)
+
+    def add_root(self, name: str, file: str) -> None:
+        """Note a module that every test of the process depends on, such as a plugin."""
+        self._module(name, file)
+        self._import("", file)
+
+    # Handing out
+
+    def take(
+        self,
+    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, int, str]], list[str]]:
+        """What is new since the last call: modules, imports, reads, written paths."""
+        new = (self._modules, self._imports, self._reads, self._written)
+        self._modules, self._imports, self._reads, self._written = [], [], [], []
+        return new
+
+    def install(self) -> None:
+        """Start observing."""
+        sys.addaudithook(_audit_hook(self))
+        _wrap_imports(self)
+        _wrap_stat(self)
+        _wrap_environ(self)
+
+
+def _standard_library() -> list[str]:
+    """The folders of the standard library, with a trailing separator."""
+    import sysconfig
+
+    paths = sysconfig.get_paths()
+    found = {paths["stdlib"], paths["platstdlib"], os.path.dirname(os.__file__)}
+    return [os.path.join(path, "") for path in found if path]
+
+
+def _installed_kernel() -> list[str]:
+    """The folders of pytest and pluggy, if they are installed; in their own checkouts they are the project."""
+    found = []
+    for name in ("_pytest", "pytest", "pluggy", "iniconfig"):
+        spec = importlib.machinery.PathFinder.find_spec(name)
+        if spec is not None and spec.origin and ("/site-packages/" in spec.origin or "/dist-packages/" in spec.origin):
+            found.append(os.path.join(os.path.dirname(spec.origin), ""))
+    return found
+
+
+def _remote(address: Any) -> Optional[str]:
+    """The host of `address` if it lies beyond this machine."""
+    if not isinstance(address, tuple) or not address or not isinstance(address[0], str):
+        return None
+    host = address[0]
+    if host in ("localhost", "::1", "", "0.0.0.0", "::") or host.startswith("127."):
+        return None
+    return host
+
+
+def _audit_hook(trace: Trace) -> Callable[[str, tuple[Any, ...]], None]:
+    handled = frozenset(
+        {"open", "os.listdir", "os.scandir", "socket.connect", "os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.link", "os.symlink"}
+    ).union(_SPAWN_EVENTS)
+    audit = trace.audit
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if event in handled:
+            try:
+                audit(event, args)
+            except Exception:  # an observer must never change what it observes
+                pass
+
+    return hook
+
+
+def _relabel(function: Any, filename: str) -> None:
+    """Give `function` the file name of the import system, so that `warnings` and pytest skip its frame as they skip those."""
+    code: CodeType = function.__code__
+    function.__code__ = code.replace(co_filename=filename)
+
+
+def _wrap_imports(trace: Trace) -> None:
+    original = builtins.__import__
+    seen = trace._import_keys
+    stdlib = _STDLIB_NAMES
+    empty: dict[str, Any] = {}
+
+    def __import__(
+        name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
+    ) -> ModuleType:
+        __tracebackhide__ = True
+        if level == 0 and name.partition(".")[0] in stdlib:
+            return original(name, globals, locals, fromlist, level)
+        caller = empty if globals is None else globals
+        try:
+            module = original(name, globals, locals, fromlist, level)
+        except ImportError:
+            if level == 0:
+                trace.missing(name, caller)
+            raise
+        try:
+            key = (caller.get("__file__"), name, fromlist, level)
+            if key not in seen:
+                trace.imported(key, name, fromlist, level, caller)
+        except Exception:  # an observer must never change what it observes
+            pass
+        return module
+
+    _relabel(__import__, "<frozen importlib._bootstrap>")
+    builtins.__import__ = __import__  # type: ignore[assignment]
+
+    import_module = importlib.import_module
+
+    def wrapped(name: str, package: Optional[str] = None) -> ModuleType:
+        __tracebackhide__ = True
+        caller = _getframe(1).f_globals
+        try:
+            module = import_module(name, package)
+        except ImportError:
+            if not name.startswith("."):
+                trace.missing(name, caller)
+            raise
+        try:
+            full = getattr(module, "__name__", name)
+            trace.imported((caller.get("__file__"), full, None, 0), full, None, 0, caller)
+        except Exception:  # an observer must never change what it observes
+            pass
+        return module
+
+    wrapped.__name__ = wrapped.__qualname__ = "import_module"
+    wrapped.__module__ = "importlib"
+    wrapped.__doc__ = import_module.__doc__
+    _relabel(wrapped, "<frozen importlib._bootstrap>")
+    importlib.import_module = wrapped
+
+
+def _wrap_stat(trace: Trace) -> None:
+    import stat as stat_module
+
+    is_dir = stat_module.S_ISDIR
+
+    def wrap(original: Any, gives_stat: bool) -> Any:
+        def wrapper(path: Any, *args: Any, **kwargs: Any) -> Any:
+            if type(path) is int or trace._busy:
+                return original(path, *args, **kwargs)
+            try:
+                result = original(path, *args, **kwargs)
+            except OSError:
+                note(EXISTENCE, path, kwargs)
+                raise
+            note(EXISTENCE if not gives_stat or is_dir(result.st_mode) else FILE, path, kwargs)
+            return result
+
+        def note(kind: int, path: Any, kwargs: dict[str, Any]) -> None:
+            if kwargs.get("dir_fd") is None:
+                trace._busy = True
+                try:
+                    trace.read(kind, path, 3)
+                except Exception:  # an observer must never change what it observes
+                    pass
+                finally:
+                    trace._busy = False
+
+        wrapper.__name__ = wrapper.__qualname__ = original.__name__
+        wrapper.__module__ = original.__module__
+        wrapper.__doc__ = original.__doc__
+        for supported in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
+            if original in supported:
+                supported.add(wrapper)
+        return wrapper
+
+    setattr(os, "stat", wrap(os.stat, True))
+    setattr(os, "lstat", wrap(os.lstat, True))
+    setattr(os, "access", wrap(os.access, False))
+    setattr(os, "readlink", wrap(os.readlink, False))
+
+
+def _wrap_environ(trace: Trace) -> None:
+    environ: Any = type(os.environ)
+    original = environ.__getitem__
+
+    def __getitem__(self: Any, key: Any) -> Any:
+        if isinstance(key, str) and key not in _VOLATILE and not key.startswith(_VOLATILE_PREFIXES) and self is os.environ:
+            try:
+                owners = trace._owners(_getframe(1))
+                if owners:
+                    trace._record(VARIABLE, key, owners)
+            except Exception:  # an observer must never change what it observes
+                pass
+        return original(self, key)
+
+    environ.__getitem__ = __getitem__

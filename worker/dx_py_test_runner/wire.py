@@ -1,0 +1,207 @@
+"""The worker's end of the protocol: framed messages over a socket, large payloads through a shared ring.
+
+Every message is a fixed header and a payload. A payload over 1 KiB is put into the memory-mapped ring if there is room for it, and
+the header, which always goes over the socket, tells where; so the socket is also the wake-up. Without room it follows the header.
+Names used while tests run are bound at import, since tests replace functions of `os`, `socket` and `struct`.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import select
+import socket
+import struct
+from typing import Optional
+
+COLLECT, RUN, FINISH, STOP = 1, 2, 3, 4
+(
+    HELLO,
+    COLLECTED,
+    COLLECTION_REPORT,
+    COLLECTION_DONE,
+    NEXT,
+    TEST_STARTED,
+    TEST_FINISHED,
+    JOB_DONE,
+    WARNING,
+    TRACE,
+    FATAL,
+    BYE,
+    STOPPED,
+) = range(1, 14)
+
+_VERSION = 1
+_COMMAND = struct.Struct("<4sHHQQII")
+_REPORT = struct.Struct("<4sHHQQQIBBH")
+_INLINE = 1024
+_RING_HEADER = 192
+_HEAD, _TAIL = 64, 128
+_IN_RING = 1
+
+_u32 = struct.Struct("<I")
+_u64 = struct.Struct("<Q")
+_getpid = os.getpid
+
+Command = tuple[int, int, int, bytes]
+
+
+class Pack:
+    """Builds a payload."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def u8(self, value: int) -> None:
+        """One byte."""
+        self._buffer.append(value)
+
+    def u32(self, value: int) -> None:
+        """Four bytes; larger numbers are cut to the largest."""
+        self._buffer += _u32.pack(min(value, 0xFFFFFFFF))
+
+    def u64(self, value: int) -> None:
+        """Eight bytes."""
+        self._buffer += _u64.pack(value)
+
+    def str(self, text: str) -> None:
+        """Text; what UTF-8 has no form for is written as an escape."""
+        data = text.encode("utf-8", "backslashreplace")
+        self._buffer += _u32.pack(len(data))
+        self._buffer += data
+
+    def strs(self, texts: list[str]) -> None:
+        """A list of texts."""
+        self._buffer += _u32.pack(len(texts))
+        for text in texts:
+            self.str(text)
+
+    def bytes(self) -> bytes:
+        """What was built."""
+        return bytes(self._buffer)
+
+
+class Unpack:
+    """Reads a payload."""
+
+    __slots__ = ("_data", "_at")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def _take(self, size: int) -> bytes:
+        end = self._at + size
+        if end > len(self._data):
+            raise ValueError(f"the payload ends at byte {len(self._data)}, {size} more were expected at {self._at}")
+        piece = self._data[self._at : end]
+        self._at = end
+        return piece
+
+    def u8(self) -> int:
+        """One byte."""
+        return self._take(1)[0]
+
+    def u32(self) -> int:
+        """Four bytes."""
+        return int(_u32.unpack(self._take(4))[0])
+
+    def str(self) -> str:
+        """Text."""
+        return self._take(self.u32()).decode("utf-8")
+
+    def strs(self) -> list[str]:
+        """A list of texts."""
+        return [self.str() for _ in range(self.u32())]
+
+
+class Wire:
+    """The connection with the orchestrator. In a child that was forked off it does nothing."""
+
+    def __init__(self, sock_fd: int, ring_fd: int) -> None:
+        self._socket = socket.socket(fileno=sock_fd)
+        self._sendall = self._socket.sendall
+        self._recv_into = self._socket.recv_into
+        self._poll = select.poll()
+        self._poll.register(sock_fd, select.POLLIN)
+        self._ring = mmap.mmap(ring_fd, 0)
+        os.close(ring_fd)
+        self._capacity = int(_u64.unpack_from(self._ring, 8)[0])
+        self._head = int(_u64.unpack_from(self._ring, _HEAD)[0])
+        self._pid = os.getpid()
+        self._early: list[Command] = []
+
+    def send(self, kind: int, payload: bytes = b"", sequence: int = 0, duration_ns: int = 0, status: int = 0) -> None:
+        """Send one message."""
+        if _getpid() != self._pid:
+            return
+        size = len(payload)
+        offset = self._push(payload) if size > _INLINE else None
+        if offset is None:
+            header = _REPORT.pack(b"DXTR", _VERSION, kind, sequence, duration_ns, 0, size, status, 0, 0)
+            self._sendall(header + payload)
+        else:
+            self._sendall(
+                _REPORT.pack(b"DXTR", _VERSION, kind, sequence, duration_ns, offset, size, status, _IN_RING, 0)
+            )
+
+    def _push(self, payload: bytes) -> Optional[int]:
+        size = len(payload)
+        head = self._head
+        tail = int(_u64.unpack_from(self._ring, _TAIL)[0])
+        if size > self._capacity - (head - tail):
+            return None
+        at = head % self._capacity
+        first = min(size, self._capacity - at)
+        self._ring[_RING_HEADER + at : _RING_HEADER + at + first] = payload[:first]
+        if first < size:
+            self._ring[_RING_HEADER : _RING_HEADER + size - first] = payload[first:]
+        self._head = head + size
+        # The index is published after the data; the system call that sends the header orders both before the reader's look.
+        _u64.pack_into(self._ring, _HEAD, self._head)
+        return head
+
+    def receive(self) -> Optional[Command]:
+        """The next command; None if the orchestrator is gone."""
+        if self._early:
+            return self._early.pop(0)
+        header = self._read(_COMMAND.size)
+        if header is None:
+            return None
+        magic, version, kind, sequence, argument, size, _flags = _COMMAND.unpack(header)
+        if magic != b"DXTM" or version != _VERSION:
+            raise ValueError(f"not a message of this protocol: {header[:8]!r}")
+        payload = self._read(size)
+        if payload is None:
+            return None
+        return kind, sequence, argument, payload
+
+    def _read(self, size: int) -> Optional[bytes]:
+        data = bytearray(size)
+        view = memoryview(data)
+        got = 0
+        while got < size:
+            count = self._recv_into(view[got:])
+            if count == 0:
+                return None
+            got += count
+        return bytes(data)
+
+    def stop_requested(self) -> bool:
+        """Whether the orchestrator asked to stop after this test, or is gone. Other commands are kept for `receive`."""
+        while self._poll.poll(0):
+            command = self.receive_now()
+            if command is None or command[0] == STOP:
+                return True
+            self._early.append(command)
+        return False
+
+    def receive_now(self) -> Optional[Command]:
+        """The next command from the socket, whatever was kept before."""
+        early, self._early = self._early, []
+        try:
+            return self.receive()
+        finally:
+            self._early = early + self._early
