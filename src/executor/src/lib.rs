@@ -1,1 +1,16 @@
 //! Hands test files to workers, steals work, and accounts for every test.
+//!
+//! [`run`] drives one run. Each worker slot has a driver ([`driver`]) that keeps one interpreter alive and serves its requests;
+//! the drivers share the queues ([`queue`]) and the account of tests ([`ledger`]). Nothing here knows the catalog or the terminal:
+//! what happens is told as [`RunnerEvent`]s.
+
+mod connection;
+mod driver;
+mod ledger;
+mod queue;
+mod run;
+
+pub use connection::{Connection, Launcher, Processes};
+pub use ledger::Ledger;
+pub use queue::{Job, Queues};
+pub use run::{ExecutorError, Handler, Outcome, RunPlan, RunnerEvent, run};

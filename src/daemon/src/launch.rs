@@ -1,0 +1,296 @@
+//! Starts one interpreter and speaks the protocol with it.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use dx_py_protocol::{Command as Order, FrameDecoder, ProtocolError, Report, Ring, RingConsumer};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+
+use crate::output::Tail;
+
+/// The capacity of a worker's ring: 4 MiB.
+const RING_CAPACITY: u64 = 4 << 20;
+
+/// How workers are started.
+#[derive(Clone, Debug)]
+pub struct LaunchSpec {
+    /// The interpreter.
+    pub python: PathBuf,
+    /// The folder that holds the package `dx_py_test_runner`.
+    pub worker_dir: PathBuf,
+    /// The working directory.
+    pub cwd: PathBuf,
+    /// Environment variables to set.
+    pub env: Vec<(OsString, OsString)>,
+    /// Arguments for pytest.
+    pub pytest_args: Vec<OsString>,
+    /// The folder in which each worker has its temporary files; `None` leaves the choice to pytest.
+    pub basetemp: Option<PathBuf>,
+    /// How many workers the run has.
+    pub workers: usize,
+    /// A name for the run.
+    pub run_id: String,
+    /// Whether workers print to this process's standard output and error.
+    pub inherit_output: bool,
+}
+
+/// A worker couldn't be started.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The interpreter can't be executed.
+    #[error("can't start the Python interpreter {path}\nName another with --python PATH.", path = .path.display())]
+    Spawn {
+        /// The interpreter.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The socket can't be made.
+    #[error("can't make a socket for a worker")]
+    Socket(#[source] io::Error),
+    /// The ring can't be made.
+    #[error(transparent)]
+    Ring(#[from] ProtocolError),
+}
+
+/// The connection with a worker broke.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// Reading or writing failed.
+    #[error("the connection with the worker broke")]
+    Io(#[from] io::Error),
+    /// What arrived isn't the protocol.
+    #[error("the worker sent something that isn't a report")]
+    Protocol(#[from] ProtocolError),
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitCause {
+    /// With an exit code.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
+    /// Nobody knows.
+    Unknown,
+}
+
+impl From<ExitStatus> for ExitCause {
+    fn from(status: ExitStatus) -> Self {
+        use std::os::unix::process::ExitStatusExt;
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Code(code),
+            (None, Some(signal)) => Self::Signal(signal),
+            (None, None) => Self::Unknown,
+        }
+    }
+}
+
+impl std::fmt::Display for ExitCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => {
+                let name = match signal {
+                    4 => " (SIGILL)",
+                    6 => " (SIGABRT)",
+                    7 => " (SIGBUS)",
+                    8 => " (SIGFPE)",
+                    9 => " (SIGKILL; perhaps the system ran out of memory)",
+                    11 => " (SIGSEGV)",
+                    15 => " (SIGTERM)",
+                    _ => "",
+                };
+                write!(f, "signal {signal}{name}")
+            }
+            Self::Unknown => f.write_str("an unknown cause"),
+        }
+    }
+}
+
+/// A running worker. Dropping it kills it and its process group.
+#[derive(Debug)]
+pub struct Interpreter {
+    child: Child,
+    pid: Option<Pid>,
+    stream: UnixStream,
+    decoder: FrameDecoder,
+    buffer: Vec<u8>,
+    stderr: Option<(Tail, tokio::task::JoinHandle<()>)>,
+}
+
+impl Interpreter {
+    /// Starts worker `number`. Must be called within a `LocalSet` of a current-thread runtime.
+    ///
+    /// # Errors
+    /// If the interpreter, its socket or its ring can't be had.
+    pub fn spawn(spec: &LaunchSpec, number: u32) -> Result<Self, LaunchError> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(LaunchError::Socket)?;
+        ours.set_nonblocking(true).map_err(LaunchError::Socket)?;
+        let stream = UnixStream::from_std(ours).map_err(LaunchError::Socket)?;
+        let ring = Ring::create(RING_CAPACITY)?;
+        let decoder = FrameDecoder::new(RingConsumer::new(&ring)?);
+        let inherited = [OwnedFd::from(theirs), OwnedFd::from(ring)];
+        let numbers: Vec<RawFd> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
+
+        let mut command = Command::new(&spec.python);
+        command
+            .arg(spec.worker_dir.join("dx_py_test_runner/boot.py"))
+            .args(numbers.iter().map(ToString::to_string))
+            .arg(number.to_string())
+            .arg(spec.workers.to_string())
+            .arg(spec.basetemp.as_deref().unwrap_or("".as_ref()))
+            .arg(&spec.run_id)
+            .arg("--")
+            .args(&spec.pytest_args)
+            .envs(spec.env.iter().map(|(name, value)| (name, value)))
+            .current_dir(&spec.cwd)
+            .stdin(Stdio::null())
+            .process_group(0)
+            .kill_on_drop(true);
+        if !spec.inherit_output {
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        }
+        // SAFETY: between fork and exec only system calls are made, which are safe there. The process dies with the thread that
+        // forked it; that is the thread of the current-thread runtime, which lives as long as the run.
+        unsafe {
+            command.pre_exec(move || {
+                #[cfg(target_os = "linux")]
+                rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+                for number in &numbers {
+                    let fd = rustix::fd::BorrowedFd::borrow_raw(*number);
+                    rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
+                }
+                Ok(())
+            });
+        }
+        let mut child = command.spawn().map_err(|source| LaunchError::Spawn {
+            path: spec.python.clone(),
+            source,
+        })?;
+        drop(inherited);
+        if let Some(stdout) = child.stdout.take() {
+            Tail::follow(stdout);
+        }
+        let stderr = child.stderr.take().map(Tail::follow);
+        let pid = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
+        Ok(Self {
+            child,
+            pid,
+            stream,
+            decoder,
+            buffer: vec![0; 64 << 10],
+            stderr,
+        })
+    }
+
+    /// Sends a command; `sequence` is the job's number.
+    ///
+    /// # Errors
+    /// If the worker is gone.
+    pub async fn send(&mut self, order: &Order, sequence: u64) -> Result<(), ConnectionError> {
+        Ok(self.stream.write_all(&order.encode(sequence)).await?)
+    }
+
+    /// The next report; `None` when the worker has closed its end. May be cancelled without loss.
+    ///
+    /// # Errors
+    /// If the connection breaks or carries something else.
+    pub async fn recv(&mut self) -> Result<Option<Report>, ConnectionError> {
+        loop {
+            if let Some(report) = self.decoder.next_report()? {
+                return Ok(Some(report));
+            }
+            let count = match self.stream.read(&mut self.buffer).await {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+                Err(error) => return Err(error.into()),
+            };
+            if count == 0 {
+                return Ok(None);
+            }
+            self.decoder.push(&self.buffer[..count]);
+        }
+    }
+
+    /// Ends a worker that hangs, first asking `faulthandler` for the stack of every thread; gives what it printed last.
+    pub async fn kill_with_stacks(&mut self) -> String {
+        self.signal(Signal::ABORT);
+        if tokio::time::timeout(Duration::from_secs(1), self.child.wait())
+            .await
+            .is_err()
+        {
+            self.kill();
+        }
+        self.wait_exit().await;
+        self.last_output().await
+    }
+
+    /// Asks the worker to stop, as Ctrl-C would.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    /// Kills the worker and every process of its group.
+    pub fn kill(&mut self) {
+        if let Some(pid) = self.pid {
+            // An error means that the group is gone already.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+        let _ = self.child.start_kill();
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let (Some(pid), Some(_)) = (self.pid, self.child.id()) {
+            // An error means that the process is gone already.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// Waits for the process to end, killing it if it hasn't after a second.
+    pub async fn wait_exit(&mut self) -> ExitCause {
+        match tokio::time::timeout(Duration::from_secs(1), self.child.wait()).await {
+            Ok(Ok(status)) => status.into(),
+            Ok(Err(_)) => ExitCause::Unknown,
+            Err(_) => {
+                self.kill();
+                self.child
+                    .wait()
+                    .await
+                    .map_or(ExitCause::Unknown, Into::into)
+            }
+        }
+    }
+
+    /// The last part of what the ended worker printed to standard error.
+    pub async fn last_output(&mut self) -> String {
+        match &mut self.stderr {
+            Some((tail, task)) => {
+                // A grandchild may keep the pipe open: what is there by then has to do.
+                let _ = tokio::time::timeout(Duration::from_millis(200), task).await;
+                tail.text()
+            }
+            None => String::new(),
+        }
+    }
+}
+
+impl Drop for Interpreter {
+    fn drop(&mut self) {
+        if let Some(pid) = self.pid {
+            // An error means that the group is gone already.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}

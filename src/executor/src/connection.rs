@@ -1,0 +1,78 @@
+//! The seam between drivers and worker processes, so that drivers can be tested against simulated workers.
+
+use std::future::Future;
+
+use dx_py_daemon::{ExitCause, Interpreter, LaunchError, LaunchSpec};
+use dx_py_protocol::{Command, Report};
+
+/// A worker that a driver speaks with.
+pub trait Connection {
+    /// Sends a command; the error is a phrase.
+    fn send(
+        &mut self,
+        command: &Command,
+        sequence: u64,
+    ) -> impl Future<Output = Result<(), String>>;
+    /// The next report; `None` when the worker has gone. Must be safe to cancel.
+    fn recv(&mut self) -> impl Future<Output = Result<Option<Report>, String>>;
+    /// Asks the worker to stop, as Ctrl-C would.
+    fn interrupt(&mut self);
+    /// Waits for the worker's end; gives the cause and what it printed last.
+    fn ended(&mut self) -> impl Future<Output = (ExitCause, String)>;
+    /// Ends a worker that hangs; gives the stacks of its threads.
+    fn kill(&mut self) -> impl Future<Output = String>;
+}
+
+/// Starts workers.
+pub trait Launcher {
+    /// What it starts.
+    type Worker: Connection;
+    /// Starts the worker of slot `number`.
+    ///
+    /// # Errors
+    /// If it can't be started.
+    fn launch(&self, number: u32) -> Result<Self::Worker, LaunchError>;
+}
+
+/// Starts real interpreters.
+#[derive(Debug)]
+pub struct Processes(pub LaunchSpec);
+
+impl Launcher for Processes {
+    type Worker = Interpreter;
+
+    fn launch(&self, number: u32) -> Result<Interpreter, LaunchError> {
+        Interpreter::spawn(&self.0, number)
+    }
+}
+
+impl Connection for Interpreter {
+    async fn send(&mut self, command: &Command, sequence: u64) -> Result<(), String> {
+        Interpreter::send(self, command, sequence)
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    async fn recv(&mut self) -> Result<Option<Report>, String> {
+        Interpreter::recv(self).await.map_err(|error| {
+            use std::error::Error;
+            match error.source() {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            }
+        })
+    }
+
+    fn interrupt(&mut self) {
+        Interpreter::interrupt(self);
+    }
+
+    async fn ended(&mut self) -> (ExitCause, String) {
+        let cause = self.wait_exit().await;
+        (cause, self.last_output().await)
+    }
+
+    async fn kill(&mut self) -> String {
+        self.kill_with_stacks().await
+    }
+}

@@ -1,0 +1,321 @@
+//! The driver of one worker slot: keeps an interpreter alive, serves its requests, and makes up for its death.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use dx_py_core::{TestId, TestResult};
+use dx_py_protocol::{Collected, Command, Report};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::connection::{Connection, Launcher};
+use crate::queue::Job;
+use crate::run::{ExecutorError, Halt, RunnerEvent, Shared, collect_command};
+
+/// How long a worker that was told to stop at once may take to do so.
+const GRACE: Duration = Duration::from_millis(1000);
+
+/// What one process is doing.
+struct Session {
+    process: u32,
+    slot: u32,
+    collected: Vec<Collected>,
+    jobs: VecDeque<(u64, Job)>,
+    last_job: u64,
+    running: Option<(TestId, Instant)>,
+    last_sign: Instant,
+    progress: bool,
+    finished: bool,
+    stopping: Option<Instant>,
+}
+
+enum End {
+    /// It ended as it should.
+    Well,
+    /// It died or was killed.
+    Died,
+}
+
+/// Keeps slot `slot` supplied with a worker until there is no more work.
+pub(crate) async fn drive<L: Launcher>(slot: usize, launcher: &L, shared: &RefCell<Shared<'_>>) {
+    let mut fruitless = 0;
+    loop {
+        let mut halt = shared.borrow().halt.subscribe();
+        if *halt.borrow_and_update() != Halt::No {
+            return;
+        }
+        let process = shared.borrow_mut().new_process();
+        let mut worker = match launcher.launch(slot as u32) {
+            Ok(worker) => worker,
+            Err(error) => return fail(shared, error.into()),
+        };
+        let mut session = Session {
+            process,
+            slot: slot as u32,
+            collected: Vec::new(),
+            jobs: VecDeque::new(),
+            last_job: 0,
+            running: None,
+            last_sign: Instant::now(),
+            progress: false,
+            finished: false,
+            stopping: None,
+        };
+        let end = serve(&mut session, &mut worker, &mut halt, shared).await;
+        match end {
+            End::Well => return,
+            End::Died => {
+                let (cause, output) = worker.ended().await;
+                if session.stopping.is_some() || session.finished && session.jobs.is_empty() {
+                    return;
+                }
+                fruitless = if session.progress { 0 } else { fruitless + 1 };
+                if fruitless == 2 {
+                    let cause = cause.to_string();
+                    return fail(shared, ExecutorError::StartUp { cause, output });
+                }
+                let message = format!("worker gw{slot} died: {cause}");
+                bury(&mut session, shared, &message, output);
+                if shared.borrow().planned && shared.borrow().queues.is_empty() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn fail(shared: &RefCell<Shared<'_>>, error: ExecutorError) {
+    let mut shared = shared.borrow_mut();
+    shared.error.get_or_insert(error);
+    shared.stop(Halt::Now, None);
+}
+
+/// Accounts for what a dead worker was doing: the test that it ran has failed, the others are given back.
+fn bury(session: &mut Session, shared: &RefCell<Shared<'_>>, message: &str, output: String) {
+    let mut shared = shared.borrow_mut();
+    let killed = session.running.take();
+    match &killed {
+        Some((test, started)) => {
+            let message = format!("{message} while it ran this test");
+            let result = TestResult::failure(test.clone(), started.elapsed(), message, output);
+            shared.settle(Box::new(result), session.slot);
+        }
+        None => shared.emit(RunnerEvent::Note(format!(
+            "{message} between tests\n{output}"
+        ))),
+    }
+    for (_, mut job) in session.jobs.drain(..) {
+        job.tests.retain(|test| shared.ledger.is_open(test));
+        if !job.tests.is_empty() {
+            shared.queues.give_back(session.slot as usize, job);
+        }
+    }
+}
+
+async fn serve<C: Connection>(
+    session: &mut Session,
+    worker: &mut C,
+    halt: &mut watch::Receiver<Halt>,
+    shared: &RefCell<Shared<'_>>,
+) -> End {
+    loop {
+        let deadline = deadline(session, &shared.borrow().plan.timeout);
+        tokio::select! {
+            report = worker.recv() => match report {
+                Ok(Some(report)) => {
+                    session.last_sign = Instant::now();
+                    if let Some(end) = take_in(session, worker, report, shared).await {
+                        return end;
+                    }
+                }
+                Ok(None) => return End::Died,
+                Err(error) => {
+                    let note = format!("worker gw{}: {error}", session.slot);
+                    shared.borrow_mut().emit(RunnerEvent::Note(note));
+                    worker.kill().await;
+                    return End::Died;
+                }
+            },
+            Ok(()) = halt.changed(), if session.stopping.is_none() || *halt.borrow() == Halt::Now => {
+                let how = *halt.borrow_and_update();
+                if how == Halt::Now {
+                    if !session.progress && session.running.is_none() {
+                        // It has set up nothing that must be torn down.
+                        worker.kill().await;
+                        session.stopping = Some(Instant::now());
+                        return End::Died;
+                    }
+                    worker.interrupt();
+                    session.stopping = Some(Instant::now() + GRACE);
+                } else if worker.send(&Command::Stop, 0).await.is_err() {
+                    return End::Died;
+                }
+            },
+            () = tokio::time::sleep_until(deadline.unwrap_or_else(far)), if deadline.is_some() => {
+                if session.stopping.is_some() {
+                    worker.kill().await;
+                    return End::Died;
+                }
+                let stacks = worker.kill().await;
+                let seconds = shared.borrow().plan.timeout.unwrap_or_default().as_secs_f64();
+                time_out(session, shared, seconds, stacks);
+                return End::Died;
+            },
+        }
+    }
+}
+
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(3600)
+}
+
+fn deadline(session: &Session, timeout: &Option<Duration>) -> Option<Instant> {
+    if session.stopping.is_some() {
+        return session.stopping;
+    }
+    let timeout = (*timeout)?;
+    match &session.running {
+        Some((_, started)) => Some(*started + timeout),
+        // Set-up of what lies between tests, and teardown of wide fixtures: no test is to blame, so be patient.
+        None => (!session.jobs.is_empty()).then(|| session.last_sign + timeout * 2),
+    }
+}
+
+fn time_out(session: &mut Session, shared: &RefCell<Shared<'_>>, seconds: f64, stacks: String) {
+    session.progress = true;
+    if let Some((test, started)) = session.running.take() {
+        let message = format!("timed out after {seconds} s");
+        let result = TestResult::failure(test, started.elapsed(), message, stacks);
+        shared.borrow_mut().settle(Box::new(result), session.slot);
+    }
+}
+
+async fn take_in<C: Connection>(
+    session: &mut Session,
+    worker: &mut C,
+    report: Report,
+    shared: &RefCell<Shared<'_>>,
+) -> Option<End> {
+    let process = session.process;
+    match report {
+        Report::Hello(hello) => {
+            let command = {
+                let mut shared = shared.borrow_mut();
+                shared.emit(RunnerEvent::Hello { process, hello });
+                collect_command(&shared.plan)
+            };
+            if worker.send(&command, 0).await.is_err() {
+                return Some(End::Died);
+            }
+        }
+        Report::Collected(file) => session.collected.push(file),
+        Report::CollectionReport(report) => {
+            if !shared.borrow().planned {
+                shared
+                    .borrow_mut()
+                    .emit(RunnerEvent::CollectionReport(report));
+            }
+        }
+        Report::CollectionDone(done) => {
+            let files = std::mem::take(&mut session.collected);
+            if !shared.borrow().planned {
+                shared.borrow_mut().plan_jobs(process, files, done);
+            }
+        }
+        Report::Next => return answer(session, worker, shared).await,
+        Report::TestStarted(id) => {
+            session.progress = true;
+            session.running = Some((id.clone(), Instant::now()));
+            let worker = session.slot;
+            shared
+                .borrow_mut()
+                .emit(RunnerEvent::TestStarted { worker, id });
+        }
+        Report::TestFinished(result) => {
+            session.running = None;
+            shared.borrow_mut().settle(result, session.slot);
+        }
+        Report::JobDone { job } => {
+            if let Some(at) = session.jobs.iter().position(|(number, _)| *number == job)
+                && let Some((_, job)) = session.jobs.remove(at)
+            {
+                let (file, tests) = (job.file, job.tests);
+                shared.borrow_mut().emit(RunnerEvent::JobDone {
+                    process,
+                    file,
+                    tests,
+                });
+            }
+        }
+        Report::Warning { node, text } => shared
+            .borrow_mut()
+            .emit(RunnerEvent::Warning { node, text }),
+        Report::Trace(trace) => shared
+            .borrow_mut()
+            .emit(RunnerEvent::Trace { process, trace }),
+        Report::Fatal { code, text } => {
+            let mut shared = shared.borrow_mut();
+            shared.outcome.fatal.get_or_insert((code, text));
+            shared.stop(Halt::Now, None);
+            session.stopping = Some(Instant::now() + GRACE);
+        }
+        Report::Stopped { reason } => {
+            session.finished = true;
+            shared.borrow_mut().stop(Halt::Soon, Some(reason));
+        }
+        Report::Bye { code } => {
+            shared.borrow_mut().outcome.exit_codes.push(code);
+            // A worker that ended without having been told to leaves no other work behind than what it holds.
+            if !session.finished && session.stopping.is_none() {
+                let note = format!(
+                    "worker gw{} ended early, with exit code {code}",
+                    session.slot
+                );
+                shared.borrow_mut().emit(RunnerEvent::Note(note));
+                session.progress = true;
+            }
+            worker.ended().await;
+            return Some(End::Well);
+        }
+    }
+    None
+}
+
+/// Answers a request for work: with a job, or that there is none.
+async fn answer<C: Connection>(
+    session: &mut Session,
+    worker: &mut C,
+    shared: &RefCell<Shared<'_>>,
+) -> Option<End> {
+    let job = {
+        let shared = shared.borrow();
+        let halted = *shared.halt.borrow() != Halt::No;
+        if halted {
+            None
+        } else {
+            shared.queues.take(session.slot as usize)
+        }
+    };
+    let sent = match job {
+        Some(job) => {
+            session.last_job += 1;
+            let number = session.last_job;
+            let command = Command::Run {
+                file: job.file.clone(),
+                tests: job.tests.clone(),
+            };
+            session.jobs.push_back((number, job));
+            worker.send(&command, number).await
+        }
+        None => {
+            session.finished = true;
+            worker.send(&Command::Finish, 0).await
+        }
+    };
+    sent.err().map(|_| End::Died)
+}
+
+#[cfg(test)]
+#[path = "simulation.rs"]
+mod simulation;

@@ -1,0 +1,292 @@
+//! One run, from the first worker to the last result.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use dx_py_core::{TestId, TestResult};
+use dx_py_daemon::LaunchError;
+use dx_py_protocol::{Collected, CollectionDone, CollectionReport, Command, Hello, Trace};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::connection::Launcher;
+use crate::driver;
+use crate::ledger::Ledger;
+use crate::queue::{Job, Queues};
+
+/// What a run is to do.
+#[derive(Clone, Debug)]
+pub struct RunPlan {
+    /// How many workers.
+    pub workers: usize,
+    /// What each collects: everything, or only these paths.
+    pub collect: Option<Vec<String>>,
+    /// How long a test may take.
+    pub timeout: Option<Duration>,
+    /// After how many failures to stop.
+    pub maxfail: Option<usize>,
+}
+
+/// Something that happened. `process` numbers worker processes; one that replaces a dead one has a new number.
+#[derive(Debug)]
+pub enum RunnerEvent {
+    /// A worker is there.
+    Hello {
+        /// The process.
+        process: u32,
+        /// What it says of itself.
+        hello: Hello,
+    },
+    /// A file couldn't be collected or skipped itself.
+    CollectionReport(CollectionReport),
+    /// A test began.
+    TestStarted {
+        /// The worker's slot.
+        worker: u32,
+        /// The test.
+        id: TestId,
+    },
+    /// A test ended.
+    TestFinished(Box<TestResult>),
+    /// What a process observed.
+    Trace {
+        /// The process.
+        process: u32,
+        /// What is new.
+        trace: Trace,
+    },
+    /// A job ended in the process that ran all of it.
+    JobDone {
+        /// The process.
+        process: u32,
+        /// The file's node ID.
+        file: String,
+        /// The tests.
+        tests: Vec<TestId>,
+    },
+    /// pytest recorded a warning.
+    Warning {
+        /// Where.
+        node: String,
+        /// The warning.
+        text: String,
+    },
+    /// Something that the user should know.
+    Note(String),
+}
+
+/// Whoever a run works for.
+pub trait Handler {
+    /// The first worker has collected: these are the files with tests. Gives what is to be run.
+    fn collected(&mut self, process: u32, files: Vec<Collected>, done: CollectionDone) -> Vec<Job>;
+    /// Something happened. False ends the run.
+    fn event(&mut self, event: RunnerEvent) -> bool;
+}
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Submitted tests that never ran.
+    pub not_run: Vec<TestId>,
+    /// Why the run stopped early.
+    pub stopped: Option<String>,
+    /// Whether a signal ended it.
+    pub interrupted: bool,
+    /// The exit codes of the workers' pytest sessions.
+    pub exit_codes: Vec<u8>,
+    /// What a worker said that ends the run, with pytest's exit code.
+    pub fatal: Option<(u8, String)>,
+}
+
+/// The run couldn't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecutorError {
+    /// A worker couldn't be started.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// Workers die before they run anything.
+    #[error("a worker died before it ran any test: {cause}\n{output}")]
+    StartUp {
+        /// How.
+        cause: String,
+        /// What it printed last.
+        output: String,
+    },
+    /// Signals can't be handled.
+    #[error("can't handle signals")]
+    Signals(#[source] std::io::Error),
+}
+
+/// How far the run is to be stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Halt {
+    /// It isn't.
+    No,
+    /// After the tests that run now.
+    Soon,
+    /// At once.
+    Now,
+}
+
+/// What the drivers share. It is never borrowed across an await.
+pub(crate) struct Shared<'a> {
+    pub(crate) plan: RunPlan,
+    pub(crate) queues: Queues,
+    pub(crate) ledger: Ledger,
+    pub(crate) planned: bool,
+    pub(crate) failures: usize,
+    pub(crate) outcome: Outcome,
+    pub(crate) error: Option<ExecutorError>,
+    pub(crate) halt: watch::Sender<Halt>,
+    pub(crate) handler: &'a mut dyn Handler,
+    next_process: u32,
+}
+
+impl Shared<'_> {
+    pub(crate) fn new_process(&mut self) -> u32 {
+        self.next_process += 1;
+        self.next_process
+    }
+
+    pub(crate) fn emit(&mut self, event: RunnerEvent) {
+        if !self.handler.event(event) {
+            self.stop(Halt::Now, None);
+        }
+    }
+
+    pub(crate) fn stop(&mut self, how: Halt, reason: Option<String>) {
+        if self.outcome.stopped.is_none() {
+            self.outcome.stopped = reason;
+        }
+        self.halt.send_if_modified(|now| {
+            let more = how > *now;
+            *now = how.max(*now);
+            more
+        });
+    }
+
+    pub(crate) fn plan_jobs(&mut self, process: u32, files: Vec<Collected>, done: CollectionDone) {
+        self.planned = true;
+        let jobs = self.handler.collected(process, files, done);
+        for job in &jobs {
+            for test in &job.tests {
+                self.ledger.submit(test.clone());
+            }
+        }
+        self.queues.add(jobs);
+    }
+
+    /// Takes in a result, once.
+    pub(crate) fn settle(&mut self, mut result: Box<TestResult>, slot: u32) {
+        if !self.ledger.settle(&result.id) {
+            let note = format!("a second result of {} was ignored", result.id);
+            return self.emit(RunnerEvent::Note(note));
+        }
+        result.worker = slot;
+        self.failures += usize::from(result.status.is_bad());
+        self.emit(RunnerEvent::TestFinished(result));
+        if let Some(limit) = self.plan.maxfail
+            && self.failures >= limit
+        {
+            let plural = if limit == 1 { "" } else { "s" };
+            self.stop(
+                Halt::Soon,
+                Some(format!("stopping after {limit} failure{plural}")),
+            );
+        }
+    }
+}
+
+/// Runs a plan. Must be called within a `LocalSet` of a current-thread runtime. When it returns, no worker is left.
+///
+/// # Errors
+/// If workers can't be started, or die before they run anything.
+pub async fn run<L: Launcher>(
+    plan: RunPlan,
+    launcher: &L,
+    handler: &mut dyn Handler,
+) -> Result<Outcome, ExecutorError> {
+    let (halt, _) = watch::channel(Halt::No);
+    let workers = plan.workers.max(1);
+    let shared = Rc::new(RefCell::new(Shared {
+        queues: Queues::new(workers),
+        plan,
+        ledger: Ledger::default(),
+        planned: false,
+        failures: 0,
+        outcome: Outcome::default(),
+        error: None,
+        halt,
+        handler,
+        next_process: 0,
+    }));
+    let mut signals = Vec::new();
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
+        signals.push(signal(kind).map_err(ExecutorError::Signals)?);
+    }
+    let drivers = async {
+        let all: Vec<_> = (0..workers)
+            .map(|slot| driver::drive(slot, launcher, &shared))
+            .collect();
+        join_all(all).await;
+    };
+    tokio::pin!(drivers);
+    let [interrupt, terminate, hangup] = &mut signals[..] else {
+        unreachable!("three signals were asked for");
+    };
+    loop {
+        tokio::select! {
+            () = &mut drivers => break,
+            _ = interrupt.recv() => halt_by_signal(&shared),
+            _ = terminate.recv() => halt_by_signal(&shared),
+            _ = hangup.recv() => halt_by_signal(&shared),
+        }
+    }
+    let mut shared = shared.borrow_mut();
+    if let Some(error) = shared.error.take() {
+        return Err(error);
+    }
+    let mut outcome = std::mem::take(&mut shared.outcome);
+    outcome.not_run = shared.ledger.unsettled();
+    Ok(outcome)
+}
+
+fn halt_by_signal(shared: &RefCell<Shared<'_>>) {
+    let mut shared = shared.borrow_mut();
+    shared.outcome.interrupted = true;
+    shared.stop(Halt::Now, Some("interrupted".into()));
+}
+
+/// Drives all futures on this task until each has ended.
+async fn join_all<F: Future<Output = ()>>(futures: Vec<F>) {
+    let mut pending: Vec<_> = futures.into_iter().map(|one| Some(Box::pin(one))).collect();
+    std::future::poll_fn(move |context| {
+        let mut left = false;
+        for slot in &mut pending {
+            if let Some(future) = slot {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(()) => *slot = None,
+                    std::task::Poll::Pending => left = true,
+                }
+            }
+        }
+        if left {
+            std::task::Poll::Pending
+        } else {
+            std::task::Poll::Ready(())
+        }
+    })
+    .await;
+}
+
+/// The command that a worker's collection starts with.
+pub(crate) fn collect_command(plan: &RunPlan) -> Command {
+    Command::Collect {
+        only: plan.collect.clone(),
+    }
+}

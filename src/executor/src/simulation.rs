@@ -1,0 +1,286 @@
+//! Runs against simulated workers, which crash, hang and stop where they are told to.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use dx_py_core::{TestId, TestResult, TestStatus};
+use dx_py_daemon::{ExitCause, LaunchError};
+use dx_py_protocol::{Collected, CollectionDone, Command, Hello, Report};
+use proptest::prelude::*;
+
+use crate::connection::{Connection, Launcher};
+use crate::queue::Job;
+use crate::run::{Handler, Outcome, RunPlan, RunnerEvent, run};
+
+/// What goes wrong with a test.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    None,
+    Fails,
+    Crashes,
+    Hangs,
+}
+
+type Suite = Vec<Vec<Fault>>;
+
+fn name(file: usize, test: usize) -> TestId {
+    TestId::new(format!("{file}.py::test_{test}"))
+}
+
+struct Simulated {
+    suite: Rc<Suite>,
+    reports: VecDeque<Report>,
+    jobs: VecDeque<(u64, VecDeque<TestId>)>,
+    dead: bool,
+    hung: bool,
+    finish: bool,
+    asked: bool,
+}
+
+impl Simulated {
+    fn fault(&self, test: &TestId) -> Fault {
+        let file: usize = test.file().trim_end_matches(".py").parse().unwrap();
+        let number: usize = test.name()["test_".len()..].parse().unwrap();
+        self.suite[file][number]
+    }
+
+    /// One step of the worker's own loop.
+    fn step(&mut self) {
+        let Some((number, left)) = self
+            .jobs
+            .front()
+            .map(|(number, tests)| (*number, tests.len()))
+        else {
+            if self.finish && !self.dead {
+                self.reports.push_back(Report::Bye { code: 0 });
+                self.dead = true;
+            }
+            return;
+        };
+        if left == 1 && !self.asked && !self.finish {
+            self.asked = true;
+            self.reports.push_back(Report::Next);
+            return;
+        }
+        if left == 1 && self.jobs.len() < 2 && !self.finish {
+            return;
+        }
+        let test = self.jobs[0].1.pop_front();
+        let Some(test) = test else {
+            self.reports.push_back(Report::JobDone { job: number });
+            self.jobs.pop_front();
+            self.asked = false;
+            return;
+        };
+        self.reports.push_back(Report::TestStarted(test.clone()));
+        let status = match self.fault(&test) {
+            Fault::Crashes => return self.dead = true,
+            Fault::Hangs => return self.hung = true,
+            Fault::Fails => TestStatus::Failed,
+            Fault::None => TestStatus::Passed,
+        };
+        let result = TestResult::bare(test, status, Duration::ZERO);
+        self.reports
+            .push_back(Report::TestFinished(Box::new(result)));
+    }
+}
+
+impl Connection for Simulated {
+    async fn send(&mut self, command: &Command, sequence: u64) -> Result<(), String> {
+        match command {
+            Command::Collect { .. } => {
+                for (file, tests) in self.suite.iter().enumerate() {
+                    let file = format!("{file}.py");
+                    let path = format!("/{file}/{}", tests.len());
+                    self.reports.push_back(Report::Collected(Collected {
+                        file,
+                        path,
+                        items: Vec::new(),
+                    }));
+                }
+                self.reports
+                    .push_back(Report::CollectionDone(CollectionDone::default()));
+                self.reports.push_back(Report::Next);
+            }
+            Command::Run { tests, .. } => {
+                self.jobs
+                    .push_back((sequence, tests.iter().cloned().collect()));
+            }
+            Command::Finish => self.finish = true,
+            Command::Stop => {
+                self.jobs.clear();
+                self.finish = true;
+            }
+        }
+        Ok(())
+    }
+
+    async fn recv(&mut self) -> Result<Option<Report>, String> {
+        loop {
+            tokio::task::yield_now().await;
+            if let Some(report) = self.reports.pop_front() {
+                return Ok(Some(report));
+            }
+            if self.dead {
+                return Ok(None);
+            }
+            if self.hung {
+                std::future::pending::<()>().await;
+            }
+            self.step();
+        }
+    }
+
+    fn interrupt(&mut self) {
+        self.dead = true;
+        self.hung = false;
+    }
+
+    async fn ended(&mut self) -> (ExitCause, String) {
+        (ExitCause::Signal(11), "last words".into())
+    }
+
+    async fn kill(&mut self) -> String {
+        "stacks".into()
+    }
+}
+
+struct Simulation {
+    suite: Rc<Suite>,
+    launched: Cell<usize>,
+}
+
+impl Launcher for Simulation {
+    type Worker = Simulated;
+
+    fn launch(&self, _number: u32) -> Result<Simulated, LaunchError> {
+        self.launched.set(self.launched.get() + 1);
+        Ok(Simulated {
+            suite: self.suite.clone(),
+            reports: VecDeque::from([Report::Hello(Hello::default())]),
+            jobs: VecDeque::new(),
+            dead: false,
+            hung: false,
+            finish: false,
+            asked: false,
+        })
+    }
+}
+
+#[derive(Default)]
+struct Record {
+    suite: Rc<Suite>,
+    started: Vec<TestId>,
+    results: BTreeMap<TestId, TestResult>,
+    repeated: bool,
+}
+
+impl Handler for Record {
+    fn collected(&mut self, _: u32, files: Vec<Collected>, _: CollectionDone) -> Vec<Job> {
+        assert_eq!(files.len(), self.suite.len());
+        let jobs = self
+            .suite
+            .iter()
+            .enumerate()
+            .filter(|(_, tests)| !tests.is_empty());
+        jobs.map(|(file, tests)| Job {
+            file: format!("{file}.py"),
+            tests: (0..tests.len()).map(|test| name(file, test)).collect(),
+            expected: Duration::from_millis(tests.len() as u64),
+        })
+        .collect()
+    }
+
+    fn event(&mut self, event: RunnerEvent) -> bool {
+        match event {
+            RunnerEvent::TestStarted { id, .. } => self.started.push(id),
+            RunnerEvent::TestFinished(result) => {
+                self.repeated |= self.results.insert(result.id.clone(), *result).is_some();
+            }
+            _ => {}
+        }
+        true
+    }
+}
+
+fn simulate(suite: Suite, workers: usize, maxfail: Option<usize>) -> (Record, Outcome, usize) {
+    let suite = Rc::new(suite);
+    let simulation = Simulation {
+        suite: suite.clone(),
+        launched: Cell::new(0),
+    };
+    let mut record = Record {
+        suite,
+        ..Record::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let plan = RunPlan {
+        workers,
+        collect: None,
+        timeout: Some(Duration::from_secs(5)),
+        maxfail,
+    };
+    let local = tokio::task::LocalSet::new();
+    let outcome = local
+        .block_on(&runtime, run(plan, &simulation, &mut record))
+        .unwrap();
+    (record, outcome, simulation.launched.get())
+}
+
+fn suites() -> impl Strategy<Value = Suite> {
+    let fault = prop_oneof![8 => Just(Fault::None), 2 => Just(Fault::Fails), 1 => Just(Fault::Crashes), 1 => Just(Fault::Hangs)];
+    prop::collection::vec(prop::collection::vec(fault, 0..8), 0..10)
+}
+
+proptest! {
+    // Property 11: test distribution completeness
+    #[test]
+    fn each_test_is_handed_out_exactly_once(suite in suites(), workers in 1usize..5) {
+        let all: BTreeSet<TestId> = suite.iter().enumerate().flat_map(|(file, tests)| (0..tests.len()).map(move |test| name(file, test))).collect();
+        let (record, _, _) = simulate(suite, workers, None);
+        let started: BTreeSet<TestId> = record.started.iter().cloned().collect();
+        prop_assert_eq!(started.len(), record.started.len());
+        prop_assert_eq!(started, all);
+    }
+
+    // Property 12: result aggregation completeness
+    #[test]
+    fn every_submitted_test_has_one_result_or_is_told_as_not_run(suite in suites(), workers in 1usize..5, maxfail in prop::option::of(1usize..4)) {
+        let total: usize = suite.iter().map(Vec::len).sum();
+        let (record, outcome, _) = simulate(suite, workers, maxfail);
+        prop_assert!(!record.repeated);
+        prop_assert_eq!(record.results.len() + outcome.not_run.len(), total);
+        prop_assert!(outcome.not_run.iter().all(|test| !record.results.contains_key(test)));
+        prop_assert!(maxfail.is_some() || outcome.not_run.is_empty());
+    }
+
+    // Property 13: executor fault tolerance
+    #[test]
+    fn a_crash_or_a_hang_costs_only_the_test_that_ran(suite in suites(), workers in 1usize..5) {
+        let (record, _, _) = simulate(suite.clone(), workers, None);
+        for (file, tests) in suite.iter().enumerate() {
+            for (test, fault) in tests.iter().enumerate() {
+                let result = &record.results[&name(file, test)];
+                prop_assert_eq!(result.status.is_bad(), *fault != Fault::None);
+                match fault {
+                    Fault::Crashes => prop_assert_eq!(result.message(), format!("worker gw{} died: signal 11 (SIGSEGV) while it ran this test", result.worker)),
+                    Fault::Hangs => prop_assert_eq!(result.message(), "timed out after 5 s"),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_healthy_run_starts_each_worker_once() {
+    let (record, outcome, launched) = simulate(vec![vec![Fault::None; 3]; 4], 2, None);
+    assert_eq!((record.results.len(), launched), (12, 2));
+    assert!(outcome.not_run.is_empty() && outcome.stopped.is_none());
+}
