@@ -1,0 +1,350 @@
+//! Runs and the outcomes of their tests.
+
+use std::time::Duration;
+
+use dx_py_core::{RunSummary, TestResult, TestStatus};
+use rusqlite::params;
+
+use crate::open::now;
+use crate::tests::{UniverseId, duration, nanoseconds, status};
+use crate::{Catalog, CatalogError, RunId};
+
+/// How many runs are kept.
+const RUNS_KEPT: i64 = 200;
+
+/// A recorded run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRow {
+    /// Its number.
+    pub id: RunId,
+    /// When it began, in milliseconds since 1970.
+    pub started: i64,
+    /// How long it took; `None` if it never ended.
+    pub wall: Option<Duration>,
+    /// Its exit code.
+    pub exit_code: Option<u8>,
+    /// Tests that ran.
+    pub ran: usize,
+    /// Tests that were fresh.
+    pub fresh: usize,
+    /// What was asked for.
+    pub command: String,
+}
+
+/// A recorded outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryRow {
+    /// The test.
+    pub test: String,
+    /// The run.
+    pub run: RunId,
+    /// When the run began, in milliseconds since 1970.
+    pub started: i64,
+    /// The outcome.
+    pub status: TestStatus,
+    /// How long it took.
+    pub duration: Duration,
+    /// The message of a failure, or a reason.
+    pub message: String,
+}
+
+/// A test that went back and forth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlakyRow {
+    /// The test.
+    pub test: String,
+    /// How often its outcome went from good to bad or back.
+    pub flips: usize,
+    /// Good outcomes.
+    pub passes: usize,
+    /// Bad outcomes.
+    pub failures: usize,
+    /// Outcomes that a second opinion turned.
+    pub second_opinions: usize,
+}
+
+impl Catalog {
+    /// Begins a run.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn begin_run(&mut self, command: &str) -> Result<RunId, CatalogError> {
+        let db = self.write()?;
+        db.execute(
+            "INSERT INTO runs (started, command) VALUES (?, ?)",
+            params![now(), command],
+        )?;
+        let id = RunId(db.last_insert_rowid());
+        db.commit()?;
+        Ok(id)
+    }
+
+    /// Ends a run, and forgets runs beyond the number that is kept with all that only they needed.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn finish_run(&mut self, run: RunId, summary: &RunSummary) -> Result<(), CatalogError> {
+        let db = self.write()?;
+        db.execute(
+            "UPDATE runs SET wall = ?, exit_code = ?, ran = ?, fresh = ?, stopped = ? WHERE id = ?",
+            params![
+                nanoseconds(summary.wall),
+                summary.exit_code,
+                summary.ran_total() as i64,
+                summary.fresh_total() as i64,
+                summary.stopped,
+                run.0
+            ],
+        )?;
+        let old = db.execute("DELETE FROM runs WHERE id <= ?", [run.0 - RUNS_KEPT])?;
+        db.commit()?;
+        if old > 0 && run.0 % 20 == 0 {
+            self.compact()?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what nothing refers to any more.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn compact(&mut self) -> Result<(), CatalogError> {
+        let db = self.write()?;
+        db.execute_batch(
+            "DELETE FROM input_sets WHERE id NOT IN (SELECT input_set FROM passes);
+             DELETE FROM test_names WHERE id NOT IN (SELECT test_name FROM outcomes);",
+        )?;
+        let mut used = std::collections::HashSet::new();
+        {
+            let mut query = db.prepare("SELECT facts FROM input_sets")?;
+            let mut rows = query.query([])?;
+            while let Some(row) = rows.next()? {
+                used.extend(crate::sets::decode(
+                    row.get_ref(0)?.as_blob().unwrap_or_default(),
+                )?);
+            }
+            let mut query = db.prepare("SELECT id FROM facts")?;
+            let all: Vec<i64> = query
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            let mut delete = db.prepare("DELETE FROM facts WHERE id = ?")?;
+            for id in all.into_iter().filter(|id| !used.contains(id)) {
+                delete.execute([id])?;
+            }
+        }
+        db.execute(
+            "DELETE FROM inputs WHERE id NOT IN (SELECT input FROM facts)",
+            [],
+        )?;
+        db.commit()?;
+        self.fact_ids.clear();
+        self.set_ids.clear();
+        Ok(())
+    }
+
+    /// Records outcomes.
+    ///
+    /// # Errors
+    /// If they can't be written.
+    pub fn record_outcomes(
+        &mut self,
+        run: RunId,
+        universe: UniverseId,
+        results: &[TestResult],
+    ) -> Result<(), CatalogError> {
+        if results.is_empty() {
+            return Ok(());
+        }
+        let db = self.write()?;
+        for result in results {
+            let (name, code) = (result.id.as_str(), result.status.code());
+            let time = nanoseconds(result.duration);
+            db.prepare_cached("INSERT OR IGNORE INTO test_names (name) VALUES (?)")?
+                .execute([name])?;
+            db.prepare_cached(
+                "INSERT OR REPLACE INTO outcomes (run, test_name, status, duration, message, second_opinion)
+                 SELECT ?, id, ?, ?, ?, ? FROM test_names WHERE name = ?",
+            )?
+            .execute(params![run.0, code, time, result.message(), result.second_opinion, name])?;
+            db.prepare_cached(
+                "UPDATE tests SET status = ?, duration = ? WHERE name = ? AND collection IN (SELECT id FROM collections WHERE universe = ? AND file = ?)",
+            )?
+            .execute(params![code, time, name, universe.0, result.id.file()])?;
+        }
+        Ok(db.commit()?)
+    }
+
+    /// The newest runs.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn runs(&self, limit: usize) -> Result<Vec<RunRow>, CatalogError> {
+        let mut query = self.db.prepare(
+            "SELECT id, started, wall, exit_code, ran, fresh, command FROM runs ORDER BY id DESC LIMIT ?",
+        )?;
+        let rows = query.query_map([limit as i64], |row| {
+            Ok(RunRow {
+                id: RunId(row.get(0)?),
+                started: row.get(1)?,
+                wall: row.get::<_, Option<i64>>(2)?.map(duration),
+                exit_code: row.get(3)?,
+                ran: row.get::<_, i64>(4)? as usize,
+                fresh: row.get::<_, i64>(5)? as usize,
+                command: row.get(6)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The newest outcomes of tests whose IDs `matches`.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn history(
+        &self,
+        matches: impl Fn(&str) -> bool,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, CatalogError> {
+        let mut query = self.db.prepare(
+            "SELECT test_names.name, runs.id, runs.started, outcomes.status, outcomes.duration, outcomes.message FROM outcomes
+             JOIN runs ON runs.id = outcomes.run JOIN test_names ON test_names.id = outcomes.test_name
+             ORDER BY runs.id DESC, test_names.id",
+        )?;
+        let mut rows = query.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()?
+            && found.len() < limit
+        {
+            let test: String = row.get(0)?;
+            if matches(&test) {
+                found.push(HistoryRow {
+                    test,
+                    run: RunId(row.get(1)?),
+                    started: row.get(2)?,
+                    status: status(row.get(3)?)?,
+                    duration: duration(row.get(4)?),
+                    message: row.get(5)?,
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Tests whose recorded outcomes went from good to bad or back, those that did so most often first.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn flaky(&self) -> Result<Vec<FlakyRow>, CatalogError> {
+        let mut query = self.db.prepare(
+            "SELECT test_names.name, outcomes.status, outcomes.second_opinion FROM outcomes
+             JOIN test_names ON test_names.id = outcomes.test_name ORDER BY test_names.id, outcomes.run",
+        )?;
+        let mut rows = query.query([])?;
+        let mut found: Vec<FlakyRow> = Vec::new();
+        let mut before = None;
+        while let Some(row) = rows.next()? {
+            let test: String = row.get(0)?;
+            if found.last().is_none_or(|last| last.test != test) {
+                before = None;
+                found.push(FlakyRow {
+                    test,
+                    flips: 0,
+                    passes: 0,
+                    failures: 0,
+                    second_opinions: 0,
+                });
+            }
+            let bad = status(row.get(1)?)?.is_bad();
+            if let Some(entry) = found.last_mut() {
+                entry.failures += usize::from(bad);
+                entry.passes += usize::from(!bad);
+                entry.second_opinions += usize::from(row.get::<_, bool>(2)?);
+                entry.flips += usize::from(before.is_some_and(|before| before != bad));
+            }
+            before = Some(bad);
+        }
+        found.retain(|row| row.flips > 0 || row.second_opinions > 0);
+        found.sort_by(|a, b| b.flips.cmp(&a.flips).then_with(|| a.test.cmp(&b.test)));
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+    use dx_py_core::{Digest, Fact, Input, TestId};
+
+    #[test]
+    fn outcomes_are_kept_and_flips_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut catalog, _) = Catalog::open(&dir.path().join("c.db")).unwrap();
+        let universe = catalog.universe(Digest::of(b"u")).unwrap();
+        for status in [TestStatus::Passed, TestStatus::Failed, TestStatus::Passed] {
+            let run = catalog.begin_run("test").unwrap();
+            let result = |name: &str, status| {
+                TestResult::bare(TestId::new(name), status, Duration::from_millis(2))
+            };
+            let results = [
+                result("a.py::x", status),
+                result("a.py::y", TestStatus::Passed),
+            ];
+            catalog.record_outcomes(run, universe, &results).unwrap();
+            let mut summary = RunSummary::default();
+            results
+                .iter()
+                .for_each(|result| summary.count_ran(result.status));
+            catalog.finish_run(run, &summary).unwrap();
+        }
+        let flaky = catalog.flaky().unwrap();
+        assert_eq!(flaky.len(), 1);
+        assert_eq!(
+            (&*flaky[0].test, flaky[0].flips, flaky[0].failures),
+            ("a.py::x", 2, 1)
+        );
+        let rows = catalog.history(|test| test.ends_with("x"), 2).unwrap();
+        let statuses: Vec<TestStatus> = rows.iter().map(|row| row.status).collect();
+        assert_eq!(statuses, [TestStatus::Passed, TestStatus::Failed]);
+        assert_eq!(catalog.runs(9).unwrap()[0].ran, 2);
+    }
+
+    #[test]
+    fn compaction_keeps_what_passes_refer_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut catalog, _) = Catalog::open(&dir.path().join("c.db")).unwrap();
+        let universe = catalog.universe(Digest::of(b"u")).unwrap();
+        let test = crate::CollectedTest {
+            id: TestId::new("a.py::x"),
+            function: "x".into(),
+            class: None,
+            line: 1,
+            keywords: Vec::new(),
+            markers: Vec::new(),
+        };
+        catalog
+            .record_collections(
+                universe,
+                &[("a.py".into(), "a.py".into(), vec![test.clone()])],
+            )
+            .unwrap();
+        let fact = |text: &str| Fact {
+            input: Input::File(text.into()),
+            digest: Digest::of(b"1"),
+        };
+        let kept = catalog.intern_set(&[fact("a"), fact("b")]).unwrap();
+        let lost = catalog.intern_set(&[fact("b"), fact("c")]).unwrap();
+        catalog
+            .record_passes(
+                universe,
+                &[(test.id, kept, TestStatus::Passed, Duration::ZERO)],
+            )
+            .unwrap();
+        catalog.compact().unwrap();
+        let table = catalog.load_facts([kept, lost]).unwrap();
+        assert_eq!(table.facts_of(kept).count(), 2);
+        assert_eq!(table.facts_of(lost).count(), 0);
+        assert_eq!(
+            catalog.load_universe(universe).unwrap().files[0].tests[0].passes[0].set,
+            kept
+        );
+    }
+}

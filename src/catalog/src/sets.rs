@@ -1,0 +1,234 @@
+//! Input sets: interned, since many tests share one.
+
+use std::collections::{BTreeSet, HashMap};
+
+use dx_py_core::{Digest, Fact, Hasher, Input};
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use crate::{Catalog, CatalogError};
+
+/// The identity of an input set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SetId(pub(crate) i64);
+
+/// Facts and the sets that they are in.
+#[derive(Clone, Debug, Default)]
+pub struct FactTable {
+    /// The facts by their number.
+    pub facts: HashMap<i64, Fact>,
+    /// The facts' numbers for each set.
+    pub sets: HashMap<SetId, Vec<i64>>,
+}
+
+impl FactTable {
+    /// The facts of a set; none if it isn't in the table.
+    pub fn facts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
+        self.sets
+            .get(&set)
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.facts.get(id))
+    }
+}
+
+impl Catalog {
+    /// The set of these facts: an existing one with the same content, or a new one.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn intern_set(&mut self, facts: &[Fact]) -> Result<SetId, CatalogError> {
+        let facts: BTreeSet<&Fact> = facts.iter().collect();
+        let mut hasher = Hasher::new();
+        for fact in &facts {
+            let (kind, key) = fact.input.parts();
+            hasher.field(kind).field(key).field(fact.digest.0);
+        }
+        let hash = hasher.finish();
+        if let Some(set) = self.set_ids.get(&hash) {
+            return Ok(*set);
+        }
+        let mut ids = std::mem::take(&mut self.fact_ids);
+        let stored = self.write().and_then(|db| {
+            let set = store_set(&db, &facts, hash, &mut ids)?;
+            db.commit()?;
+            Ok(set)
+        });
+        // After a failed transaction some of the numbers were never stored.
+        if stored.is_ok() {
+            self.fact_ids = ids;
+        }
+        let set = stored?;
+        self.set_ids.insert(hash, set);
+        Ok(set)
+    }
+
+    /// The facts of these sets.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn load_facts(
+        &self,
+        sets: impl IntoIterator<Item = SetId>,
+    ) -> Result<FactTable, CatalogError> {
+        let mut table = FactTable::default();
+        let mut query = self
+            .db
+            .prepare_cached("SELECT facts FROM input_sets WHERE id = ?")?;
+        let mut wanted: BTreeSet<i64> = BTreeSet::new();
+        for set in sets {
+            if table.sets.contains_key(&set) {
+                continue;
+            }
+            let blob: Option<Vec<u8>> = query.query_row([set.0], |row| row.get(0)).optional()?;
+            let ids = decode(&blob.unwrap_or_default())?;
+            wanted.extend(&ids);
+            table.sets.insert(set, ids);
+        }
+        let mut query = self.db.prepare_cached(
+            "SELECT inputs.kind, inputs.key, facts.digest FROM facts JOIN inputs ON inputs.id = facts.input WHERE facts.id = ?",
+        )?;
+        for id in wanted {
+            let row: Option<(String, String, [u8; 32])> = query
+                .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .optional()?;
+            // A fact that is lost, or of a kind that isn't known, can't be said to hold.
+            let fact = row.and_then(|(kind, key, digest)| {
+                Some(Fact {
+                    input: Input::from_parts(&kind, &key)?,
+                    digest: Digest(digest),
+                })
+            });
+            table.facts.insert(
+                id,
+                fact.unwrap_or_else(|| Fact {
+                    input: Input::Unknowable("a record that is damaged".into()),
+                    digest: Digest::ABSENT,
+                }),
+            );
+        }
+        Ok(table)
+    }
+}
+
+fn store_set(
+    db: &Transaction<'_>,
+    facts: &BTreeSet<&Fact>,
+    hash: Digest,
+    known: &mut HashMap<Fact, i64>,
+) -> Result<SetId, CatalogError> {
+    let find = "SELECT id FROM input_sets WHERE hash = ?";
+    if let Some(id) = db
+        .prepare_cached(find)?
+        .query_row([hash.0], |row| row.get(0))
+        .optional()?
+    {
+        return Ok(SetId(id));
+    }
+    let mut ids = Vec::with_capacity(facts.len());
+    for fact in facts {
+        let id = match known.get(*fact) {
+            Some(id) => *id,
+            None => {
+                let id = store_fact(db, fact)?;
+                known.insert((*fact).clone(), id);
+                id
+            }
+        };
+        ids.push(id);
+    }
+    ids.sort_unstable();
+    db.prepare_cached("INSERT INTO input_sets (hash, facts) VALUES (?, ?)")?
+        .execute(params![hash.0, encode(&ids)])?;
+    Ok(SetId(db.last_insert_rowid()))
+}
+
+fn store_fact(db: &Transaction<'_>, fact: &Fact) -> Result<i64, CatalogError> {
+    let (kind, key) = fact.input.parts();
+    db.prepare_cached("INSERT OR IGNORE INTO inputs (kind, key) VALUES (?, ?)")?
+        .execute([kind, key])?;
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO facts (input, digest) SELECT id, ? FROM inputs WHERE kind = ? AND key = ?",
+    )?
+    .execute(params![fact.digest.0, kind, key])?;
+    let id = db
+        .prepare_cached(
+            "SELECT facts.id FROM facts JOIN inputs ON inputs.id = facts.input WHERE digest = ? AND kind = ? AND key = ?",
+        )?
+        .query_row(params![fact.digest.0, kind, key], |row| row.get(0))?;
+    Ok(id)
+}
+
+/// Ascending numbers as LEB128 of their differences.
+fn encode(ids: &[i64]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(ids.len() * 2);
+    let mut before = 0;
+    for id in ids {
+        let mut difference = id - before;
+        before = *id;
+        while difference >= 0x80 {
+            out.push((difference & 0x7f) as u8 | 0x80);
+            difference >>= 7;
+        }
+        out.push(difference as u8);
+    }
+    out
+}
+
+pub(crate) fn decode(blob: &[u8]) -> Result<Vec<i64>, CatalogError> {
+    let mut ids = Vec::new();
+    let (mut before, mut value, mut shift) = (0i64, 0i64, 0);
+    for byte in blob {
+        if shift > 56 {
+            return Err(CatalogError::Value("an input set".into()));
+        }
+        value |= i64::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            before += value;
+            ids.push(before);
+            (value, shift) = (0, 0);
+        }
+    }
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn numbers_come_back(ids in prop::collection::btree_set(0i64..1 << 40, 0..50)) {
+            let ids: Vec<i64> = ids.into_iter().collect();
+            prop_assert_eq!(decode(&encode(&ids)).unwrap(), ids);
+        }
+
+        #[test]
+        fn damage_never_panics(blob in prop::collection::vec(any::<u8>(), 0..50)) {
+            let _ = decode(&blob);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20))]
+        #[test]
+        fn sets_are_interned_by_content(sets in prop::collection::vec(prop::collection::vec((0u8..6, 0u8..3), 0..6), 1..6)) {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut catalog, _) = Catalog::open(&dir.path().join("c.db")).unwrap();
+            let facts = |set: &[(u8, u8)]| -> Vec<Fact> {
+                set.iter().map(|(file, content)| Fact { input: Input::File(file.to_string()), digest: Digest::of(&[*content]) }).collect()
+            };
+            let ids: Vec<SetId> = sets.iter().map(|set| catalog.intern_set(&facts(set)).unwrap()).collect();
+            drop(catalog);
+            let (mut catalog, _) = Catalog::open(&dir.path().join("c.db")).unwrap();
+            let table = catalog.load_facts(ids.iter().copied()).unwrap();
+            for (set, id) in sets.iter().zip(&ids) {
+                let expected: BTreeSet<Fact> = facts(set).into_iter().collect();
+                let got: BTreeSet<Fact> = table.facts_of(*id).cloned().collect();
+                prop_assert_eq!(&got, &expected);
+                prop_assert_eq!(catalog.intern_set(&facts(set)).unwrap(), *id);
+            }
+        }
+    }
+}
