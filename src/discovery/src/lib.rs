@@ -1,1 +1,12 @@
 //! Finds tests in Python sources without starting an interpreter, and keeps what it found in the binary test index.
+//!
+//! What is found here predicts what pytest will collect; the worker's collection decides.
+
+pub mod index;
+pub mod parse;
+pub mod scan;
+pub mod walk;
+
+pub use index::{Index, IndexError};
+pub use scan::{Scan, ScannedFile, Visitor, scan};
+pub use walk::{FileStat, WalkOptions, walk};
