@@ -6,7 +6,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// A test runner for Python that runs what a change can reach.
 #[derive(Debug, Parser)]
-#[command(name = "dx-py", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    name = "dx-py",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -109,7 +114,13 @@ pub struct TestArgs {
     #[arg(long, value_name = "PATH", help_heading = "Report")]
     pub json: Option<PathBuf>,
     /// When to use colours
-    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", help_heading = "Report")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value = "auto",
+        help_heading = "Report"
+    )]
     pub color: ColorChoice,
 
     /// Arguments for pytest

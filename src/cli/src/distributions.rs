@@ -28,7 +28,9 @@ impl Distributions {
                         let path = line.split(',').next().unwrap_or("");
                         let top = path.split('/').next().unwrap_or("");
                         if !top.is_empty() && !matches!(top, ".." | "__pycache__") {
-                            owners.entry(top.to_owned()).or_insert_with(|| record.clone());
+                            owners
+                                .entry(top.to_owned())
+                                .or_insert_with(|| record.clone());
                         }
                     }
                 }
@@ -63,7 +65,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let info = dir.path().join("six-1.0.dist-info");
         fs::create_dir(&info).unwrap();
-        fs::write(info.join("RECORD"), "six.py,sha256=x,1\nsix-1.0.dist-info/RECORD,,\n").unwrap();
+        fs::write(
+            info.join("RECORD"),
+            "six.py,sha256=x,1\nsix-1.0.dist-info/RECORD,,\n",
+        )
+        .unwrap();
         let all = Distributions::read(&[dir.path().to_path_buf()]);
         let file = dir.path().join("six.py");
         let record = info.join("RECORD");

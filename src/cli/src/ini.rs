@@ -82,7 +82,10 @@ fn toml_entries(table: &toml::Table) -> Entries {
             let values = match value {
                 toml::Value::Array(items) => items
                     .iter()
-                    .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                    .map(|item| {
+                        item.as_str()
+                            .map_or_else(|| item.to_string(), str::to_owned)
+                    })
                     .collect(),
                 toml::Value::String(text) => text.split_whitespace().map(str::to_owned).collect(),
                 other => vec![other.to_string()],
@@ -125,7 +128,8 @@ impl PytestIni {
                     return Self::from_entries(folder, Some(path), &entries);
                 }
             }
-            let marked = folder.join("pyproject.toml").is_file() || folder.join("setup.py").is_file();
+            let marked =
+                folder.join("pyproject.toml").is_file() || folder.join("setup.py").is_file();
             if fallback.is_none() && marked {
                 fallback = Some(folder);
             }
@@ -151,7 +155,17 @@ impl PytestIni {
             python_files: or("python_files", &["test_*.py", "*_test.py"]),
             no_recurse: or(
                 "norecursedirs",
-                &["*.egg", ".*", "_darcs", "build", "CVS", "dist", "node_modules", "venv", "{arch}"],
+                &[
+                    "*.egg",
+                    ".*",
+                    "_darcs",
+                    "build",
+                    "CVS",
+                    "dist",
+                    "node_modules",
+                    "venv",
+                    "{arch}",
+                ],
             ),
         }
     }
@@ -170,7 +184,11 @@ mod tests {
     fn the_nearest_file_with_a_section_is_the_root() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), "pyproject.toml", "[project]\nname='x'\n");
-        write(dir.path(), "setup.cfg", "[tool:pytest]\ntestpaths =\n    tests\n    more\npythonpath = src\n");
+        write(
+            dir.path(),
+            "setup.cfg",
+            "[tool:pytest]\ntestpaths =\n    tests\n    more\npythonpath = src\n",
+        );
         write(dir.path(), "a/b/x.txt", "");
         let ini = PytestIni::find(&dir.path().join("a/b"));
         assert_eq!(ini.root, dir.path());
@@ -182,8 +200,14 @@ mod tests {
     #[test]
     fn only_the_part_that_pytest_reads_counts() {
         let path = Path::new("pyproject.toml");
-        let one = pytest_section(path, b"[project]\nversion='1'\n[tool.pytest.ini_options]\naddopts='-ra'\n");
-        let two = pytest_section(path, b"[project]\nversion='2'\n[tool.pytest.ini_options]\naddopts='-ra'\n");
+        let one = pytest_section(
+            path,
+            b"[project]\nversion='1'\n[tool.pytest.ini_options]\naddopts='-ra'\n",
+        );
+        let two = pytest_section(
+            path,
+            b"[project]\nversion='2'\n[tool.pytest.ini_options]\naddopts='-ra'\n",
+        );
         assert!(one.is_some());
         assert_eq!(one, two);
         assert_eq!(pytest_section(path, b"[project]\n"), None);

@@ -1,6 +1,90 @@
-//! The command line of dx-py.
+//! The command line of dx-py: arguments become settings, settings become one verb.
+
+mod args;
+mod changes;
+mod commands;
+mod conductor;
+mod database;
+mod distributions;
+mod expression;
+mod ini;
+mod invocation;
+mod python;
+mod record;
+mod report;
+mod run;
+mod scratch;
+mod selection;
+mod session;
+mod settings;
+mod sources;
+mod worker_files;
+mod world;
+
 use std::process::ExitCode;
-/// Placeholder.
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::run::exit;
+
+/// Runs `dx-py` with the process's arguments; gives its exit code, which is pytest's.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let help = !error.use_stderr();
+            // If the terminal is gone there is nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(if help { 0 } else { exit::USAGE });
+        }
+    };
+    let result = match &cli.command {
+        Command::Test(args) => run::test(args),
+        Command::Discover(args) => commands::discover(args),
+        Command::Graph(args) => commands::graph(args),
+        Command::Why(args) => commands::why(args),
+        Command::History(args) => commands::history(args),
+        Command::Flaky(_) => commands::flaky(),
+        Command::Clean(_) => commands::clean(),
+        Command::Config(args) => commands::config(&args.action),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            if is_broken_pipe(&error) {
+                // Whoever read the output has seen enough.
+                return ExitCode::from(exit::INTERRUPTED);
+            }
+            eprintln!("dx-py: {}", chain(&error));
+            ExitCode::from(code_of(&error))
+        }
+    }
+}
+
+/// The error and its causes, each of which is told once.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text.push_str(&format!("\n  {cause}"));
+        }
+    }
+    text
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// 4 for what the user can correct in the command or the configuration, 3 for everything else.
+fn code_of(error: &anyhow::Error) -> u8 {
+    let usage = error.is::<settings::SettingsError>()
+        || error.is::<selection::SelectionError>()
+        || error.is::<python::InterpreterError>()
+        || error.is::<changes::ChangesError>();
+    if usage { exit::USAGE } else { exit::INTERNAL }
 }

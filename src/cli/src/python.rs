@@ -141,7 +141,9 @@ impl Interpreter {
                     || name.starts_with("__editable__")
                     || matches!(&*name, "sitecustomize.py" | "usercustomize.py");
                 if startup {
-                    hasher.field(&name).field(fs::read(folder.join(&name)).unwrap_or_default());
+                    hasher
+                        .field(&name)
+                        .field(fs::read(folder.join(&name)).unwrap_or_default());
                 }
             }
         }
@@ -156,7 +158,8 @@ impl Interpreter {
                 if !name.ends_with(".dist-info") && !name.ends_with(".egg-info") {
                     continue;
                 }
-                let Ok(text) = fs::read_to_string(folder.join(&name).join("entry_points.txt")) else {
+                let Ok(text) = fs::read_to_string(folder.join(&name).join("entry_points.txt"))
+                else {
                     continue;
                 };
                 if let Some((_, rest)) = text.split_once("[pytest11]") {

@@ -38,7 +38,7 @@ pub struct Recorder<'a> {
     matching: HashMap<TestId, Vec<PassId>>,
     pending: Vec<TestResult>,
     flushed: Instant,
-    /// Files whose tests could not be stored as reusable, with the reason.
+    /// Files and tests that could not be stored as reusable, with the reason.
     pub uncacheable: HashMap<String, String>,
 }
 
@@ -110,22 +110,26 @@ impl<'a> Recorder<'a> {
     /// # Errors
     /// If the catalog can't be written.
     pub fn collected(&mut self, files: &[Collected]) -> Result<(), CatalogError> {
+        let rows: Vec<(String, String, Vec<CollectedTest>)> = files
+            .iter()
+            .map(|file| {
+                let tests = file
+                    .items
+                    .iter()
+                    .map(|item| CollectedTest {
+                        id: TestId::new(item.id.as_str()),
+                        function: item.function.clone(),
+                        class: Some(item.class_name.clone()).filter(|name| !name.is_empty()),
+                        line: item.line,
+                        keywords: item.keywords.clone(),
+                        markers: item.markers.clone(),
+                    })
+                    .collect();
+                (file.file.clone(), self.world.key(&file.path), tests)
+            })
+            .collect();
+        self.catalog.record_collections(self.universe, &rows)?;
         for file in files {
-            let items: Vec<CollectedTest> = file
-                .items
-                .iter()
-                .map(|item| CollectedTest {
-                    id: TestId::new(item.id.as_str()),
-                    function: item.function.clone(),
-                    class: Some(item.class_name.clone()).filter(|name| !name.is_empty()),
-                    line: item.line,
-                    keywords: item.keywords.clone(),
-                    markers: item.markers.clone(),
-                })
-                .collect();
-            let path = self.world.key(&file.path);
-            self.catalog
-                .record_collection(self.universe, &file.file, &path, &items, None)?;
             self.paths
                 .insert(file.file.clone(), PathBuf::from(&file.path));
         }
@@ -170,6 +174,14 @@ impl<'a> Recorder<'a> {
             self.flush()?;
         }
         Ok(())
+    }
+
+    /// Keeps a named value.
+    ///
+    /// # Errors
+    /// If the catalog can't be written.
+    pub fn keep_note(&mut self, key: &str, value: &[u8]) -> Result<(), CatalogError> {
+        self.catalog.set_note(key, value)
     }
 
     /// Writes what is gathered.
@@ -236,8 +248,7 @@ impl<'a> Recorder<'a> {
             };
             passes.push((test.clone(), set, status, duration));
         }
-        self.catalog
-            .record_passes(self.run, self.universe, &passes)
+        self.catalog.record_passes(self.universe, &passes)
     }
 
     /// The inputs that the tests of a collected file share, as process `process` observed them.
@@ -296,7 +307,9 @@ impl<'a> Recorder<'a> {
             if self.world.changed_while_running(&key) {
                 let writer = self.writers.get(file);
                 return Err(match writer {
-                    Some(writer) if *writer == process => format!("a test wrote {key}, and it was read"),
+                    Some(writer) if *writer == process => {
+                        format!("a test wrote {key}, and it was read")
+                    }
                     Some(_) => format!("a test of another worker wrote {key}"),
                     None => format!("{key} changed while running"),
                 });
@@ -336,7 +349,10 @@ impl<'a> Recorder<'a> {
 
     /// Whether a dotted name may be a module of the project, or wasn't found and may come to be one.
     fn graph_has(&self, name: &str) -> bool {
-        name.contains('.') && !self.distributions.has_top_level(name.split('.').next().unwrap_or(name))
+        name.contains('.')
+            && !self
+                .distributions
+                .has_top_level(name.split('.').next().unwrap_or(name))
     }
 
     fn is_standard_library(&self, file: &str) -> bool {

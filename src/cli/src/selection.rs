@@ -235,11 +235,17 @@ mod tests {
         assert!(!by("tests/test_a.py", "tests/test_ab.py::test_x"));
         assert!(by("tests/test_a.py::test_x", "tests/test_a.py::test_x[1]"));
         assert!(!by("tests/test_a.py::test_x", "tests/test_a.py::test_xy"));
-        assert!(by("tests/test_a.py::TestB", "tests/test_a.py::TestB::test_x"));
+        assert!(by(
+            "tests/test_a.py::TestB",
+            "tests/test_a.py::TestB::test_x"
+        ));
         assert!(by("*test_x*", "tests/test_a.py::test_x[1]"));
         assert!(!by("*test_y*", "tests/test_a.py::test_x[1]"));
         let missing = selection(&dir, &["nowhere.py"]).err().unwrap();
-        assert_eq!(missing.to_string(), "file or directory not found: nowhere.py");
+        assert_eq!(
+            missing.to_string(),
+            "file or directory not found: nowhere.py"
+        );
     }
 
     proptest! {

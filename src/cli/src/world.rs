@@ -132,9 +132,8 @@ impl World {
             }
             Input::ModuleOrigin(name) if name == "*" => self.shadowed_standard_library(),
             Input::ModuleOrigin(name) => self.origin(name),
-            Input::Variable(name) => std::env::var_os(name).map_or(Digest::ABSENT, |value| {
-                Digest::of(value.as_encoded_bytes())
-            }),
+            Input::Variable(name) => std::env::var_os(name)
+                .map_or(Digest::ABSENT, |value| Digest::of(value.as_encoded_bytes())),
             Input::Interpreter => self.spec.interpreter,
             Input::Plugins => self.spec.plugins,
             Input::Invocation => self.spec.invocation,
@@ -272,7 +271,9 @@ impl World {
                 let stem = name.split(['.', '/']).next().unwrap_or(name);
                 let importable = name.ends_with('/') || name.ends_with(".py");
                 if importable && standard.contains(stem) {
-                    hasher.field(folder.to_string_lossy().as_bytes()).field(name);
+                    hasher
+                        .field(folder.to_string_lossy().as_bytes())
+                        .field(name);
                 }
             }
         }

@@ -1,0 +1,364 @@
+//! Stands between the executor, which runs jobs, and everything that wants to know of them: the recorder and the reporters.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use dx_py_core::{Event, RunSummary, TestId, TestStatus, Verdict, blob};
+use dx_py_executor::{Handler, Job, Outcome, RunnerEvent};
+use dx_py_protocol::{Collected, CollectionDone, CollectionReport, Hello};
+
+use crate::record::Recorder;
+use crate::report::Reporter;
+use crate::run::{emit, exit};
+use crate::selection::{Candidate, Selection};
+use crate::session::{Environment, FileList};
+
+/// How long a test is taken to run if it never did.
+const UNKNOWN: Duration = Duration::from_millis(10);
+
+/// What a run is meant to do.
+pub struct Intent<'a> {
+    /// Which tests it is about.
+    pub selection: &'a Selection,
+    /// What the records say of each known test.
+    pub verdicts: HashMap<TestId, Verdict>,
+    /// How long known tests took.
+    pub expected: HashMap<TestId, Duration>,
+    /// The last outcome of known tests.
+    pub last: HashMap<TestId, TestStatus>,
+    /// Whether everything runs.
+    pub force: bool,
+    /// How many workers there are.
+    pub workers: usize,
+    /// The paths that are collected, if not everything is.
+    pub narrow: Option<BTreeSet<String>>,
+    /// Fresh tests by file.
+    pub known_fresh: BTreeMap<String, Vec<(TestId, TestStatus, Duration)>>,
+    /// Under which name the list of collected files is kept.
+    pub file_list_key: String,
+    /// Under which name what the interpreter says of itself is kept.
+    pub environment_note: String,
+    /// The project's root.
+    pub root: PathBuf,
+}
+
+/// The conductor of one run.
+pub struct Conductor<'a> {
+    recorder: Recorder<'a>,
+    reporters: &'a mut Vec<Box<dyn Reporter>>,
+    intent: Intent<'a>,
+    /// The totals so far.
+    pub summary: RunSummary,
+    announced: HashSet<TestId>,
+    broken: BTreeSet<String>,
+    seen_reports: HashSet<String>,
+    greeted: bool,
+    dirty: usize,
+    failure: Option<anyhow::Error>,
+}
+
+impl<'a> Conductor<'a> {
+    /// A conductor before the run.
+    pub fn new(
+        recorder: Recorder<'a>,
+        reporters: &'a mut Vec<Box<dyn Reporter>>,
+        intent: Intent<'a>,
+    ) -> Self {
+        Self {
+            recorder,
+            reporters,
+            intent,
+            summary: RunSummary::default(),
+            announced: HashSet::new(),
+            broken: BTreeSet::new(),
+            seen_reports: HashSet::new(),
+            greeted: false,
+            dirty: 0,
+            failure: None,
+        }
+    }
+
+    /// Tells of the start, if it is known by now what Python will say of itself, and of fresh tests that no worker will collect.
+    ///
+    /// # Errors
+    /// If a report can't be written.
+    pub fn begin(&mut self, dirty: usize, environment: Option<&Environment>) -> anyhow::Result<()> {
+        self.dirty = dirty;
+        if let (Some(known), Some(_)) = (environment, &self.intent.narrow) {
+            self.greet(format!("Python {}, pytest-{}", known.python, known.pytest))?;
+        }
+        if self.intent.narrow.is_some() {
+            let fresh: Vec<_> = self
+                .intent
+                .known_fresh
+                .values()
+                .flatten()
+                .cloned()
+                .collect();
+            for (id, status, duration) in fresh {
+                self.fresh(id, status, duration)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn greet(&mut self, python: String) -> anyhow::Result<()> {
+        self.greeted = true;
+        let fresh = self.intent.known_fresh.values().map(Vec::len).sum();
+        let event = Event::Started {
+            dirty: self.dirty,
+            fresh,
+            workers: self.intent.workers,
+            python,
+        };
+        Ok(emit(self.reporters, &event)?)
+    }
+
+    /// Tells the user something.
+    ///
+    /// # Errors
+    /// If a report can't be written.
+    pub fn note(&mut self, text: String) -> anyhow::Result<()> {
+        Ok(emit(self.reporters, &Event::Note(text))?)
+    }
+
+    fn fresh(&mut self, id: TestId, status: TestStatus, duration: Duration) -> anyhow::Result<()> {
+        if self.announced.insert(id.clone()) {
+            self.summary.count_fresh(status);
+            self.summary.recorded += duration;
+            emit(
+                self.reporters,
+                &Event::TestFresh {
+                    id,
+                    status,
+                    duration,
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    fn take_hello(&mut self, hello: &Hello) -> anyhow::Result<()> {
+        self.recorder.hello(hello);
+        let known = Environment {
+            python: hello.python.clone(),
+            pytest: hello.pytest.clone(),
+            sys_path: hello.sys_path.clone(),
+            stdlib: hello.stdlib.clone(),
+        };
+        self.recorder
+            .keep_note(&self.intent.environment_note, &blob::encode(&known)?)?;
+        if !self.greeted {
+            self.greet(format!("Python {}, pytest-{}", hello.python, hello.pytest))?;
+        }
+        Ok(())
+    }
+
+    fn take_collection_report(&mut self, report: CollectionReport) -> anyhow::Result<()> {
+        if !self.seen_reports.insert(report.node.clone()) {
+            return Ok(());
+        }
+        if report.status.is_bad() {
+            self.summary.collection_errors += 1;
+            self.broken.insert(report.path.clone());
+            emit(
+                self.reporters,
+                &Event::CollectionFailed {
+                    node: report.node,
+                    text: report.text,
+                },
+            )?;
+        } else {
+            emit(
+                self.reporters,
+                &Event::CollectionSkipped {
+                    node: report.node,
+                    reason: report.text,
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    fn plan(
+        &mut self,
+        process: u32,
+        files: Vec<Collected>,
+        done: CollectionDone,
+    ) -> anyhow::Result<Vec<Job>> {
+        if done.full {
+            self.keep_file_list(process, &files, &done)?;
+        }
+        if !done.reason.is_empty() {
+            self.note(format!("all files were collected: {}", done.reason))?;
+        }
+        self.recorder.collected(&files)?;
+        let mut jobs = Vec::new();
+        let mut total = 0;
+        let narrow = self.intent.narrow.is_some();
+        if !narrow {
+            self.summary.deselected = done.deselected as usize;
+        }
+        for file in files {
+            let mut job = Job {
+                file: file.file,
+                tests: Vec::new(),
+                expected: Duration::ZERO,
+            };
+            for item in file.items {
+                let id = TestId::new(item.id);
+                let last = self.intent.last.get(&id).copied();
+                let candidate = Candidate {
+                    id: &id,
+                    keywords: &item.keywords,
+                    markers: &item.markers,
+                    last,
+                };
+                if !self.intent.selection.includes(&candidate) {
+                    self.summary.deselected += usize::from(!narrow);
+                    continue;
+                }
+                match self.intent.verdicts.get(&id) {
+                    Some(Verdict::Fresh { status, duration }) if !self.intent.force => {
+                        let (status, duration) = (*status, *duration);
+                        self.fresh(id, status, duration)?;
+                    }
+                    _ => {
+                        job.expected += self.intent.expected.get(&id).copied().unwrap_or(UNKNOWN);
+                        total += 1;
+                        job.tests.push(id);
+                    }
+                }
+            }
+            if !job.tests.is_empty() {
+                jobs.push(job);
+            }
+        }
+        emit(self.reporters, &Event::Planned { total })?;
+        Ok(jobs)
+    }
+
+    fn keep_file_list(
+        &mut self,
+        process: u32,
+        files: &[Collected],
+        done: &CollectionDone,
+    ) -> anyhow::Result<()> {
+        let collected: HashSet<PathBuf> =
+            files.iter().map(|file| PathBuf::from(&file.path)).collect();
+        let Some(facts) = self
+            .recorder
+            .file_list_facts(process, &done.listings, &collected)
+        else {
+            return Ok(());
+        };
+        let list = FileList {
+            facts,
+            files: files.iter().map(|file| file.file.clone()).collect(),
+            broken: self.broken.iter().cloned().collect(),
+        };
+        Ok(self
+            .recorder
+            .keep_note(&self.intent.file_list_key, &blob::encode(&list)?)?)
+    }
+
+    fn take(&mut self, event: RunnerEvent) -> anyhow::Result<()> {
+        match event {
+            RunnerEvent::Hello { hello, .. } => self.take_hello(&hello)?,
+            RunnerEvent::CollectionReport(report) => self.take_collection_report(report)?,
+            RunnerEvent::TestStarted { worker, id } => {
+                emit(self.reporters, &Event::TestStarted { id, worker })?
+            }
+            RunnerEvent::TestFinished(result) => {
+                self.summary.count_ran(result.status);
+                self.summary.recorded += result.duration;
+                self.recorder.finished(&result)?;
+                emit(self.reporters, &Event::TestFinished(result))?;
+            }
+            RunnerEvent::Trace { process, trace } => self.recorder.trace(process, &trace),
+            RunnerEvent::JobDone {
+                process,
+                file,
+                tests,
+            } => self.recorder.job_done(process, &file, &tests)?,
+            RunnerEvent::Warning { node, text } => {
+                emit(self.reporters, &Event::WarningRecorded { node, text })?
+            }
+            RunnerEvent::Note(text) => self.note(text)?,
+        }
+        Ok(())
+    }
+
+    fn keep_failure(&mut self, error: anyhow::Error) {
+        self.failure.get_or_insert(error);
+    }
+
+    /// Ends the run: writes what is left, and makes up the totals.
+    ///
+    /// # Errors
+    /// The first error that the run met: what it recorded before is kept.
+    pub fn end(mut self, outcome: &Outcome, began: Instant) -> anyhow::Result<RunSummary> {
+        self.recorder.flush()?;
+        if let Some(error) = self.failure {
+            return Err(error);
+        }
+        let uncacheable = std::mem::take(&mut self.recorder.uncacheable);
+        let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (what, reason) in uncacheable {
+            reasons.entry(reason).or_default().push(what);
+        }
+        for (reason, what) in reasons {
+            let first = what.iter().min().cloned().unwrap_or_default();
+            let more = if what.len() > 1 {
+                format!(" and {} more", what.len() - 1)
+            } else {
+                String::new()
+            };
+            self.note(format!("{first}{more} will run again: {reason}"))?;
+        }
+        let summary = &mut self.summary;
+        summary.not_run = outcome.not_run.len();
+        summary.stopped = outcome.stopped.clone();
+        summary.wall = began.elapsed();
+        let bad = TestStatus::ALL
+            .iter()
+            .any(|status| status.is_bad() && summary.ran[usize::from(status.code())] > 0);
+        let unusual = outcome
+            .exit_codes
+            .iter()
+            .copied()
+            .find(|code| !matches!(code, 0..=2 | 5));
+        summary.exit_code = match &outcome.fatal {
+            Some((code, _)) => *code,
+            None if outcome.interrupted => exit::INTERRUPTED,
+            None => match unusual {
+                Some(code) => code,
+                None if bad || summary.collection_errors > 0 => exit::FAILED,
+                None if outcome.stopped.is_some() => exit::INTERRUPTED,
+                None if summary.ran_total() + summary.fresh_total() == 0 => exit::NO_TESTS,
+                None => 0,
+            },
+        };
+        Ok(self.summary)
+    }
+}
+
+impl Handler for Conductor<'_> {
+    fn collected(&mut self, process: u32, files: Vec<Collected>, done: CollectionDone) -> Vec<Job> {
+        match self.plan(process, files, done) {
+            Ok(jobs) => jobs,
+            Err(error) => {
+                self.keep_failure(error);
+                Vec::new()
+            }
+        }
+    }
+
+    fn event(&mut self, event: RunnerEvent) -> bool {
+        if let Err(error) = self.take(event) {
+            self.keep_failure(error);
+        }
+        self.failure.is_none()
+    }
+}

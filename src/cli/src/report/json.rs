@@ -1,0 +1,106 @@
+//! The JSON report.
+
+use std::io;
+use std::path::PathBuf;
+
+use dx_py_core::{Event, RunSummary, TestStatus};
+use serde_json::{Map, Value, json};
+
+use super::{Reporter, write_report};
+
+/// Writes one JSON document at the end of the run.
+#[derive(Debug)]
+pub struct JsonReporter {
+    target: PathBuf,
+    tests: Vec<Value>,
+    errors: Vec<Value>,
+    skipped: Vec<Value>,
+    notes: Vec<String>,
+}
+
+impl JsonReporter {
+    /// A report to `target`; `-` is standard output.
+    pub fn new(target: PathBuf) -> Self {
+        Self {
+            target,
+            tests: Vec::new(),
+            errors: Vec::new(),
+            skipped: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn document(&self, summary: &RunSummary) -> Value {
+        let mut totals = Map::new();
+        for status in TestStatus::ALL {
+            let code = usize::from(status.code());
+            totals.insert(
+                status.as_str().into(),
+                json!(summary.ran[code] + summary.fresh[code]),
+            );
+        }
+        totals.insert("ran".into(), json!(summary.ran_total()));
+        totals.insert("fresh".into(), json!(summary.fresh_total()));
+        totals.insert("not_run".into(), json!(summary.not_run));
+        totals.insert("deselected".into(), json!(summary.deselected));
+        totals.insert("collection_errors".into(), json!(summary.collection_errors));
+        totals.insert("wall".into(), json!(summary.wall.as_secs_f64()));
+        totals.insert("recorded".into(), json!(summary.recorded.as_secs_f64()));
+        totals.insert("stopped".into(), json!(summary.stopped));
+        totals.insert("exit_code".into(), json!(summary.exit_code));
+        json!({
+            "tests": self.tests,
+            "collection_errors": self.errors,
+            "collection_skipped": self.skipped,
+            "notes": self.notes,
+            "summary": totals,
+        })
+    }
+}
+
+impl Reporter for JsonReporter {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::TestFinished(result) => {
+                let mut test = json!({
+                    "id": result.id.as_str(),
+                    "outcome": result.status.as_str(),
+                    "duration": result.duration.as_secs_f64(),
+                    "status": "ran",
+                    "worker": result.worker,
+                });
+                if !result.message().is_empty() {
+                    test["message"] = json!(result.message());
+                }
+                if result.second_opinion {
+                    test["second_opinion"] = json!(true);
+                }
+                self.tests.push(test);
+            }
+            Event::TestFresh {
+                id,
+                status,
+                duration,
+            } => self.tests.push(json!({
+                "id": id.as_str(),
+                "outcome": status.as_str(),
+                "duration": duration.as_secs_f64(),
+                "status": "fresh",
+            })),
+            Event::CollectionFailed { node, text } => {
+                self.errors.push(json!({"node": node, "text": text}))
+            }
+            Event::CollectionSkipped { node, reason } => {
+                self.skipped.push(json!({"node": node, "reason": reason}))
+            }
+            Event::Note(text) => self.notes.push(text.clone()),
+            Event::Finished(summary) => {
+                let mut text = serde_json::to_vec_pretty(&self.document(summary))?;
+                text.push(b'\n');
+                write_report(&self.target, &text)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,550 @@
+//! What a person sees.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use dx_py_core::{Event, Phase, RunSummary, TestId, TestResult, TestStatus};
+
+use super::Reporter;
+use super::style::{Look, Style, count, duration, one_line};
+
+/// A run with at most so many tests is short enough to name each of them.
+const SHORT_RUN: usize = 30;
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// How the terminal report looks.
+#[derive(Clone, Debug)]
+pub struct TerminalOptions {
+    /// -1 for quiet, 0, 1 and more for verbose.
+    pub verbosity: i8,
+    /// Whether to use colours.
+    pub color: bool,
+    /// Whether a progress line can be rewritten in place.
+    pub progress: bool,
+    /// The terminal's width.
+    pub width: usize,
+    /// How many of the slowest phases to list; 0 for all.
+    pub durations: Option<usize>,
+    /// Whether tracebacks are shown.
+    pub tracebacks: bool,
+}
+
+/// The report for a terminal.
+pub struct TerminalReporter<W: Write> {
+    out: W,
+    options: TerminalOptions,
+    style: Style,
+    planned: usize,
+    done: usize,
+    bad: usize,
+    progress_shown: Option<Instant>,
+    failures: Vec<TestResult>,
+    collection: Vec<(String, String)>,
+    warnings: BTreeMap<String, Vec<String>>,
+    notes: Vec<String>,
+    phases: Vec<(Duration, Phase, TestId)>,
+}
+
+impl<W: Write> TerminalReporter<W> {
+    /// A report to `out`.
+    pub fn new(out: W, options: TerminalOptions) -> Self {
+        let style = Style {
+            color: options.color,
+        };
+        Self {
+            out,
+            options,
+            style,
+            planned: 0,
+            done: 0,
+            bad: 0,
+            progress_shown: None,
+            failures: Vec::new(),
+            collection: Vec::new(),
+            warnings: BTreeMap::new(),
+            notes: Vec::new(),
+            phases: Vec::new(),
+        }
+    }
+
+    fn clear_progress(&mut self) -> io::Result<()> {
+        if self.progress_shown.take().is_some() {
+            write!(self.out, "\r\x1b[2K")?;
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, now: &str) -> io::Result<()> {
+        let due = self
+            .progress_shown
+            .is_none_or(|shown| shown.elapsed() >= PROGRESS_EVERY);
+        if !self.options.progress || self.options.verbosity != 0 || !due {
+            return Ok(());
+        }
+        let percent = self.done * 100 / self.planned.max(1);
+        let bad = if self.bad > 0 {
+            format!(" · {} failed", self.bad)
+        } else {
+            String::new()
+        };
+        let line = format!(
+            "[{}/{}] {percent}%{bad} · {}",
+            self.done,
+            self.planned,
+            one_line(now)
+        );
+        let line: String = line
+            .chars()
+            .take(self.options.width.saturating_sub(1))
+            .collect();
+        write!(self.out, "\r\x1b[2K{line}")?;
+        self.out.flush()?;
+        self.progress_shown = Some(Instant::now());
+        Ok(())
+    }
+
+    fn test_line(&mut self, result: &TestResult) -> io::Result<()> {
+        let named =
+            self.options.verbosity >= 1 || self.options.verbosity == 0 && self.planned <= SHORT_RUN;
+        let notable = result.status.is_bad() || result.second_opinion;
+        if self.options.verbosity < 0 && !notable
+            || !named && !notable && result.status != TestStatus::XPassed
+        {
+            return Ok(());
+        }
+        self.clear_progress()?;
+        let (sign, look) = sign(result.status);
+        let word = match result.status {
+            TestStatus::Passed => String::new(),
+            status => format!(" {status}"),
+        };
+        let time = self
+            .style
+            .paint(Look::Dim, &format!("({})", duration(result.duration)));
+        let message = result.message().lines().next().unwrap_or("");
+        let message = if message.is_empty() {
+            String::new()
+        } else {
+            format!(" - {}", one_line(message))
+        };
+        let opinion = if result.second_opinion {
+            " (on second opinion)"
+        } else {
+            ""
+        };
+        let sign = self.style.paint(look, &format!("{sign}{word}"));
+        writeln!(
+            self.out,
+            "{sign} {} {time}{opinion}{message}",
+            one_line(result.id.as_str())
+        )
+    }
+
+    fn rule(&mut self, title: &str, fill: char) -> io::Result<()> {
+        let room = self
+            .options
+            .width
+            .saturating_sub(title.chars().count() + 2)
+            .max(6);
+        let (left, right) = (room / 2, room - room / 2);
+        let line = |length: usize| fill.to_string().repeat(length);
+        let text = format!("{} {title} {}", line(left), line(right));
+        let text = self.style.paint(Look::Bold, &text);
+        writeln!(self.out, "{text}")
+    }
+
+    fn traceback(&mut self, text: &str) -> io::Result<()> {
+        for line in text.lines() {
+            if line.starts_with("E ") {
+                writeln!(self.out, "{}", self.style.paint(Look::Red, line))?;
+            } else {
+                writeln!(self.out, "{line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn failures(&mut self) -> io::Result<()> {
+        let collection = std::mem::take(&mut self.collection);
+        let failures = std::mem::take(&mut self.failures);
+        if self.options.tracebacks {
+            for (node, text) in &collection {
+                self.rule(&format!("ERROR collecting {}", one_line(node)), '─')?;
+                self.traceback(text)?;
+            }
+            for result in &failures {
+                for report in result
+                    .reports
+                    .iter()
+                    .filter(|report| report.status.is_bad())
+                {
+                    let id = one_line(result.id.as_str());
+                    let title = match report.phase {
+                        Phase::Call => id,
+                        phase => format!("ERROR at {} of {id}", phase.as_str()),
+                    };
+                    self.rule(&title, '─')?;
+                    self.traceback(if report.text.is_empty() {
+                        &report.message
+                    } else {
+                        &report.text
+                    })?;
+                }
+                for (title, content) in &result.sections {
+                    self.rule(title, '╌')?;
+                    self.traceback(content)?;
+                }
+            }
+        }
+        self.warnings()?;
+        self.slowest()?;
+        if !collection.is_empty() || !failures.is_empty() {
+            self.rule("short test summary", '═')?;
+        }
+        for (node, _) in &collection {
+            let word = self.style.paint(Look::Red, "ERROR");
+            writeln!(self.out, "{word} {}", one_line(node))?;
+        }
+        for result in &failures {
+            for report in result
+                .reports
+                .iter()
+                .filter(|report| report.status.is_bad())
+            {
+                let word = if report.status == TestStatus::Error {
+                    "ERROR"
+                } else {
+                    "FAILED"
+                };
+                let word = self.style.paint(Look::Red, word);
+                let message = report.message.lines().next().unwrap_or("");
+                let message = if message.is_empty() {
+                    String::new()
+                } else {
+                    format!(" - {}", one_line(message))
+                };
+                writeln!(self.out, "{word} {}{message}", one_line(result.id.as_str()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn warnings(&mut self) -> io::Result<()> {
+        let warnings = std::mem::take(&mut self.warnings);
+        if warnings.is_empty() || self.options.verbosity < 0 {
+            return Ok(());
+        }
+        self.rule("warnings summary", '═')?;
+        for (text, places) in &warnings {
+            match places.as_slice() {
+                [] => {}
+                [place] => writeln!(self.out, "{}", one_line(place))?,
+                [first, rest @ ..] => writeln!(
+                    self.out,
+                    "{} and {}",
+                    one_line(first),
+                    count(rest.len(), "other test")
+                )?,
+            }
+            for line in text.trim_end().lines() {
+                writeln!(self.out, "  {line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn slowest(&mut self) -> io::Result<()> {
+        let Some(limit) = self.options.durations else {
+            return Ok(());
+        };
+        let mut phases = std::mem::take(&mut self.phases);
+        phases.sort_by(|a, b| b.0.cmp(&a.0));
+        let limit = if limit == 0 { phases.len() } else { limit };
+        self.rule(&format!("slowest {}", count(limit, "duration")), '═')?;
+        for (time, phase, test) in phases.iter().take(limit) {
+            writeln!(
+                self.out,
+                "{:.2}s {:<8} {}",
+                time.as_secs_f64(),
+                phase.as_str(),
+                one_line(test.as_str())
+            )?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, summary: &RunSummary) -> io::Result<()> {
+        self.clear_progress()?;
+        self.failures()?;
+        for note in std::mem::take(&mut self.notes) {
+            writeln!(
+                self.out,
+                "{} {}",
+                self.style.paint(Look::Yellow, "note:"),
+                note.trim_end()
+            )?;
+        }
+        if let Some(reason) = &summary.stopped {
+            writeln!(
+                self.out,
+                "{}",
+                self.style.paint(Look::Red, &format!("! {reason} !"))
+            )?;
+        }
+        let bad = summary.exit_code != 0;
+        let look = if bad { Look::Red } else { Look::Green };
+        let line = final_line(summary);
+        writeln!(
+            self.out,
+            "{} {line}",
+            self.style.paint(look, if bad { "✗" } else { "✓" })
+        )?;
+        self.out.flush()
+    }
+}
+
+/// The last line of a run.
+fn final_line(summary: &RunSummary) -> String {
+    let wall = format!("{:.2} s", summary.wall.as_secs_f64());
+    let mut left_out = String::new();
+    if summary.deselected > 0 {
+        left_out = format!(" · {} left out", summary.deselected);
+    }
+    if summary.ran_total() == 0 && summary.collection_errors == 0 && summary.not_run == 0 {
+        if summary.fresh_total() == 0 {
+            return format!("no tests to run{left_out} in {wall}");
+        }
+        let kinds = kinds(&summary.fresh);
+        return format!(
+            "nothing to run: {} fresh ({kinds}){left_out} in {wall}",
+            summary.fresh_total()
+        );
+    }
+    let mut line = kinds(&summary.ran);
+    if summary.collection_errors > 0 {
+        let errors = count(summary.collection_errors, "collection error");
+        line = if line.is_empty() {
+            errors
+        } else {
+            format!("{line}, {errors}")
+        };
+    }
+    if summary.not_run > 0 {
+        line.push_str(&format!(", {} not run", summary.not_run));
+    }
+    let mut line = format!("{} in {wall}", line.trim_start_matches(", "));
+    if summary.fresh_total() > 0 {
+        line.push_str(&format!(" · {} fresh", summary.fresh_total()));
+    }
+    line.push_str(&left_out);
+    let wall = summary.wall.as_secs_f64();
+    if wall > 0.0
+        && summary.ran_total() + summary.fresh_total() > 1
+        && summary.recorded > summary.wall
+    {
+        let factor = summary.recorded.as_secs_f64() / wall;
+        line.push_str(&format!(" · {factor:.1}x speed-up over recorded durations"));
+    }
+    line
+}
+
+fn kinds(counts: &[usize; 6]) -> String {
+    let order = [
+        TestStatus::Failed,
+        TestStatus::Passed,
+        TestStatus::Skipped,
+        TestStatus::XFailed,
+        TestStatus::XPassed,
+        TestStatus::Error,
+    ];
+    let parts: Vec<String> = order
+        .iter()
+        .map(|status| (counts[usize::from(status.code())], status))
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, status)| match status {
+            TestStatus::Error => count(number, "error"),
+            status => format!("{number} {status}"),
+        })
+        .collect();
+    parts.join(", ")
+}
+
+fn sign(status: TestStatus) -> (&'static str, Look) {
+    match status {
+        TestStatus::Passed => ("✓", Look::Green),
+        TestStatus::Skipped => ("⚠", Look::Yellow),
+        TestStatus::XFailed => ("x", Look::Yellow),
+        TestStatus::XPassed => ("X", Look::Yellow),
+        TestStatus::Failed | TestStatus::Error => ("✗", Look::Red),
+    }
+}
+
+impl<W: Write> Reporter for TerminalReporter<W> {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::Started {
+                dirty,
+                fresh,
+                workers,
+                python,
+            } => {
+                self.planned = *dirty;
+                if self.options.verbosity >= 0 {
+                    let version = env!("CARGO_PKG_VERSION");
+                    let workers = count(*workers, "worker");
+                    writeln!(
+                        self.out,
+                        "dx-py {version} · {python} · {workers} · {dirty} to run, {fresh} fresh"
+                    )?;
+                }
+            }
+            Event::Planned { total } => self.planned = *total,
+            Event::TestStarted { id, .. } => self.progress(id.as_str())?,
+            Event::TestFinished(result) => {
+                self.done += 1;
+                self.bad += usize::from(result.status.is_bad());
+                if self.options.durations.is_some() {
+                    for (phase, time) in [Phase::Setup, Phase::Call, Phase::Teardown]
+                        .into_iter()
+                        .zip(result.phases)
+                    {
+                        self.phases.push((time, phase, result.id.clone()));
+                    }
+                }
+                self.test_line(result)?;
+                if result.status.is_bad() {
+                    self.failures.push((**result).clone());
+                }
+            }
+            Event::TestFresh { id, status, .. } => {
+                if self.options.verbosity >= 2 {
+                    let text = format!("· {} fresh ({status})", one_line(id.as_str()));
+                    writeln!(self.out, "{}", self.style.paint(Look::Dim, &text))?;
+                }
+            }
+            Event::CollectionFailed { node, text } => {
+                self.clear_progress()?;
+                writeln!(
+                    self.out,
+                    "{} {}",
+                    self.style.paint(Look::Red, "✗ error collecting"),
+                    one_line(node)
+                )?;
+                self.collection.push((node.clone(), text.clone()));
+            }
+            Event::CollectionSkipped { node, reason } => {
+                if self.options.verbosity >= 0 {
+                    let sign = self.style.paint(Look::Yellow, "⚠ skipped");
+                    writeln!(self.out, "{sign} {} - {}", one_line(node), one_line(reason))?;
+                }
+            }
+            Event::WarningRecorded { node, text } => {
+                let places = self.warnings.entry(text.clone()).or_default();
+                if !node.is_empty() && !places.contains(node) {
+                    places.push(node.clone());
+                }
+            }
+            Event::Note(text) => self.notes.push(text.clone()),
+            Event::Finished(summary) => self.finish(summary)?,
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(verbosity: i8, events: &[Event]) -> String {
+        let mut out = Vec::new();
+        let options = TerminalOptions {
+            verbosity,
+            color: false,
+            progress: false,
+            width: 60,
+            durations: None,
+            tracebacks: true,
+        };
+        let mut reporter = TerminalReporter::new(&mut out, options);
+        events
+            .iter()
+            .for_each(|event| reporter.event(event).unwrap());
+        drop(reporter);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn ended(status: TestStatus, name: &str) -> Event {
+        Event::TestFinished(Box::new(TestResult::bare(
+            TestId::new(name),
+            status,
+            Duration::from_millis(3),
+        )))
+    }
+
+    #[test]
+    fn a_short_run_names_each_test_and_shows_failures_in_full() {
+        let failed = TestResult::failure(
+            TestId::new("a.py::test_b"),
+            Duration::from_millis(4),
+            "assert 1 == 2\nmore".into(),
+            ">   x\nE   assert 1 == 2".into(),
+        );
+        let mut summary = RunSummary {
+            wall: Duration::from_millis(500),
+            recorded: Duration::from_secs(2),
+            exit_code: 1,
+            ..RunSummary::default()
+        };
+        summary.count_ran(TestStatus::Passed);
+        summary.count_ran(TestStatus::Failed);
+        summary.count_fresh(TestStatus::Passed);
+        let text = shown(
+            0,
+            &[
+                Event::Started {
+                    dirty: 2,
+                    fresh: 1,
+                    workers: 2,
+                    python: "Python 3.13.0, pytest-9.0.0".into(),
+                },
+                ended(TestStatus::Passed, "a.py::test_a"),
+                Event::TestFinished(Box::new(failed)),
+                Event::Finished(summary),
+            ],
+        );
+        insta::assert_snapshot!(text, @r"
+        dx-py 0.1.0 · Python 3.13.0, pytest-9.0.0 · 2 workers · 2 to run, 1 fresh
+        ✓ a.py::test_a (3 ms)
+        ✗ failed a.py::test_b (4 ms) - assert 1 == 2
+        ─────────────────────── a.py::test_b ───────────────────────
+        >   x
+        E   assert 1 == 2
+        ════════════════════ short test summary ════════════════════
+        FAILED a.py::test_b - assert 1 == 2
+        ✗ 1 failed, 1 passed in 0.50 s · 1 fresh · 4.0x speed-up over recorded durations
+        ");
+    }
+
+    #[test]
+    fn quiet_runs_tell_the_end_and_fresh_runs_that_nothing_ran() {
+        let mut summary = RunSummary {
+            wall: Duration::from_millis(30),
+            ..RunSummary::default()
+        };
+        summary.fresh = [5, 1, 0, 0, 0, 0];
+        assert_eq!(
+            shown(-1, &[Event::Finished(summary)]),
+            "✓ nothing to run: 6 fresh (5 passed, 1 skipped) in 0.03 s\n"
+        );
+        let mut summary = RunSummary::default();
+        summary.count_ran(TestStatus::Passed);
+        assert_eq!(
+            shown(
+                -1,
+                &[ended(TestStatus::Passed, "a"), Event::Finished(summary)]
+            ),
+            "✓ 1 passed in 0.00 s\n"
+        );
+    }
+}

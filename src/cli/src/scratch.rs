@@ -1,0 +1,64 @@
+//! Temporary folders and random numbers of a run.
+
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+
+/// How many runs keep their temporary folders, as pytest does.
+const RUNS_KEPT: u64 = 3;
+
+fn random() -> u64 {
+    // The standard library seeds its hasher from the system's random numbers.
+    RandomState::new().hash_one(0)
+}
+
+/// A seed for Python's hashes, from 1.
+pub fn hash_seed() -> u32 {
+    (random() % u64::from(u32::MAX - 1)) as u32 + 1
+}
+
+/// A name for a run.
+pub fn run_id() -> String {
+    format!("{:016x}{:016x}", random(), random())
+}
+
+/// A new folder that holds the temporary folders of a run's workers. Those of the last runs are kept; older ones are removed.
+///
+/// # Errors
+/// If it can't be made.
+pub fn base_temp() -> io::Result<PathBuf> {
+    let user = rustix::process::getuid().as_raw();
+    let parent = fs::canonicalize(std::env::temp_dir())?.join(format!("dx-py-of-{user}"));
+    match fs::DirBuilder::new().mode(0o700).create(&parent) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    // Somebody else's folder of that name must not be used: they could read or replace what tests write.
+    let meta = fs::symlink_metadata(&parent)?;
+    if !meta.is_dir() || std::os::unix::fs::MetadataExt::uid(&meta) != user {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "the temporary folder belongs to somebody else",
+        ));
+    }
+    let number = |name: &str| name.strip_prefix("run-")?.parse::<u64>().ok();
+    let runs: Vec<u64> = fs::read_dir(&parent)?
+        .flatten()
+        .filter_map(|entry| number(&entry.file_name().to_string_lossy()))
+        .collect();
+    let mut next = runs.iter().max().map_or(0, |last| last + 1);
+    for old in runs.iter().filter(|run| **run + RUNS_KEPT <= next) {
+        // What can't be removed now is tried again by a later run.
+        let _ = fs::remove_dir_all(parent.join(format!("run-{old}")));
+    }
+    loop {
+        let folder = parent.join(format!("run-{next}"));
+        match fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => next += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! Everything that is known before Python is started: the project, its catalog, and how the records compare with the world now.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use dx_py_catalog::{Catalog, FactTable, KnownTest, PassId, SetId, UniverseId, UniverseState};
+use dx_py_core::{Digest, Fact, Hasher, Input, RelPath, TestId, Verdict, blob};
+use dx_py_graph::environment;
+use dx_py_select::verdict::PassState;
+use dx_py_select::{SetState, Subject, verdict};
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use serde::{Deserialize, Serialize};
+
+use crate::ini::CANDIDATES;
+use crate::invocation::Invocation;
+use crate::python::{self, Interpreter};
+use crate::settings::Project;
+use crate::sources::Sources;
+use crate::world::{World, WorldSpec, file_system_now};
+use crate::{database, record};
+
+/// What an interpreter said of itself when it last ran.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Python's version.
+    pub python: String,
+    /// pytest's version.
+    pub pytest: String,
+    /// `sys.path`.
+    pub sys_path: Vec<String>,
+    /// The folders of the standard library.
+    pub stdlib: Vec<String>,
+}
+
+/// The files that pytest collected for a set of base arguments, and the facts under which that holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileList {
+    /// What must hold.
+    pub facts: Vec<Fact>,
+    /// The node IDs of the files with tests, in pytest's order.
+    pub files: Vec<String>,
+    /// Paths of files that couldn't be collected, for pytest.
+    pub broken: Vec<String>,
+}
+
+/// The session.
+pub struct Session {
+    /// The project.
+    pub project: Project,
+    /// The interpreter.
+    pub interpreter: Interpreter,
+    /// What it said of itself.
+    pub environment: Option<Environment>,
+    /// The catalog.
+    pub catalog: Catalog,
+    /// The universe of the invocation.
+    pub universe: UniverseId,
+    /// What is known of it.
+    pub state: UniverseState,
+    /// Index and graph.
+    pub sources: Sources,
+    /// The digests now.
+    pub world: World,
+    /// The list of collected files, if its facts hold.
+    pub file_list: Option<FileList>,
+    /// Why there is no list that holds.
+    pub file_list_reason: String,
+    /// Things to tell the user.
+    pub notes: Vec<String>,
+    facts: FactTable,
+    sets: HashMap<SetId, SetState>,
+    always: GlobSet,
+    key: Digest,
+    base: Digest,
+}
+
+impl Session {
+    /// Opens the project's database and compares it with the world now. Starts no Python.
+    ///
+    /// # Errors
+    /// If there is no interpreter, or the database can't be used.
+    pub fn open(
+        project: Project,
+        python: Option<&std::path::Path>,
+        invocation: &Invocation,
+    ) -> anyhow::Result<Self> {
+        let interpreter = python::find(
+            python,
+            project.config.python.as_deref(),
+            &project.root,
+            &project.cwd,
+        )?;
+        let dx = project.dx_dir();
+        database::prepare(&dx).with_context(|| {
+            format!(
+                "can't create {}\nThe database is kept there; make the folder writable.",
+                dx.display()
+            )
+        })?;
+        let now_ns =
+            file_system_now(&dx).with_context(|| format!("can't write in {}", dx.display()))?;
+        let (mut catalog, aside) = Catalog::open(&dx.join("catalog.db"))?;
+        let mut notes = Vec::new();
+        if let Some(aside) = aside {
+            notes.push(format!(
+                "the catalog was damaged; it is kept as {}, and a new one was begun",
+                aside.kept_as.display()
+            ));
+        }
+        let sites = environment::site_packages(interpreter.prefix());
+        let sources = Sources::load(&project, &sites, Some(&dx), now_ns);
+        let invocation_digest = invocation.digest(&project);
+        let key = Hasher::new()
+            .field(invocation_digest.0)
+            .field(interpreter.executable.as_os_str().as_encoded_bytes())
+            .finish();
+        let universe = catalog.universe(key)?;
+        let state = catalog.load_universe(universe)?;
+        let environment: Option<Environment> = catalog
+            .note(&environment_note(&interpreter))?
+            .and_then(|value| blob::decode(&value).ok());
+        let spec = WorldSpec {
+            root: project.root.clone(),
+            invocation: invocation_digest,
+            interpreter: interpreter.digest(&sites),
+            plugins: interpreter.plugins_digest(&sites),
+            import_path: import_path(&project, &sources, environment.as_ref()),
+            standard_library: environment
+                .iter()
+                .flat_map(|known| known.stdlib.iter().map(PathBuf::from))
+                .collect(),
+        };
+        let world = World::new(spec, catalog.file_stats()?, now_ns);
+        let passes = state
+            .files
+            .iter()
+            .flat_map(|file| &file.tests)
+            .flat_map(|test| &test.passes);
+        let facts = catalog.load_facts(passes.map(|pass| pass.set))?;
+        let sets = compare(&facts, &world);
+        let base = invocation.base_digest(&project);
+        let mut always = GlobSetBuilder::new();
+        for pattern in &project.config.always {
+            always.add(Glob::new(pattern).with_context(|| {
+                format!("`always` in the configuration: `{pattern}` is not a valid glob")
+            })?);
+        }
+        let mut session = Self {
+            interpreter,
+            environment,
+            catalog,
+            universe,
+            state,
+            sources,
+            world,
+            file_list: None,
+            file_list_reason: String::new(),
+            notes,
+            facts,
+            sets,
+            always: always.build()?,
+            key,
+            base,
+            project,
+        };
+        session.check_file_list()?;
+        Ok(session)
+    }
+
+    fn check_file_list(&mut self) -> anyhow::Result<()> {
+        let Some(value) = self.catalog.note(&self.file_list_note())? else {
+            self.file_list_reason = "pytest has not yet been asked which files hold tests".into();
+            return Ok(());
+        };
+        let list: FileList = match blob::decode(&value) {
+            Ok(list) => list,
+            Err(_) => return Ok(()),
+        };
+        let state = SetState::compare(
+            list.facts
+                .iter()
+                .map(|fact| (fact, self.world.digest(&fact.input))),
+        );
+        match state.reason() {
+            None => self.file_list = Some(list),
+            Some(reason) => self.file_list_reason = reason,
+        }
+        Ok(())
+    }
+
+    fn file_list_note(&self) -> String {
+        let hex = |digest: Digest| {
+            digest
+                .0
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        };
+        format!("files:{}:{}", hex(self.key), hex(self.base))
+    }
+
+    /// Keeps a list of collected files.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn file_list_record(&self, list: &FileList) -> anyhow::Result<(String, Vec<u8>)> {
+        Ok((self.file_list_note(), blob::encode(list)?))
+    }
+
+    /// Inputs that every test has.
+    pub fn base_inputs(&self) -> Vec<Input> {
+        let mut inputs = vec![
+            Input::Interpreter,
+            Input::Plugins,
+            Input::Invocation,
+            Input::ModuleOrigin("*".into()),
+        ];
+        let here =
+            RelPath::new(&self.project.root, &self.project.cwd).unwrap_or_else(RelPath::root);
+        let mut folders = vec![here.clone()];
+        folders.extend(here.ancestors());
+        for folder in folders {
+            inputs.extend(
+                CANDIDATES
+                    .iter()
+                    .map(|name| Input::PytestSection(folder.join(name).as_str().to_owned())),
+            );
+        }
+        inputs.extend(self.project.config.env.iter().cloned().map(Input::Variable));
+        inputs
+    }
+
+    /// The verdict on a known test of a file at `path`.
+    pub fn verdict(&self, path: &str, test: &KnownTest, forced: Option<&str>) -> Verdict {
+        let closure = RelPath::from_text(path)
+            .map(|path| self.sources.graph.closure(&path))
+            .unwrap_or_default();
+        self.verdict_with(&closure, test, forced)
+    }
+
+    /// The same, for callers that know what the file reaches through its imports.
+    pub fn verdict_with(
+        &self,
+        closure: &BTreeSet<RelPath>,
+        test: &KnownTest,
+        forced: Option<&str>,
+    ) -> Verdict {
+        let always = self.always.is_match(test.test.id.as_str())
+            || test
+                .test
+                .markers
+                .iter()
+                .any(|marker| marker.name == "dx_always");
+        let forced = forced
+            .or_else(|| always.then_some("it is marked to run always"))
+            .map(str::to_owned);
+        let passes = test
+            .passes
+            .iter()
+            .filter_map(|pass| {
+                let set = self.sets.get(&pass.set)?;
+                let unknown_import = if set.holds() {
+                    self.unknown_import(pass.set, closure)
+                } else {
+                    None
+                };
+                Some(PassState {
+                    status: pass.status,
+                    duration: pass.duration,
+                    set,
+                    unknown_import,
+                })
+            })
+            .collect();
+        verdict(&Subject {
+            passes,
+            last: test.last,
+            forced,
+        })
+    }
+
+    fn unknown_import(&self, set: SetId, closure: &BTreeSet<RelPath>) -> Option<RelPath> {
+        let known: HashSet<&str> = self
+            .facts
+            .facts_of(set)
+            .filter_map(|fact| match &fact.input {
+                Input::File(path) => Some(path.as_str()),
+                _ => None,
+            })
+            .collect();
+        closure
+            .iter()
+            .find(|file| !known.contains(file.as_str()))
+            .cloned()
+    }
+
+    /// The passes of each test that match the world now.
+    pub fn matching_passes(&self) -> HashMap<TestId, Vec<PassId>> {
+        let tests = self.state.files.iter().flat_map(|file| &file.tests);
+        tests
+            .map(|test| {
+                let holds = |set| self.sets.get(&set).is_some_and(SetState::holds);
+                let passes: Vec<PassId> = test
+                    .passes
+                    .iter()
+                    .filter(|pass| holds(pass.set))
+                    .map(|pass| pass.id)
+                    .collect();
+                (test.test.id.clone(), passes)
+            })
+            .filter(|(_, passes)| !passes.is_empty())
+            .collect()
+    }
+
+    /// The state of a set of inputs.
+    pub fn set_state(&self, set: SetId) -> Option<&SetState> {
+        self.sets.get(&set)
+    }
+
+    /// The recorded facts of a set.
+    pub fn facts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
+        self.facts.facts_of(set)
+    }
+
+    /// The name under which what the interpreter says of itself is kept.
+    pub fn environment_note(&self) -> String {
+        environment_note(&self.interpreter)
+    }
+}
+
+fn environment_note(interpreter: &Interpreter) -> String {
+    format!("environment:{}", interpreter.executable.display())
+}
+
+fn compare(facts: &FactTable, world: &World) -> HashMap<SetId, SetState> {
+    let now: HashMap<i64, Digest> = facts
+        .facts
+        .iter()
+        .map(|(id, fact)| (*id, world.digest(&fact.input)))
+        .collect();
+    facts
+        .sets
+        .iter()
+        .map(|(set, ids)| {
+            let pairs = ids
+                .iter()
+                .filter_map(|id| Some((facts.facts.get(id)?, *now.get(id)?)));
+            (*set, SetState::compare(pairs))
+        })
+        .collect()
+}
+
+/// The folders that modules come from, in order: those of the project, then what the interpreter said.
+fn import_path(
+    project: &Project,
+    sources: &Sources,
+    environment: Option<&Environment>,
+) -> Vec<PathBuf> {
+    let mut path: Vec<PathBuf> = sources
+        .graph
+        .import_path()
+        .iter()
+        .map(|folder| folder.to_path(&project.root))
+        .collect();
+    for entry in environment.iter().flat_map(|known| &known.sys_path) {
+        let folder = PathBuf::from(entry);
+        let standard =
+            environment.is_some_and(|known| known.stdlib.iter().any(|lib| folder.starts_with(lib)));
+        if (!standard || record::is_site(entry)) && !path.contains(&folder) {
+            path.push(folder);
+        }
+    }
+    path
+}
