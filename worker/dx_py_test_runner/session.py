@@ -254,8 +254,8 @@ class WorkerPlugin:
         )
 
     def _send_trace(self) -> None:
-        modules, imports, reads, written = self._trace.take()
-        if not (modules or imports or reads or written):
+        modules, imports, reads, written, touched = self._trace.take()
+        if not (modules or imports or reads or written or touched):
             return
         out = Pack()
         for pairs in (modules, imports):
@@ -269,6 +269,7 @@ class WorkerPlugin:
             out.u8(kind)
             out.str(key)
         out.strs(written)
+        out.strs(touched)
         self._wire.send(wire.TRACE, out.bytes())
 
     # What else the user should know

@@ -1,8 +1,9 @@
 """Observes what the tests of this process depend on: imports, files, folders, paths probed, variables, child processes.
 
-Three sources are joined. A PEP 578 audit hook sees opened files, listed folders, started processes and connections. `stat` and
-its kin and `os.environ` raise no audit event, so they are wrapped. Imports are seen by wrapping `__import__` and
-`importlib.import_module`, since an import that `sys.modules` answers raises no event, and is a dependency all the same.
+A PEP 578 audit hook sees opened files, listed folders, started processes, connections, and first imports. `stat` and its kin and
+`os.environ` raise no audit event, so they are wrapped. An import that `sys.modules` answers raises no event either, and is a
+dependency all the same; `__import__` is not wrapped for it, since a wrapper's frame shows in tracebacks, and code looks at those.
+Instead the code of each module, which the `exec` event hands over, tells which names it may import.
 
 What is read belongs to the test (or the collected file) of the moment and, for good, to each module of the user's whose code was
 on the stack: what a module read once may be kept by it in a cache, and a later test that reaches the module depends on it too.
@@ -10,8 +11,6 @@ on the stack: what a module read once may be kept by it in a cache, and a later 
 
 from __future__ import annotations
 
-import builtins
-import importlib
 import importlib.machinery
 import os
 import sys
@@ -27,6 +26,7 @@ _fspath = os.fspath
 _getcwd = os.getcwd
 _stat = os.stat
 _STDLIB_NAMES = frozenset(getattr(sys, "stdlib_module_names", ()))
+_module_dict = ModuleType.__getattribute__
 
 #: Variables that differ between terminals and runs and that no test's outcome is meant to depend on.
 _VOLATILE = frozenset(
@@ -58,7 +58,14 @@ class Trace:
         self._written: list[str] = []
         self._known_modules: set[tuple[str, str]] = set()
         self._known_imports: set[tuple[str, str]] = set()
-        self._import_keys: set[tuple[Any, ...]] = set()
+        self._names: dict[str, set[str]] = {}
+        self._users: dict[str, list[str]] = {}
+        self._packages: dict[str, str] = {}
+        self._attempts: list[tuple[str, str]] = []
+        self._settled: set[str] = set()
+        self._scanned = 0
+        self._unsettled = False
+        self._touched: list[str] = []
         self._known_reads: set[tuple[str, int, str]] = set()
         self._writers: dict[str, Optional[str]] = {}
         self._kinds: dict[str, int] = {}
@@ -142,7 +149,7 @@ class Trace:
             except OSError:
                 return None
         text = os.path.normpath(text)
-        if text.startswith(("/dev/", "/proc/", "/sys/")):
+        if text.startswith(("/dev/", "/proc/", "/sys/")) or "/.hypothesis" in text or "/.dx/" in text:
             return None
         if text.startswith(self._temporary):
             inside = text.startswith(self._prefixes) or text == self._root or text.startswith(self._root + os.sep)
@@ -211,6 +218,18 @@ class Trace:
             if remote is not None:
                 owners = self._owners(_getframe(2))
                 self._record(UNKNOWABLE, "a connection to " + remote, owners)
+        elif event == "exec":
+            code = args[0]
+            if type(code) is CodeType and self._kind(code.co_filename) == _USER:
+                self._scan(code)
+        elif event == "import":
+            name = args[0]
+            if name.partition(".")[0] not in _STDLIB_NAMES:
+                self._attempt(name, _getframe(2))
+        elif event in ("os.utime", "os.chmod", "os.chown"):
+            text = self._path(args[0])
+            if text is not None:
+                self._touched.append(text)
         elif event in ("os.mkdir", "os.remove", "os.rmdir"):
             self.wrote(args[0])
         elif event in ("os.rename", "os.link", "os.symlink"):
@@ -219,46 +238,75 @@ class Trace:
 
     # Imports
 
-    def imported(self, key: tuple[Any, ...], name: str, fromlist: Any, level: int, caller: dict[str, Any]) -> None:
-        """Note an import statement or call; `caller` holds the globals of the code that has it."""
-        importer = caller.get("__file__")
-        if not isinstance(importer, str) or self._kind(importer) != _USER:
-            owners = self._owners(_getframe(2))
-            if not owners:
-                return
-            importers = owners[:1]
-        else:
-            self._import_keys.add(key)
-            importers = [importer]
-        full = name
-        if level:
-            package = caller.get("__package__") or ""
-            base = package.rsplit(".", level - 1)[0] if level > 1 else package
-            full = f"{base}.{name}" if name else base
-        names = [full]
-        names.extend(f"{full}.{item}" for item in fromlist or () if isinstance(item, str))
-        for each in names:
-            self._edge(importers, each)
+    def _scan(self, code: CodeType) -> None:
+        """Remember the names in a module's code: those that it imports are among them."""
+        file = code.co_filename
+        names: set[str] = set()
+        pending = [code]
+        while pending:
+            one = pending.pop()
+            names.update(one.co_names)
+            pending.extend(constant for constant in one.co_consts if type(constant) is CodeType)
+        self._names.setdefault(file, set()).update(names)
+        for name in names:
+            self._users.setdefault(name, []).append(file)
+        self._unsettled = True
 
-    def _edge(self, importers: list[str], name: str) -> None:
-        modules = sys.modules
+    def _attempt(self, name: str, frame: FrameType) -> None:
+        """Note a first import, found or not, by the nearest code of the user's."""
+        owners = self._owners(frame)
+        if owners:
+            self._attempts.append((owners[0], name))
+            self._unsettled = True
+
+    def _settle(self) -> None:
+        """Turn names and attempts into edges, now that the modules are there."""
+        if not self._unsettled:
+            return
+        self._unsettled = False
+        modules = dict(sys.modules)
+        for importer, name in self._attempts:
+            if name in modules:
+                self._edge(importer, name, modules)
+            elif name.partition(".")[0] not in _STDLIB_NAMES:
+                self._import(importer, "?" + name)
+        self._attempts.clear()
+        new = [name for name in modules if name not in self._settled and name.partition(".")[0] not in _STDLIB_NAMES]
+        for name in new:
+            file = _file_of(modules[name])
+            if file is not None:
+                package = _module_dict(modules[name], "__dict__").get("__package__")
+                self._packages[file] = package if isinstance(package, str) else ""
+        for name in new:
+            self._settled.add(name)
+        # A file that was scanned since may use any module; a module that is new may be used by any file.
+        for name in self._settled if self._fresh_files() else new:
+            parts = name.split(".")
+            for at in range(len(parts)):
+                prefix = ".".join(parts[:at])
+                for file in self._users.get(".".join(parts[at:]), ()):
+                    if self._may_import(file, prefix) and name in modules:
+                        self._edge(file, name, modules)
+
+    def _fresh_files(self) -> bool:
+        count = len(self._names)
+        fresh, self._scanned = count != self._scanned, count
+        return fresh
+
+    def _may_import(self, file: str, prefix: str) -> bool:
+        """Whether a name in `file` can stand for a module below `prefix`: absolutely, or relative to the file's package."""
+        if not prefix or prefix in self._names[file]:
+            return True
+        package = self._packages.get(file, "")
+        return package == prefix or package.startswith(prefix + ".")
+
+    def _edge(self, importer: str, name: str, modules: dict[str, Any]) -> None:
         while name:
-            module = modules.get(name)
-            file = getattr(module, "__file__", None) if module is not None else None
-            if isinstance(file, str):
+            file = _file_of(modules.get(name))
+            if file is not None and self._path(file) is not None and self._kind(file) == _USER:
                 self._module(name, file)
-                for importer in importers:
-                    self._import(importer, file)
+                self._import(importer, file)
             name = name.rpartition(".")[0]
-
-    def missing(self, name: str, caller: dict[str, Any]) -> None:
-        """Note that an absolute import found nothing."""
-        importer = caller.get("__file__")
-        if isinstance(importer, str) and self._kind(importer) == _USER:
-            self._import(importer, "?" + name)
-        else:
-            for owner in self._owners(_getframe(2))[:1]:
-                self._import(owner, "?" + name)
 
     def _module(self, name: str, file: str) -> None:
         if (name, file) not in self._known_modules:
@@ -283,18 +331,26 @@ class Trace:
 
     def take(
         self,
-    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, int, str]], list[str]]:
-        """What is new since the last call: modules, imports, reads, written paths."""
-        new = (self._modules, self._imports, self._reads, self._written)
-        self._modules, self._imports, self._reads, self._written = [], [], [], []
+    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, int, str]], list[str], list[str]]:
+        """What is new since the last call: modules, imports, reads, written paths, paths whose times or modes were set."""
+        self._settle()
+        new = (self._modules, self._imports, self._reads, self._written, self._touched)
+        self._modules, self._imports, self._reads, self._written, self._touched = [], [], [], [], []
         return new
 
     def install(self) -> None:
         """Start observing."""
         sys.addaudithook(_audit_hook(self))
-        _wrap_imports(self)
         _wrap_stat(self)
         _wrap_environ(self)
+
+
+def _file_of(module: Any) -> Optional[str]:
+    """The file of a module; objects that only pose as modules, and may do anything when asked, have none."""
+    if not issubclass(type(module), ModuleType):
+        return None
+    file = _module_dict(module, "__dict__").get("__file__")
+    return file if isinstance(file, str) else None
 
 
 def _standard_library() -> list[str]:
@@ -328,7 +384,7 @@ def _remote(address: Any) -> Optional[str]:
 
 def _audit_hook(trace: Trace) -> Callable[[str, tuple[Any, ...]], None]:
     handled = frozenset(
-        {"open", "os.listdir", "os.scandir", "socket.connect", "os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.link", "os.symlink"}
+        {"open", "exec", "import", "os.utime", "os.chmod", "os.chown", "os.listdir", "os.scandir", "socket.connect", "os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.link", "os.symlink"}
     ).union(_SPAWN_EVENTS)
     audit = trace.audit
 
@@ -340,67 +396,6 @@ def _audit_hook(trace: Trace) -> Callable[[str, tuple[Any, ...]], None]:
                 pass
 
     return hook
-
-
-def _relabel(function: Any, filename: str) -> None:
-    """Give `function` the file name of the import system, so that `warnings` and pytest skip its frame as they skip those."""
-    code: CodeType = function.__code__
-    function.__code__ = code.replace(co_filename=filename)
-
-
-def _wrap_imports(trace: Trace) -> None:
-    original = builtins.__import__
-    seen = trace._import_keys
-    stdlib = _STDLIB_NAMES
-    empty: dict[str, Any] = {}
-
-    def __import__(
-        name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
-    ) -> ModuleType:
-        __tracebackhide__ = True
-        if level == 0 and name.partition(".")[0] in stdlib:
-            return original(name, globals, locals, fromlist, level)
-        caller = empty if globals is None else globals
-        try:
-            module = original(name, globals, locals, fromlist, level)
-        except ImportError:
-            if level == 0:
-                trace.missing(name, caller)
-            raise
-        try:
-            key = (caller.get("__file__"), name, fromlist, level)
-            if key not in seen:
-                trace.imported(key, name, fromlist, level, caller)
-        except Exception:  # an observer must never change what it observes
-            pass
-        return module
-
-    _relabel(__import__, "<frozen importlib._bootstrap>")
-    builtins.__import__ = __import__  # type: ignore[assignment]
-
-    import_module = importlib.import_module
-
-    def wrapped(name: str, package: Optional[str] = None) -> ModuleType:
-        __tracebackhide__ = True
-        caller = _getframe(1).f_globals
-        try:
-            module = import_module(name, package)
-        except ImportError:
-            if not name.startswith("."):
-                trace.missing(name, caller)
-            raise
-        try:
-            full = getattr(module, "__name__", name)
-            trace.imported((caller.get("__file__"), full, None, 0), full, None, 0, caller)
-        except Exception:  # an observer must never change what it observes
-            pass
-        return module
-
-    wrapped.__name__ = wrapped.__qualname__ = "import_module"
-    wrapped.__module__ = "importlib"
-    wrapped.__doc__ = import_module.__doc__
-    _relabel(wrapped, "<frozen importlib._bootstrap>")
-    importlib.import_module = wrapped
 
 
 def _wrap_stat(trace: Trace) -> None:

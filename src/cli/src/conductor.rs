@@ -39,8 +39,6 @@ pub struct Intent<'a> {
     pub file_list_key: String,
     /// Under which name what the interpreter says of itself is kept.
     pub environment_note: String,
-    /// The project's root.
-    pub root: PathBuf,
 }
 
 /// The conductor of one run.

@@ -28,11 +28,13 @@ pub struct Recorder<'a> {
     run: RunId,
     world: &'a World,
     graph: &'a ImportGraph,
+    base_inputs: Vec<Input>,
     base: Vec<Fact>,
     distributions: Distributions,
     standard_library: Vec<PathBuf>,
     observations: HashMap<u32, Observation>,
     writers: HashMap<Arc<str>, u32>,
+    touched: HashSet<String>,
     paths: HashMap<String, PathBuf>,
     good: HashMap<TestId, (TestStatus, Duration)>,
     matching: HashMap<TestId, Vec<PassId>>,
@@ -63,25 +65,19 @@ pub struct Recording<'a> {
 impl<'a> Recorder<'a> {
     /// A recorder that has recorded nothing yet.
     pub fn new(recording: Recording<'a>) -> Self {
-        let base = recording
-            .base
-            .into_iter()
-            .map(|input| Fact {
-                digest: recording.world.digest(&input),
-                input,
-            })
-            .collect();
         Self {
             catalog: recording.catalog,
             universe: recording.universe,
             run: recording.run,
             world: recording.world,
             graph: recording.graph,
-            base,
+            base_inputs: recording.base,
+            base: Vec::new(),
             distributions: Distributions::default(),
             standard_library: Vec::new(),
             observations: HashMap::new(),
             writers: HashMap::new(),
+            touched: HashSet::new(),
             paths: HashMap::new(),
             good: HashMap::new(),
             matching: recording.matching,
@@ -102,6 +98,11 @@ impl<'a> Recorder<'a> {
                 .map(PathBuf::from)
                 .collect();
             self.distributions = Distributions::read(&sites);
+            self.world.learn(&hello.sys_path, &hello.stdlib);
+            self.base = std::mem::take(&mut self.base_inputs)
+                .into_iter()
+                .map(|input| self.fact(input))
+                .collect();
         }
     }
 
@@ -151,9 +152,9 @@ impl<'a> Recorder<'a> {
             }
         }
         for path in &trace.written {
-            seen.wrote(path);
             self.writers.insert(path.as_str().into(), process);
         }
+        self.touched.extend(trace.touched.iter().cloned());
     }
 
     /// A test ended.
@@ -251,6 +252,13 @@ impl<'a> Recorder<'a> {
         self.catalog.record_passes(self.universe, &passes)
     }
 
+    fn fact(&self, input: Input) -> Fact {
+        Fact {
+            digest: self.world.digest(&input),
+            input,
+        }
+    }
+
     /// The inputs that the tests of a collected file share, as process `process` observed them.
     fn inputs_of_file(&self, process: u32, file: &str, path: &Path) -> Inputs {
         let root = self.world.root();
@@ -270,10 +278,24 @@ impl<'a> Recorder<'a> {
                     .map(|each| each.to_path(root).to_string_lossy().into_owned()),
             );
         }
-        self.observations
-            .get(&process)
-            .map(|seen| seen.of_file(file, roots.iter().map(String::as_str)))
-            .unwrap_or_default()
+        let Some(seen) = self.observations.get(&process) else {
+            return Inputs::default();
+        };
+        let inputs = seen.of_file(file, roots.iter().map(String::as_str));
+        // A module that imports by a name made up while it runs may have reached any module that was loaded by then.
+        let opaque = inputs.files.iter().any(|file| {
+            RelPath::new(root, Path::new(&**file))
+                .and_then(|inner| self.graph.file(&inner))
+                .is_some_and(|node| node.imports.opaque)
+        });
+        if !opaque {
+            return inputs;
+        }
+        let loaded = seen.modules().filter(|file| {
+            RelPath::new(root, Path::new(file))
+                .is_some_and(|inner| !dx_py_graph::resolve::is_test_file(&inner))
+        });
+        seen.of_file(file, roots.iter().map(String::as_str).chain(loaded))
     }
 
     /// Inputs that stand for what could appear beside a file: conftests and `__init__.py` in the folders above it.
@@ -289,10 +311,7 @@ impl<'a> Recorder<'a> {
                     Input::Existence(folder.join("__init__.py").as_str().to_owned()),
                 ]
             })
-            .map(|input| Fact {
-                digest: self.world.digest(&input),
-                input,
-            })
+            .map(|input| self.fact(input))
             .collect()
     }
 
@@ -304,8 +323,10 @@ impl<'a> Recorder<'a> {
                 continue;
             }
             let key = self.world.key(file);
-            if self.world.changed_while_running(&key) {
-                let writer = self.writers.get(file);
+            let writer = self.writers.get(file);
+            // Setting a file's times or mode changes its stat and leaves its content.
+            let only_touched = writer.is_none() && self.touched.contains(&**file);
+            if !only_touched && self.world.changed_while_running(&key) {
                 return Err(match writer {
                     Some(writer) if *writer == process => {
                         format!("a test wrote {key}, and it was read")
@@ -338,13 +359,7 @@ impl<'a> Recorder<'a> {
                 ReadKind::Unknowable => Input::Unknowable(key.to_string()),
             });
         }
-        Ok(found
-            .into_iter()
-            .map(|input| Fact {
-                digest: self.world.digest(&input),
-                input,
-            })
-            .collect())
+        Ok(found.into_iter().map(|input| self.fact(input)).collect())
     }
 
     /// Whether a dotted name may be a module of the project, or wasn't found and may come to be one.

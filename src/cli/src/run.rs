@@ -460,7 +460,6 @@ fn execute(
             known_fresh: plan.fresh,
             file_list_key,
             environment_note,
-            root: session.project.root.clone(),
         },
     );
     conductor.summary.deselected = plan.deselected;

@@ -12,13 +12,13 @@ use dx_py_select::{SetState, Subject, verdict};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 
+use crate::database;
 use crate::ini::CANDIDATES;
 use crate::invocation::Invocation;
 use crate::python::{self, Interpreter};
 use crate::settings::Project;
 use crate::sources::Sources;
-use crate::world::{World, WorldSpec, file_system_now};
-use crate::{database, record};
+use crate::world::{World, WorldSpec, file_system_now, import_path};
 
 /// What an interpreter said of itself when it last ran.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,16 +120,26 @@ impl Session {
         let environment: Option<Environment> = catalog
             .note(&environment_note(&interpreter))?
             .and_then(|value| blob::decode(&value).ok());
+        let project_path: Vec<PathBuf> = sources
+            .graph
+            .import_path()
+            .iter()
+            .map(|folder| folder.to_path(&project.root))
+            .collect();
+        let known = environment.as_ref();
+        let sys_path = known.map_or(&[][..], |known| &known.sys_path);
+        let standard_library: Vec<PathBuf> = known
+            .iter()
+            .flat_map(|known| known.stdlib.iter().map(PathBuf::from))
+            .collect();
         let spec = WorldSpec {
             root: project.root.clone(),
             invocation: invocation_digest,
             interpreter: interpreter.digest(&sites),
             plugins: interpreter.plugins_digest(&sites),
-            import_path: import_path(&project, &sources, environment.as_ref()),
-            standard_library: environment
-                .iter()
-                .flat_map(|known| known.stdlib.iter().map(PathBuf::from))
-                .collect(),
+            import_path: import_path(&project_path, sys_path, &standard_library),
+            project_path,
+            standard_library,
         };
         let world = World::new(spec, catalog.file_stats()?, now_ns);
         let passes = state
@@ -349,27 +359,4 @@ fn compare(facts: &FactTable, world: &World) -> HashMap<SetId, SetState> {
             (*set, SetState::compare(pairs))
         })
         .collect()
-}
-
-/// The folders that modules come from, in order: those of the project, then what the interpreter said.
-fn import_path(
-    project: &Project,
-    sources: &Sources,
-    environment: Option<&Environment>,
-) -> Vec<PathBuf> {
-    let mut path: Vec<PathBuf> = sources
-        .graph
-        .import_path()
-        .iter()
-        .map(|folder| folder.to_path(&project.root))
-        .collect();
-    for entry in environment.iter().flat_map(|known| &known.sys_path) {
-        let folder = PathBuf::from(entry);
-        let standard =
-            environment.is_some_and(|known| known.stdlib.iter().any(|lib| folder.starts_with(lib)));
-        if (!standard || record::is_site(entry)) && !path.contains(&folder) {
-            path.push(folder);
-        }
-    }
-    path
 }

@@ -36,7 +36,9 @@ pub struct WorldSpec {
     pub interpreter: Digest,
     /// Digest of the installed pytest plugins.
     pub plugins: Digest,
-    /// Folders that modules are imported from, in order, absolute.
+    /// Folders of the project that modules are imported from, in order, absolute.
+    pub project_path: Vec<PathBuf>,
+    /// These, and then the entries of the interpreter's path, as far as they are known.
     pub import_path: Vec<PathBuf>,
     /// Folders of the standard library.
     pub standard_library: Vec<PathBuf>,
@@ -45,6 +47,8 @@ pub struct WorldSpec {
 /// Answers what the digest of an input is now.
 pub struct World {
     spec: WorldSpec,
+    import_path: RefCell<Vec<PathBuf>>,
+    standard_library: RefCell<Vec<PathBuf>>,
     stats: RefCell<HashMap<String, StatRow>>,
     fresh_stats: RefCell<HashMap<String, StatRow>>,
     digests: RefCell<HashMap<Input, Digest>>,
@@ -56,6 +60,8 @@ impl World {
     /// A world over `spec`, with the stat cache of earlier runs; `now_ns` is the file system's time at the start of the run.
     pub fn new(spec: WorldSpec, stats: HashMap<String, StatRow>, now_ns: i64) -> Self {
         Self {
+            import_path: RefCell::new(spec.import_path.clone()),
+            standard_library: RefCell::new(spec.standard_library.clone()),
             spec,
             stats: RefCell::new(stats),
             fresh_stats: RefCell::default(),
@@ -70,9 +76,18 @@ impl World {
         &self.spec.root
     }
 
-    /// The file system's time at the start of the run, in nanoseconds.
-    pub fn started_ns(&self) -> i64 {
-        self.now_ns
+    /// Takes in what an interpreter says of its path, which is what later runs will compare with.
+    pub fn learn(&self, sys_path: &[String], stdlib: &[String]) {
+        let standard: Vec<PathBuf> = stdlib.iter().map(PathBuf::from).collect();
+        let path = import_path(&self.spec.project_path, sys_path, &standard);
+        if *self.import_path.borrow() == path && *self.standard_library.borrow() == standard {
+            return;
+        }
+        self.import_path.replace(path);
+        self.standard_library.replace(standard);
+        self.digests
+            .borrow_mut()
+            .retain(|input, _| !matches!(input, Input::ModuleOrigin(_)));
     }
 
     /// What was hashed anew, for the stat cache.
@@ -222,7 +237,7 @@ impl World {
             Some(split) => split,
             None => return Digest::ABSENT,
         };
-        for folder in &self.spec.import_path {
+        for folder in self.import_path.borrow().iter() {
             let mut place = folder.clone();
             place.extend(parents);
             let Some(names) = self.listing(&place) else {
@@ -254,7 +269,7 @@ impl World {
     /// Which modules of the standard library are hidden by files of the project: mostly none.
     fn shadowed_standard_library(&self) -> Digest {
         let mut standard = BTreeSet::new();
-        for folder in &self.spec.standard_library {
+        for folder in self.standard_library.borrow().iter() {
             for names in [folder.clone(), folder.join("lib-dynload")] {
                 for name in self.listing(&names).iter().flat_map(|names| names.iter()) {
                     let stem = name.split(['.', '/']).next().unwrap_or(name);
@@ -263,7 +278,7 @@ impl World {
             }
         }
         let mut hasher = Hasher::new();
-        for folder in &self.spec.import_path {
+        for folder in self.import_path.borrow().iter() {
             if !folder.starts_with(&self.spec.root) {
                 continue;
             }
@@ -322,6 +337,19 @@ fn ctime_ns(meta: &Metadata) -> i64 {
     meta.ctime() * 1_000_000_000 + meta.ctime_nsec()
 }
 
+/// The folders that modules come from, in order: those of the project, then the entries of `sys.path` but the standard library's.
+pub fn import_path(project: &[PathBuf], sys_path: &[String], standard: &[PathBuf]) -> Vec<PathBuf> {
+    let mut path = project.to_vec();
+    for entry in sys_path {
+        let folder = PathBuf::from(entry);
+        let is_standard = standard.iter().any(|lib| folder.starts_with(lib));
+        if (!is_standard || crate::record::is_site(entry)) && !path.contains(&folder) {
+            path.push(folder);
+        }
+    }
+    path
+}
+
 /// The file system's idea of now, from a file made and removed in `folder`: its clock may lag behind the system's by a tick.
 ///
 /// # Errors
@@ -341,6 +369,7 @@ mod tests {
             invocation: Digest::ABSENT,
             interpreter: Digest::ABSENT,
             plugins: Digest::ABSENT,
+            project_path: Vec::new(),
             import_path: vec![root.join("tests"), root.join("src")],
             standard_library: Vec::new(),
         };

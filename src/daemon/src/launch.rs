@@ -124,7 +124,7 @@ pub struct Interpreter {
     stream: UnixStream,
     decoder: FrameDecoder,
     buffer: Vec<u8>,
-    stderr: Option<(Tail, tokio::task::JoinHandle<()>)>,
+    stderr: Option<(Tail, Option<tokio::task::JoinHandle<()>>)>,
 }
 
 impl Interpreter {
@@ -180,7 +180,10 @@ impl Interpreter {
         if let Some(stdout) = child.stdout.take() {
             Tail::follow(stdout);
         }
-        let stderr = child.stderr.take().map(Tail::follow);
+        let stderr = child.stderr.take().map(|stream| {
+            let (tail, task) = Tail::follow(stream);
+            (tail, Some(task))
+        });
         let pid = child
             .id()
             .and_then(|id| i32::try_from(id).ok())
@@ -275,14 +278,14 @@ impl Interpreter {
 
     /// The last part of what the ended worker printed to standard error.
     pub async fn last_output(&mut self) -> String {
-        match &mut self.stderr {
-            Some((tail, task)) => {
-                // A grandchild may keep the pipe open: what is there by then has to do.
-                let _ = tokio::time::timeout(Duration::from_millis(200), task).await;
-                tail.text()
-            }
-            None => String::new(),
+        let Some((tail, task)) = &mut self.stderr else {
+            return String::new();
+        };
+        if let Some(task) = task.take() {
+            // A grandchild may keep the pipe open: what is there by then has to do.
+            let _ = tokio::time::timeout(Duration::from_millis(200), task).await;
         }
+        tail.text()
     }
 }
 

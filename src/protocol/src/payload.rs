@@ -194,6 +194,8 @@ pub struct Trace {
     pub reads: Vec<Read>,
     /// Absolute paths that were written.
     pub written: Vec<String>,
+    /// Absolute paths whose times, mode or owner were set.
+    pub touched: Vec<String>,
 }
 
 /// What a worker tells.
@@ -306,6 +308,7 @@ impl Report {
                     })
                 })?,
                 written: data.strs()?,
+                touched: data.strs()?,
             }),
             ResultKind::Fatal => Self::Fatal {
                 code: header.status,
@@ -374,7 +377,7 @@ impl Report {
                 out.list(&trace.reads, |out, read| {
                     out.str(&read.owner).u8(read.kind).str(&read.key);
                 });
-                out.strs(&trace.written);
+                out.strs(&trace.written).strs(&trace.touched);
                 ResultKind::Trace
             }
             Self::Fatal { code, text } => {
@@ -613,6 +616,7 @@ mod tests {
                     key: text(),
                 }],
                 written: vec![text()],
+                touched: vec![text()],
             }),
             Report::Fatal {
                 code: 4,

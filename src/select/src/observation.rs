@@ -5,7 +5,7 @@
 //! cache), so a test's inputs are all that its file, its conftests and the plugins reach through imports, with everything that any
 //! of those modules read in this process, and what was read in the test itself.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// What was read.
@@ -65,7 +65,6 @@ pub struct Observation {
     nodes: HashMap<Arc<str>, Node>,
     names: HashMap<Arc<str>, Vec<Arc<str>>>,
     contexts: HashMap<Arc<str>, Vec<(ReadKind, Arc<str>)>>,
-    written: HashSet<Arc<str>>,
 }
 
 impl Observation {
@@ -100,19 +99,14 @@ impl Observation {
         }
     }
 
-    /// A test of this process wrote, made or removed that path.
-    pub fn wrote(&mut self, path: &str) {
-        self.written.insert(path.into());
-    }
-
     /// Whether the file with that node ID was collected, with or without finding a test in it.
     pub fn was_collected(&self, file: &str) -> bool {
         self.contexts.contains_key(format!("f:{file}").as_str())
     }
 
-    /// What was written in this process.
-    pub fn written(&self) -> &HashSet<Arc<str>> {
-        &self.written
+    /// The files of all modules that were loaded in this process.
+    pub fn modules(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(|file| &**file)
     }
 
     /// The inputs that all tests of a collected file share: `roots` are the file itself, its conftests and what they import
