@@ -1,2 +1,46 @@
-//! The chores of the project.
-fn main() {}
+//! The project's own chores.
+
+mod bench;
+mod ci;
+mod crash;
+mod demo;
+mod mutate;
+mod project;
+mod suites;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The project's own chores.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+enum Chore {
+    /// Show the main job on a sample project: cold, fresh, after an edit
+    Demo,
+    /// Set up what is missing, then check format, lints and all tests
+    Ci,
+    /// Compare with pytest and pytest-xdist on synthetic suites
+    Bench(bench::BenchArgs),
+    /// Change a project in one place, and compare the selection with a full run, many times
+    Mutate(mutate::MutateArgs),
+    /// Kill runs at random moments, and check that nothing is lost
+    Crash(crash::CrashArgs),
+}
+
+fn main() -> ExitCode {
+    let done = match Chore::parse() {
+        Chore::Demo => demo::demo(),
+        Chore::Ci => ci::ci(),
+        Chore::Bench(args) => bench::bench(&args),
+        Chore::Mutate(args) => mutate::mutate(&args),
+        Chore::Crash(args) => crash::crash(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `cargo xtask ci`: sets up what is missing, then every check.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::demo;
+use crate::project::{root, run};
+
+fn step(title: &str, command: &mut Command) -> Result<()> {
+    println!("\n══ {title}");
+    run(command.current_dir(root()))
+}
+
+fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(args);
+    command
+}
+
+fn has(program: &str, args: &[&str]) -> bool {
+    Command::new(program)
+        .args(args)
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+/// Runs it.
+///
+/// # Errors
+/// At the first check that fails.
+pub fn ci() -> Result<()> {
+    let venv = demo::environment("ci")?;
+    if !has("cargo", &["nextest", "--version"]) {
+        step(
+            "cargo-nextest is missing: installing it",
+            &mut cargo(&["install", "cargo-nextest", "--locked"]),
+        )?;
+    }
+    step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
+    step(
+        "lints",
+        &mut cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    )?;
+    let bin = venv.join("bin");
+    let worker = Path::new("worker/dx_py_test_runner");
+    step(
+        "the worker's format",
+        Command::new(bin.join("ruff"))
+            .args(["format", "--check", "--config", "worker/pyproject.toml"])
+            .arg(worker),
+    )?;
+    step(
+        "the worker's lints",
+        Command::new(bin.join("ruff"))
+            .args(["check", "--config", "worker/pyproject.toml"])
+            .arg(worker),
+    )?;
+    step(
+        "the worker's types",
+        Command::new(bin.join("mypy"))
+            .args(["--config-file", "worker/pyproject.toml"])
+            .arg(worker),
+    )?;
+    if has("cargo", &["deny", "--version"]) {
+        step(
+            "licences and sources of dependencies",
+            &mut cargo(&["deny", "check", "licenses", "bans", "sources"]),
+        )?;
+    } else {
+        println!(
+            "\n══ cargo-deny isn't installed: licences and sources of dependencies are not checked"
+        );
+    }
+    println!("\n══ demo");
+    demo::demo()?;
+    step(
+        "tests",
+        cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])
+            .env("DX_TEST_PYTHON", bin.join("python")),
+    )
+}

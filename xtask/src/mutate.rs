@@ -1,0 +1,457 @@
+//! `cargo xtask mutate`: changes one place of a project, lets the selection and everything run, and compares.
+//!
+//! A miss is a test whose outcome in a full run isn't what the selection reports for it. The project is changed in place; a journal
+//! beside the database brings it back, even after a crash.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+
+use crate::project::{self, Project, Random, Report, replace};
+
+const SCRIPT: &str = include_str!("mutate.py");
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub struct MutateArgs {
+    /// The project; it is changed in place and brought back
+    #[arg(long)]
+    project: PathBuf,
+    /// Its interpreter or virtual environment
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// How many mutants that change an outcome
+    #[arg(long, default_value_t = 25)]
+    count: usize,
+    /// Where the random choices start
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Arguments for pytest
+    #[arg(last = true)]
+    args: Vec<String>,
+}
+
+/// A change that is taken back when it goes out of scope.
+struct Mutant {
+    path: PathBuf,
+    original: Option<Vec<u8>>,
+    journal: PathBuf,
+    made_dir: Option<PathBuf>,
+    description: String,
+}
+
+impl Drop for Mutant {
+    fn drop(&mut self) {
+        let restored = match &self.original {
+            Some(content) => fs::write(&self.path, content),
+            None => fs::remove_file(&self.path),
+        };
+        if let Err(error) = restored {
+            eprintln!(
+                "can't bring back {}: {error}; its content is in {}",
+                self.path.display(),
+                self.journal.display()
+            );
+            return;
+        }
+        if let Some(dir) = &self.made_dir {
+            let _ = fs::remove_dir_all(dir);
+        }
+        let _ = fs::remove_dir_all(&self.journal);
+    }
+}
+
+struct Mutator<'a> {
+    dir: &'a Path,
+    python: PathBuf,
+    random: Random,
+    /// A time for each write: caches of bytecode go by seconds and size, and would not see two writes in one second.
+    clock: u64,
+    sources: Vec<PathBuf>,
+    tests: Vec<PathBuf>,
+    conftests: Vec<PathBuf>,
+    data: Vec<PathBuf>,
+}
+
+impl Mutator<'_> {
+    fn tick(&mut self, path: &Path) -> Result<()> {
+        self.clock += 2;
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(self.clock);
+        File::options().write(true).open(path)?.set_modified(time)?;
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        path: PathBuf,
+        new: Option<Vec<u8>>,
+        description: String,
+    ) -> Result<Mutant> {
+        let journal = self.dir.join(".dx-mutation");
+        let original = fs::read(&path).ok();
+        fs::create_dir(&journal).with_context(|| {
+            format!(
+                "{} is left over: bring its file back first",
+                journal.display()
+            )
+        })?;
+        fs::write(journal.join("path"), path.display().to_string())?;
+        if let Some(content) = &original {
+            fs::write(journal.join("content"), content)?;
+        }
+        let made_dir = path
+            .parent()
+            .filter(|parent| !parent.exists())
+            .map(Path::to_path_buf);
+        if let Some(dir) = &made_dir {
+            fs::create_dir_all(dir)?;
+        }
+        let mutant = Mutant {
+            path: path.clone(),
+            original,
+            journal,
+            made_dir,
+            description,
+        };
+        match new {
+            Some(content) => {
+                fs::write(&path, content)?;
+                self.tick(&path)?;
+            }
+            None => fs::remove_file(&path)?,
+        }
+        Ok(mutant)
+    }
+
+    fn python(&mut self, file: PathBuf) -> Result<Option<Mutant>> {
+        let seed = self.random.next();
+        let output = Command::new(&self.python)
+            .args(["-I", "-c", SCRIPT])
+            .arg(&file)
+            .arg(seed.to_string())
+            .output()?;
+        let Ok(found) = serde_json::from_slice::<serde_json::Value>(&output.stdout) else {
+            return Ok(None);
+        };
+        let description = format!(
+            "{} at {}:{}",
+            found["kind"].as_str().unwrap_or("?"),
+            self.name(&file),
+            found["line"]
+        );
+        let text = found["text"]
+            .as_str()
+            .unwrap_or_default()
+            .as_bytes()
+            .to_vec();
+        self.write(file, Some(text), description).map(Some)
+    }
+
+    fn name(&self, path: &Path) -> String {
+        path.strip_prefix(self.dir)
+            .unwrap_or(path)
+            .display()
+            .to_string()
+    }
+
+    fn next(&mut self) -> Result<Option<Mutant>> {
+        let choice = self.random.below(100);
+        let from = |list: &[PathBuf], random: &mut Random| random.pick(list).cloned();
+        match choice {
+            0..60 => match from(&self.sources, &mut self.random) {
+                Some(file) => self.python(file),
+                None => Ok(None),
+            },
+            60..75 => match from(&self.tests, &mut self.random) {
+                Some(file) => self.python(file),
+                None => Ok(None),
+            },
+            75..81 => match from(&self.conftests, &mut self.random) {
+                Some(file) => self.python(file),
+                None => Ok(None),
+            },
+            81..87 => {
+                let Some(file) = from(&self.data, &mut self.random) else {
+                    return Ok(None);
+                };
+                let mut content = fs::read(&file)?;
+                let half = content.len() / 2;
+                content.truncate(half);
+                let description = format!("data file cut: {}", self.name(&file));
+                self.write(file, Some(content), description).map(Some)
+            }
+            87..91 => {
+                let list = if self.random.below(2) == 0 {
+                    &self.sources
+                } else {
+                    &self.tests
+                };
+                let Some(file) = self.random.pick(list).cloned() else {
+                    return Ok(None);
+                };
+                let description = format!("deleted file: {}", self.name(&file));
+                self.write(file, None, description).map(Some)
+            }
+            91..95 => {
+                let Some(file) = from(&self.sources, &mut self.random) else {
+                    return Ok(None);
+                };
+                let init = file.with_extension("").join("__init__.py");
+                if init.exists() || file.file_stem().is_some_and(|stem| stem == "__init__") {
+                    return Ok(None);
+                }
+                let description = format!("shadowing package: {}", self.name(&init));
+                self.write(init, Some(b"shadowed = True\n".to_vec()), description)
+                    .map(Some)
+            }
+            95..98 => {
+                let Some(file) = from(&self.tests, &mut self.random) else {
+                    return Ok(None);
+                };
+                let new = file.with_file_name("test_added_by_mutation.py");
+                let description = format!("added file: {}", self.name(&new));
+                self.write(
+                    new,
+                    Some(b"def test_added():\n    assert True\n".to_vec()),
+                    description,
+                )
+                .map(Some)
+            }
+            _ => {
+                let Some(file) = from(&self.tests, &mut self.random) else {
+                    return Ok(None);
+                };
+                let name = ["re.py", "json.py", "types.py", "datetime.py"][self.random.below(4)];
+                let new = file.with_file_name(name);
+                let description = format!("shadowing the standard library: {}", self.name(&new));
+                self.write(new, Some(b"shadowed = True\n".to_vec()), description)
+                    .map(Some)
+            }
+        }
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// If there is a miss, or the project can't be run.
+pub fn mutate(args: &MutateArgs) -> Result<()> {
+    let dir = args
+        .project
+        .canonicalize()
+        .with_context(|| format!("{} isn't there", args.project.display()))?;
+    if dir.join(".dx-mutation").exists() {
+        bail!(
+            "{} is left over from a run that was killed: its `content` belongs at its `path`",
+            dir.join(".dx-mutation").display()
+        );
+    }
+    let python = match &args.python {
+        Some(path) if path.is_dir() => path.join("bin/python"),
+        Some(path) => path.clone(),
+        None => PathBuf::from("python3"),
+    };
+    let project = Project {
+        dx: project::build()?,
+        dir: dir.clone(),
+        python: args.python.as_ref().map(|_| python.clone()),
+        args: args.args.clone(),
+    };
+    let scratch = tempfile::tempdir()?;
+    let json = scratch.path().join("report.json");
+    let (dx, saved) = (dir.join(".dx"), scratch.path().join("dx"));
+    println!("baseline of {} …", dir.display());
+    let first = project.test(&["--all"], &json)?;
+    let second = project.test(&["--all"], &json)?;
+    let settled = project.test(&[], &json)?;
+    println!(
+        "{} tests, {} run again when nothing changed",
+        first.outcomes.len(),
+        settled.ran
+    );
+    replace(&dx, &saved)?;
+    let stable: BTreeMap<&String, &String> = first
+        .outcomes
+        .iter()
+        .filter(|(id, outcome)| second.outcomes.get(*id) == Some(outcome))
+        .collect();
+    let unstable = |id: &String| {
+        !stable.contains_key(id)
+            && (first.outcomes.contains_key(id) || second.outcomes.contains_key(id))
+    };
+    let mut mutator = Mutator {
+        dir: &dir,
+        python,
+        random: Random(args.seed),
+        clock: 1_500_000_000,
+        sources: Vec::new(),
+        tests: Vec::new(),
+        conftests: Vec::new(),
+        data: Vec::new(),
+    };
+    gather(&dir, &mut mutator)?;
+    println!(
+        "{} sources, {} test files, {} conftests, {} data files; seed {}",
+        mutator.sources.len(),
+        mutator.tests.len(),
+        mutator.conftests.len(),
+        mutator.data.len(),
+        args.seed
+    );
+    let (mut changing, mut tried, mut misses, mut ran, mut total) = (0, 0, 0, 0, 0);
+    while changing < args.count && tried < args.count * 8 {
+        let Some(mutant) = mutator.next()? else {
+            continue;
+        };
+        tried += 1;
+        let selected = project.test(&[], &json)?;
+        replace(&saved, &dx)?;
+        let all = project.test(&["--all"], &json)?;
+        let changed = all
+            .outcomes
+            .iter()
+            .filter(|(id, outcome)| stable.get(id).is_some_and(|before| before != outcome))
+            .count()
+            + stable
+                .keys()
+                .filter(|id| !all.outcomes.contains_key(**id))
+                .count()
+            + all
+                .outcomes
+                .keys()
+                .filter(|id| !stable.contains_key(id) && !unstable(id))
+                .count();
+        let mut wrong = differences(&selected, &all, &unstable);
+        if !wrong.is_empty() {
+            // A difference counts only if it is there again: the project may have tests that go either way.
+            replace(&saved, &dx)?;
+            let again = project.test(&["--all"], &json)?;
+            wrong.retain(|(id, _, outcome)| {
+                again.outcomes.get(id).map(String::as_str) == outcome.as_deref()
+            });
+        }
+        let path = mutant.path.clone();
+        let description = mutant.description.clone();
+        drop(mutant);
+        if path.exists() {
+            mutator.tick(&path)?;
+        }
+        replace(&saved, &dx)?;
+        changing += usize::from(changed > 0);
+        misses += usize::from(!wrong.is_empty());
+        ran += selected.ran;
+        total += selected.ran + selected.fresh;
+        println!(
+            "{tried:>4} {description}: {changed} changed, {} ran, {} fresh{}",
+            selected.ran,
+            selected.fresh,
+            if wrong.is_empty() { "" } else { " — MISS" }
+        );
+        for (id, got, expected) in wrong.iter().take(5) {
+            println!(
+                "       {id}: selection says {}, a full run says {}",
+                got.as_deref().unwrap_or("nothing"),
+                expected.as_deref().unwrap_or("nothing")
+            );
+        }
+    }
+    println!(
+        "{tried} mutants, {changing} change an outcome, {misses} misses; {:.0} % of the tests ran",
+        100.0 * ran as f64 / total.max(1) as f64
+    );
+    if misses > 0 {
+        bail!("{misses} misses");
+    }
+    Ok(())
+}
+
+type Difference = (String, Option<String>, Option<String>);
+
+fn differences(
+    selected: &Report,
+    all: &Report,
+    unstable: &impl Fn(&String) -> bool,
+) -> Vec<Difference> {
+    let mut ids: Vec<&String> = selected
+        .outcomes
+        .keys()
+        .chain(all.outcomes.keys())
+        .collect();
+    ids.sort();
+    ids.dedup();
+    ids.into_iter()
+        .filter(|id| !unstable(id))
+        .map(|id| {
+            (
+                id.clone(),
+                selected.outcomes.get(id).cloned(),
+                all.outcomes.get(id).cloned(),
+            )
+        })
+        .filter(|(_, got, expected)| got != expected)
+        .collect()
+}
+
+/// Sorts the project's files by what a change of them means.
+fn gather(dir: &Path, mutator: &mut Mutator<'_>) -> Result<()> {
+    let mut folders = vec![dir.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let mut entries: Vec<PathBuf> = fs::read_dir(&folder)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()?;
+        entries.sort();
+        for path in entries {
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            let in_tests = path.strip_prefix(dir).is_ok_and(|inner| {
+                inner.components().any(|part| {
+                    matches!(
+                        part.as_os_str().to_str(),
+                        Some("tests" | "testing" | "test")
+                    )
+                })
+            });
+            if name.starts_with('.')
+                || matches!(
+                    &*name,
+                    "__pycache__"
+                        | "docs"
+                        | "doc"
+                        | "examples"
+                        | "build"
+                        | "dist"
+                        | "node_modules"
+                        | "setup.py"
+                        | "noxfile.py"
+                        | "conf.py"
+                )
+                || name.ends_with(".egg-info")
+            {
+                continue;
+            }
+            if path.is_dir() {
+                if !path.join("pyvenv.cfg").exists() {
+                    folders.push(path);
+                }
+            } else if name == "conftest.py" {
+                mutator.conftests.push(path);
+            } else if name.ends_with(".py") {
+                if in_tests {
+                    mutator.tests.push(path)
+                } else {
+                    mutator.sources.push(path)
+                }
+            } else if in_tests && fs::metadata(&path)?.len() > 1 {
+                mutator.data.push(path);
+            }
+        }
+    }
+    Ok(())
+}
