@@ -1,0 +1,6 @@
+"""What the shop says."""
+
+
+def greet(name: str) -> None:
+    """Say hello."""
+    print(f"Welcome, {name}!")
