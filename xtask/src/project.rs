@@ -39,7 +39,9 @@ pub fn build() -> Result<PathBuf> {
 pub struct Report {
     /// The outcome of each test.
     pub outcomes: BTreeMap<String, String>,
-    /// Tests that ran.
+    /// The tests that ran.
+    pub ran_tests: std::collections::BTreeSet<String>,
+    /// How many that is.
     pub ran: usize,
     /// Tests that were fresh.
     pub fresh: usize,
@@ -105,9 +107,10 @@ pub fn read(json: &Path) -> Result<Report> {
         };
         report.outcomes.insert(id.to_owned(), outcome.to_owned());
         if test["status"] == "ran" {
-            report.ran += 1
+            report.ran += 1;
+            report.ran_tests.insert(id.to_owned());
         } else {
-            report.fresh += 1
+            report.fresh += 1;
         }
     }
     Ok(report)

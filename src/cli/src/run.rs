@@ -378,7 +378,7 @@ fn execute(
     } else {
         workers.min(plan.paths.len()).max(1)
     };
-    let spec = launch_spec(session, args, invocation, workers)?;
+    let (spec, base_temp) = launch_spec(session, args, invocation, workers)?;
     let command: Vec<String> = std::env::args().skip(1).collect();
     let run = session.catalog.begin_run(&command.join(" "))?;
     let matching = session.matching_passes();
@@ -476,6 +476,7 @@ fn execute(
         &runtime,
         dx_py_executor::run(run_plan, &Processes(spec), &mut conductor),
     )?;
+    drop(base_temp);
     let summary = conductor.end(&outcome, began)?;
     session
         .catalog
@@ -501,7 +502,7 @@ fn launch_spec(
     args: &TestArgs,
     invocation: &Invocation,
     workers: usize,
-) -> anyhow::Result<LaunchSpec> {
+) -> anyhow::Result<(LaunchSpec, Option<scratch::BaseTemp>)> {
     let dx = session.project.dx_dir();
     let worker_dir = worker_files::unpack(&dx)
         .with_context(|| format!("can't write the worker into {}", dx.display()))?;
@@ -513,8 +514,12 @@ fn launch_spec(
         .iter()
         .any(|argument| argument.starts_with("--basetemp"));
     let seed = std::env::var_os("PYTHONHASHSEED").is_none() && workers > 1;
-    let run_id = scratch::run_id();
-    Ok(LaunchSpec {
+    let base_temp = if own_basetemp || workers == 1 {
+        None
+    } else {
+        scratch::base_temp().ok()
+    };
+    let spec = LaunchSpec {
         python: session.interpreter.executable.clone(),
         worker_dir,
         cwd: session.project.cwd.clone(),
@@ -529,15 +534,12 @@ fn launch_spec(
             .into_iter()
             .collect(),
         pytest_args: arguments.into_iter().map(Into::into).collect(),
-        basetemp: if own_basetemp || workers == 1 {
-            None
-        } else {
-            scratch::base_temp().ok()
-        },
+        basetemp: base_temp.as_ref().map(|folder| folder.path.clone()),
         workers,
-        run_id,
+        run_id: scratch::run_id(),
         inherit_output: args.no_capture,
-    })
+    };
+    Ok((spec, base_temp))
 }
 
 /// Gives the terminal to pytest, for options with which it does something else than run tests.

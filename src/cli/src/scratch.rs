@@ -1,6 +1,6 @@
 //! Temporary folders and random numbers of a run.
 
-use std::fs;
+use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 /// How many runs keep their temporary folders, as pytest does.
 const RUNS_KEPT: u64 = 3;
+/// The file that a run holds locked in its folder.
+const LOCK: &str = ".lock";
 
 fn random() -> u64 {
     // The standard library seeds its hasher from the system's random numbers.
@@ -24,11 +26,20 @@ pub fn run_id() -> String {
     format!("{:016x}{:016x}", random(), random())
 }
 
-/// A new folder that holds the temporary folders of a run's workers. Those of the last runs are kept; older ones are removed.
+/// The folder of a run. While this is alive, no other run removes the folder.
+#[derive(Debug)]
+pub struct BaseTemp {
+    /// Where it is.
+    pub path: PathBuf,
+    _lock: File,
+}
+
+/// A new folder that holds the temporary folders of a run's workers. Those of the last runs are kept; older ones
+/// are removed, unless their run still goes on.
 ///
 /// # Errors
 /// If it can't be made.
-pub fn base_temp() -> io::Result<PathBuf> {
+pub fn base_temp() -> io::Result<BaseTemp> {
     let user = rustix::process::getuid().as_raw();
     let parent = fs::canonicalize(std::env::temp_dir())?.join(format!("dx-py-of-{user}"));
     match fs::DirBuilder::new().mode(0o700).create(&parent) {
@@ -50,13 +61,24 @@ pub fn base_temp() -> io::Result<PathBuf> {
         .collect();
     let mut next = runs.iter().max().map_or(0, |last| last + 1);
     for old in runs.iter().filter(|run| **run + RUNS_KEPT <= next) {
-        // What can't be removed now is tried again by a later run.
-        let _ = fs::remove_dir_all(parent.join(format!("run-{old}")));
+        let folder = parent.join(format!("run-{old}"));
+        let ended = File::open(folder.join(LOCK)).map_or(true, |lock| lock.try_lock().is_ok());
+        if ended {
+            // What can't be removed now is tried again by a later run.
+            let _ = fs::remove_dir_all(folder);
+        }
     }
     loop {
         let folder = parent.join(format!("run-{next}"));
         match fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Ok(()) => return Ok(folder),
+            Ok(()) => {
+                let lock = File::create(folder.join(LOCK))?;
+                lock.lock()?;
+                return Ok(BaseTemp {
+                    path: folder,
+                    _lock: lock,
+                });
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => next += 1,
             Err(error) => return Err(error),
         }

@@ -122,8 +122,20 @@ impl World {
 
     /// Whether the file was changed after the run began, so that nobody can say which content a test saw.
     pub fn changed_while_running(&self, key: &str) -> bool {
-        fs::metadata(self.path(key))
-            .is_ok_and(|meta| meta.is_file() && ctime_ns(&meta) >= self.now_ns)
+        let path = self.path(key);
+        let Ok(meta) = fs::metadata(&path) else {
+            return false;
+        };
+        match ctime_ns(&meta).cmp(&self.now_ns) {
+            std::cmp::Ordering::Less => false,
+            _ if !meta.is_file() => false,
+            std::cmp::Ordering::Greater => true,
+            // It was changed within the tick of the clock in which the run began, and long before a worker could read it: the
+            // content is what the worker saw, and the question is only whether it was hashed after the change.
+            std::cmp::Ordering::Equal => fs::read(&path).map_or(true, |content| {
+                Digest::of(&content) != self.digest(&Input::File(key.to_owned()))
+            }),
+        }
     }
 
     fn compute(&self, input: &Input) -> Digest {

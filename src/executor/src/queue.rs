@@ -41,7 +41,7 @@ impl Queues {
 
     /// Adds jobs for all, the longest first.
     pub fn add(&self, mut jobs: Vec<Job>) {
-        jobs.sort_by(|a, b| b.expected.cmp(&a.expected));
+        jobs.sort_by_key(|job| std::cmp::Reverse(job.expected));
         for job in jobs {
             self.shared.push(job);
         }

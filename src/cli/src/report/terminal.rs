@@ -259,7 +259,7 @@ impl<W: Write> TerminalReporter<W> {
             return Ok(());
         };
         let mut phases = std::mem::take(&mut self.phases);
-        phases.sort_by(|a, b| b.0.cmp(&a.0));
+        phases.sort_by_key(|(time, _, _)| std::cmp::Reverse(*time));
         let limit = if limit == 0 { phases.len() } else { limit };
         self.rule(&format!("slowest {}", count(limit, "duration")), '═')?;
         for (time, phase, test) in phases.iter().take(limit) {
@@ -393,10 +393,12 @@ impl<W: Write> Reporter for TerminalReporter<W> {
                 if self.options.verbosity >= 0 {
                     let version = env!("CARGO_PKG_VERSION");
                     let workers = count(*workers, "worker");
-                    writeln!(
-                        self.out,
-                        "dx-py {version} · {python} · {workers} · {dirty} to run, {fresh} fresh"
-                    )?;
+                    // Before a first collection nothing is known.
+                    let known = match (dirty, fresh) {
+                        (0, 0) => String::new(),
+                        _ => format!(" · {dirty} to run, {fresh} fresh"),
+                    };
+                    writeln!(self.out, "dx-py {version} · {python} · {workers}{known}")?;
                 }
             }
             Event::Planned { total } => self.planned = *total,

@@ -1,0 +1,338 @@
+//! The same outcomes as pytest's, and what goes wrong.
+
+mod support;
+
+use support::Project;
+
+const EVERYTHING: &str = r#"
+import unittest
+import pytest
+
+@pytest.fixture
+def broken():
+    raise RuntimeError("set-up")
+
+@pytest.fixture
+def late():
+    yield
+    raise RuntimeError("teardown")
+
+def test_passes(): pass
+def test_fails(): assert 1 == 2
+def test_error(broken): pass
+def test_late(late): pass
+def test_both(late): assert 0
+@pytest.mark.skip(reason="why not")
+def test_skip(): pass
+@pytest.mark.xfail
+def test_xfail(): assert 0
+@pytest.mark.xfail
+def test_xpass(): pass
+@pytest.mark.xfail(strict=True)
+def test_strict(): pass
+@pytest.mark.parametrize("x", ["a", "é", "a/b", "a::b"])
+def test_params(x): assert x
+class TestClass:
+    def test_method(self): pass
+class Case(unittest.TestCase):
+    def test_unit(self): self.assertEqual(1, 1)
+    @unittest.skip("no")
+    def test_unit_skip(self): pass
+"#;
+
+#[test]
+fn every_kind_of_outcome_is_that_of_pytest() {
+    let project = Project::new(&[
+        ("test_a.py", EVERYTHING),
+        (
+            "sub/test_b.py",
+            "import pytest\n\npytest.importorskip('no_such_module')\n\ndef test_x():\n    pass\n",
+        ),
+        ("test_c.py", "def test_broken(:\n    pass\n"),
+        ("test_d.py", "def test_after():\n    pass\n"),
+    ]);
+    let (code, expected) = project.pytest(&[]);
+    for args in [&["-n", "2"][..], &["-n", "1"], &["--all"], &[]] {
+        let run = project.test(args);
+        assert_eq!(
+            run.outcomes(),
+            expected,
+            "{args:?}\n{}\n{}",
+            run.out,
+            run.err
+        );
+        assert_eq!(run.code, code);
+        assert_eq!(run.json["collection_errors"][0]["node"], "test_c.py");
+    }
+}
+
+#[test]
+fn a_worker_that_dies_costs_only_the_test_that_it_ran() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "import os, signal\n\ndef test_1(): pass\ndef test_exit(): os._exit(3)\ndef test_2(): pass\ndef test_kill(): os.kill(os.getpid(), signal.SIGKILL)\ndef test_3(): pass\n",
+    )]);
+    let run = project.test(&["-n", "2"]);
+    let outcomes: Vec<&str> = run.tests.values().map(String::as_str).collect();
+    assert_eq!((run.code, run.tests.len()), (1, 5));
+    assert_eq!(
+        outcomes
+            .iter()
+            .filter(|outcome| **outcome == "passed")
+            .count(),
+        3
+    );
+    assert!(
+        run.out.contains("exit code 3 while it ran this test"),
+        "{}",
+        run.out
+    );
+    assert!(run.out.contains("signal 9"), "{}", run.out);
+}
+
+#[test]
+fn a_test_that_hangs_is_ended_and_its_stacks_are_shown() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "import time\n\ndef test_hangs():\n    the_line_that_hangs = time.sleep(100)\n\ndef test_after(): pass\n",
+    )]);
+    let run = project.test(&["--timeout", "1.5"]);
+    assert_eq!(
+        (run.outcome("test_hangs"), run.outcome("test_after")),
+        ("failed", "passed")
+    );
+    assert!(run.out.contains("timed out after 1.5 s"), "{}", run.out);
+    assert!(run.out.contains("in test_hangs"), "{}", run.out);
+}
+
+#[test]
+fn selection_by_keyword_mark_and_pattern_is_that_of_pytest() {
+    let project = Project::new(&[
+        ("pytest.ini", "[pytest]\nmarkers =\n    slow: x\n"),
+        (
+            "test_a.py",
+            "import pytest\n\n@pytest.mark.slow\ndef test_one(): pass\ndef test_two(): pass\nclass TestK:\n    def test_three(self): pass\n",
+        ),
+        ("sub/test_b.py", "def test_one(): pass\n"),
+    ]);
+    for args in [
+        &["-k", "one"][..],
+        &["-k", "TestK or (two and not slow)"],
+        &["-m", "slow"],
+        &["-m", "not slow"],
+        &["sub"],
+        &["test_a.py::TestK"],
+    ] {
+        let (code, expected) = project.pytest(args);
+        let run = project.test(args);
+        assert_eq!((run.outcomes(), run.code), (expected, code), "{args:?}");
+    }
+    assert_eq!(project.test(&["*three*"]).tests.len(), 1);
+    assert_eq!(project.test(&["-k", "nothing_has_this"]).code, 5);
+    let wrong = project.test(&["-k", "a b"]);
+    assert!(
+        wrong.code == 4 && wrong.err.contains("at column 3: expected end of input"),
+        "{}",
+        wrong.err
+    );
+    let missing = project.test(&["nowhere.py"]);
+    assert!(
+        missing.code == 4
+            && missing
+                .err
+                .contains("file or directory not found: nowhere.py"),
+        "{}",
+        missing.err
+    );
+}
+
+#[test]
+fn stopping_after_failures() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "def test_1(): assert 0\ndef test_2(): assert 0\ndef test_3(): pass\n",
+    )]);
+    let run = project.test(&["-x"]);
+    assert_eq!((run.code, run.tests.len()), (1, 1));
+    assert!(run.out.contains("stopping after 1 failure"), "{}", run.out);
+    let failed = project.test(&["--lf"]);
+    assert_eq!(
+        failed.tests.keys().map(String::as_str).collect::<Vec<_>>(),
+        ["test_a.py::test_1"]
+    );
+}
+
+#[test]
+fn a_conftest_that_cannot_be_imported_is_told_as_pytest_tells_it() {
+    let project = Project::new(&[
+        ("conftest.py", "import no_such_module\n"),
+        ("test_a.py", "def test_a(): pass\n"),
+    ]);
+    let run = project.test(&[]);
+    assert_eq!(run.code, 4);
+    assert!(
+        run.err.contains("ImportError while loading conftest")
+            && run.err.contains("no_such_module"),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
+fn bad_configuration_and_missing_interpreters_are_told() {
+    let project = Project::new(&[("test_a.py", "def test_a(): pass\n")]);
+    let missing = project.dx(&["test", "--python", "nowhere/python"]);
+    assert!(
+        missing.0 == 4 && missing.2.contains("nowhere/python"),
+        "{missing:?}"
+    );
+    let (code, _, err) = project.dx(&["test", "--no-such-flag"]);
+    assert!(code == 4 && err.contains("--no-such-flag"), "{err}");
+    project.write("dx-py.toml", "workers = 2\nwrong = 1\n");
+    let (code, _, err) = project.dx(&["test"]);
+    assert!(code == 4 && err.contains("line 2, column 1"), "{err}");
+}
+
+#[test]
+fn an_interpreter_without_pytest_says_how_to_install_it() {
+    let project = Project::new(&[("test_a.py", "def test_a(): pass\n")]);
+    project.write(
+        "bare-python",
+        &format!(
+            "#!/bin/sh\nexec '{}' -S \"$@\"\n",
+            support::python().display()
+        ),
+    );
+    std::process::Command::new("chmod")
+        .arg("+x")
+        .arg(project.path().join("bare-python"))
+        .status()
+        .unwrap();
+    let (code, _, err) = project.dx(&["test", "--python", "./bare-python"]);
+    assert!(
+        code == 4
+            && err.contains("pytest is not installed")
+            && err.contains("-m pip install pytest"),
+        "{code} {err}"
+    );
+}
+
+#[test]
+fn a_damaged_catalog_is_set_aside_and_a_newer_one_refused() {
+    let project = Project::new(&[("test_a.py", "def test_a(): pass\n")]);
+    project.test(&[]);
+    project.write(".dx/catalog.db", &"not a database at all ".repeat(100));
+    for name in ["catalog.db-wal", "catalog.db-shm"] {
+        let _ = std::fs::remove_file(project.path().join(".dx").join(name));
+    }
+    project.write(".dx/index.dxti", "damaged");
+    project.write(".dx/graph.bin", "damaged");
+    let run = project.test(&[]);
+    assert_eq!((run.code, run.ran()), (0, 1));
+    assert!(run.out.contains("the catalog was damaged"), "{}", run.out);
+    assert_eq!(project.test(&[]).ran(), 0);
+}
+
+#[test]
+fn sources_that_are_no_text_are_collection_errors_and_the_rest_runs() {
+    let project = Project::new(&[("test_good.py", "def test_a(): pass\n")]);
+    std::fs::write(project.path().join("test_bad.py"), b"x = '\xff\xfe'\n").unwrap();
+    let run = project.test(&[]);
+    assert_eq!((run.code, run.outcome("test_a")), (1, "passed"));
+    assert_eq!(run.json["collection_errors"][0]["node"], "test_bad.py");
+}
+
+#[test]
+fn junit_goes_to_a_file_or_to_standard_output() {
+    let project = Project::new(&[("test_a.py", EVERYTHING)]);
+    let run = project.test(&["--junit-xml", "out/junit.xml"]);
+    assert_eq!(run.code, 1);
+    let xml = std::fs::read_to_string(project.path().join("out/junit.xml")).unwrap();
+    assert!(
+        xml.contains("<testsuites") && xml.contains("classname=\"test_a.TestClass\""),
+        "{xml}"
+    );
+    let python = support::python().display().to_string();
+    let (_, out, err) = project.dx(&["test", "--python", &python, "--junit-xml", "-"]);
+    assert!(out.starts_with("<?xml") && err.contains("failed"), "{out}");
+}
+
+#[test]
+fn history_why_discover_graph_and_clean_answer() {
+    let project = Project::new(&[
+        ("lib.py", ""),
+        (
+            "test_a.py",
+            "import lib\n\ndef test_a(): pass\ndef other_test(): pass\n",
+        ),
+    ]);
+    project.test(&[]);
+    let python = support::python().display().to_string();
+    let (code, out, _) = project.dx(&["why", "test_a.py::test_a", "--python", &python]);
+    assert!(
+        code == 0 && out.contains("is fresh") && out.contains("lib.py"),
+        "{out}"
+    );
+    let (_, out, _) = project.dx(&["history"]);
+    assert!(out.contains("1 ran"), "{out}");
+    let (_, out, _) = project.dx(&["history", "test_a"]);
+    assert!(
+        out.contains("passed") && out.contains("test_a.py::test_a"),
+        "{out}"
+    );
+    let (_, out, _) = project.dx(&["discover"]);
+    assert!(
+        out.contains("test_a.py::other_test  (not collected by pytest's configuration)"),
+        "{out}"
+    );
+    let (_, out, _) = project.dx(&["graph", "lib.py"]);
+    assert!(out.contains("← test_a.py (import)"), "{out}");
+    assert_eq!(project.dx(&["flaky"]).0, 0);
+    assert_eq!(project.dx(&["config", "show", "--python", &python]).0, 0);
+    assert_eq!(project.dx(&["clean"]).0, 0);
+    assert!(!project.path().join(".dx").exists());
+}
+
+#[test]
+fn an_interrupted_run_ends_its_workers_and_keeps_what_it_recorded() {
+    let project = Project::new(&[
+        ("test_a.py", "def test_quick(): pass\n"),
+        (
+            "test_b.py",
+            "import os, pathlib, time\n\ndef test_slow():\n    pathlib.Path('pid').write_text(str(os.getpid()))\n    time.sleep(60)\n",
+        ),
+    ]);
+    let python = support::python().display().to_string();
+    let mut child = project
+        .command(&["test", "-n", "2", "--python", &python])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid_file = project.path().join("pid");
+    let began = std::time::Instant::now();
+    let pid = loop {
+        if let Some(pid) = std::fs::read_to_string(&pid_file)
+            .ok()
+            .filter(|text| !text.is_empty())
+        {
+            break pid;
+        }
+        assert!(began.elapsed().as_secs() < 30, "the slow test never began");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(2));
+    let alive = std::process::Command::new("kill")
+        .args(["-0", &pid])
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(!alive.success(), "the worker is still there");
+    let run = project.test(&["-k", "quick"]);
+    assert_eq!(run.outcome("test_quick"), "fresh passed");
+}

@@ -1,0 +1,316 @@
+//! What a change reruns, and what it leaves fresh.
+
+mod support;
+
+use support::Project;
+
+fn two_files() -> Project {
+    Project::new(&[
+        ("a.py", "def f():\n    return 1\n"),
+        ("b.py", "def g():\n    return 2\n"),
+        (
+            "tests/test_a.py",
+            "from a import f\n\ndef test_f():\n    assert f() == 1\n",
+        ),
+        (
+            "tests/test_b.py",
+            "from b import g\n\ndef test_g():\n    assert g() == 2\n\ndef test_other():\n    pass\n",
+        ),
+    ])
+}
+
+#[test]
+fn nothing_changed_runs_nothing_and_starts_no_python() {
+    let project = two_files();
+    assert_eq!(project.test(&[]).ran(), 3);
+    let again = project.test(&[]);
+    assert_eq!((again.code, again.ran(), again.tests.len()), (0, 0, 3));
+    // Without any interpreter that works, a run with nothing dirty still succeeds.
+    let run = project.test(&["-q"]);
+    assert!(run.out.contains("nothing to run: 3 fresh"), "{}", run.out);
+}
+
+#[test]
+fn an_edit_reruns_its_dependents_and_a_revert_needs_no_run() {
+    let project = two_files();
+    project.test(&[]);
+    project.write("a.py", "def f():\n    return 0\n");
+    let edited = project.test(&["--explain"]);
+    assert_eq!(
+        (
+            edited.code,
+            edited.outcome("test_f"),
+            edited.outcome("test_g")
+        ),
+        (1, "failed", "fresh passed")
+    );
+    assert!(
+        edited.out.contains("tests/test_a.py::test_f: a.py changed"),
+        "{}",
+        edited.out
+    );
+    project.write("a.py", "def f():\n    return 1\n");
+    let reverted = project.test(&[]);
+    assert_eq!((reverted.code, reverted.ran()), (0, 0));
+}
+
+#[test]
+fn a_failing_test_runs_again() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "def test_bad():\n    assert 0\n\ndef test_good():\n    pass\n",
+    )]);
+    project.test(&[]);
+    let again = project.test(&[]);
+    assert_eq!(
+        (
+            again.code,
+            again.outcome("test_bad"),
+            again.outcome("test_good")
+        ),
+        (1, "failed", "fresh passed")
+    );
+}
+
+#[test]
+fn a_data_file_that_was_read_is_an_input() {
+    let project = Project::new(&[
+        ("data/x.txt", "1"),
+        (
+            "lib.py",
+            "from pathlib import Path\n\ndef read():\n    return Path(__file__).with_name('data').joinpath('x.txt').read_text()\n",
+        ),
+        (
+            "test_a.py",
+            "from lib import read\n\ndef test_read():\n    assert read() == '1'\n",
+        ),
+        ("test_b.py", "def test_b():\n    pass\n"),
+    ]);
+    project.test(&[]);
+    project.write("data/x.txt", "2");
+    let run = project.test(&[]);
+    assert_eq!(
+        (run.outcome("test_read"), run.outcome("test_b")),
+        ("failed", "fresh passed")
+    );
+}
+
+#[test]
+fn what_a_module_read_once_and_cached_is_an_input_of_every_test_that_uses_it() {
+    let project = Project::new(&[
+        ("x.txt", "1"),
+        (
+            "lib.py",
+            "import functools\n\n@functools.lru_cache\ndef read():\n    with open('x.txt') as file:\n        return file.read()\n",
+        ),
+        (
+            "test_a.py",
+            "from lib import read\n\ndef test_first():\n    assert read() == '1'\n",
+        ),
+        (
+            "test_b.py",
+            "import lib\n\ndef test_second():\n    assert lib.read() == '1'\n",
+        ),
+    ]);
+    project.test(&["-n", "1"]);
+    project.write("x.txt", "2");
+    let run = project.test(&["-n", "1"]);
+    assert_eq!(
+        (run.outcome("test_first"), run.outcome("test_second")),
+        ("failed", "failed")
+    );
+}
+
+#[test]
+fn a_file_that_was_absent_and_an_environment_variable_are_inputs() {
+    let project = Project::new(&[
+        (
+            "test_a.py",
+            "import os\n\ndef test_absent():\n    assert not os.path.exists('flag')\n",
+        ),
+        (
+            "test_b.py",
+            "import os\n\ndef test_variable():\n    assert os.environ.get('DX_E2E') != '1'\n",
+        ),
+    ]);
+    project.test(&[]);
+    assert_eq!(project.test(&[]).ran(), 0);
+    project.write("flag", "");
+    let run = project.test(&[]);
+    assert_eq!(
+        (run.outcome("test_absent"), run.outcome("test_variable")),
+        ("failed", "fresh passed")
+    );
+    let output = project
+        .command(&["test", "--python", &support::python().display().to_string()])
+        .env("DX_E2E", "1")
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("FAILED test_b.py::test_variable"));
+}
+
+#[test]
+fn new_and_deleted_conftests_dirty_their_folder() {
+    let project = Project::new(&[
+        (
+            "t/test_a.py",
+            "def test_a(request):\n    assert 'auto' not in request.fixturenames\n",
+        ),
+        ("u/test_b.py", "def test_b():\n    pass\n"),
+    ]);
+    project.test(&[]);
+    project.write(
+        "t/conftest.py",
+        "import pytest\n\n@pytest.fixture(autouse=True)\ndef auto():\n    pass\n",
+    );
+    let run = project.test(&[]);
+    assert_eq!(
+        (run.outcome("test_a"), run.outcome("test_b")),
+        ("failed", "fresh passed")
+    );
+    project.remove("t/conftest.py");
+    let run = project.test(&[]);
+    assert_eq!((run.code, run.outcome("test_a")), (0, "fresh passed"));
+}
+
+#[test]
+fn a_new_file_that_hides_a_module_dirties_its_importers() {
+    let project = Project::new(&[
+        ("lib/x.py", "value = 1\n"),
+        ("lib/__init__.py", ""),
+        (
+            "test_a.py",
+            "from lib import x\n\ndef test_a():\n    assert x.value == 1\n",
+        ),
+    ]);
+    project.test(&[]);
+    project.write("lib/x/__init__.py", "value = 2\n");
+    assert_eq!(project.test(&[]).outcome("test_a"), "failed");
+}
+
+#[test]
+fn a_file_that_hides_the_standard_library_dirties_everything() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "import colorsys\n\ndef test_a():\n    assert hasattr(colorsys, 'rgb_to_hsv')\n",
+    )]);
+    project.test(&[]);
+    project.write("colorsys.py", "");
+    assert_eq!(project.test(&[]).outcome("test_a"), "failed");
+}
+
+#[test]
+fn new_deleted_and_copied_test_files_are_seen() {
+    let project = two_files();
+    project.test(&[]);
+    project.write(
+        "tests/test_c.py",
+        "from a import f\n\ndef test_f():\n    assert f() == 1\n",
+    );
+    let run = project.test(&[]);
+    assert_eq!((run.ran(), run.outcome("test_c.py::test_f")), (1, "passed"));
+    project.remove("tests/test_c.py");
+    let run = project.test(&[]);
+    assert_eq!((run.ran(), run.tests.len()), (0, 3));
+}
+
+#[test]
+fn a_test_that_starts_a_process_depends_on_the_whole_project() {
+    let project = Project::new(&[
+        ("anything.txt", "1"),
+        (
+            "test_a.py",
+            "import subprocess\nimport sys\n\ndef test_a():\n    subprocess.run([sys.executable, '-c', ''], check=True)\n",
+        ),
+    ]);
+    project.test(&[]);
+    assert_eq!(project.test(&[]).ran(), 0);
+    project.write("anything.txt", "2");
+    assert_eq!(project.test(&[]).ran(), 1);
+}
+
+#[test]
+fn a_dynamic_import_is_followed() {
+    let project = Project::new(&[
+        ("plug.py", "value = 1\n"),
+        (
+            "loader.py",
+            "def load(name):\n    return __import__(name)\n",
+        ),
+        (
+            "test_a.py",
+            "from loader import load\n\ndef test_a():\n    assert load('pl' + 'ug').value == 1\n",
+        ),
+        (
+            "test_b.py",
+            "import plug\nfrom loader import load\n\ndef test_b():\n    assert load('pl' + 'ug').value == 1\n",
+        ),
+    ]);
+    project.test(&["-n", "1"]);
+    project.write("plug.py", "value = 2\n");
+    let run = project.test(&["-n", "1"]);
+    assert_eq!(
+        (run.outcome("test_a"), run.outcome("test_b")),
+        ("failed", "failed")
+    );
+}
+
+#[test]
+fn arguments_for_pytest_are_inputs() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "import warnings\n\ndef test_a():\n    warnings.warn('x')\n",
+    )]);
+    assert_eq!(project.test(&[]).code, 0);
+    let strict = project.test(&["--", "-W", "error"]);
+    assert_eq!((strict.code, strict.outcome("test_a")), (1, "failed"));
+    assert_eq!(project.test(&[]).ran(), 0);
+}
+
+#[test]
+fn a_dry_run_records_nothing() {
+    let project = two_files();
+    project.test(&[]);
+    project.write("a.py", "def f():\n    return 0\n");
+    let (code, out, _) = project.dx(&[
+        "test",
+        "--dry-run",
+        "--python",
+        &support::python().display().to_string(),
+    ]);
+    assert!(
+        code == 0 && out.contains("1 would run, 2 are fresh"),
+        "{out}"
+    );
+    assert_eq!(project.test(&[]).outcome("test_f"), "failed");
+}
+
+#[test]
+fn changes_since_a_revision_choose_tests() {
+    let project = two_files();
+    let git = |args: &[&str]| {
+        let status = std::process::Command::new("git")
+            .args(["-c", "user.name=x", "-c", "user.email=x@y"])
+            .args(args)
+            .current_dir(project.path())
+            .output()
+            .unwrap();
+        assert!(status.status.success());
+    };
+    git(&["init", "-q"]);
+    git(&["add", "-A"]);
+    git(&["commit", "-qm", "x"]);
+    project.write("b.py", "def g():\n    return 2 + 0\n");
+    let run = project.test(&["--changed-since", "HEAD"]);
+    let names: Vec<&String> = run.tests.keys().collect();
+    assert_eq!(
+        names,
+        ["tests/test_b.py::test_g", "tests/test_b.py::test_other"]
+    );
+    let unknown = project.test(&["--changed-since", "nowhere"]);
+    assert!(
+        unknown.code == 4 && unknown.err.contains("git knows no revision `nowhere`"),
+        "{}",
+        unknown.err
+    );
+}

@@ -1,0 +1,208 @@
+//! A project in a temporary folder, and the built binary on it: one line a step.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// The interpreter with pytest: `DX_TEST_PYTHON`, which `cargo xtask ci` sets.
+pub fn python() -> PathBuf {
+    match std::env::var_os("DX_TEST_PYTHON") {
+        Some(path) => path.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ci/venv/bin/python"),
+    }
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Run {
+    /// The exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+    /// The outcome of each test, with `fresh` before it if it didn't run.
+    pub tests: BTreeMap<String, String>,
+    /// The JSON document.
+    pub json: serde_json::Value,
+}
+
+impl Run {
+    /// How many tests ran.
+    pub fn ran(&self) -> usize {
+        self.tests
+            .values()
+            .filter(|outcome| !outcome.starts_with("fresh"))
+            .count()
+    }
+
+    /// The outcome of the test whose ID ends with `name`.
+    pub fn outcome(&self, name: &str) -> &str {
+        self.tests
+            .iter()
+            .find(|(id, _)| id.ends_with(name))
+            .map_or("absent", |(_, outcome)| outcome.as_str())
+    }
+
+    /// The outcomes without the difference between ran and fresh.
+    pub fn outcomes(&self) -> BTreeMap<String, String> {
+        let plain = |outcome: &String| outcome.trim_start_matches("fresh ").to_owned();
+        self.tests
+            .iter()
+            .map(|(id, outcome)| (id.clone(), plain(outcome)))
+            .collect()
+    }
+}
+
+/// A project.
+pub struct Project {
+    dir: TempDir,
+}
+
+impl Project {
+    /// A project with these files.
+    pub fn new(files: &[(&str, &str)]) -> Self {
+        let project = Self {
+            dir: TempDir::new().expect("a temporary folder can be made"),
+        };
+        if !files.iter().any(|(name, _)| *name == "pytest.ini") {
+            project.write("pytest.ini", "[pytest]\n");
+        }
+        for (name, text) in files {
+            project.write(name, text);
+        }
+        project
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes a file.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("it is below the project"))
+            .expect("folders can be made");
+        std::fs::write(path, text).expect("files can be written");
+    }
+
+    /// Removes a file.
+    pub fn remove(&self, name: &str) {
+        std::fs::remove_file(self.path().join(name)).expect("the file is there");
+    }
+
+    /// The binary, in the project, with the interpreter that has pytest.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dx-py"));
+        command
+            .args(args)
+            .current_dir(self.path())
+            .stdin(Stdio::null())
+            .env_remove("VIRTUAL_ENV");
+        for name in ["CI", "GITHUB_ACTIONS", "PYTEST_ADDOPTS", "PYTHONHASHSEED"] {
+            command.env_remove(name);
+        }
+        // Bytecode goes by seconds and size; tests rewrite files faster than that.
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
+
+    /// Runs any sub-command; gives exit code, output and errors.
+    pub fn dx(&self, args: &[&str]) -> (i32, String, String) {
+        let output = self
+            .command(args)
+            .output()
+            .expect("the binary can be started");
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.code().unwrap_or(-1),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    }
+
+    /// Runs `dx-py test`.
+    pub fn test(&self, args: &[&str]) -> Run {
+        let json = self.dir.path().with_extension("json");
+        let (own, python) = (json.display().to_string(), python().display().to_string());
+        let mut all = vec!["test", "--json", &own, "--python", &python];
+        all.extend(args);
+        let (code, out, err) = self.dx(&all);
+        let json: serde_json::Value = std::fs::read_to_string(&json)
+            .ok()
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default();
+        let _ = std::fs::remove_file(self.dir.path().with_extension("json"));
+        let tests = json["tests"].as_array().into_iter().flatten().map(|test| {
+            let text = |key: &str| test[key].as_str().unwrap_or_default().to_owned();
+            let fresh = if text("status") == "fresh" {
+                "fresh "
+            } else {
+                ""
+            };
+            (text("id"), format!("{fresh}{}", text("outcome")))
+        });
+        Run {
+            code,
+            out,
+            err,
+            tests: tests.collect(),
+            json,
+        }
+    }
+
+    /// What pytest itself says of each test, by a plugin that listens to its reports; and its exit code.
+    pub fn pytest(&self, args: &[&str]) -> (i32, BTreeMap<String, String>) {
+        let plugins = TempDir::new().expect("a temporary folder can be made");
+        let out = plugins.path().join("out.json");
+        std::fs::write(plugins.path().join("oracle_of_dx.py"), ORACLE)
+            .expect("files can be written");
+        let status = Command::new(python())
+            .args([
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "oracle_of_dx",
+                "--continue-on-collection-errors",
+            ])
+            .args(args)
+            .current_dir(self.path())
+            .env("PYTHONPATH", plugins.path())
+            .env("ORACLE_OUT", &out)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .expect("pytest can be started");
+        let text = std::fs::read_to_string(out).expect("the oracle wrote its report");
+        (
+            status.code().unwrap_or(-1),
+            serde_json::from_str(&text).expect("the oracle writes JSON"),
+        )
+    }
+}
+
+const ORACLE: &str = r#"
+import json, os
+seen = {}
+rank = ["passed", "skipped", "xfailed", "xpassed", "failed", "error"]
+def pytest_runtest_logreport(report):
+    if hasattr(report, "wasxfail"):
+        outcome = "xfailed" if report.skipped else "xpassed"
+    elif report.skipped:
+        outcome = "skipped"
+    elif report.failed:
+        outcome = "failed" if report.when == "call" else "error"
+    elif report.when == "call":
+        outcome = "passed"
+    else:
+        return
+    seen[report.nodeid] = max(seen.get(report.nodeid, "passed"), outcome, key=rank.index)
+def pytest_unconfigure(config):
+    with open(os.environ["ORACLE_OUT"], "w") as f:
+        json.dump(seen, f)
+"#;
