@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 
@@ -19,6 +20,7 @@ def main(argv: list[str]) -> int:
     for fd in (sock_fd, ring_fd):
         os.set_inheritable(fd, False)
     sys.path[0] = os.path.dirname(own)
+    from dx_py_test_runner.observe import install
     from dx_py_test_runner.trace import Trace
     from dx_py_test_runner.wire import FATAL, Pack, Wire
 
@@ -28,7 +30,7 @@ def main(argv: list[str]) -> int:
 
     def fatal(text: str, code: int) -> int:
         out = Pack()
-        out.str(text)
+        out.text(text)
         wire.send(FATAL, out.bytes(), status=code)
         return code
 
@@ -50,12 +52,19 @@ def main(argv: list[str]) -> int:
         os.environ["PYTEST_XDIST_WORKER"] = f"gw{number}"
         os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(count)
         os.environ["PYTEST_XDIST_TESTRUNUID"] = run_id
-    trace.install()
+    install(trace)
     return _run_pytest(wire, trace, arguments, number, count, basetemp, run_id, fatal)
 
 
 def _run_pytest(
-    wire: Any, trace: Any, arguments: list[str], number: int, count: int, basetemp: str, run_id: str, fatal: Any
+    wire: Any,
+    trace: Any,
+    arguments: list[str],
+    number: int,
+    count: int,
+    basetemp: str,
+    run_id: str,
+    fatal: Callable[[str, int], int],
 ) -> int:
     from _pytest.config import ConftestImportFailure, UsageError, _prepareconfig
     from dx_py_test_runner.session import WorkerPlugin
@@ -93,7 +102,13 @@ def _run_pytest(
 def _become_worker(config: Any, number: int, count: int, basetemp: str, run_id: str) -> None:
     """Make the session look to plugins as one of xdist's workers does, and keep xdist itself from starting its own."""
     option = config.option
-    for name, value in (("dist", "no"), ("distload", False), ("numprocesses", None), ("maxprocesses", None), ("tx", [])):
+    for name, value in (
+        ("dist", "no"),
+        ("distload", False),
+        ("numprocesses", None),
+        ("maxprocesses", None),
+        ("tx", []),
+    ):
         if hasattr(option, name):
             setattr(option, name, value)
     option.usepdb = False

@@ -7,7 +7,8 @@ only decides what is collected and which item comes next. Another way to run ite
 from __future__ import annotations
 
 import os
-from typing import Any, Generator, Optional
+from collections.abc import Generator
+from typing import Any, Optional
 
 import pytest
 
@@ -17,7 +18,15 @@ from .trace import Trace
 from .wire import Pack, Unpack
 
 #: Plugins whose collection hooks look at one item at a time, so that they do the same to a part of the items.
-_PER_ITEM_PLUGINS = ("_pytest.", "_hypothesis_pytestplugin", "xdist.", "pytest_asyncio.", "anyio.", "pytest_timeout", "pytest_mock")
+_PER_ITEM_PLUGINS = (
+    "_pytest.",
+    "_hypothesis_pytestplugin",
+    "xdist.",
+    "pytest_asyncio.",
+    "anyio.",
+    "pytest_timeout",
+    "pytest_mock",
+)
 _WHOLE_SESSION_HOOKS = ("pytest_collection_modifyitems", "pytest_collection_finish", "pytest_collection")
 
 
@@ -49,7 +58,7 @@ class WorkerPlugin:
         """Silence the terminal report: the orchestrator has its own."""
         reporter = config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None:
-            reporter._tw._file = open(os.devnull, "w", encoding="utf-8")
+            reporter._tw._file = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open until the worker ends)
 
     def _hello(self, session: Any) -> None:
         import platform
@@ -67,17 +76,19 @@ class WorkerPlugin:
                 file = getattr(sys.modules.get(module), "__file__", None)
             if isinstance(file, str) and os.path.basename(file) != "conftest.py" and not module.startswith("_pytest."):
                 self._trace.add_root(module, file)
-        plugins = sorted({f"{dist.project_name}-{dist.version}" for _, dist in config.pluginmanager.list_plugin_distinfo()})
+        plugins = sorted(
+            {f"{dist.project_name}-{dist.version}" for _, dist in config.pluginmanager.list_plugin_distinfo()}
+        )
         paths = sysconfig.get_paths()
         out = Pack()
         for text in (platform.python_version(), pytest.__version__, sys.executable, sys.prefix):
-            out.str(text)
-        out.strs(sorted({paths["stdlib"], paths["platstdlib"]}))
-        out.strs([path for path in sys.path if isinstance(path, str)])
-        out.str(str(config.rootpath))
-        out.str(str(config.inipath or ""))
-        out.strs([str(arg) for arg in config.args])
-        out.strs(plugins)
+            out.text(text)
+        out.texts(sorted({paths["stdlib"], paths["platstdlib"]}))
+        out.texts([path for path in sys.path if isinstance(path, str)])
+        out.text(str(config.rootpath))
+        out.text(str(config.inipath or ""))
+        out.texts([str(arg) for arg in config.args])
+        out.texts(plugins)
         self._wire.send(wire.HELLO, out.bytes())
 
     # Collection
@@ -90,7 +101,7 @@ class WorkerPlugin:
         if command is None or command[0] != wire.COLLECT:
             raise SystemExit(1)
         asked = Unpack(command[3])
-        narrow, paths = asked.u8() == 1, asked.strs()
+        narrow, paths = asked.u8() == 1, asked.texts()
         config = session.config
         reason = _needs_everything(config) if narrow else ""
         arguments = config.args
@@ -110,9 +121,9 @@ class WorkerPlugin:
             return
         self._report_items(session)
         done = Pack()
-        done.strs(sorted(self._trace.listings))
+        done.texts(sorted(self._trace.listings))
         done.u8(0 if narrow and not reason else 1)
-        done.str(reason)
+        done.text(reason)
         done.u32(self._deselected)
         self._send_trace()
         self._wire.send(wire.COLLECTION_DONE, done.bytes())
@@ -124,8 +135,8 @@ class WorkerPlugin:
             self._items[item.nodeid] = item
         for file, items in files.items():
             out = Pack()
-            out.str(file)
-            out.str(str(getattr(items[0], "path", "") or getattr(items[0], "fspath", "")))
+            out.text(file)
+            out.text(str(getattr(items[0], "path", "") or getattr(items[0], "fspath", "")))
             out.u32(len(items))
             for item in items:
                 _pack_item(out, item)
@@ -147,15 +158,15 @@ class WorkerPlugin:
         if report.passed or not self._collecting:
             return
         out = Pack()
-        out.str(report.nodeid)
-        out.str(os.path.join(str(self._root), report.nodeid.split("::", 1)[0]))
+        out.text(report.nodeid)
+        out.text(os.path.join(str(self._root), report.nodeid.split("::", 1)[0]))
         if report.failed:
-            out.str(text_of(report))
+            out.text(text_of(report))
             self._wire.send(wire.COLLECTION_REPORT, out.bytes(), status=ERROR)
         else:
             longrepr = report.longrepr
             reason = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
-            out.str(reason[len("Skipped: ") :] if reason.startswith("Skipped: ") else reason)
+            out.text(reason[len("Skipped: ") :] if reason.startswith("Skipped: ") else reason)
             self._wire.send(wire.COLLECTION_REPORT, out.bytes(), status=SKIPPED)
 
     def pytest_deselected(self, items: Any) -> None:
@@ -208,12 +219,12 @@ class WorkerPlugin:
                 return None
             if kind == wire.RUN:
                 asked = Unpack(payload)
-                asked.str()
-                return Job(sequence, [self._items[name] for name in asked.strs()])
+                asked.text()
+                return Job(sequence, [self._items[name] for name in asked.texts()])
 
     def _run_item(self, item: Any, successor: Any) -> None:
         started = Pack()
-        started.str(item.nodeid)
+        started.text(item.nodeid)
         self._wire.send(wire.TEST_STARTED, started.bytes(), sequence=self._sequence)
         self._trace.enter("t:" + item.nodeid)
         self._outcome = outcome = Outcome()
@@ -231,21 +242,21 @@ class WorkerPlugin:
 
     def _finished(self, name: str, outcome: Outcome) -> None:
         out = Pack()
-        out.str(name)
+        out.text(name)
         for nanoseconds in outcome.phases:
             out.u64(nanoseconds)
         out.u32(len(outcome.reports))
         for phase, status, message, text in outcome.reports:
             out.u8(phase)
             out.u8(status)
-            out.str(message)
-            out.str(text)
+            out.text(message)
+            out.text(text)
         failed = outcome.status is not None and outcome.status >= 4
         for pairs in (outcome.sections if failed else [], outcome.properties):
             out.u32(len(pairs))
             for key, value in pairs:
-                out.str(key)
-                out.str(value)
+                out.text(key)
+                out.text(value)
         out.u32(0)
         out.u32(0)
         status = 0 if outcome.status is None else outcome.status
@@ -261,15 +272,15 @@ class WorkerPlugin:
         for pairs in (modules, imports):
             out.u32(len(pairs))
             for one, other in pairs:
-                out.str(one)
-                out.str(other)
+                out.text(one)
+                out.text(other)
         out.u32(len(reads))
         for owner, kind, key in reads:
-            out.str(owner)
+            out.text(owner)
             out.u8(kind)
-            out.str(key)
-        out.strs(written)
-        out.strs(touched)
+            out.text(key)
+        out.texts(written)
+        out.texts(touched)
         self._wire.send(wire.TRACE, out.bytes())
 
     # What else the user should know
@@ -286,8 +297,8 @@ class WorkerPlugin:
             warning_message.line,
         )
         out = Pack()
-        out.str(nodeid)
-        out.str(text)
+        out.text(nodeid)
+        out.text(text)
         self._wire.send(wire.WARNING, out.bytes())
 
     def pytest_internalerror(self, excrepr: Any) -> None:
@@ -301,14 +312,14 @@ class WorkerPlugin:
 
     def _stopped(self, reason: str) -> None:
         out = Pack()
-        out.str(reason)
+        out.text(reason)
         self._wire.send(wire.STOPPED, out.bytes())
 
     def send_fatal(self, text: str, code: int) -> None:
         """Tell why the run can't go on."""
         self.fatal = True
         out = Pack()
-        out.str(text)
+        out.text(text)
         self._wire.send(wire.FATAL, out.bytes(), status=code)
 
 
@@ -333,20 +344,20 @@ def _pack_item(out: Pack, item: Any) -> None:
         line = item.location[1]
     except Exception:  # a plugin's item may have no place in a file
         line = None
-    out.str(item.nodeid)
-    out.str(str(function))
-    out.str("::".join(names))
+    out.text(item.nodeid)
+    out.text(str(function))
+    out.text("::".join(names))
     out.u32((line or 0) + 1)
-    out.strs(sorted(_keywords(item)))
+    out.texts(sorted(_keywords(item)))
     markers = list(item.iter_markers())
     out.u32(len(markers))
     for marker in markers:
-        out.str(marker.name)
-        out.strs([_representation(arg) for arg in marker.args])
+        out.text(marker.name)
+        out.texts([_representation(arg) for arg in marker.args])
         out.u32(len(marker.kwargs))
         for key, value in marker.kwargs.items():
-            out.str(str(key))
-            out.str(_representation(value))
+            out.text(str(key))
+            out.text(_representation(value))
 
 
 def _keywords(item: Any) -> set[str]:

@@ -17,30 +17,22 @@ import sys
 import tempfile
 from importlib.util import source_from_cache
 from types import CodeType, FrameType, ModuleType
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 FILE, EXISTENCE, LISTING, VARIABLE, PROJECT, UNKNOWABLE = range(6)
 
 _getframe = sys._getframe
 _fspath = os.fspath
 _getcwd = os.getcwd
-_stat = os.stat
 _STDLIB_NAMES = frozenset(getattr(sys, "stdlib_module_names", ()))
 _module_dict = ModuleType.__getattribute__
-
-#: Variables that differ between terminals and runs and that no test's outcome is meant to depend on.
-_VOLATILE = frozenset(
-    "_ SHLVL PWD OLDPWD TERM TERM_PROGRAM TERM_PROGRAM_VERSION TERM_SESSION_ID TMUX TMUX_PANE STY WINDOWID COLUMNS LINES LS_COLORS "
-    "SSH_CLIENT SSH_CONNECTION SSH_TTY SSH_AUTH_SOCK DBUS_SESSION_BUS_ADDRESS INVOCATION_ID JOURNAL_STREAM "
-    "XDG_SESSION_ID XDG_RUNTIME_DIR PYTHONHASHSEED".split()
-)
-_VOLATILE_PREFIXES = ("PYTEST_", "DX_PY_")
 
 _SKIP, _STDLIB, _INTERNAL, _USER = range(4)
 
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
-_SPAWN_EVENTS = frozenset(
+#: Events that start a process.
+SPAWN_EVENTS = frozenset(
     ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "pty.spawn")
 )
 
@@ -70,7 +62,7 @@ class Trace:
         self._writers: dict[str, Optional[str]] = {}
         self._kinds: dict[str, int] = {}
         self._pid = os.getpid()
-        self._busy = False
+        self.busy = False
         self._root = root
         self._stdlib = _standard_library()
         self._internal = [own_dir, *_installed_kernel()]
@@ -101,12 +93,12 @@ class Trace:
             return _SKIP
         if any(filename.startswith(prefix) for prefix in self._internal):
             return _INTERNAL
-        if not any(site in filename for site in self._sites):
-            if any(filename.startswith(prefix) for prefix in self._stdlib):
-                return _STDLIB
+        installed = any(site in filename for site in self._sites)
+        if not installed and any(filename.startswith(prefix) for prefix in self._stdlib):
+            return _STDLIB
         return _USER
 
-    def _owners(self, frame: Optional[FrameType]) -> list[str]:
+    def owners(self, frame: Optional[FrameType]) -> list[str]:
         """The files of the user's modules on the stack, the nearest first; none if the reader is pytest or this package."""
         owners: list[str] = []
         while frame is not None:
@@ -122,7 +114,7 @@ class Trace:
 
     # Recording
 
-    def _record(self, kind: int, key: str, owners: list[str]) -> None:
+    def record(self, kind: int, key: str, owners: list[str]) -> None:
         context = self.context
         if context is not None:
             self._add(context, kind, key)
@@ -159,7 +151,7 @@ class Trace:
 
     def read(self, kind: int, path: Any, depth: int) -> None:
         """Note that the code `depth` frames up read `path`."""
-        owners = self._owners(_getframe(depth))
+        owners = self.owners(_getframe(depth))
         if not owners:
             return
         text = self._path(path)
@@ -172,7 +164,7 @@ class Trace:
                 return
         if self._writers.get(text, self) == self.context:
             return
-        self._record(kind, text, owners)
+        self.record(kind, text, owners)
 
     def wrote(self, path: Any) -> None:
         """Note that the current context wrote, made or removed `path`."""
@@ -189,7 +181,7 @@ class Trace:
         """The audit hook. Hooks can't be removed, so a child that was forked off leaves at once."""
         if event == "open":
             path, _mode, flags = args
-            if isinstance(path, int) or self._busy:
+            if isinstance(path, int) or self.busy:
                 return
             if isinstance(flags, int) and flags & _WRITE_FLAGS:
                 self.wrote(path)
@@ -198,26 +190,26 @@ class Trace:
             self.read(FILE, path, 3)
         elif event in ("os.listdir", "os.scandir"):
             path = args[0]
-            if isinstance(path, int) or self._busy:
+            if isinstance(path, int) or self.busy:
                 return
             frame = _getframe(2)
             if frame.f_code.co_filename.startswith("<frozen importlib"):
                 return
-            if self.collecting and not self._owners(frame):
+            if self.collecting and not self.owners(frame):
                 text = self._path(_getcwd() if path is None else path)
                 if text is not None:
                     self.listings.add(text)
                 return
             self.read(LISTING, "." if path is None else path, 3)
-        elif event in _SPAWN_EVENTS:
-            owners = self._owners(_getframe(2))
+        elif event in SPAWN_EVENTS:
+            owners = self.owners(_getframe(2))
             if owners:
-                self._record(PROJECT, "", owners)
+                self.record(PROJECT, "", owners)
         elif event == "socket.connect":
             remote = _remote(args[1])
             if remote is not None:
-                owners = self._owners(_getframe(2))
-                self._record(UNKNOWABLE, "a connection to " + remote, owners)
+                owners = self.owners(_getframe(2))
+                self.record(UNKNOWABLE, "a connection to " + remote, owners)
         elif event == "exec":
             code = args[0]
             if type(code) is CodeType and self._kind(code.co_filename) == _USER:
@@ -254,7 +246,7 @@ class Trace:
 
     def _attempt(self, name: str, frame: FrameType) -> None:
         """Note a first import, found or not, by the nearest code of the user's."""
-        owners = self._owners(frame)
+        owners = self.owners(frame)
         if owners:
             self._attempts.append((owners[0], name))
             self._unsettled = True
@@ -338,12 +330,6 @@ class Trace:
         self._modules, self._imports, self._reads, self._written, self._touched = [], [], [], [], []
         return new
 
-    def install(self) -> None:
-        """Start observing."""
-        sys.addaudithook(_audit_hook(self))
-        _wrap_stat(self)
-        _wrap_environ(self)
-
 
 def _file_of(module: Any) -> Optional[str]:
     """The file of a module; objects that only pose as modules, and may do anything when asked, have none."""
@@ -380,77 +366,3 @@ def _remote(address: Any) -> Optional[str]:
     if host in ("localhost", "::1", "", "0.0.0.0", "::") or host.startswith("127."):
         return None
     return host
-
-
-def _audit_hook(trace: Trace) -> Callable[[str, tuple[Any, ...]], None]:
-    handled = frozenset(
-        {"open", "exec", "import", "os.utime", "os.chmod", "os.chown", "os.listdir", "os.scandir", "socket.connect", "os.mkdir", "os.remove", "os.rmdir", "os.rename", "os.link", "os.symlink"}
-    ).union(_SPAWN_EVENTS)
-    audit = trace.audit
-
-    def hook(event: str, args: tuple[Any, ...]) -> None:
-        if event in handled:
-            try:
-                audit(event, args)
-            except Exception:  # an observer must never change what it observes
-                pass
-
-    return hook
-
-
-def _wrap_stat(trace: Trace) -> None:
-    import stat as stat_module
-
-    is_dir = stat_module.S_ISDIR
-
-    def wrap(original: Any, gives_stat: bool) -> Any:
-        def wrapper(path: Any, *args: Any, **kwargs: Any) -> Any:
-            if type(path) is int or trace._busy:
-                return original(path, *args, **kwargs)
-            try:
-                result = original(path, *args, **kwargs)
-            except OSError:
-                note(EXISTENCE, path, kwargs)
-                raise
-            note(EXISTENCE if not gives_stat or is_dir(result.st_mode) else FILE, path, kwargs)
-            return result
-
-        def note(kind: int, path: Any, kwargs: dict[str, Any]) -> None:
-            if kwargs.get("dir_fd") is None:
-                trace._busy = True
-                try:
-                    trace.read(kind, path, 3)
-                except Exception:  # an observer must never change what it observes
-                    pass
-                finally:
-                    trace._busy = False
-
-        wrapper.__name__ = wrapper.__qualname__ = original.__name__
-        wrapper.__module__ = original.__module__
-        wrapper.__doc__ = original.__doc__
-        for supported in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
-            if original in supported:
-                supported.add(wrapper)
-        return wrapper
-
-    setattr(os, "stat", wrap(os.stat, True))
-    setattr(os, "lstat", wrap(os.lstat, True))
-    setattr(os, "access", wrap(os.access, False))
-    setattr(os, "readlink", wrap(os.readlink, False))
-
-
-def _wrap_environ(trace: Trace) -> None:
-    environ: Any = type(os.environ)
-    original = environ.__getitem__
-
-    def __getitem__(self: Any, key: Any) -> Any:
-        if isinstance(key, str) and key not in _VOLATILE and not key.startswith(_VOLATILE_PREFIXES) and self is os.environ:
-            try:
-                owners = trace._owners(_getframe(1))
-                if owners:
-                    trace._record(VARIABLE, key, owners)
-            except Exception:  # an observer must never change what it observes
-                pass
-        return original(self, key)
-
-    environ.__getitem__ = __getitem__

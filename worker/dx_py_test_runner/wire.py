@@ -66,17 +66,17 @@ class Pack:
         """Eight bytes."""
         self._buffer += _u64.pack(value)
 
-    def str(self, text: str) -> None:
+    def text(self, text: str) -> None:
         """Text; what UTF-8 has no form for is written as an escape."""
         data = text.encode("utf-8", "backslashreplace")
         self._buffer += _u32.pack(len(data))
         self._buffer += data
 
-    def strs(self, texts: list[str]) -> None:
+    def texts(self, texts: list[str]) -> None:
         """A list of texts."""
         self._buffer += _u32.pack(len(texts))
         for text in texts:
-            self.str(text)
+            self.text(text)
 
     def bytes(self) -> bytes:
         """What was built."""
@@ -108,13 +108,13 @@ class Unpack:
         """Four bytes."""
         return int(_u32.unpack(self._take(4))[0])
 
-    def str(self) -> str:
+    def text(self) -> str:
         """Text."""
         return self._take(self.u32()).decode("utf-8")
 
-    def strs(self) -> list[str]:
+    def texts(self) -> list[str]:
         """A list of texts."""
-        return [self.str() for _ in range(self.u32())]
+        return [self.text() for _ in range(self.u32())]
 
 
 class Wire:

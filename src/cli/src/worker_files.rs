@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use dx_py_core::Hasher;
 
-const FILES: [(&str, &str); 6] = [
+const FILES: &[(&str, &str)] = &[
     (
         "__init__.py",
         include_str!("../../../worker/dx_py_test_runner/__init__.py"),
@@ -24,6 +24,10 @@ const FILES: [(&str, &str); 6] = [
         include_str!("../../../worker/dx_py_test_runner/session.py"),
     ),
     (
+        "observe.py",
+        include_str!("../../../worker/dx_py_test_runner/observe.py"),
+    ),
+    (
         "trace.py",
         include_str!("../../../worker/dx_py_test_runner/trace.py"),
     ),
@@ -39,7 +43,7 @@ const FILES: [(&str, &str); 6] = [
 /// If it can't be written.
 pub fn unpack(dx: &Path) -> io::Result<PathBuf> {
     let mut hasher = Hasher::new();
-    for (name, text) in FILES {
+    for (name, text) in FILES.iter().copied() {
         hasher.field(name).field(text);
     }
     let folder = dx.join(format!("worker-{}", hasher.finish()));
@@ -49,7 +53,7 @@ pub fn unpack(dx: &Path) -> io::Result<PathBuf> {
     let temporary = tempfile::Builder::new().prefix("worker-").tempdir_in(dx)?;
     let package = temporary.path().join("dx_py_test_runner");
     fs::create_dir(&package)?;
-    for (name, text) in FILES {
+    for (name, text) in FILES.iter().copied() {
         fs::write(package.join(name), text)?;
     }
     match fs::rename(temporary.path(), &folder) {

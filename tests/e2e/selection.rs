@@ -1,8 +1,6 @@
 //! What a change reruns, and what it leaves fresh.
 
-mod support;
-
-use support::Project;
+use crate::support::{Project, python};
 
 fn two_files() -> Project {
     Project::new(&[
@@ -142,7 +140,7 @@ fn a_file_that_was_absent_and_an_environment_variable_are_inputs() {
         ("failed", "fresh passed")
     );
     let output = project
-        .command(&["test", "--python", &support::python().display().to_string()])
+        .command(&["test", "--python", &python().display().to_string()])
         .env("DX_E2E", "1")
         .output()
         .unwrap();
@@ -276,7 +274,7 @@ fn a_dry_run_records_nothing() {
         "test",
         "--dry-run",
         "--python",
-        &support::python().display().to_string(),
+        &python().display().to_string(),
     ]);
     assert!(
         code == 0 && out.contains("1 would run, 2 are fresh"),

@@ -1,8 +1,6 @@
 //! The same outcomes as pytest's, and what goes wrong.
 
-mod support;
-
-use support::Project;
+use crate::support::{Project, python};
 
 const EVERYTHING: &str = r#"
 import unittest
@@ -198,10 +196,7 @@ fn an_interpreter_without_pytest_says_how_to_install_it() {
     let project = Project::new(&[("test_a.py", "def test_a(): pass\n")]);
     project.write(
         "bare-python",
-        &format!(
-            "#!/bin/sh\nexec '{}' -S \"$@\"\n",
-            support::python().display()
-        ),
+        &format!("#!/bin/sh\nexec '{}' -S \"$@\"\n", python().display()),
     );
     std::process::Command::new("chmod")
         .arg("+x")
@@ -252,7 +247,7 @@ fn junit_goes_to_a_file_or_to_standard_output() {
         xml.contains("<testsuites") && xml.contains("classname=\"test_a.TestClass\""),
         "{xml}"
     );
-    let python = support::python().display().to_string();
+    let python = python().display().to_string();
     let (_, out, err) = project.dx(&["test", "--python", &python, "--junit-xml", "-"]);
     assert!(out.starts_with("<?xml") && err.contains("failed"), "{out}");
 }
@@ -267,7 +262,7 @@ fn history_why_discover_graph_and_clean_answer() {
         ),
     ]);
     project.test(&[]);
-    let python = support::python().display().to_string();
+    let python = python().display().to_string();
     let (code, out, _) = project.dx(&["why", "test_a.py::test_a", "--python", &python]);
     assert!(
         code == 0 && out.contains("is fresh") && out.contains("lib.py"),
@@ -302,7 +297,7 @@ fn an_interrupted_run_ends_its_workers_and_keeps_what_it_recorded() {
             "import os, pathlib, time\n\ndef test_slow():\n    pathlib.Path('pid').write_text(str(os.getpid()))\n    time.sleep(60)\n",
         ),
     ]);
-    let python = support::python().display().to_string();
+    let python = python().display().to_string();
     let mut child = project
         .command(&["test", "-n", "2", "--python", &python])
         .stdout(std::process::Stdio::null())

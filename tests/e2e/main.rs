@@ -1,0 +1,5 @@
+//! End-to-end tests: the built program on small projects, with real pytest as the oracle.
+
+mod outcomes;
+mod selection;
+mod support;

@@ -1,0 +1,144 @@
+"""Puts the observer's hooks into the interpreter: the audit hook, and wrappers of what raises no audit event."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import Any, Callable
+
+from .trace import EXISTENCE, FILE, SPAWN_EVENTS, VARIABLE, Trace
+
+_getframe = sys._getframe
+
+#: Variables that differ between terminals and runs and that no test's outcome is meant to depend on.
+_VOLATILE = frozenset(
+    {
+        "_",
+        "SHLVL",
+        "PWD",
+        "OLDPWD",
+        "TERM",
+        "TERM_PROGRAM",
+        "TERM_PROGRAM_VERSION",
+        "TERM_SESSION_ID",
+        "TMUX",
+        "TMUX_PANE",
+        "STY",
+        "WINDOWID",
+        "COLUMNS",
+        "LINES",
+        "LS_COLORS",
+        "SSH_CLIENT",
+        "SSH_CONNECTION",
+        "SSH_TTY",
+        "SSH_AUTH_SOCK",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "INVOCATION_ID",
+        "JOURNAL_STREAM",
+        "XDG_SESSION_ID",
+        "XDG_RUNTIME_DIR",
+        "PYTHONHASHSEED",
+    }
+)
+_VOLATILE_PREFIXES = ("PYTEST_", "DX_PY_")
+
+
+def install(trace: Trace) -> None:
+    """Start observing."""
+    sys.addaudithook(_audit_hook(trace))
+    _wrap_stat(trace)
+    _wrap_environ(trace)
+
+
+def _audit_hook(trace: Trace) -> Callable[[str, tuple[Any, ...]], None]:
+    handled = frozenset(
+        {
+            "open",
+            "exec",
+            "import",
+            "os.utime",
+            "os.chmod",
+            "os.chown",
+            "os.listdir",
+            "os.scandir",
+            "socket.connect",
+            "os.mkdir",
+            "os.remove",
+            "os.rmdir",
+            "os.rename",
+            "os.link",
+            "os.symlink",
+        }
+    ).union(SPAWN_EVENTS)
+    audit = trace.audit
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if event in handled:
+            try:
+                audit(event, args)
+            except Exception:  # an observer must never change what it observes
+                pass
+
+    return hook
+
+
+def _wrap_stat(trace: Trace) -> None:
+    is_dir = stat.S_ISDIR
+
+    def wrap(original: Any, gives_stat: bool) -> Any:
+        def wrapper(path: Any, *args: Any, **kwargs: Any) -> Any:
+            if type(path) is int or trace.busy:
+                return original(path, *args, **kwargs)
+            try:
+                result = original(path, *args, **kwargs)
+            except OSError:
+                note(EXISTENCE, path, kwargs)
+                raise
+            note(EXISTENCE if not gives_stat or is_dir(result.st_mode) else FILE, path, kwargs)
+            return result
+
+        def note(kind: int, path: Any, kwargs: dict[str, Any]) -> None:
+            if kwargs.get("dir_fd") is None:
+                trace.busy = True
+                try:
+                    trace.read(kind, path, 3)
+                except Exception:  # an observer must never change what it observes
+                    pass
+                finally:
+                    trace.busy = False
+
+        wrapper.__name__ = wrapper.__qualname__ = original.__name__
+        wrapper.__module__ = original.__module__
+        wrapper.__doc__ = original.__doc__
+        for supported in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
+            if original in supported:
+                supported.add(wrapper)
+        return wrapper
+
+    setattr(os, "stat", wrap(os.stat, True))
+    setattr(os, "lstat", wrap(os.lstat, True))
+    setattr(os, "access", wrap(os.access, False))
+    setattr(os, "readlink", wrap(os.readlink, False))
+
+
+def _wrap_environ(trace: Trace) -> None:
+    environ: Any = type(os.environ)
+    original = environ.__getitem__
+
+    def __getitem__(self: Any, key: Any) -> Any:
+        if (
+            isinstance(key, str)
+            and key not in _VOLATILE
+            and not key.startswith(_VOLATILE_PREFIXES)
+            and self is os.environ
+        ):
+            try:
+                owners = trace.owners(_getframe(1))
+                if owners:
+                    trace.record(VARIABLE, key, owners)
+            except Exception:  # an observer must never change what it observes
+                pass
+        return original(self, key)
+
+    environ.__getitem__ = __getitem__
