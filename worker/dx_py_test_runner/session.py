@@ -98,8 +98,10 @@ class WorkerPlugin:
         """Ask what to collect, collect it, tell what came of it."""
         self._hello(session)
         command = self._wire.receive()
-        if command is None or command[0] != wire.COLLECT:
-            raise SystemExit(1)
+        if command is None:
+            os._exit(1)
+        if command[0] != wire.COLLECT:
+            raise session.Interrupted("stopped")
         asked = Unpack(command[3])
         narrow, paths = asked.u8() == 1, asked.texts()
         config = session.config
@@ -184,6 +186,7 @@ class WorkerPlugin:
         """Run the jobs that the orchestrator gives, each test with its successor known, so that wide fixtures live as long as they should."""
         if session.config.option.collectonly:
             return None
+        self._stop_if_asked(session, "")
         self._wire.send(wire.NEXT)
         job = self._receive_job()
         while job is not None:
@@ -198,16 +201,18 @@ class WorkerPlugin:
                     following = self._receive_job()
                     successor = following.items[0] if following is not None else None
                 self._run_item(item, successor)
-                stop = session.shouldfail or session.shouldstop or (self._wire.stop_requested() and "stopped")
-                if stop:
-                    self._stopped(str(stop))
-                    if session.shouldfail:
-                        raise session.Failed(session.shouldfail)
-                    raise session.Interrupted(str(stop))
+                self._stop_if_asked(session, "stopped" if self._wire.stop_requested() else "")
             self._send_trace()
             self._wire.send(wire.JOB_DONE, sequence=job.number)
             job = following
         return True
+
+    def _stop_if_asked(self, session: Any, reason: str) -> None:
+        """End the session if it has as many failures as `--maxfail` allows, if a plugin wants it, or for `reason`."""
+        reason = str(session.shouldfail or session.shouldstop or reason)
+        if reason:
+            self._stopped(reason)
+            raise (session.Failed if session.shouldfail else session.Interrupted)(reason)
 
     def _receive_job(self) -> Optional[Job]:
         while True:

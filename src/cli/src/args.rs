@@ -145,6 +145,16 @@ pub enum TracebackStyle {
     No,
 }
 
+impl TestArgs {
+    /// After how many failures the run stops; none if never.
+    pub fn failure_limit(&self) -> Option<usize> {
+        if self.exit_first {
+            return Some(1);
+        }
+        self.maxfail.filter(|limit| *limit > 0)
+    }
+}
+
 impl TracebackStyle {
     /// pytest's word for it.
     pub fn as_str(self) -> &'static str {

@@ -440,11 +440,7 @@ fn execute(
         workers,
         collect: narrow.then(|| plan.paths.clone()),
         timeout: timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-        maxfail: if args.exit_first {
-            Some(1)
-        } else {
-            args.maxfail.filter(|limit| *limit > 0)
-        },
+        maxfail: args.failure_limit(),
     };
     let mut conductor = Conductor::new(
         recorder,
@@ -509,6 +505,10 @@ fn launch_spec(
     let mut arguments = invocation.worker_arguments();
     if let Some(style) = args.tb {
         arguments.insert(0, format!("--tb={}", style.as_str()));
+    }
+    // A worker stops itself at once; that the others stop is the executor's part.
+    if let Some(limit) = args.failure_limit() {
+        arguments.insert(0, format!("--maxfail={limit}"));
     }
     let own_basetemp = arguments
         .iter()

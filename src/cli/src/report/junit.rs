@@ -25,43 +25,30 @@ impl JunitReporter {
         }
     }
 
-    fn add(&mut self, id: &TestId, status: TestCaseStatus, time: Duration) -> &mut TestCase {
-        let mut parts: Vec<&str> = id.as_str().split("::").collect();
-        let name = if parts.len() > 1 {
-            parts.pop().unwrap_or_default()
-        } else {
-            id.as_str()
-        };
-        let file = parts.first().copied().unwrap_or_default();
-        let mut class = file.strip_suffix(".py").unwrap_or(file).replace('/', ".");
-        for part in parts.iter().skip(1) {
-            class.push('.');
-            class.push_str(part);
-        }
-        let mut case = TestCase::new(name, status);
-        case.set_classname(class);
-        case.set_time(time);
-        self.suite.test_cases.push(case);
-        self.suite
-            .test_cases
-            .last_mut()
-            .expect("one was pushed just now")
-    }
-
     fn ended(&mut self, result: &TestResult) {
         let status = status_of(result);
-        let case = self.add(&result.id, status, result.duration);
-        for (title, content) in &result.sections {
-            let text = format!("{title}\n{content}");
-            if title.contains("stderr") {
-                case.set_system_err(text);
-            } else {
-                case.set_system_out(text);
-            }
+        let mut case = case_of(&result.id, status, result.duration);
+        let (errors, output): (Vec<_>, Vec<_>) = result
+            .sections
+            .iter()
+            .partition(|(title, _)| title.contains("stderr"));
+        let joined = |sections: Vec<&(String, String)>| {
+            let texts: Vec<String> = sections
+                .iter()
+                .map(|(title, content)| format!("{title}\n{content}"))
+                .collect();
+            clean(&texts.join("\n"))
+        };
+        if !output.is_empty() {
+            case.set_system_out(joined(output));
+        }
+        if !errors.is_empty() {
+            case.set_system_err(joined(errors));
         }
         for (name, value) in &result.properties {
-            case.add_property((name.as_str(), value.as_str()));
+            case.add_property((clean(name), clean(value)));
         }
+        self.suite.add_test_case(case);
     }
 
     /// The XML document.
@@ -78,6 +65,37 @@ impl JunitReporter {
     }
 }
 
+/// A test case as the report has it: a dotted class name for the file and the classes, and the test's own name.
+fn case_of(id: &TestId, status: TestCaseStatus, time: Duration) -> TestCase {
+    let text = clean(id.as_str());
+    // Two colons within a parameter separate nothing.
+    let (plain, parameters) = text.split_at(text.find('[').unwrap_or(text.len()));
+    let mut parts: Vec<&str> = plain.split("::").collect();
+    let name = if parts.len() > 1 {
+        format!("{}{parameters}", parts.pop().unwrap_or_default())
+    } else {
+        text.clone()
+    };
+    let file = parts.first().copied().unwrap_or_default();
+    let mut class = file.strip_suffix(".py").unwrap_or(file).replace('/', ".");
+    for part in parts.iter().skip(1) {
+        class.push('.');
+        class.push_str(part);
+    }
+    let mut case = TestCase::new(name, status);
+    case.set_classname(class);
+    case.set_time(time);
+    case
+}
+
+/// The text without the characters that XML 1.0 has no form for (<https://www.w3.org/TR/xml/#charsets>); each is replaced by U+FFFD.
+fn clean(text: &str) -> String {
+    let allowed = |c: &char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    text.chars()
+        .map(|c| if allowed(&c) { c } else { '\u{fffd}' })
+        .collect()
+}
+
 fn status_of(result: &TestResult) -> TestCaseStatus {
     let report = result.reports.iter().max_by_key(|report| report.status);
     let mut status = match result.status {
@@ -91,9 +109,9 @@ fn status_of(result: &TestResult) -> TestCaseStatus {
         TestStatus::Skipped => "pytest.skip",
         _ => "failure",
     });
-    status.set_message(report.map_or("", |report| report.message.as_str()));
+    status.set_message(report.map_or(String::new(), |report| clean(&report.message)));
     if let Some(report) = report.filter(|report| !report.text.is_empty()) {
-        status.set_description(report.text.as_str());
+        status.set_description(clean(&report.text));
     }
     status
 }
@@ -108,17 +126,19 @@ impl Reporter for JunitReporter {
                 duration,
             } => {
                 let result = TestResult::bare(id.clone(), *status, *duration);
-                let status = status_of(&result);
-                self.add(id, status, *duration)
-                    .add_property(("dx-py.status", "fresh"));
+                let mut case = case_of(id, status_of(&result), *duration);
+                case.add_property(("dx-py.status", "fresh"));
+                self.suite.add_test_case(case);
             }
             Event::CollectionFailed { node, text } => {
                 let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
                 status.set_type("collection");
                 status
                     .set_message("collection failure")
-                    .set_description(text.as_str());
-                self.add(&TestId::new(node.as_str()), status, Duration::ZERO);
+                    .set_description(clean(text));
+                let node = TestId::new(node.as_str());
+                self.suite
+                    .add_test_case(case_of(&node, status, Duration::ZERO));
             }
             Event::Finished(summary) => {
                 let text = self.document(summary.wall)?;
@@ -216,6 +236,8 @@ mod tests {
             prop_assert_eq!(&suite["tests"], &results.len().to_string());
             prop_assert_eq!(&suite["failures"], &of("failure").to_string());
             prop_assert_eq!(&suite["errors"], &of("error").to_string());
+            let with_output = results.iter().filter(|result| result.sections.iter().any(|(title, _)| !title.contains("stderr"))).count();
+            prop_assert_eq!(of("system-out"), with_output);
         }
     }
 }
