@@ -331,3 +331,48 @@ fn an_interrupted_run_ends_its_workers_and_keeps_what_it_recorded() {
     let run = project.test(&["-k", "quick"]);
     assert_eq!(run.outcome("test_quick"), "fresh passed");
 }
+
+#[test]
+fn whoever_reads_the_output_may_stop_at_any_line() {
+    let project = Project::new(&[("test_a.py", "def test_a(): pass\n")]);
+    assert_eq!(project.test(&[]).code, 0);
+    let python = python().display().to_string();
+    for verb in [
+        &["why", "test_a", "--python", &python][..],
+        &["history"],
+        &["discover"],
+        &[
+            "test",
+            "--all",
+            "--dry-run",
+            "--explain",
+            "--python",
+            &python,
+        ],
+    ] {
+        let mut command = project.command(verb);
+        let (reader, writer) = std::io::pipe().expect("a pipe can be made");
+        drop(reader);
+        let output = command
+            .stdout(writer)
+            .stderr(std::process::Stdio::piped())
+            .output()
+            .expect("the binary can be started");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(!errors.contains("panicked"), "{verb:?}: {errors}");
+        assert_eq!(output.status.code(), Some(2), "{verb:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_dry_run_without_records_predicts_what_pytest_would_collect() {
+    let project = Project::new(&[
+        ("test_a.py", "def test_a(): pass\ndef test_b(): pass\n"),
+        ("helpers.py", "def test_helper(): pass\n"),
+    ]);
+    let run = project.test(&["--dry-run", "-k", "test_b"]);
+    assert!(run.out.contains("test_a.py::test_b"), "{}", run.out);
+    assert!(run.out.contains("1 would run"), "{}", run.out);
+    let run = project.test(&["--dry-run"]);
+    assert!(run.out.contains("2 would run"), "{}", run.out);
+}

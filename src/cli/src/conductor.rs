@@ -10,7 +10,8 @@ use dx_py_protocol::{Collected, CollectionDone, CollectionReport, Hello};
 
 use crate::record::Recorder;
 use crate::report::Reporter;
-use crate::run::{emit, exit};
+use crate::report::emit;
+use crate::run::exit;
 use crate::selection::{Candidate, Selection};
 use crate::session::{Environment, FileList};
 

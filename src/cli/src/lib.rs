@@ -9,6 +9,8 @@ mod distributions;
 mod expression;
 mod ini;
 mod invocation;
+mod lookup;
+mod plan;
 mod python;
 mod record;
 mod report;
@@ -21,6 +23,7 @@ mod sources;
 mod worker_files;
 mod world;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -41,13 +44,13 @@ pub fn main() -> ExitCode {
     };
     let result = match &cli.command {
         Command::Test(args) => run::test(args),
-        Command::Discover(args) => commands::discover(args),
-        Command::Graph(args) => commands::graph(args),
-        Command::Why(args) => commands::why(args),
-        Command::History(args) => commands::history(args),
-        Command::Flaky(_) => commands::flaky(),
-        Command::Clean(_) => commands::clean(),
-        Command::Config(args) => commands::config(&args.action),
+        Command::Discover(args) => printed(|out| commands::discover(args, out)),
+        Command::Graph(args) => printed(|out| commands::graph(args, out)),
+        Command::Why(args) => printed(|out| lookup::why(args, out)),
+        Command::History(args) => printed(|out| lookup::history(args, out)),
+        Command::Flaky(_) => printed(|out| lookup::flaky(out)),
+        Command::Clean(_) => printed(|out| commands::clean(out)),
+        Command::Config(args) => printed(|out| commands::config(&args.action, out)),
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -60,6 +63,15 @@ pub fn main() -> ExitCode {
             ExitCode::from(code_of(&error))
         }
     }
+}
+
+/// Runs a command that writes to standard output. Whoever reads it may stop at any line, and the disk that it goes to may be full:
+/// both are errors, told once.
+fn printed(command: impl FnOnce(&mut dyn Write) -> anyhow::Result<u8>) -> anyhow::Result<u8> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let code = command(&mut out)?;
+    out.flush()?;
+    Ok(code)
 }
 
 /// The error and its causes, each of which is told once.

@@ -1,25 +1,20 @@
 //! `dx-py test`: from the verdicts to the last line.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use dx_py_core::{Event, RelPath, RunSummary, TestId, TestStatus, Verdict};
+use dx_py_core::{Event, RunSummary, TestId, TestStatus, Verdict};
 use dx_py_daemon::LaunchSpec;
 use dx_py_executor::{Outcome, Processes, RunPlan};
 
-use crate::args::{ColorChoice, TestArgs};
+use crate::args::TestArgs;
 use crate::conductor::{Conductor, Intent};
 use crate::invocation::Invocation;
+use crate::plan::{Plan, dry_run, explain, make_plan};
 use crate::record::{Recorder, Recording};
-use crate::report::Reporter;
-use crate::report::github::GithubReporter;
-use crate::report::json::JsonReporter;
-use crate::report::junit::JunitReporter;
-use crate::report::terminal::{TerminalOptions, TerminalReporter};
-use crate::selection::{Candidate, Selection};
+use crate::report::{Reporter, emit, reporters, text_output};
+use crate::selection::Selection;
 use crate::session::Session;
 use crate::settings::Project;
 use crate::{changes, scratch, worker_files};
@@ -36,22 +31,6 @@ pub mod exit {
     pub const USAGE: u8 = 4;
     /// No test matched.
     pub const NO_TESTS: u8 = 5;
-}
-
-/// What is to be run, as far as the records tell.
-struct Plan {
-    /// Fresh tests: their IDs, outcomes and durations, by file.
-    fresh: BTreeMap<String, Vec<(TestId, TestStatus, Duration)>>,
-    /// Dirty tests with reasons, in pytest's order.
-    dirty: Vec<(TestId, String)>,
-    /// Files that hold dirty tests, or that must be collected, as paths for pytest.
-    paths: Vec<String>,
-    /// How many files are known.
-    known_files: usize,
-    /// Tests that were left out by the selection.
-    deselected: usize,
-    /// Whether pytest must be asked which files there are.
-    ask_pytest: bool,
 }
 
 /// Runs `dx-py test`; gives the exit code.
@@ -84,11 +63,12 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
     }
     let plan = make_plan(&session, &selection, args);
     if args.dry_run {
-        return dry_run(&session, &plan, &selection);
+        dry_run(&session, &plan, &selection, &mut text_output(args))?;
+        return Ok(0);
     }
     let mut reporters = reporters(args);
     if args.explain {
-        explain(&plan, &session);
+        explain(&plan, &session, &mut text_output(args))?;
     }
     if !plan.ask_pytest && plan.paths.is_empty() {
         return all_fresh(&mut session, &plan, &mut reporters, began);
@@ -103,223 +83,6 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
         &mut reporters,
         began,
     )
-}
-
-fn forced(args: &TestArgs) -> Option<&'static str> {
-    args.all.then_some("--all was given")
-}
-
-/// Compares every known test with the world.
-fn make_plan(session: &Session, selection: &Selection, args: &TestArgs) -> Plan {
-    let mut plan = Plan {
-        fresh: BTreeMap::new(),
-        dirty: Vec::new(),
-        paths: Vec::new(),
-        known_files: 0,
-        deselected: 0,
-        ask_pytest: session.file_list.is_none(),
-    };
-    let listed: Option<HashMap<&str, usize>> = session.file_list.as_ref().map(|list| {
-        list.files
-            .iter()
-            .enumerate()
-            .map(|(at, file)| (file.as_str(), at))
-            .collect()
-    });
-    let mut files: Vec<_> = session
-        .state
-        .files
-        .iter()
-        .filter(|file| {
-            listed
-                .as_ref()
-                .is_none_or(|listed| listed.contains_key(file.file.as_str()))
-        })
-        .collect();
-    if let Some(listed) = &listed {
-        files.sort_by_key(|file| listed.get(file.file.as_str()));
-    }
-    for file in files {
-        plan.known_files += 1;
-        let closure = RelPath::from_text(&file.path)
-            .map(|path| session.sources.graph.closure(&path))
-            .unwrap_or_default();
-        let mut dirty = false;
-        for test in &file.tests {
-            let candidate = Candidate {
-                id: &test.test.id,
-                keywords: &test.test.keywords,
-                markers: &test.test.markers,
-                last: test.last,
-            };
-            if !selection.includes(&candidate) {
-                plan.deselected += 1;
-                continue;
-            }
-            match session.verdict_with(&closure, test, forced(args)) {
-                Verdict::Fresh { status, duration } => {
-                    plan.fresh.entry(file.file.clone()).or_default().push((
-                        test.test.id.clone(),
-                        status,
-                        duration,
-                    ));
-                }
-                Verdict::Dirty { reason } => {
-                    dirty = true;
-                    plan.dirty.push((test.test.id.clone(), reason));
-                }
-            }
-        }
-        if dirty {
-            plan.paths.push(file.path.clone());
-        }
-    }
-    if let Some(list) = &session.file_list {
-        let broken = list
-            .broken
-            .iter()
-            .filter(|path| selection.may_include_file(path));
-        plan.paths.extend(broken.cloned());
-    }
-    // A place that the user names, and that pytest hasn't collected by itself, is collected all the same.
-    let root = &session.project.root;
-    let places = selection.places(root);
-    let unknown = |place: &&PathBuf| {
-        let inner = RelPath::new(root, place);
-        place.is_file()
-            && inner.is_some_and(|inner| {
-                !session
-                    .state
-                    .files
-                    .iter()
-                    .any(|file| file.path == inner.as_str())
-            })
-    };
-    let outside: Vec<String> = places
-        .iter()
-        .filter(unknown)
-        .map(|place| place.display().to_string())
-        .collect();
-    if plan.ask_pytest && !places.is_empty() && outside.len() == places.len() {
-        plan.ask_pytest = false;
-    }
-    plan.paths.extend(outside);
-    plan
-}
-
-fn dry_run(session: &Session, plan: &Plan, selection: &Selection) -> anyhow::Result<u8> {
-    let mut total = plan.dirty.len();
-    for (test, reason) in &plan.dirty {
-        println!("{test}: {reason}");
-    }
-    if plan.ask_pytest {
-        let known: HashSet<&str> = session
-            .state
-            .files
-            .iter()
-            .map(|file| file.path.as_str())
-            .collect();
-        for file in session
-            .sources
-            .scan
-            .files
-            .iter()
-            .filter(|file| !known.contains(file.path.as_str()))
-        {
-            for test in file.tests.iter().filter(|test| {
-                selection.is_everything()
-                    || selection.includes(&Candidate {
-                        id: &test.id,
-                        keywords: &[],
-                        markers: &test.markers,
-                        last: None,
-                    })
-            }) {
-                total += 1;
-                println!("{}: it never ran (predicted from the source)", test.id);
-            }
-        }
-        println!(
-            "pytest would be asked which tests there are: {}",
-            session.file_list_reason
-        );
-    }
-    let fresh: usize = plan.fresh.values().map(Vec::len).sum();
-    println!("{total} would run, {fresh} are fresh; nothing was run");
-    Ok(0)
-}
-
-fn explain(plan: &Plan, session: &Session) {
-    let mut groups: BTreeMap<(&str, &str), Vec<&TestId>> = BTreeMap::new();
-    for (test, reason) in &plan.dirty {
-        groups.entry((test.file(), reason)).or_default().push(test);
-    }
-    for ((file, reason), tests) in groups {
-        if let [test] = tests[..] {
-            println!("{test}: {reason}");
-        } else {
-            println!("{file} ({} tests): {reason}", tests.len());
-        }
-    }
-    if plan.ask_pytest {
-        println!("all files are collected: {}", session.file_list_reason);
-    }
-}
-
-fn reporters(args: &TestArgs) -> Vec<Box<dyn Reporter>> {
-    let dash = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
-    // A report on standard output takes the place of the text, which goes to standard error then.
-    let aside = dash(&args.json) || dash(&args.junit_xml);
-    let terminal = if aside {
-        io::stderr().is_terminal()
-    } else {
-        io::stdout().is_terminal()
-    };
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    let color = match args.color {
-        ColorChoice::Always => true,
-        ColorChoice::Never => false,
-        ColorChoice::Auto => terminal && !no_color && !dumb,
-    };
-    let size =
-        rustix::termios::tcgetwinsize(io::stdout()).map_or(80, |size| usize::from(size.ws_col));
-    let level = |count: u8| i8::try_from(count).unwrap_or(i8::MAX);
-    let options = TerminalOptions {
-        verbosity: level(args.verbose).saturating_sub(level(args.quiet)),
-        color,
-        progress: terminal && !dumb && !args.no_capture,
-        width: if size == 0 { 80 } else { size.min(120) },
-        durations: args.durations,
-        tracebacks: args.tb != Some(crate::args::TracebackStyle::No),
-    };
-    let mut all: Vec<Box<dyn Reporter>> = Vec::new();
-    if aside {
-        all.push(Box::new(TerminalReporter::new(io::stderr(), options)));
-    } else {
-        all.push(Box::new(TerminalReporter::new(io::stdout(), options)));
-    }
-    if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
-        all.push(Box::new(GithubReporter(io::stdout())));
-    }
-    all.extend(
-        args.json
-            .clone()
-            .map(|path| Box::new(JsonReporter::new(path)) as Box<dyn Reporter>),
-    );
-    all.extend(
-        args.junit_xml
-            .clone()
-            .map(|path| Box::new(JunitReporter::new(path)) as Box<dyn Reporter>),
-    );
-    all
-}
-
-/// Sends an event to every reporter.
-pub fn emit(reporters: &mut [Box<dyn Reporter>], event: &Event) -> io::Result<()> {
-    reporters
-        .iter_mut()
-        .try_for_each(|reporter| reporter.event(event))
 }
 
 fn all_fresh(

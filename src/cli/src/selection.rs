@@ -113,15 +113,6 @@ impl Selection {
         self.reached_files = files;
     }
 
-    /// Whether every test is meant.
-    pub fn is_everything(&self) -> bool {
-        self.patterns.is_empty()
-            && self.keywords.is_none()
-            && self.marks.is_none()
-            && !self.last_failed
-            && self.reached.is_none()
-    }
-
     /// The existing files and folders that patterns name, for pytest, absolute.
     pub fn places(&self, root: &Path) -> Vec<PathBuf> {
         self.patterns

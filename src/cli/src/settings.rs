@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use dx_py_core::{RelPath, TestCase};
+use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
 use crate::ini::PytestIni;
@@ -80,6 +82,23 @@ pub struct Project {
     pub config_path: Option<PathBuf>,
 }
 
+/// Tells which tests found in sources pytest would collect. It predicts: plugins and conftests may decide otherwise.
+#[derive(Debug)]
+pub struct Collected {
+    files: GlobSet,
+    places: Vec<RelPath>,
+}
+
+impl Collected {
+    /// Whether this test of `file` would be collected. pytest's own `python_functions` takes names that start with `test`; discovery
+    /// finds others too, by the end of their name or a mark.
+    pub fn test(&self, file: &RelPath, test: &TestCase) -> bool {
+        let in_place =
+            self.places.is_empty() || self.places.iter().any(|place| file.is_within(place));
+        in_place && self.files.is_match(file.file_name()) && test.function.starts_with("test")
+    }
+}
+
 impl Project {
     /// Finds the project around the working directory.
     ///
@@ -104,6 +123,31 @@ impl Project {
     /// The folder of the database.
     pub fn dx_dir(&self) -> PathBuf {
         self.root.join(".dx")
+    }
+
+    /// Which tests found in sources pytest's configuration lets it collect, when it is started here without paths.
+    pub fn collected(&self) -> Collected {
+        let mut files = GlobSetBuilder::new();
+        let patterns = self
+            .ini
+            .python_files
+            .iter()
+            .chain(&self.config.python_files);
+        for glob in patterns.filter_map(|pattern| Glob::new(pattern).ok()) {
+            files.add(glob);
+        }
+        let paths = if self.cwd == self.root {
+            &self.ini.test_paths[..]
+        } else {
+            &[]
+        };
+        Collected {
+            files: files.build().unwrap_or_default(),
+            places: paths
+                .iter()
+                .filter_map(|path| RelPath::from_text(path))
+                .collect(),
+        }
     }
 
     /// The number of workers for `-n` (a number, or `auto`), dx-py.toml, or one for each core.

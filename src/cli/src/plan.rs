@@ -1,0 +1,214 @@
+//! What a run comes to, as far as the records tell: which tests are fresh, which are dirty and why, and what to ask pytest.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dx_py_core::{RelPath, TestCase, TestId, TestStatus, Verdict};
+
+use crate::args::TestArgs;
+use crate::selection::{Candidate, Selection};
+use crate::session::Session;
+
+/// What is to be run, as far as the records tell.
+pub struct Plan {
+    /// Fresh tests: their IDs, outcomes and durations, by file.
+    pub fresh: BTreeMap<String, Vec<(TestId, TestStatus, Duration)>>,
+    /// Dirty tests with reasons, in pytest's order.
+    pub dirty: Vec<(TestId, String)>,
+    /// Files that hold dirty tests, or that must be collected, as paths for pytest.
+    pub paths: Vec<String>,
+    /// How many files are known.
+    pub known_files: usize,
+    /// Tests that were left out by the selection.
+    pub deselected: usize,
+    /// Whether pytest must be asked which files there are.
+    pub ask_pytest: bool,
+}
+
+fn forced(args: &TestArgs) -> Option<&'static str> {
+    args.all.then_some("--all was given")
+}
+
+/// Compares every known test with the world.
+pub fn make_plan(session: &Session, selection: &Selection, args: &TestArgs) -> Plan {
+    let mut plan = Plan {
+        fresh: BTreeMap::new(),
+        dirty: Vec::new(),
+        paths: Vec::new(),
+        known_files: 0,
+        deselected: 0,
+        ask_pytest: session.file_list.is_none(),
+    };
+    let listed: Option<HashMap<&str, usize>> = session.file_list.as_ref().map(|list| {
+        list.files
+            .iter()
+            .enumerate()
+            .map(|(at, file)| (file.as_str(), at))
+            .collect()
+    });
+    let mut files: Vec<_> = session
+        .state
+        .files
+        .iter()
+        .filter(|file| {
+            listed
+                .as_ref()
+                .is_none_or(|listed| listed.contains_key(file.file.as_str()))
+        })
+        .collect();
+    if let Some(listed) = &listed {
+        files.sort_by_key(|file| listed.get(file.file.as_str()));
+    }
+    for file in files {
+        plan.known_files += 1;
+        let closure = RelPath::from_text(&file.path)
+            .map(|path| session.sources.graph.closure(&path))
+            .unwrap_or_default();
+        let mut dirty = false;
+        for test in &file.tests {
+            let candidate = Candidate {
+                id: &test.test.id,
+                keywords: &test.test.keywords,
+                markers: &test.test.markers,
+                last: test.last,
+            };
+            if !selection.includes(&candidate) {
+                plan.deselected += 1;
+                continue;
+            }
+            match session.verdict_with(&closure, test, forced(args)) {
+                Verdict::Fresh { status, duration } => {
+                    plan.fresh.entry(file.file.clone()).or_default().push((
+                        test.test.id.clone(),
+                        status,
+                        duration,
+                    ));
+                }
+                Verdict::Dirty { reason } => {
+                    dirty = true;
+                    plan.dirty.push((test.test.id.clone(), reason));
+                }
+            }
+        }
+        if dirty {
+            plan.paths.push(file.path.clone());
+        }
+    }
+    if let Some(list) = &session.file_list {
+        let broken = list
+            .broken
+            .iter()
+            .filter(|path| selection.may_include_file(path));
+        plan.paths.extend(broken.cloned());
+    }
+    // A place that the user names, and that pytest hasn't collected by itself, is collected all the same.
+    let root = &session.project.root;
+    let places = selection.places(root);
+    let unknown = |place: &&PathBuf| {
+        let inner = RelPath::new(root, place);
+        place.is_file()
+            && inner.is_some_and(|inner| {
+                !session
+                    .state
+                    .files
+                    .iter()
+                    .any(|file| file.path == inner.as_str())
+            })
+    };
+    let outside: Vec<String> = places
+        .iter()
+        .filter(unknown)
+        .map(|place| place.display().to_string())
+        .collect();
+    if plan.ask_pytest && !places.is_empty() && outside.len() == places.len() {
+        plan.ask_pytest = false;
+    }
+    plan.paths.extend(outside);
+    plan
+}
+
+/// Tells what would run, and why.
+///
+/// # Errors
+/// If it can't be written.
+pub fn dry_run(
+    session: &Session,
+    plan: &Plan,
+    selection: &Selection,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut total = plan.dirty.len();
+    for (test, reason) in &plan.dirty {
+        writeln!(out, "{test}: {reason}")?;
+    }
+    if plan.ask_pytest {
+        let collected = session.project.collected();
+        let known: HashSet<&str> = session
+            .state
+            .files
+            .iter()
+            .map(|file| file.path.as_str())
+            .collect();
+        for file in session
+            .sources
+            .scan
+            .files
+            .iter()
+            .filter(|file| !known.contains(file.path.as_str()))
+        {
+            let wanted = |test: &&TestCase| {
+                // `-k` looks at the names of folders, file, classes and function.
+                let names: Vec<String> = test
+                    .id
+                    .as_str()
+                    .split("::")
+                    .flat_map(|part| part.split('/'))
+                    .map(str::to_owned)
+                    .collect();
+                collected.test(&file.path, test)
+                    && selection.includes(&Candidate {
+                        id: &test.id,
+                        keywords: &names,
+                        markers: &test.markers,
+                        last: None,
+                    })
+            };
+            for test in file.tests.iter().filter(wanted) {
+                total += 1;
+                writeln!(out, "{}: it never ran (predicted from the source)", test.id)?;
+            }
+        }
+        writeln!(
+            out,
+            "pytest would be asked which tests there are: {}",
+            session.file_list_reason
+        )?;
+    }
+    let fresh: usize = plan.fresh.values().map(Vec::len).sum();
+    writeln!(out, "{total} would run, {fresh} are fresh; nothing was run")?;
+    out.flush()
+}
+
+/// Tells for each dirty test why it runs; tests of a file with the same reason are told together.
+///
+/// # Errors
+/// If it can't be written.
+pub fn explain(plan: &Plan, session: &Session, out: &mut dyn Write) -> io::Result<()> {
+    let mut groups: BTreeMap<(&str, &str), Vec<&TestId>> = BTreeMap::new();
+    for (test, reason) in &plan.dirty {
+        groups.entry((test.file(), reason)).or_default().push(test);
+    }
+    for ((file, reason), tests) in groups {
+        if let [test] = tests[..] {
+            writeln!(out, "{test}: {reason}")?;
+        } else {
+            writeln!(out, "{file} ({} tests): {reason}", tests.len())?;
+        }
+    }
+    if plan.ask_pytest {
+        writeln!(out, "all files are collected: {}", session.file_list_reason)?;
+    }
+    out.flush()
+}
