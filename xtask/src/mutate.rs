@@ -322,17 +322,21 @@ pub fn mutate(args: &MutateArgs) -> Result<()> {
                 .count();
         let mut wrong = differences(&selected, &all, &unstable);
         if !wrong.is_empty() {
-            // A difference counts only if it is there again: the project may have tests that go either way.
-            replace(&saved, &dx)?;
-            let again = project.test(&["--all"], &json)?;
-            wrong.retain(|(id, _, outcome)| {
-                let repeated = again.outcomes.get(id) == outcome.as_ref();
-                // IDs that hold the time of day exist in one run only: a test that ran did exist.
-                let passing = outcome.is_none()
-                    && selected.ran_tests.contains(id)
-                    && !stable.contains_key(id);
-                repeated && !passing
-            });
+            // A test that was called fresh counts if everything run again says the same. One that ran counts if it differs each time:
+            // a mutant may make a test depend on the order or the garbage collector. IDs that hold the time of day exist in one run
+            // only, and a test that ran did exist.
+            for _ in 0..2 {
+                replace(&saved, &dx)?;
+                let once_more = project.test(&[], &json)?;
+                replace(&saved, &dx)?;
+                let again = project.test(&["--all"], &json)?;
+                wrong.retain(|(id, got, outcome)| {
+                    let in_one_run_only = outcome.is_none() && !stable.contains_key(id);
+                    again.outcomes.get(id) == outcome.as_ref()
+                        && (!selected.ran_tests.contains(id)
+                            || once_more.outcomes.get(id) == got.as_ref() && !in_one_run_only)
+                });
+            }
         }
         let path = mutant.path.clone();
         let description = mutant.description.clone();
