@@ -312,3 +312,24 @@ fn changes_since_a_revision_choose_tests() {
         unknown.err
     );
 }
+
+#[test]
+fn passes_expire() {
+    let project = two_files();
+    assert_eq!(project.test(&[]).ran(), 3);
+    let age = "import sqlite3, time; db = sqlite3.connect('.dx/catalog.db'); \
+               db.execute('UPDATE passes SET at = at - 31 * 86400000 WHERE test = 1'); db.commit()";
+    let done = std::process::Command::new(python())
+        .args(["-c", age])
+        .current_dir(project.path())
+        .status();
+    assert!(done.is_ok_and(|status| status.success()));
+    let run = project.test(&["--explain"]);
+    assert_eq!(run.ran(), 1, "{}", run.out);
+    assert!(
+        run.out.contains("its recorded pass is too old"),
+        "{}",
+        run.out
+    );
+    assert_eq!(project.test(&[]).ran(), 0);
+}

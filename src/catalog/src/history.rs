@@ -11,6 +11,8 @@ use crate::{Catalog, CatalogError, RunId};
 
 /// How many runs are kept.
 const RUNS_KEPT: i64 = 200;
+/// How many universes are kept: interpreters and arguments that were used last.
+const UNIVERSES_KEPT: i64 = 24;
 
 /// A recorded run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,9 +98,9 @@ impl Catalog {
                 run.0
             ],
         )?;
-        let old = db.execute("DELETE FROM runs WHERE id <= ?", [run.0 - RUNS_KEPT])?;
+        db.execute("DELETE FROM runs WHERE id <= ?", [run.0 - RUNS_KEPT])?;
         db.commit()?;
-        if old > 0 && run.0 % 20 == 0 {
+        if run.0 % 20 == 0 {
             self.compact()?;
         }
         Ok(())
@@ -110,6 +112,10 @@ impl Catalog {
     /// If it can't be written.
     pub fn compact(&mut self) -> Result<(), CatalogError> {
         let db = self.write()?;
+        db.execute(
+            "DELETE FROM universes WHERE id NOT IN (SELECT id FROM universes ORDER BY used DESC, id DESC LIMIT ?)",
+            [UNIVERSES_KEPT],
+        )?;
         db.execute_batch(
             "DELETE FROM input_sets WHERE id NOT IN (SELECT input_set FROM passes);
              DELETE FROM test_names WHERE id NOT IN (SELECT test_name FROM outcomes);",

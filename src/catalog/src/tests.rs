@@ -49,6 +49,8 @@ pub struct Pass {
     pub status: TestStatus,
     /// How long the test took.
     pub duration: Duration,
+    /// How long ago it was.
+    pub age: Duration,
 }
 
 /// A test that was collected before.
@@ -106,26 +108,15 @@ impl Catalog {
         Ok(UniverseId(id))
     }
 
-    /// The universe that was used last.
-    ///
-    /// # Errors
-    /// If it can't be read.
-    pub fn latest_universe(&self) -> Result<Option<UniverseId>, CatalogError> {
-        let query = "SELECT id FROM universes ORDER BY used DESC, id DESC LIMIT 1";
-        Ok(self
-            .db
-            .query_row(query, [], |row| row.get(0).map(UniverseId))
-            .optional()?)
-    }
-
     /// All that is known of a universe.
     ///
     /// # Errors
     /// If it can't be read, or holds what can't be.
     pub fn load_universe(&self, universe: UniverseId) -> Result<UniverseState, CatalogError> {
         let mut passes: HashMap<i64, Vec<Pass>> = HashMap::new();
+        let now = now();
         let mut query = self.db.prepare(
-            "SELECT passes.test, passes.id, passes.input_set, passes.status, passes.duration FROM passes
+            "SELECT passes.test, passes.id, passes.input_set, passes.status, passes.duration, passes.at FROM passes
              JOIN tests ON tests.id = passes.test JOIN collections ON collections.id = tests.collection
              WHERE collections.universe = ? ORDER BY passes.at DESC, passes.id DESC",
         )?;
@@ -136,6 +127,7 @@ impl Catalog {
                 set: SetId(row.get(2)?),
                 status: status(row.get(3)?)?,
                 duration: duration(row.get(4)?),
+                age: Duration::from_millis((now - row.get::<_, i64>(5)?).max(0).unsigned_abs()),
             });
         }
         let mut state = UniverseState::default();
@@ -361,6 +353,5 @@ mod unit {
         catalog.delete_passes(&ids[..1]).unwrap();
         let state = catalog.load_universe(universe).unwrap();
         assert_eq!(state.files[0].tests[1].passes.len(), 1);
-        assert_eq!(catalog.latest_universe().unwrap(), Some(universe));
     }
 }

@@ -197,6 +197,14 @@ pub fn config(action: &ConfigAction, out: &mut dyn Write) -> anyhow::Result<u8> 
             .timeout
             .map_or("none".to_owned(), |seconds| format!("{seconds} s"))
     )?;
+    writeln!(
+        out,
+        "passes expire   {}",
+        project.expiry().map_or("never".to_owned(), |limit| format!(
+            "after {} days",
+            limit.as_secs() / 86_400
+        ))
+    )?;
     writeln!(out, "env             {}", project.config.env.join(" "))?;
     writeln!(out, "always          {}", project.config.always.join(" "))?;
     writeln!(out, "testpaths       {}", project.ini.test_paths.join(" "))?;

@@ -265,6 +265,7 @@ impl Session {
         let forced = forced
             .or_else(|| always.then_some("it is marked to run always"))
             .map(str::to_owned);
+        let expiry = self.project.expiry();
         let passes = test
             .passes
             .iter()
@@ -280,6 +281,7 @@ impl Session {
                     duration: pass.duration,
                     set,
                     unknown_import,
+                    expired: expiry.is_some_and(|limit| pass.age > limit),
                 })
             })
             .collect();

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use dx_py_core::{RelPath, TestCase};
 use globset::{Glob, GlobSet, GlobSetBuilder};
@@ -21,6 +22,8 @@ pub struct ConfigFile {
     pub workers: Option<usize>,
     /// Seconds that a test may take.
     pub timeout: Option<f64>,
+    /// After how many days a pass counts no more, 30 if not given; 0 for never.
+    pub expire_days: Option<u32>,
     /// Environment variables whose values count as inputs of every test.
     #[serde(default)]
     pub env: Vec<String>,
@@ -123,6 +126,12 @@ impl Project {
     /// The folder of the database.
     pub fn dx_dir(&self) -> PathBuf {
         self.root.join(".dx")
+    }
+
+    /// How old a pass may get; none if passes don't expire.
+    pub fn expiry(&self) -> Option<Duration> {
+        let days = self.config.expire_days.unwrap_or(30);
+        (days > 0).then(|| Duration::from_secs(u64::from(days) * 24 * 60 * 60))
     }
 
     /// Which tests found in sources pytest's configuration lets it collect, when it is started here without paths.

@@ -109,6 +109,8 @@ pub struct PassState<'a> {
     pub set: &'a SetState,
     /// A file that the test's file now reaches through its import statements and that the pass knew nothing of.
     pub unknown_import: Option<RelPath>,
+    /// Whether it is older than passes may get.
+    pub expired: bool,
 }
 
 /// What is known of a test when its verdict is asked for.
@@ -132,7 +134,7 @@ pub fn verdict(subject: &Subject<'_>) -> Verdict {
     let matching = subject
         .passes
         .iter()
-        .find(|pass| pass.set.holds() && pass.unknown_import.is_none());
+        .find(|pass| pass.set.holds() && pass.unknown_import.is_none() && !pass.expired);
     if let Some(pass) = matching {
         return Verdict::Fresh {
             status: pass.status,
@@ -146,7 +148,7 @@ pub fn verdict(subject: &Subject<'_>) -> Verdict {
         (Some(_), Some(pass)) => match (pass.set.reason(), &pass.unknown_import) {
             (Some(reason), _) => reason,
             (None, Some(file)) => format!("its imports now reach {file}"),
-            (None, None) => "its recorded pass doesn't match".to_owned(),
+            (None, None) => "its recorded pass is too old".to_owned(),
         },
     };
     Verdict::Dirty { reason }
@@ -177,6 +179,7 @@ mod tests {
             duration: Duration::from_millis(1),
             set,
             unknown_import: None,
+            expired: false,
         }
     }
 
