@@ -85,32 +85,25 @@ fn scan_file(
     visit: Visitor<'_>,
 ) -> (ScannedFile, How) {
     let entry = old.and_then(|index| Some((index, index.find(&path)?)));
+    let file = |path, digest, tests, problem| ScannedFile {
+        path,
+        stat,
+        digest,
+        tests,
+        problem,
+    };
     if let Some((index, (number, known, digest))) = entry
         && known == stat
         && stat.mtime_ns.max(stat.ctime_ns) < index.scanned_ns()
         && let Some(tests) = index.tests_of(number)
     {
-        let file = ScannedFile {
-            path,
-            stat,
-            digest,
-            tests,
-            problem: None,
-        };
-        return (file, How::Known);
+        return (file(path, digest, tests, None), How::Known);
     }
     let source = match fs::read(path.to_path(root)) {
         Ok(source) => source,
         Err(error) => {
             let problem = Some(error.to_string());
-            let file = ScannedFile {
-                path,
-                stat,
-                digest: Digest::ABSENT,
-                tests: Vec::new(),
-                problem,
-            };
-            return (file, How::Read);
+            return (file(path, Digest::ABSENT, Vec::new(), problem), How::Read);
         }
     };
     let digest = Digest::of(&source);
@@ -118,14 +111,7 @@ fn scan_file(
         && known == digest
         && let Some(tests) = index.tests_of(number)
     {
-        let file = ScannedFile {
-            path,
-            stat,
-            digest,
-            tests,
-            problem: None,
-        };
-        return (file, How::Read);
+        return (file(path, digest, tests, None), How::Read);
     }
     let tree = parse::parse(&source);
     let tests = tree
@@ -135,14 +121,7 @@ fn scan_file(
     if let Some(tree) = &tree {
         visit(&path, tree, &source);
     }
-    let file = ScannedFile {
-        path,
-        stat,
-        digest,
-        tests,
-        problem: None,
-    };
-    (file, How::Parsed)
+    (file(path, digest, tests, None), How::Parsed)
 }
 
 impl Scan {

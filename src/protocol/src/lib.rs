@@ -4,16 +4,19 @@
 //! payload. Everything is little-endian. Only this crate knows bytes; the Python twin is `worker/dx_py_test_runner/wire.py`.
 
 pub mod codec;
+pub mod command;
 mod error;
 pub mod message;
+mod parts;
 pub mod payload;
 pub mod ring;
 pub mod stream;
 
+pub use command::Command;
 pub use error::ProtocolError;
 pub use message::{MessageKind, ResultKind, TestMessage, TestResultMessage};
 pub use payload::{
-    Collected, CollectedItem, CollectionDone, CollectionReport, Command, Hello, Read, Report, Trace,
+    Collected, CollectedItem, CollectionDone, CollectionReport, Hello, Read, Report, Trace,
 };
 pub use ring::{Ring, RingConsumer, RingProducer};
 pub use stream::FrameDecoder;

@@ -3,7 +3,7 @@
 use dx_py_core::{TestCase, TestStatus};
 
 use crate::ProtocolError;
-use crate::payload::Command;
+use crate::command::Command;
 
 /// The version of the protocol.
 pub const VERSION: u16 = 1;

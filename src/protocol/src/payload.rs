@@ -1,97 +1,11 @@
-//! What the messages carry.
+//! What a worker reports.
 
-use std::time::Duration;
-
-use dx_py_core::{AssertionStats, Marker, Phase, PhaseReport, TestId, TestResult, TestStatus};
+use dx_py_core::{Marker, TestId, TestResult, TestStatus};
 
 use crate::ProtocolError;
 use crate::codec::{Reader, Writer};
-use crate::message::{MessageKind, ResultKind, TestMessage, TestResultMessage};
-
-/// What a worker is told to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Collect tests: all that pytest's own arguments name, or only these paths.
-    Collect {
-        /// Only these; `None` for everything.
-        only: Option<Vec<String>>,
-    },
-    /// Run these tests of one collected file.
-    Run {
-        /// The file's node ID.
-        file: String,
-        /// The tests in their order; never empty.
-        tests: Vec<TestId>,
-    },
-    /// There is no more work.
-    Finish,
-    /// Stop after the current test.
-    Stop,
-}
-
-impl Command {
-    fn kind(&self) -> MessageKind {
-        match self {
-            Self::Collect { .. } => MessageKind::Collect,
-            Self::Run { .. } => MessageKind::Run,
-            Self::Finish => MessageKind::Finish,
-            Self::Stop => MessageKind::Stop,
-        }
-    }
-
-    /// Its payload.
-    pub fn payload(&self) -> Vec<u8> {
-        let mut out = Writer::new();
-        match self {
-            Self::Collect { only } => {
-                out.u8(u8::from(only.is_some()));
-                out.strs(only.as_deref().unwrap_or_default());
-            }
-            Self::Run { file, tests } => {
-                out.str(file);
-                out.list(tests, |out, test| {
-                    out.str(test.as_str());
-                });
-            }
-            Self::Finish | Self::Stop => {}
-        }
-        out.finish()
-    }
-
-    /// Header and payload; `sequence` is the job's number.
-    pub fn encode(&self, sequence: u64) -> Vec<u8> {
-        let payload = self.payload();
-        let header = TestMessage::new(self.kind(), sequence, payload.len() as u32);
-        let mut bytes = header.to_bytes().to_vec();
-        bytes.extend(payload);
-        bytes
-    }
-
-    /// Reads a command.
-    ///
-    /// # Errors
-    /// If the payload isn't one of its kind.
-    pub fn decode(header: &TestMessage, payload: &[u8]) -> Result<Self, ProtocolError> {
-        let mut data = Reader::new(payload);
-        let command = match header.kind()? {
-            MessageKind::Collect => {
-                let narrow = data.u8()? == 1;
-                let paths = data.strs()?;
-                Self::Collect {
-                    only: narrow.then_some(paths),
-                }
-            }
-            MessageKind::Run => Self::Run {
-                file: data.str()?,
-                tests: data.list(|data| Ok(TestId::new(data.str()?)))?,
-            },
-            MessageKind::Finish => Self::Finish,
-            MessageKind::Stop => Self::Stop,
-        };
-        data.end()?;
-        Ok(command)
-    }
-}
+use crate::message::{ResultKind, TestResultMessage};
+use crate::parts::{nanoseconds, read_item, read_result, write_item, write_result};
 
 /// How a worker introduces itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -402,89 +316,14 @@ impl Report {
     }
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn read_item(data: &mut Reader<'_>) -> Result<CollectedItem, ProtocolError> {
-    Ok(CollectedItem {
-        id: data.str()?,
-        function: data.str()?,
-        class_name: data.str()?,
-        line: data.u32()?,
-        keywords: data.strs()?,
-        markers: data.list(|data| {
-            Ok(Marker {
-                name: data.str()?,
-                args: data.strs()?,
-                kwargs: data.pairs()?,
-            })
-        })?,
-    })
-}
-
-fn write_item(out: &mut Writer, item: &CollectedItem) {
-    out.str(&item.id).str(&item.function).str(&item.class_name);
-    out.u32(item.line).strs(&item.keywords);
-    out.list(&item.markers, |out, marker| {
-        out.str(&marker.name)
-            .strs(&marker.args)
-            .pairs(&marker.kwargs);
-    });
-}
-
-fn read_result(
-    header: &TestResultMessage,
-    data: &mut Reader<'_>,
-) -> Result<TestResult, ProtocolError> {
-    let id = TestId::new(data.str()?);
-    let mut phases = [Duration::ZERO; 3];
-    for phase in &mut phases {
-        *phase = Duration::from_nanos(data.u64()?);
-    }
-    Ok(TestResult {
-        id,
-        status: header.test_status()?,
-        duration: Duration::from_nanos(header.duration_ns),
-        phases,
-        reports: data.list(|data| {
-            let (phase, status) = (data.u8()?, data.u8()?);
-            Ok(PhaseReport {
-                phase: Phase::from_code(phase).ok_or(ProtocolError::Phase(phase))?,
-                status: TestStatus::from_code(status).ok_or(ProtocolError::Status(status))?,
-                message: data.str()?,
-                text: data.str()?,
-            })
-        })?,
-        sections: data.pairs()?,
-        properties: data.pairs()?,
-        assertions: AssertionStats {
-            passed: data.u32()?,
-            failed: data.u32()?,
-        },
-        worker: 0,
-        second_opinion: false,
-    })
-}
-
-fn write_result(out: &mut Writer, result: &TestResult) {
-    out.str(result.id.as_str());
-    for phase in result.phases {
-        out.u64(nanoseconds(phase));
-    }
-    out.list(&result.reports, |out, report| {
-        out.u8(report.phase as u8).u8(report.status.code());
-        out.str(&report.message).str(&report.text);
-    });
-    out.pairs(&result.sections).pairs(&result.properties);
-    out.u32(result.assertions.passed)
-        .u32(result.assertions.failed);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::Command;
+    use crate::message::TestMessage;
+    use dx_py_core::{AssertionStats, Phase, PhaseReport};
     use proptest::prelude::*;
+    use std::time::Duration;
 
     fn results() -> impl Strategy<Value = TestResult> {
         let report =

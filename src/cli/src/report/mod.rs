@@ -1,5 +1,6 @@
 //! Reporters: each renders the events of a run in its own form and knows nothing of the runner.
 
+mod closing;
 pub mod github;
 pub mod json;
 pub mod junit;

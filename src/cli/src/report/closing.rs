@@ -1,0 +1,76 @@
+//! The words that a run ends with.
+
+use dx_py_core::{RunSummary, TestStatus};
+
+use super::style::count;
+use crate::run::exit;
+
+/// The last line of a run.
+pub fn final_line(summary: &RunSummary) -> String {
+    let wall = format!("{:.2} s", summary.wall.as_secs_f64());
+    let mut left_out = String::new();
+    if summary.deselected > 0 {
+        left_out = format!(" · {} left out", summary.deselected);
+    }
+    if summary.ran_total() == 0 && summary.collection_errors == 0 && summary.not_run == 0 {
+        if summary.fresh_total() == 0 {
+            if matches!(summary.exit_code, exit::INTERNAL | exit::USAGE) {
+                return format!("nothing was run, in {wall}");
+            }
+            return format!("no tests to run{left_out} in {wall}");
+        }
+        let kinds = kinds(&summary.fresh);
+        return format!(
+            "nothing to run: {} fresh ({kinds}){left_out} in {wall}",
+            summary.fresh_total()
+        );
+    }
+    let mut line = kinds(&summary.ran);
+    if summary.collection_errors > 0 {
+        let errors = count(summary.collection_errors, "collection error");
+        line = if line.is_empty() {
+            errors
+        } else {
+            format!("{line}, {errors}")
+        };
+    }
+    if summary.not_run > 0 {
+        line.push_str(&format!(", {} not run", summary.not_run));
+    }
+    let mut line = format!("{} in {wall}", line.trim_start_matches(", "));
+    if summary.fresh_total() > 0 {
+        line.push_str(&format!(" · {} fresh", summary.fresh_total()));
+    }
+    line.push_str(&left_out);
+    let wall = summary.wall.as_secs_f64();
+    if wall > 0.0
+        && summary.ran_total() + summary.fresh_total() > 1
+        && summary.recorded > summary.wall
+    {
+        let factor = summary.recorded.as_secs_f64() / wall;
+        line.push_str(&format!(" · {factor:.1}x speed-up over recorded durations"));
+    }
+    line
+}
+
+/// Outcomes with their numbers: `1 failed, 2 passed`.
+fn kinds(counts: &[usize; 6]) -> String {
+    let order = [
+        TestStatus::Failed,
+        TestStatus::Passed,
+        TestStatus::Skipped,
+        TestStatus::XFailed,
+        TestStatus::XPassed,
+        TestStatus::Error,
+    ];
+    let parts: Vec<String> = order
+        .iter()
+        .map(|status| (counts[usize::from(status.code())], status))
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, status)| match status {
+            TestStatus::Error => count(number, "error"),
+            status => format!("{number} {status}"),
+        })
+        .collect();
+    parts.join(", ")
+}

@@ -1,0 +1,92 @@
+//! What a worker is told.
+
+use dx_py_core::TestId;
+
+use crate::ProtocolError;
+use crate::codec::{Reader, Writer};
+use crate::message::{MessageKind, TestMessage};
+
+/// What a worker is told to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Collect tests: all that pytest's own arguments name, or only these paths.
+    Collect {
+        /// Only these; `None` for everything.
+        only: Option<Vec<String>>,
+    },
+    /// Run these tests of one collected file.
+    Run {
+        /// The file's node ID.
+        file: String,
+        /// The tests in their order; never empty.
+        tests: Vec<TestId>,
+    },
+    /// There is no more work.
+    Finish,
+    /// Stop after the current test.
+    Stop,
+}
+
+impl Command {
+    fn kind(&self) -> MessageKind {
+        match self {
+            Self::Collect { .. } => MessageKind::Collect,
+            Self::Run { .. } => MessageKind::Run,
+            Self::Finish => MessageKind::Finish,
+            Self::Stop => MessageKind::Stop,
+        }
+    }
+
+    /// Its payload.
+    pub fn payload(&self) -> Vec<u8> {
+        let mut out = Writer::new();
+        match self {
+            Self::Collect { only } => {
+                out.u8(u8::from(only.is_some()));
+                out.strs(only.as_deref().unwrap_or_default());
+            }
+            Self::Run { file, tests } => {
+                out.str(file);
+                out.list(tests, |out, test| {
+                    out.str(test.as_str());
+                });
+            }
+            Self::Finish | Self::Stop => {}
+        }
+        out.finish()
+    }
+
+    /// Header and payload; `sequence` is the job's number.
+    pub fn encode(&self, sequence: u64) -> Vec<u8> {
+        let payload = self.payload();
+        let header = TestMessage::new(self.kind(), sequence, payload.len() as u32);
+        let mut bytes = header.to_bytes().to_vec();
+        bytes.extend(payload);
+        bytes
+    }
+
+    /// Reads a command.
+    ///
+    /// # Errors
+    /// If the payload isn't one of its kind.
+    pub fn decode(header: &TestMessage, payload: &[u8]) -> Result<Self, ProtocolError> {
+        let mut data = Reader::new(payload);
+        let command = match header.kind()? {
+            MessageKind::Collect => {
+                let narrow = data.u8()? == 1;
+                let paths = data.strs()?;
+                Self::Collect {
+                    only: narrow.then_some(paths),
+                }
+            }
+            MessageKind::Run => Self::Run {
+                file: data.str()?,
+                tests: data.list(|data| Ok(TestId::new(data.str()?)))?,
+            },
+            MessageKind::Finish => Self::Finish,
+            MessageKind::Stop => Self::Stop,
+        };
+        data.end()?;
+        Ok(command)
+    }
+}

@@ -1,0 +1,94 @@
+//! The larger parts of reports, item by item.
+
+use std::time::Duration;
+
+use dx_py_core::{AssertionStats, Marker, Phase, PhaseReport, TestId, TestResult, TestStatus};
+
+use crate::ProtocolError;
+use crate::codec::{Reader, Writer};
+use crate::message::TestResultMessage;
+use crate::payload::CollectedItem;
+
+/// Whole nanoseconds, as the header holds them.
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Reads a collected item.
+pub(crate) fn read_item(data: &mut Reader<'_>) -> Result<CollectedItem, ProtocolError> {
+    Ok(CollectedItem {
+        id: data.str()?,
+        function: data.str()?,
+        class_name: data.str()?,
+        line: data.u32()?,
+        keywords: data.strs()?,
+        markers: data.list(|data| {
+            Ok(Marker {
+                name: data.str()?,
+                args: data.strs()?,
+                kwargs: data.pairs()?,
+            })
+        })?,
+    })
+}
+
+/// Writes a collected item.
+pub(crate) fn write_item(out: &mut Writer, item: &CollectedItem) {
+    out.str(&item.id).str(&item.function).str(&item.class_name);
+    out.u32(item.line).strs(&item.keywords);
+    out.list(&item.markers, |out, marker| {
+        out.str(&marker.name)
+            .strs(&marker.args)
+            .pairs(&marker.kwargs);
+    });
+}
+
+/// Reads the result of a test, whose status and duration are in the header.
+pub(crate) fn read_result(
+    header: &TestResultMessage,
+    data: &mut Reader<'_>,
+) -> Result<TestResult, ProtocolError> {
+    let id = TestId::new(data.str()?);
+    let mut phases = [Duration::ZERO; 3];
+    for phase in &mut phases {
+        *phase = Duration::from_nanos(data.u64()?);
+    }
+    Ok(TestResult {
+        id,
+        status: header.test_status()?,
+        duration: Duration::from_nanos(header.duration_ns),
+        phases,
+        reports: data.list(|data| {
+            let (phase, status) = (data.u8()?, data.u8()?);
+            Ok(PhaseReport {
+                phase: Phase::from_code(phase).ok_or(ProtocolError::Phase(phase))?,
+                status: TestStatus::from_code(status).ok_or(ProtocolError::Status(status))?,
+                message: data.str()?,
+                text: data.str()?,
+            })
+        })?,
+        sections: data.pairs()?,
+        properties: data.pairs()?,
+        assertions: AssertionStats {
+            passed: data.u32()?,
+            failed: data.u32()?,
+        },
+        worker: 0,
+        second_opinion: false,
+    })
+}
+
+/// Writes the result of a test.
+pub(crate) fn write_result(out: &mut Writer, result: &TestResult) {
+    out.str(result.id.as_str());
+    for phase in result.phases {
+        out.u64(nanoseconds(phase));
+    }
+    out.list(&result.reports, |out, report| {
+        out.u8(report.phase as u8).u8(report.status.code());
+        out.str(&report.message).str(&report.text);
+    });
+    out.pairs(&result.sections).pairs(&result.properties);
+    out.u32(result.assertions.passed)
+        .u32(result.assertions.failed);
+}
