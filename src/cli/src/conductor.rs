@@ -323,6 +323,8 @@ impl<'a> Conductor<'a> {
         let bad = TestStatus::ALL
             .iter()
             .any(|status| status.is_bad() && summary.ran[usize::from(status.code())] > 0);
+        // A test that should have run and didn't, although nothing stopped the run, must not look like a success.
+        let bad = bad || summary.not_run > 0 && summary.stopped.is_none();
         let unusual = outcome
             .exit_codes
             .iter()

@@ -1,7 +1,7 @@
 //! The driver of one worker slot: keeps an interpreter alive, serves its requests, and makes up for its death.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use dx_py_core::{TestId, TestResult};
@@ -28,6 +28,8 @@ struct Session {
     progress: bool,
     finished: bool,
     stopping: Option<Instant>,
+    /// Planned files whose tests this process doesn't have.
+    lacks: HashSet<String>,
 }
 
 enum End {
@@ -61,6 +63,7 @@ pub(crate) async fn drive<L: Launcher>(slot: usize, launcher: &L, shared: &RefCe
             progress: false,
             finished: false,
             stopping: None,
+            lacks: HashSet::new(),
         };
         let end = serve(&mut session, &mut worker, &mut halt, shared).await;
         match end {
@@ -77,7 +80,7 @@ pub(crate) async fn drive<L: Launcher>(slot: usize, launcher: &L, shared: &RefCe
                 }
                 let message = format!("worker gw{slot} died: {cause}");
                 bury(&mut session, shared, &message, output);
-                if shared.borrow().planned && shared.borrow().queues.is_empty() {
+                if shared.borrow().planned && !shared.borrow().has_jobs() {
                     return;
                 }
             }
@@ -219,8 +222,11 @@ async fn take_in<C: Connection>(
         }
         Report::CollectionDone(done) => {
             let files = std::mem::take(&mut session.collected);
-            if !shared.borrow().planned {
-                shared.borrow_mut().plan_jobs(process, files, done);
+            let mut shared = shared.borrow_mut();
+            if shared.planned {
+                session.lacks = shared.missing_in(&files);
+            } else {
+                shared.plan_jobs(session.slot, process, files, done);
             }
         }
         Report::Next => return answer(session, worker, shared).await,
@@ -289,12 +295,12 @@ async fn answer<C: Connection>(
     shared: &RefCell<Shared<'_>>,
 ) -> Option<End> {
     let job = {
-        let shared = shared.borrow();
+        let mut shared = shared.borrow_mut();
         let halted = *shared.halt.borrow() != Halt::No;
         if halted {
             None
         } else {
-            shared.queues.take(session.slot as usize)
+            shared.take(session.slot, &session.lacks)
         }
     };
     let sent = match job {

@@ -1,6 +1,8 @@
 //! One run, from the first worker to the last result.
 
 use std::cell::RefCell;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -135,6 +137,10 @@ pub(crate) struct Shared<'a> {
     pub(crate) queues: Queues,
     pub(crate) ledger: Ledger,
     pub(crate) planned: bool,
+    home: u32,
+    homebound: VecDeque<Job>,
+    home_left: bool,
+    contents: HashMap<String, u64>,
     pub(crate) failures: usize,
     pub(crate) outcome: Outcome,
     pub(crate) error: Option<ExecutorError>,
@@ -166,8 +172,20 @@ impl Shared<'_> {
         });
     }
 
-    pub(crate) fn plan_jobs(&mut self, process: u32, files: Vec<Collected>, done: CollectionDone) {
+    /// Plans from the first collection. The slot that made it is home to files that others collect differently.
+    pub(crate) fn plan_jobs(
+        &mut self,
+        slot: u32,
+        process: u32,
+        files: Vec<Collected>,
+        done: CollectionDone,
+    ) {
         self.planned = true;
+        self.home = slot;
+        self.contents = files
+            .iter()
+            .map(|file| (file.file.clone(), content(file)))
+            .collect();
         let jobs = self.handler.collected(process, files, done);
         for job in &jobs {
             for test in &job.tests {
@@ -175,6 +193,56 @@ impl Shared<'_> {
             }
         }
         self.queues.add(jobs);
+    }
+
+    /// The planned files that this collection has not, or not with the same tests: IDs may hold the time of day or an address, and
+    /// a module may bind a port that only one process can have.
+    pub(crate) fn missing_in(&self, files: &[Collected]) -> HashSet<String> {
+        let theirs: HashMap<&str, u64> = files
+            .iter()
+            .map(|file| (file.file.as_str(), content(file)))
+            .collect();
+        self.contents
+            .iter()
+            .filter(|(file, ours)| theirs.get(file.as_str()) != Some(ours))
+            .map(|(file, _)| file.clone())
+            .collect()
+    }
+
+    /// The next job for a slot whose process doesn't have the tests of `lacks`.
+    pub(crate) fn take(&mut self, slot: u32, lacks: &HashSet<String>) -> Option<Job> {
+        loop {
+            let own = (slot == self.home).then(|| self.homebound.pop_front());
+            let job = match own.flatten() {
+                Some(job) => job,
+                None => match self.queues.take(slot as usize) {
+                    Some(job) => job,
+                    None => {
+                        self.home_left |= slot == self.home;
+                        return None;
+                    }
+                },
+            };
+            if !lacks.contains(&job.file) {
+                return Some(job);
+            }
+            if slot != self.home && !self.home_left {
+                // Home leaves only when no queue has a job, so it comes by.
+                self.homebound.push_back(job);
+                continue;
+            }
+            for test in job.tests {
+                let message = "no worker has this test any more: its file was collected differently each time";
+                let message = message.to_owned();
+                let result = TestResult::failure(test, Duration::ZERO, message, String::new());
+                self.settle(Box::new(result), slot);
+            }
+        }
+    }
+
+    /// Whether there is work that nobody has taken.
+    pub(crate) fn has_jobs(&self) -> bool {
+        !self.homebound.is_empty() || !self.queues.is_empty()
     }
 
     /// Takes in a result, once.
@@ -214,6 +282,10 @@ pub async fn run<L: Launcher>(
         plan,
         ledger: Ledger::default(),
         planned: false,
+        home: 0,
+        homebound: VecDeque::new(),
+        home_left: false,
+        contents: HashMap::new(),
         failures: 0,
         outcome: Outcome::default(),
         error: None,
@@ -254,6 +326,15 @@ pub async fn run<L: Launcher>(
     let mut outcome = std::mem::take(&mut shared.outcome);
     outcome.not_run = shared.ledger.unsettled();
     Ok(outcome)
+}
+
+/// A hash of the IDs of a file's tests, in their order.
+fn content(file: &Collected) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for item in &file.items {
+        item.id.hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 fn halt_by_signal(shared: &RefCell<Shared<'_>>) {

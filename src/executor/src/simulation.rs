@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dx_py_core::{TestId, TestResult, TestStatus};
 use dx_py_daemon::{ExitCause, LaunchError};
-use dx_py_protocol::{Collected, CollectionDone, Command, Hello, Report};
+use dx_py_protocol::{Collected, CollectedItem, CollectionDone, Command, Hello, Report};
 use proptest::prelude::*;
 
 use crate::connection::{Connection, Launcher};
@@ -37,6 +37,8 @@ struct Simulated {
     hung: bool,
     finish: bool,
     asked: bool,
+    process: usize,
+    private: usize,
 }
 
 impl Simulated {
@@ -91,13 +93,22 @@ impl Connection for Simulated {
     async fn send(&mut self, command: &Command, sequence: u64) -> Result<(), String> {
         match command {
             Command::Collect { .. } => {
-                for (file, tests) in self.suite.iter().enumerate() {
-                    let file = format!("{file}.py");
+                for (number, tests) in self.suite.iter().enumerate() {
+                    let file = format!("{number}.py");
                     let path = format!("/{file}/{}", tests.len());
+                    // Each process has IDs of its own in the private files.
+                    let id = if number < self.private {
+                        self.process.to_string()
+                    } else {
+                        String::new()
+                    };
                     self.reports.push_back(Report::Collected(Collected {
                         file,
                         path,
-                        items: Vec::new(),
+                        items: vec![CollectedItem {
+                            id,
+                            ..CollectedItem::default()
+                        }],
                     }));
                 }
                 self.reports
@@ -150,6 +161,7 @@ impl Connection for Simulated {
 struct Simulation {
     suite: Rc<Suite>,
     launched: Cell<usize>,
+    private: usize,
 }
 
 impl Launcher for Simulation {
@@ -165,6 +177,8 @@ impl Launcher for Simulation {
             hung: false,
             finish: false,
             asked: false,
+            process: self.launched.get(),
+            private: self.private,
         })
     }
 }
@@ -206,10 +220,21 @@ impl Handler for Record {
 }
 
 fn simulate(suite: Suite, workers: usize, maxfail: Option<usize>) -> (Record, Outcome, usize) {
+    simulate_private(suite, workers, maxfail, 0)
+}
+
+/// The first `private` files are collected differently by each process.
+fn simulate_private(
+    suite: Suite,
+    workers: usize,
+    maxfail: Option<usize>,
+    private: usize,
+) -> (Record, Outcome, usize) {
     let suite = Rc::new(suite);
     let simulation = Simulation {
         suite: suite.clone(),
         launched: Cell::new(0),
+        private,
     };
     let mut record = Record {
         suite,
@@ -275,6 +300,20 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_processes_collect_differently_runs_where_it_was_planned(suite in suites(), workers in 1usize..5, private in 0usize..10) {
+        let total: usize = suite.iter().map(Vec::len).sum();
+        let (record, outcome, _) = simulate_private(suite.clone(), workers, None, private);
+        prop_assert_eq!(record.results.len(), total);
+        prop_assert!(!record.repeated && outcome.not_run.is_empty());
+        let calm = suite.iter().flatten().all(|fault| matches!(fault, Fault::None | Fault::Fails));
+        let homes: BTreeSet<u32> = (0..private.min(suite.len())).flat_map(|file| (0..suite[file].len()).map(move |test| name(file, test))).map(|test| record.results[&test].worker).collect();
+        prop_assert!(!calm || homes.len() <= 1);
+        prop_assert!(!calm || record.started.len() == total);
     }
 }
 

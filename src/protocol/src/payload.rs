@@ -33,7 +33,7 @@ pub struct Hello {
 }
 
 /// A collected test.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CollectedItem {
     /// The test ID.
     pub id: String,
