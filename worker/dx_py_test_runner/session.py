@@ -7,7 +7,7 @@ only decides what is collected and which item comes next. Another way to run ite
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Optional
 
 import pytest
@@ -28,6 +28,30 @@ _PER_ITEM_PLUGINS = (
     "pytest_mock",
 )
 _WHOLE_SESSION_HOOKS = ("pytest_collection_modifyitems", "pytest_collection_finish", "pytest_collection")
+
+
+class Successor:
+    """Stands for the item after the last one of a job, and asks for it when it is looked at: at the teardown.
+
+    Asking before the test would take a job away from workers that have nothing to do.
+    """
+
+    def __init__(self, ask: Callable[[], Any]) -> None:
+        self._ask: Optional[Callable[[], Any]] = ask
+        self._item: Any = None
+
+    def resolve(self) -> Any:
+        """The item, or None if there is no more work."""
+        if self._ask is not None:
+            ask, self._ask = self._ask, None
+            self._item = ask()
+        return self._item
+
+    def __bool__(self) -> bool:
+        return self.resolve() is not None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.resolve(), name)
 
 
 class Job:
@@ -187,21 +211,22 @@ class WorkerPlugin:
         if session.config.option.collectonly:
             return None
         self._stop_if_asked(session, "")
-        self._wire.send(wire.NEXT)
-        job = self._receive_job()
+        lazy = not _third_party_hooks(session.config, ("pytest_runtest_protocol", "pytest_runtest_teardown"))
+        job = self._next_job()
         while job is not None:
             following: Optional[Job] = None
-            last = len(job.items) - 1
+
+            def ask() -> Any:
+                nonlocal following
+                following = self._next_job()
+                return following.items[0] if following is not None else None
+
             self._sequence = job.number
-            for index, item in enumerate(job.items):
-                if index < last:
-                    successor = job.items[index + 1]
-                else:
-                    self._wire.send(wire.NEXT)
-                    following = self._receive_job()
-                    successor = following.items[0] if following is not None else None
-                self._run_item(item, successor)
+            successor = Successor(ask)
+            for item, after in zip(job.items, [*job.items[1:], None]):
+                self._run_item(item, after or (successor if lazy else successor.resolve()))
                 self._stop_if_asked(session, "stopped" if self._wire.stop_requested() else "")
+            successor.resolve()
             self._send_trace()
             self._wire.send(wire.JOB_DONE, sequence=job.number)
             job = following
@@ -214,7 +239,8 @@ class WorkerPlugin:
             self._stopped(reason)
             raise (session.Failed if session.shouldfail else session.Interrupted)(reason)
 
-    def _receive_job(self) -> Optional[Job]:
+    def _next_job(self) -> Optional[Job]:
+        self._wire.send(wire.NEXT)
         while True:
             command = self._wire.receive()
             if command is None:
@@ -330,16 +356,21 @@ class WorkerPlugin:
 
 def _needs_everything(config: Any) -> str:
     """Why a part of the files can't be collected alone; empty if it can."""
-    for name in _WHOLE_SESSION_HOOKS:
+    for name, where in _third_party_hooks(config, _WHOLE_SESSION_HOOKS):
+        return f"{name} in {where} may look at all tests"
+    return ""
+
+
+def _third_party_hooks(config: Any, names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Implementations of these hooks by conftests, and by plugins that aren't known to do the same to a part of the items."""
+    found = []
+    for name in names:
         for implementation in getattr(config.hook, name).get_hookimpls():
             plugin = implementation.plugin
-            if isinstance(plugin, WorkerPlugin):
-                continue
             module = getattr(implementation.function, "__module__", "") or ""
-            if not module.startswith(_PER_ITEM_PLUGINS):
-                where = getattr(plugin, "__file__", None) or module
-                return f"{name} in {where} may look at all tests"
-    return ""
+            if not isinstance(plugin, WorkerPlugin) and not module.startswith(_PER_ITEM_PLUGINS):
+                found.append((name, str(getattr(plugin, "__file__", None) or module)))
+    return found
 
 
 def _pack_item(out: Pack, item: Any) -> None:

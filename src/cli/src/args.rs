@@ -89,6 +89,9 @@ pub struct TestArgs {
     /// Seconds that a test may take
     #[arg(long, value_name = "SECONDS", help_heading = "Run")]
     pub timeout: Option<f64>,
+    /// Don't run failing files once more, alone
+    #[arg(long, help_heading = "Run")]
+    pub no_second_opinion: bool,
     /// Don't capture output
     #[arg(short = 's', help_heading = "Run")]
     pub no_capture: bool,

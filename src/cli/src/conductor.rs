@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use dx_py_core::{Event, RunSummary, TestId, TestStatus, Verdict, blob};
+use dx_py_core::{Event, RunSummary, TestId, TestResult, TestStatus, Verdict, blob};
 use dx_py_executor::{Handler, Job, Outcome, RunnerEvent};
 use dx_py_protocol::{Collected, CollectionDone, CollectionReport, Hello};
 
+use crate::alone::{Alone, Judgement, Policy};
 use crate::record::Recorder;
 use crate::report::Reporter;
 use crate::report::emit;
@@ -40,6 +41,10 @@ pub struct Intent<'a> {
     pub file_list_key: String,
     /// Under which name what the interpreter says of itself is kept.
     pub environment_note: String,
+    /// Which files run alone, and which failures may be heard again.
+    pub policy: Policy,
+    /// Under which name the files that were found to need to run alone are kept.
+    pub learned_note: String,
 }
 
 /// The conductor of one run.
@@ -47,6 +52,8 @@ pub struct Conductor<'a> {
     recorder: Recorder<'a>,
     reporters: &'a mut Vec<Box<dyn Reporter>>,
     intent: Intent<'a>,
+    alone: Alone,
+    planned: usize,
     /// The totals so far.
     pub summary: RunSummary,
     announced: HashSet<TestId>,
@@ -62,9 +69,11 @@ impl<'a> Conductor<'a> {
     pub fn new(
         recorder: Recorder<'a>,
         reporters: &'a mut Vec<Box<dyn Reporter>>,
-        intent: Intent<'a>,
+        mut intent: Intent<'a>,
     ) -> Self {
         Self {
+            alone: Alone::new(std::mem::take(&mut intent.policy)),
+            planned: 0,
             recorder,
             reporters,
             intent,
@@ -155,12 +164,24 @@ impl<'a> Conductor<'a> {
     }
 
     fn take_collection_report(&mut self, report: CollectionReport) -> anyhow::Result<()> {
+        if report.status.is_bad() {
+            self.broken.insert(report.path.clone());
+            if self.alone.is_second_phase() {
+                self.alone.confirm_report(&report.node);
+            }
+        }
+        match self.alone.hold_report(report) {
+            Some(report) => self.tell_collection_report(report),
+            None => Ok(()),
+        }
+    }
+
+    fn tell_collection_report(&mut self, report: CollectionReport) -> anyhow::Result<()> {
         if !self.seen_reports.insert(report.node.clone()) {
             return Ok(());
         }
         if report.status.is_bad() {
             self.summary.collection_errors += 1;
-            self.broken.insert(report.path.clone());
             emit(
                 self.reporters,
                 &Event::CollectionFailed {
@@ -186,6 +207,9 @@ impl<'a> Conductor<'a> {
         files: Vec<Collected>,
         done: CollectionDone,
     ) -> anyhow::Result<Vec<Job>> {
+        for file in &files {
+            self.broken.remove(&file.path);
+        }
         if done.full {
             self.keep_file_list(process, &files, &done)?;
         }
@@ -193,6 +217,9 @@ impl<'a> Conductor<'a> {
             self.note(format!("all files were collected: {}", done.reason))?;
         }
         self.recorder.collected(&files)?;
+        if self.alone.is_second_phase() {
+            return self.plan_alone(files);
+        }
         let mut jobs = Vec::new();
         let mut total = 0;
         let narrow = self.intent.narrow.is_some();
@@ -230,12 +257,99 @@ impl<'a> Conductor<'a> {
                     }
                 }
             }
-            if !job.tests.is_empty() {
+            if !job.tests.is_empty() && !self.alone.defers(&job.file) {
                 jobs.push(job);
             }
         }
+        self.planned = total;
         emit(self.reporters, &Event::Planned { total })?;
         Ok(jobs)
+    }
+
+    /// Plans the second phase: whole files, in pytest's order.
+    fn plan_alone(&mut self, files: Vec<Collected>) -> anyhow::Result<Vec<Job>> {
+        let mut jobs = Vec::new();
+        for file in files {
+            if !self.alone.runs_now(&file.file) {
+                continue;
+            }
+            let mut tests = Vec::new();
+            for item in file.items {
+                let id = TestId::new(item.id);
+                let candidate = Candidate {
+                    id: &id,
+                    keywords: &item.keywords,
+                    markers: &item.markers,
+                    last: self.intent.last.get(&id).copied(),
+                };
+                if self.intent.selection.includes(&candidate) {
+                    tests.push(id);
+                }
+            }
+            if !tests.is_empty() {
+                // Jobs run in the order of their expected time: this keeps pytest's.
+                jobs.push(Job {
+                    file: file.file,
+                    tests,
+                    expected: Duration::ZERO,
+                });
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// The files to run alone after the first phase, if there are any and nothing stopped it, and whether everything must be
+    /// collected for them.
+    ///
+    /// # Errors
+    /// If a report can't be written.
+    pub fn second_phase(
+        &mut self,
+        first: &Outcome,
+    ) -> anyhow::Result<Option<(BTreeSet<String>, bool)>> {
+        if first.fatal.is_some()
+            || first.interrupted
+            || first.stopped.is_some()
+            || self.failure.is_some()
+        {
+            return Ok(None);
+        }
+        let Some((files, dropped)) = self.alone.begin_second_phase() else {
+            return Ok(None);
+        };
+        if !dropped.is_empty() {
+            let count = dropped.len();
+            self.note(format!(
+                "{count} more failures are in too many files to be run again alone"
+            ))?;
+        }
+        for result in dropped {
+            self.tell(Box::new(result))?;
+        }
+        Ok(Some((files, self.alone.needs_everything())))
+    }
+
+    fn finished(&mut self, result: Box<TestResult>) -> anyhow::Result<()> {
+        let Some(mut result) = self.alone.hold(result) else {
+            return Ok(());
+        };
+        if self.alone.is_second_phase() {
+            match self.alone.judge(&mut result) {
+                Judgement::Counts => {}
+                Judgement::Known => return Ok(()),
+                Judgement::Contradicts => {
+                    return self.note(format!("{} failed when its file was run alone", result.id));
+                }
+            }
+        }
+        self.tell(result)
+    }
+
+    fn tell(&mut self, result: Box<TestResult>) -> anyhow::Result<()> {
+        self.summary.count_ran(result.status);
+        self.summary.recorded += result.duration;
+        self.recorder.finished(&result)?;
+        Ok(emit(self.reporters, &Event::TestFinished(result))?)
     }
 
     fn keep_file_list(
@@ -269,12 +383,7 @@ impl<'a> Conductor<'a> {
             RunnerEvent::TestStarted { worker, id } => {
                 emit(self.reporters, &Event::TestStarted { id, worker })?
             }
-            RunnerEvent::TestFinished(result) => {
-                self.summary.count_ran(result.status);
-                self.summary.recorded += result.duration;
-                self.recorder.finished(&result)?;
-                emit(self.reporters, &Event::TestFinished(result))?;
-            }
+            RunnerEvent::TestFinished(result) => self.finished(result)?,
             RunnerEvent::Trace { process, trace } => self.recorder.trace(process, &trace),
             RunnerEvent::JobDone {
                 process,
@@ -298,6 +407,23 @@ impl<'a> Conductor<'a> {
     /// # Errors
     /// The first error that the run met: what it recorded before is kept.
     pub fn end(mut self, outcome: &Outcome, began: Instant) -> anyhow::Result<RunSummary> {
+        let (results, reports) = self.alone.release();
+        for result in results {
+            self.tell(Box::new(result))?;
+        }
+        for report in reports {
+            self.tell_collection_report(report)?;
+        }
+        let (new, learned) = self.alone.learned();
+        for (file, why) in &new {
+            self.note(format!(
+                "{file} runs alone from now on: {why}, and it passes alone (`serial = [\"{file}\"]` in dx-py.toml says so to everyone)"
+            ))?;
+        }
+        if !new.is_empty() {
+            let key = self.intent.learned_note.clone();
+            self.recorder.keep_note(&key, &blob::encode(&learned)?)?;
+        }
         self.recorder.flush()?;
         if let Some(error) = self.failure {
             return Err(error);

@@ -1,5 +1,6 @@
 //! The command line of dx-py: arguments become settings, settings become one verb.
 
+mod alone;
 mod args;
 mod changes;
 mod commands;

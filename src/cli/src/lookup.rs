@@ -186,8 +186,8 @@ pub fn flaky(out: &mut dyn Write) -> anyhow::Result<u8> {
     for row in &rows {
         writeln!(
             out,
-            "{:>3} flips  {:>4} good  {:>4} bad  {}",
-            row.flips, row.passes, row.failures, row.test
+            "{:>3} flips  {:>4} good  {:>4} bad  {:>3} second opinions  {}",
+            row.flips, row.passes, row.failures, row.second_opinions, row.test
         )?;
     }
     if rows.is_empty() {

@@ -1,6 +1,6 @@
 //! What a run comes to, as far as the records tell: which tests are fresh, which are dirty and why, and what to ask pytest.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,8 +17,12 @@ pub struct Plan {
     pub fresh: BTreeMap<String, Vec<(TestId, TestStatus, Duration)>>,
     /// Dirty tests with reasons, in pytest's order.
     pub dirty: Vec<(TestId, String)>,
+    /// The node IDs of files with dirty tests.
+    pub dirty_files: BTreeSet<String>,
     /// Files that hold dirty tests, or that must be collected, as paths for pytest.
     pub paths: Vec<String>,
+    /// Whether there are paths among these that pytest wouldn't collect by itself.
+    pub names_files: bool,
     /// How many files are known.
     pub known_files: usize,
     /// Tests that were left out by the selection.
@@ -36,7 +40,9 @@ pub fn make_plan(session: &Session, selection: &Selection, args: &TestArgs) -> P
     let mut plan = Plan {
         fresh: BTreeMap::new(),
         dirty: Vec::new(),
+        dirty_files: BTreeSet::new(),
         paths: Vec::new(),
+        names_files: false,
         known_files: 0,
         deselected: 0,
         ask_pytest: session.file_list.is_none(),
@@ -63,6 +69,7 @@ pub fn make_plan(session: &Session, selection: &Selection, args: &TestArgs) -> P
     }
     for file in files {
         plan.known_files += 1;
+        let (fresh_before, dirty_before) = (plan.fresh.len(), plan.dirty.len());
         let closure = RelPath::from_text(&file.path)
             .map(|path| session.sources.graph.closure(&path))
             .unwrap_or_default();
@@ -94,6 +101,20 @@ pub fn make_plan(session: &Session, selection: &Selection, args: &TestArgs) -> P
         }
         if dirty {
             plan.paths.push(file.path.clone());
+            plan.dirty_files.insert(file.file.clone());
+            if session.is_serial(&file.file) && plan.fresh.len() > fresh_before {
+                // What its tests leave behind for each other is why it runs alone.
+                let fresh = plan.fresh.remove(&file.file).unwrap_or_default();
+                let unit = |(test, _, _)| (test, "its file runs as one unit".to_owned());
+                plan.dirty.extend(fresh.into_iter().map(unit));
+                let order: HashMap<&TestId, usize> = file
+                    .tests
+                    .iter()
+                    .enumerate()
+                    .map(|(at, test)| (&test.test.id, at))
+                    .collect();
+                plan.dirty[dirty_before..].sort_by_key(|(test, _)| order.get(test));
+            }
         }
     }
     if let Some(list) = &session.file_list {
@@ -125,6 +146,7 @@ pub fn make_plan(session: &Session, selection: &Selection, args: &TestArgs) -> P
     if plan.ask_pytest && !places.is_empty() && outside.len() == places.len() {
         plan.ask_pytest = false;
     }
+    plan.names_files = !outside.is_empty();
     plan.paths.extend(outside);
     plan
 }

@@ -8,6 +8,7 @@ use dx_py_core::{Event, RunSummary, TestId, TestStatus, Verdict};
 use dx_py_daemon::LaunchSpec;
 use dx_py_executor::{Outcome, Processes, RunPlan};
 
+use crate::alone::{Hearing, Policy};
 use crate::args::TestArgs;
 use crate::conductor::{Conductor, Intent};
 use crate::invocation::Invocation;
@@ -142,6 +143,15 @@ fn execute(
         workers.min(plan.paths.len()).max(1)
     };
     let (spec, base_temp) = launch_spec(session, args, invocation, workers)?;
+    let (spec_alone, _) = launch_spec(session, args, invocation, 1)?;
+    let policy = policy(session, &plan, args, workers > 1, narrow);
+    let paths_by_file: HashMap<String, String> = session
+        .state
+        .files
+        .iter()
+        .map(|file| (file.file.clone(), file.path.clone()))
+        .collect();
+    let learned_note = session.learned_note();
     let command: Vec<String> = std::env::args().skip(1).collect();
     let run = session.catalog.begin_run(&command.join(" "))?;
     let matching = session.matching_passes();
@@ -204,6 +214,7 @@ fn execute(
         collect: narrow.then(|| plan.paths.clone()),
         timeout: timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         maxfail: args.failure_limit(),
+        first_process: 0,
     };
     let mut conductor = Conductor::new(
         recorder,
@@ -219,6 +230,8 @@ fn execute(
             known_fresh: plan.fresh,
             file_list_key,
             environment_note,
+            policy,
+            learned_note,
         },
     );
     conductor.summary.deselected = plan.deselected;
@@ -231,17 +244,88 @@ fn execute(
         .build()
         .context("can't start the event loop")?;
     let local = tokio::task::LocalSet::new();
-    let outcome = local.block_on(
-        &runtime,
-        dx_py_executor::run(run_plan, &Processes(spec), &mut conductor),
-    )?;
+    let run_phase = |plan, spec, conductor: &mut Conductor<'_>| {
+        local.block_on(
+            &runtime,
+            dx_py_executor::run(plan, &Processes(spec), conductor),
+        )
+    };
+    let mut outcome = run_phase(run_plan.clone(), spec, &mut conductor)?;
     drop(base_temp);
+    if let Some((files, everything)) = conductor.second_phase(&outcome)? {
+        let collect = if everything {
+            plan.names_files.then(|| plan.paths.clone())
+        } else {
+            files
+                .iter()
+                .map(|file| paths_by_file.get(file).cloned())
+                .collect()
+        };
+        let alone = RunPlan {
+            workers: 1,
+            collect,
+            first_process: outcome.last_process,
+            ..run_plan
+        };
+        outcome = outcome.followed_by(run_phase(alone, spec_alone, &mut conductor)?);
+    }
     let summary = conductor.end(&outcome, began)?;
     session
         .catalog
         .store_file_stats(&session.world.new_stats())?;
     session.catalog.finish_run(run, &summary)?;
     report_end(reporters, &summary, &outcome)
+}
+
+/// Which files run alone, and how failures are heard again. No change explains those of tests that passed with the very inputs of now,
+/// and of files that never ran. What a change may explain is heard again if tests ran beside it, or other files weren't even imported. A
+/// test that failed before isn't heard again, so that it costs nothing while a failure is being worked on.
+fn policy(session: &Session, plan: &Plan, args: &TestArgs, parallel: bool, narrow: bool) -> Policy {
+    let explained = if narrow {
+        Hearing::Full
+    } else if parallel {
+        Hearing::Alone
+    } else {
+        Hearing::None
+    };
+    let mut policy = Policy {
+        serial: session.serial.clone(),
+        learned: session.learned.clone(),
+        defers: parallel || narrow,
+        asks: (parallel || narrow) && !args.no_second_opinion && args.failure_limit().is_none(),
+        new_tests: explained,
+        ..Policy::default()
+    };
+    if let Some(list) = &session.file_list {
+        policy.known_broken.extend(list.broken.iter().cloned());
+    }
+    for file in &session.state.files {
+        if file.tests.iter().any(|test| test.last.is_some()) {
+            policy.known_files.insert(file.file.clone());
+        }
+        let partial = plan.fresh.contains_key(&file.file);
+        for test in &file.tests {
+            let Some(last) = test.last else {
+                continue;
+            };
+            let holds = |pass: &dx_py_catalog::Pass| {
+                session
+                    .set_state(pass.set)
+                    .is_some_and(dx_py_select::SetState::holds)
+            };
+            let hearing = if last.is_bad() {
+                Hearing::None
+            } else if test.passes.iter().any(holds) {
+                Hearing::Full
+            } else if partial {
+                explained.max(Hearing::Alone)
+            } else {
+                explained
+            };
+            policy.hearings.insert(test.test.id.clone(), hearing);
+        }
+    }
+    policy
 }
 
 fn report_end(

@@ -12,6 +12,7 @@ use dx_py_select::{SetState, Subject, verdict};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 
+use crate::alone::Learned;
 use crate::database;
 use crate::ini::CANDIDATES;
 use crate::invocation::Invocation;
@@ -66,6 +67,10 @@ pub struct Session {
     pub file_list: Option<FileList>,
     /// Why there is no list that holds.
     pub file_list_reason: String,
+    /// Files that were found to need to run alone.
+    pub learned: Learned,
+    /// Files that the configuration says run alone.
+    pub serial: GlobSet,
     /// Things to tell the user.
     pub notes: Vec<String>,
     facts: FactTable,
@@ -150,12 +155,10 @@ impl Session {
         let facts = catalog.load_facts(passes.map(|pass| pass.set))?;
         let sets = compare(&facts, &world);
         let base = invocation.base_digest(&project);
-        let mut always = GlobSetBuilder::new();
-        for pattern in &project.config.always {
-            always.add(Glob::new(pattern).with_context(|| {
-                format!("`always` in the configuration: `{pattern}` is not a valid glob")
-            })?);
-        }
+        let learned = catalog
+            .note(&learned_note(key))?
+            .and_then(|value| blob::decode(&value).ok())
+            .unwrap_or_default();
         let mut session = Self {
             interpreter,
             environment,
@@ -169,7 +172,9 @@ impl Session {
             notes,
             facts,
             sets,
-            always: always.build()?,
+            always: globs("always", &project.config.always)?,
+            serial: globs("serial", &project.config.serial)?,
+            learned,
             key,
             base,
             project,
@@ -199,14 +204,17 @@ impl Session {
         Ok(())
     }
 
+    /// Under which name the files that were found to need to run alone are kept.
+    pub fn learned_note(&self) -> String {
+        learned_note(self.key)
+    }
+
+    /// Whether a file runs alone.
+    pub fn is_serial(&self, file: &str) -> bool {
+        self.learned.0.contains_key(file) || self.serial.is_match(file)
+    }
+
     fn file_list_note(&self) -> String {
-        let hex = |digest: Digest| {
-            digest
-                .0
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
-        };
         format!("files:{}:{}", hex(self.key), hex(self.base))
     }
 
@@ -361,4 +369,22 @@ fn compare(facts: &FactTable, world: &World) -> HashMap<SetId, SetState> {
             (*set, SetState::compare(pairs))
         })
         .collect()
+}
+
+fn hex(digest: Digest) -> String {
+    digest.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn learned_note(key: Digest) -> String {
+    format!("alone:{}", hex(key))
+}
+
+fn globs(key: &str, patterns: &[String]) -> anyhow::Result<GlobSet> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(Glob::new(pattern).with_context(|| {
+            format!("`{key}` in the configuration: `{pattern}` is not a valid glob")
+        })?);
+    }
+    Ok(set.build()?)
 }

@@ -30,6 +30,9 @@ pub struct ConfigFile {
     /// Globs of test IDs that run in every run.
     #[serde(default)]
     pub always: Vec<String>,
+    /// Globs of files that run alone, after all others, in one worker that collects everything.
+    #[serde(default)]
+    pub serial: Vec<String>,
     /// More globs of files that hold tests, beside pytest's `python_files`, for `discover`.
     #[serde(default)]
     pub python_files: Vec<String>,

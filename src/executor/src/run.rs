@@ -28,6 +28,8 @@ pub struct RunPlan {
     pub timeout: Option<Duration>,
     /// After how many failures to stop.
     pub maxfail: Option<usize>,
+    /// How many processes earlier phases of the same run have had: they are numbered on from there.
+    pub first_process: u32,
 }
 
 /// Something that happened. `process` numbers worker processes; one that replaces a dead one has a new number.
@@ -99,6 +101,24 @@ pub struct Outcome {
     pub exit_codes: Vec<u8>,
     /// What a worker said that ends the run, with pytest's exit code.
     pub fatal: Option<(u8, String)>,
+    /// The number of the last process.
+    pub last_process: u32,
+}
+
+impl Outcome {
+    /// The outcome of this phase and then of another one.
+    pub fn followed_by(mut self, next: Self) -> Self {
+        self.not_run.extend(next.not_run);
+        self.exit_codes.extend(next.exit_codes);
+        Self {
+            not_run: self.not_run,
+            exit_codes: self.exit_codes,
+            stopped: self.stopped.or(next.stopped),
+            interrupted: self.interrupted || next.interrupted,
+            fatal: self.fatal.or(next.fatal),
+            last_process: next.last_process,
+        }
+    }
 }
 
 /// The run couldn't go on.
@@ -277,6 +297,7 @@ pub async fn run<L: Launcher>(
 ) -> Result<Outcome, ExecutorError> {
     let (halt, _) = watch::channel(Halt::No);
     let workers = plan.workers.max(1);
+    let next_process = plan.first_process;
     let shared = Rc::new(RefCell::new(Shared {
         queues: Queues::new(workers),
         plan,
@@ -291,7 +312,7 @@ pub async fn run<L: Launcher>(
         error: None,
         halt,
         handler,
-        next_process: 0,
+        next_process,
     }));
     let mut signals = Vec::new();
     for kind in [
@@ -325,6 +346,7 @@ pub async fn run<L: Launcher>(
     }
     let mut outcome = std::mem::take(&mut shared.outcome);
     outcome.not_run = shared.ledger.unsettled();
+    outcome.last_process = shared.next_process;
     Ok(outcome)
 }
 

@@ -250,6 +250,7 @@ fn simulate_private(
         collect: None,
         timeout: Some(Duration::from_secs(5)),
         maxfail,
+        first_process: 0,
     };
     let local = tokio::task::LocalSet::new();
     let outcome = local

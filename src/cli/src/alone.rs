@@ -1,0 +1,311 @@
+//! What running in parallel changes is made up for here.
+//!
+//! Suites that nobody ever ran in parallel share ports, files and databases, and some tests lean on what another one of their file
+//! left behind. A failure that no changed input explains is kept back, and its file is run once more: alone, in one worker, with
+//! everything collected, as pytest would. If the test passes there, that is its outcome; the run says so, and the file runs alone
+//! from then on. Flakiness isn't hidden by it: such outcomes are marked in the catalog.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use dx_py_core::{TestId, TestResult};
+use dx_py_protocol::CollectionReport;
+use globset::GlobSet;
+use serde::{Deserialize, Serialize};
+
+/// How many files are given a second opinion in one run.
+const MOST_FILES: usize = 20;
+
+/// The files that were found to need to run alone, with what was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Learned(pub BTreeMap<String, String>);
+
+/// How a failure is heard again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hearing {
+    /// It isn't: it failed before, or would fail in pytest for all that is known.
+    #[default]
+    None,
+    /// Its file is collected and run alone. A changed input may explain the failure, and so may a test that ran beside it.
+    Alone,
+    /// Everything is collected, and its file is run alone: no changed input explains the failure.
+    Full,
+}
+
+/// Which files run alone, and which failures may be heard again.
+#[derive(Debug, Default)]
+pub struct Policy {
+    /// Files that the configuration says run alone.
+    pub serial: GlobSet,
+    /// Files that were found to.
+    pub learned: Learned,
+    /// Whether such files are put off to a phase of their own: not if there is one worker that has collected everything.
+    pub defers: bool,
+    /// Whether second opinions are asked for.
+    pub asks: bool,
+    /// How a failure of a test that ran before is heard again.
+    pub hearings: HashMap<TestId, Hearing>,
+    /// How a failure of a new test in a known file is heard again.
+    pub new_tests: Hearing,
+    /// Files of which a test has run before.
+    pub known_files: HashSet<String>,
+    /// Paths of files that couldn't be collected before either.
+    pub known_broken: HashSet<String>,
+}
+
+impl Policy {
+    /// Whether a file runs alone.
+    pub fn is_serial(&self, file: &str) -> bool {
+        self.learned.0.contains_key(file) || self.serial.is_match(file)
+    }
+
+    fn hearing(&self, test: &TestId) -> Hearing {
+        match self.hearings.get(test) {
+            Some(hearing) => *hearing,
+            None if self.known_files.contains(test.file()) => self.new_tests,
+            None => Hearing::Full,
+        }
+    }
+}
+
+/// What is to be done with a result of the second phase.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It is the outcome of its test.
+    Counts,
+    /// Its test has an outcome already, and this one doesn't contradict it.
+    Known,
+    /// Its test has an outcome already, and failed here.
+    Contradicts,
+}
+
+/// The state of the two phases of a run.
+#[derive(Debug, Default)]
+pub struct Alone {
+    policy: Policy,
+    second_phase: bool,
+    deferred: BTreeSet<String>,
+    held: Vec<TestResult>,
+    reports: Vec<CollectionReport>,
+    reopened: BTreeSet<String>,
+    overturned: BTreeMap<String, String>,
+}
+
+impl Alone {
+    /// Before the first phase.
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the second phase has begun.
+    pub fn is_second_phase(&self) -> bool {
+        self.second_phase
+    }
+
+    /// Puts a file off to the second phase if it is to run alone.
+    pub fn defers(&mut self, file: &str) -> bool {
+        let defers = self.policy.defers && self.policy.is_serial(file);
+        if defers {
+            self.deferred.insert(file.to_owned());
+        }
+        defers
+    }
+
+    /// Keeps a failure of the first phase back, if it may be heard again; else gives it back.
+    pub fn hold(&mut self, result: Box<TestResult>) -> Option<Box<TestResult>> {
+        let holds = self.policy.asks
+            && !self.second_phase
+            && result.status.is_bad()
+            && self.policy.hearing(&result.id) != Hearing::None;
+        if !holds {
+            return Some(result);
+        }
+        self.held.push(*result);
+        None
+    }
+
+    /// Keeps a collection error of the first phase back, if its file never ran; else gives it back.
+    pub fn hold_report(&mut self, report: CollectionReport) -> Option<CollectionReport> {
+        let holds = self.policy.asks
+            && !self.second_phase
+            && report.status.is_bad()
+            && !self.policy.known_files.contains(&report.node)
+            && !self.policy.known_broken.contains(&report.path);
+        if !holds {
+            return Some(report);
+        }
+        self.reports.push(report);
+        None
+    }
+
+    /// Begins the second phase, if there is anything to do in it: gives the files that run, and the failures that are not heard again
+    /// because there are too many.
+    pub fn begin_second_phase(&mut self) -> Option<(BTreeSet<String>, Vec<TestResult>)> {
+        let mut files: BTreeSet<String> = BTreeSet::new();
+        let (kept, dropped): (Vec<_>, Vec<_>) = self.held.drain(..).partition(|result| {
+            let file = result.id.file();
+            files.contains(file)
+                || files.len() < MOST_FILES && {
+                    files.insert(file.to_owned());
+                    true
+                }
+        });
+        self.held = kept;
+        files.extend(self.deferred.iter().cloned());
+        files.extend(self.reports.iter().map(|report| report.node.clone()));
+        if files.is_empty() {
+            return None;
+        }
+        self.second_phase = true;
+        Some((files, dropped))
+    }
+
+    /// Whether the second phase must collect everything.
+    pub fn needs_everything(&self) -> bool {
+        !self.deferred.is_empty()
+            || !self.reports.is_empty()
+            || self
+                .held
+                .iter()
+                .any(|result| self.policy.hearing(&result.id) == Hearing::Full)
+    }
+
+    /// Whether a collected file is to be run in the second phase; a collection error that was kept back and isn't there again is
+    /// overturned by it.
+    pub fn runs_now(&mut self, file: &str) -> bool {
+        if let Some(at) = self.reports.iter().position(|report| report.node == file) {
+            self.reports.remove(at);
+            self.reopened.insert(file.to_owned());
+            self.overturned.insert(
+                file.to_owned(),
+                "it could not be collected in parallel".into(),
+            );
+        }
+        self.reopened.contains(file)
+            || self.deferred.contains(file)
+            || self.held.iter().any(|result| result.id.file() == file)
+    }
+
+    /// The file failed to be collected in the second phase too.
+    pub fn confirm_report(&mut self, node: &str) {
+        self.reports.retain(|report| report.node != node);
+    }
+
+    /// Judges a result of the second phase, and marks it if it overturns a failure.
+    pub fn judge(&mut self, result: &mut TestResult) -> Judgement {
+        let file = result.id.file().to_owned();
+        if let Some(at) = self.held.iter().position(|held| held.id == result.id) {
+            let before = self.held.remove(at);
+            if !result.status.is_bad() {
+                result.second_opinion = true;
+                let message = before.message().lines().next().unwrap_or_default();
+                self.overturned
+                    .entry(file)
+                    .or_insert_with(|| format!("{} failed beside others: {message}", before.id));
+            }
+            return Judgement::Counts;
+        }
+        if self.deferred.contains(&file) {
+            return Judgement::Counts;
+        }
+        if self.reopened.contains(&file) {
+            result.second_opinion = !result.status.is_bad();
+            return Judgement::Counts;
+        }
+        if result.status.is_bad() {
+            return Judgement::Contradicts;
+        }
+        Judgement::Known
+    }
+
+    /// What was kept back and never heard again.
+    pub fn release(&mut self) -> (Vec<TestResult>, Vec<CollectionReport>) {
+        (
+            std::mem::take(&mut self.held),
+            std::mem::take(&mut self.reports),
+        )
+    }
+
+    /// The files that were found to need to run alone in this run, and all that are known now.
+    pub fn learned(&mut self) -> (BTreeMap<String, String>, Learned) {
+        let new = std::mem::take(&mut self.overturned);
+        self.policy.learned.0.extend(new.clone());
+        (new, self.policy.learned.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dx_py_core::TestStatus;
+    use std::time::Duration;
+
+    fn ended(id: &str, status: TestStatus) -> Box<TestResult> {
+        Box::new(TestResult::bare(TestId::new(id), status, Duration::ZERO))
+    }
+
+    fn asking() -> Alone {
+        Alone::new(Policy {
+            asks: true,
+            hearings: HashMap::from([
+                (TestId::new("a.py::explained"), Hearing::None),
+                (TestId::new("a.py::odd"), Hearing::Alone),
+            ]),
+            known_files: HashSet::from(["a.py".into()]),
+            ..Policy::default()
+        })
+    }
+
+    #[test]
+    fn failures_that_were_there_before_are_not_heard_again() {
+        let mut alone = asking();
+        for heard_now in ["a.py::explained", "a.py::new"] {
+            assert!(alone.hold(ended(heard_now, TestStatus::Failed)).is_some());
+        }
+        assert!(alone.hold(ended("a.py::odd", TestStatus::Passed)).is_some());
+        assert!(alone.hold(ended("a.py::odd", TestStatus::Failed)).is_none());
+        assert!(!alone.needs_everything());
+        assert!(alone.hold(ended("b.py::new", TestStatus::Error)).is_none());
+        assert!(alone.needs_everything());
+        let (files, dropped) = alone.begin_second_phase().unwrap();
+        assert_eq!(files, BTreeSet::from(["a.py".into(), "b.py".into()]));
+        assert!(dropped.is_empty());
+    }
+
+    #[test]
+    fn a_pass_overturns_a_failure_and_is_learned() {
+        let mut alone = asking();
+        alone.hold(ended("b.py::x", TestStatus::Failed));
+        alone.hold(ended("b.py::y", TestStatus::Failed));
+        alone.begin_second_phase().unwrap();
+        assert!(alone.runs_now("b.py") && !alone.runs_now("c.py"));
+        let mut x = ended("b.py::x", TestStatus::Passed);
+        assert_eq!(alone.judge(&mut x), Judgement::Counts);
+        assert!(x.second_opinion);
+        let mut y = ended("b.py::y", TestStatus::Failed);
+        assert_eq!(alone.judge(&mut y), Judgement::Counts);
+        assert!(!y.second_opinion);
+        let mut again = ended("b.py::z", TestStatus::Passed);
+        assert_eq!(alone.judge(&mut again), Judgement::Known);
+        let (new, all) = alone.learned();
+        assert_eq!(new.keys().collect::<Vec<_>>(), ["b.py"]);
+        assert!(all.0.contains_key("b.py"));
+    }
+
+    #[test]
+    fn too_many_files_are_not_heard_again() {
+        let mut alone = asking();
+        for file in 0..25 {
+            alone.hold(ended(&format!("f{file:02}.py::x"), TestStatus::Failed));
+        }
+        let (files, dropped) = alone.begin_second_phase().unwrap();
+        assert_eq!((files.len(), dropped.len()), (MOST_FILES, 5));
+    }
+
+    #[test]
+    fn without_anything_to_do_there_is_no_second_phase() {
+        assert!(asking().begin_second_phase().is_none());
+    }
+}

@@ -1,0 +1,213 @@
+//! What running in parallel, and only a part of the files, changes: and how it is made up for.
+
+use crate::support::Project;
+
+/// Passes only if the other file's test doesn't run at the same time: each waits for the other's flag for a while.
+const JEALOUS: &str = r#"
+import pathlib, time
+HERE = pathlib.Path(__file__)
+def test_alone():
+    mine = HERE.with_suffix(".flag")
+    mine.write_text("")
+    try:
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            others = [flag for flag in HERE.parent.glob("*.flag") if flag != mine]
+            if others:
+                time.sleep(0.5)
+            assert not others
+            time.sleep(0.01)
+    finally:
+        mine.unlink()
+"#;
+
+#[test]
+fn tests_that_share_a_file_pass_on_second_opinion_and_run_alone_from_then_on() {
+    let project = Project::new(&[("test_a.py", JEALOUS), ("test_b.py", JEALOUS)]);
+    let run = project.test(&["-n", "2", "--no-second-opinion"]);
+    assert_eq!(run.code, 1, "{}{}", run.out, run.err);
+    std::fs::remove_dir_all(project.path().join(".dx")).expect("the database is there");
+    let run = project.test(&["-n", "2"]);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    assert!(run.out.contains("runs alone from now on"), "{}", run.out);
+    let marked = |run: &crate::support::Run| {
+        let tests = run.json["tests"].as_array().cloned().unwrap_or_default();
+        tests
+            .iter()
+            .filter(|test| test["second_opinion"] == true)
+            .count()
+    };
+    assert!(marked(&run) > 0, "{:?}", run.json);
+    let run = project.test(&["-n", "2", "--all"]);
+    assert_eq!(
+        (run.code, marked(&run)),
+        (0, 0),
+        "it was learned: {}",
+        run.out
+    );
+    let (_, flaky, _) = project.dx(&["flaky"]);
+    assert!(flaky.contains("second opinion"), "{flaky}");
+}
+
+#[test]
+fn files_that_the_configuration_calls_serial_run_alone() {
+    let project = Project::new(&[
+        ("test_a.py", JEALOUS),
+        ("test_b.py", JEALOUS),
+        ("dx-py.toml", "serial = [\"test_a.py\"]\n"),
+    ]);
+    let run = project.test(&["-n", "2", "--no-second-opinion"]);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+}
+
+#[test]
+fn a_module_that_needs_the_import_of_another_one_is_not_run_without_it() {
+    let project = Project::new(&[
+        ("registry.py", "names = []\n"),
+        (
+            "test_a.py",
+            "import registry\nregistry.names.append('a')\ndef test_a(): pass\n",
+        ),
+        (
+            "test_b.py",
+            "import registry\ndef test_b(): assert registry.names == ['a']\n",
+        ),
+        ("test_c.py", "def test_c(): pass\n"),
+        ("test_d.py", "def test_d(): pass\n"),
+    ]);
+    assert_eq!(project.test(&[]).code, 0);
+    for edit in 0..2 {
+        let text =
+            format!("import registry\ndef test_b(): assert registry.names == ['a'] # {edit}\n");
+        project.write("test_b.py", &text);
+        let run = project.test(&[]);
+        assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+        assert_eq!(run.ran(), 1, "{}", run.out);
+        let learned = run.out.contains("runs alone from now on");
+        assert_eq!(learned, edit == 0, "{}", run.out);
+    }
+}
+
+#[test]
+fn a_test_that_needs_what_another_one_of_its_file_left_behind_runs_with_it() {
+    let project = Project::new(&[
+        (
+            "test_a.py",
+            "STATE = []\ndef test_1(): STATE.append(1)\ndef test_2(): assert STATE\n",
+        ),
+        ("test_b.py", "def test_b(): pass\n"),
+        ("dx-py.toml", "always = [\"*::test_2\"]\n"),
+    ]);
+    assert_eq!(project.test(&[]).code, 0);
+    let run = project.test(&[]);
+    assert_eq!((run.code, run.ran()), (0, 1), "{}{}", run.out, run.err);
+    assert!(run.out.contains("on second opinion"), "{}", run.out);
+    let run = project.test(&[]);
+    assert_eq!((run.code, run.ran()), (0, 2), "{}{}", run.out, run.err);
+    assert!(!run.out.contains("on second opinion"), "{}", run.out);
+}
+
+#[test]
+fn a_failure_that_is_real_stays_one() {
+    let project = Project::new(&[
+        ("test_a.py", "def test_a(): assert 0\n"),
+        ("test_b.py", "def test_b(): pass\n"),
+    ]);
+    let run = project.test(&["-n", "2"]);
+    assert_eq!((run.code, run.outcome("test_a")), (1, "failed"));
+    assert!(!run.out.contains("second opinion"), "{}", run.out);
+    assert_eq!(
+        run.out.matches("FAILED test_a.py::test_a").count(),
+        1,
+        "{}",
+        run.out
+    );
+}
+
+#[test]
+fn a_module_that_only_one_process_can_import_is_collected_alone() {
+    let file = "import socket, time\nserver = socket.socket()\nserver.bind(('127.0.0.1', 48713))\ntime.sleep(0.4)\n\
+                def test_port(): assert server.fileno() > 0\n";
+    let project = Project::new(&[
+        ("test_port.py", file),
+        ("test_b.py", "def test_b(): pass\n"),
+        ("test_c.py", "def test_c(): pass\n"),
+    ]);
+    let run = project.test(&["-n", "2"]);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    assert_eq!(run.outcome("test_port"), "passed");
+    assert_eq!(run.tests.len(), 3, "{:?}", run.tests);
+}
+
+#[test]
+fn ids_that_differ_between_processes_run_where_they_were_planned() {
+    let file =
+        "import os, pytest\n@pytest.mark.parametrize('x', [os.getpid()])\ndef test_p(x): pass\n";
+    let project = Project::new(&[
+        ("test_a.py", file),
+        ("test_b.py", file),
+        ("test_c.py", file),
+        ("test_d.py", file),
+    ]);
+    let run = project.test(&["-n", "3"]);
+    assert_eq!(
+        (run.code, run.tests.len()),
+        (0, 4),
+        "{}{}",
+        run.out,
+        run.err
+    );
+}
+
+#[test]
+fn helpers_from_another_test_directory_are_found() {
+    let project = Project::new(&[
+        ("one/helper_of_one.py", "VALUE = 1\n"),
+        ("one/test_one.py", "def test_one(): pass\n"),
+        (
+            "two/test_two.py",
+            "def test_two():\n    import helper_of_one\n    assert helper_of_one.VALUE == 1\n",
+        ),
+        ("three/test_three.py", "def test_three(): pass\n"),
+        ("three/test_four.py", "def test_four(): pass\n"),
+    ]);
+    let (code, oracle) = project.pytest(&[]);
+    let run = project.test(&["-n", "2"]);
+    assert_eq!((run.code, run.outcomes()), (code, oracle), "{}", run.out);
+    project.write(
+        "two/test_two.py",
+        "def test_two():\n    import helper_of_one\n    assert helper_of_one.VALUE\n",
+    );
+    let run = project.test(&[]);
+    assert_eq!((run.code, run.ran()), (0, 1), "{}{}", run.out, run.err);
+}
+
+#[test]
+fn hooks_that_look_at_all_items_see_all() {
+    let project = Project::new(&[
+        (
+            "conftest.py",
+            "def pytest_collection_modifyitems(items):\n    for item in items:\n        item.user_properties.append(('count', len(items)))\n",
+        ),
+        (
+            "test_a.py",
+            "def test_a(request): assert ('count', 3) in request.node.user_properties\n",
+        ),
+        (
+            "test_b.py",
+            "def test_b(request): assert ('count', 3) in request.node.user_properties\n",
+        ),
+        (
+            "test_c.py",
+            "def test_c(request): assert ('count', 3) in request.node.user_properties\n",
+        ),
+    ]);
+    assert_eq!(project.test(&["-n", "2"]).code, 0);
+    project.write(
+        "test_a.py",
+        "def test_a(request): assert ('count', 3) in request.node.user_properties  # edited\n",
+    );
+    let run = project.test(&[]);
+    assert_eq!((run.code, run.ran()), (0, 1), "{}{}", run.out, run.err);
+    assert!(run.out.contains("may look at all tests"), "{}", run.out);
+}
