@@ -1,4 +1,5 @@
-"""Starts a worker: `python boot.py SOCKET_FD RING_FD NUMBER COUNT BASETEMP RUN_ID -- PYTEST_ARGUMENTS…`.
+"""Starts a worker: `python boot.py SOCKET_FD RING_FD NUMBER COUNT BASETEMP RUN_ID -- PYTEST_ARGUMENTS…`; or, with the one
+argument `report` before the dashes, the session that reports the workers' coverage.
 
 The interpreter is then made to look as `python -m pytest PYTEST_ARGUMENTS…` would leave it, and pytest is configured and run.
 """
@@ -12,11 +13,17 @@ from typing import Any
 
 
 def main(argv: list[str]) -> int:
-    """Run one worker to its end; gives pytest's exit code."""
+    """Run one worker, or the report, to its end; gives pytest's exit code."""
+    own = os.path.dirname(os.path.abspath(__file__))
+    if argv[1] == "report":
+        sys.path[0] = os.path.dirname(own)
+        from dx_py_test_runner.report import report
+
+        sys.path[0] = os.getcwd()
+        return report(argv[3:])
     sock_fd, ring_fd, number, count = (int(text) for text in argv[1:5])
     basetemp, run_id = argv[5], argv[6]
     arguments = argv[8:]
-    own = os.path.dirname(os.path.abspath(__file__))
     for fd in (sock_fd, ring_fd):
         os.set_inheritable(fd, False)
     sys.path[0] = os.path.dirname(own)
@@ -82,7 +89,7 @@ def _run_pytest(
         except pytest.exit.Exception as error:
             return fatal(f"Exit: {error.msg}", error.returncode if error.returncode is not None else 2)
         try:
-            _become_worker(config, number, count, basetemp, run_id)
+            become_worker(config, number, count, basetemp, run_id)
             code = int(config.hook.pytest_cmdline_main(config=config) or 0)
         except ConftestImportFailure as error:
             return fatal(_conftest_failure(error), 4)
@@ -99,7 +106,7 @@ def _run_pytest(
     return code
 
 
-def _become_worker(config: Any, number: int, count: int, basetemp: str, run_id: str) -> None:
+def become_worker(config: Any, number: int, count: int, basetemp: str, run_id: str) -> None:
     """Make the session look to plugins as one of xdist's workers does, and keep xdist itself from starting its own."""
     option = config.option
     for name, value in (
@@ -119,6 +126,14 @@ def _become_worker(config: Any, number: int, count: int, basetemp: str, run_id: 
             "testrunuid": run_id,
             "mainargv": list(sys.argv),
         }
+        config.workeroutput = {}
+        if config.pluginmanager.hasplugin("_cov"):
+            import socket
+
+            # What pytest-cov's controller tells its workers: that they share its files.
+            config.workerinput.update(
+                cov_master_host=socket.gethostname(), cov_master_topdir=os.getcwd(), cov_master_rsync_roots=[]
+            )
         parent = option.basetemp or basetemp
         if parent:
             os.makedirs(parent, mode=0o700, exist_ok=True)

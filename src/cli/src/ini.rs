@@ -32,6 +32,8 @@ pub struct PytestIni {
     pub python_files: Vec<String>,
     /// `norecursedirs`: globs.
     pub no_recurse: Vec<String>,
+    /// The words of `addopts`.
+    pub addopts: Vec<String>,
 }
 
 /// The part of a configuration file that pytest reads, as canonical text; `None` if the file has no such part.
@@ -152,6 +154,7 @@ impl PytestIni {
             file,
             test_paths: or("testpaths", &[]),
             python_path: or("pythonpath", &[]),
+            addopts: or("addopts", &[]),
             python_files: or("python_files", &["test_*.py", "*_test.py"]),
             no_recurse: or(
                 "norecursedirs",

@@ -9,7 +9,8 @@ use crate::settings::Project;
 /// Short options of pytest that take a value in the next argument.
 const SHORT_WITH_VALUE: &str = "cpoWkmrn";
 /// Long options of pytest and its common plugins that take a value in the next argument, if it isn't joined with `=`.
-const LONG_WITH_VALUE: [&str; 22] = [
+const LONG_WITH_VALUE: [&str; 23] = [
+    "--cov",
     "--ignore",
     "--ignore-glob",
     "--deselect",

@@ -5,6 +5,7 @@ mod args;
 mod changes;
 mod commands;
 mod conductor;
+mod coverage;
 mod database;
 mod distributions;
 mod expression;

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use dx_py_core::{RelPath, TestCase, TestId, TestStatus, Verdict};
 
-use crate::args::TestArgs;
 use crate::selection::{Candidate, Selection};
 use crate::session::Session;
 
@@ -31,12 +30,8 @@ pub struct Plan {
     pub ask_pytest: bool,
 }
 
-fn forced(args: &TestArgs) -> Option<&'static str> {
-    args.all.then_some("--all was given")
-}
-
 /// Compares every known test with the world.
-pub fn make_plan(session: &Session, selection: &Selection, args: &TestArgs) -> Plan {
+pub fn make_plan(session: &Session, selection: &Selection, forced: Option<&str>) -> Plan {
     let mut plan = Plan {
         fresh: BTreeMap::new(),
         dirty: Vec::new(),
@@ -85,7 +80,7 @@ pub fn make_plan(session: &Session, selection: &Selection, args: &TestArgs) -> P
                 plan.deselected += 1;
                 continue;
             }
-            match session.verdict_with(&closure, test, forced(args)) {
+            match session.verdict_with(&closure, test, forced) {
                 Verdict::Fresh { status, duration } => {
                     plan.fresh.entry(file.file.clone()).or_default().push((
                         test.test.id.clone(),

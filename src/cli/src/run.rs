@@ -11,6 +11,7 @@ use dx_py_executor::{Outcome, Processes, RunPlan};
 use crate::alone::{Hearing, Policy};
 use crate::args::TestArgs;
 use crate::conductor::{Conductor, Intent};
+use crate::coverage::Coverage;
 use crate::invocation::Invocation;
 use crate::plan::{Plan, dry_run, explain, make_plan};
 use crate::record::{Recorder, Recording};
@@ -18,7 +19,7 @@ use crate::report::{Reporter, emit, reporters, text_output};
 use crate::selection::Selection;
 use crate::session::Session;
 use crate::settings::Project;
-use crate::{changes, scratch, worker_files};
+use crate::{changes, coverage, scratch, worker_files};
 
 /// pytest's exit codes.
 pub mod exit {
@@ -62,7 +63,13 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
         let (tests, files) = changes::reached(&session, &changed);
         selection.only_reached(tests, files);
     }
-    let plan = make_plan(&session, &selection, args);
+    let coverage = Coverage::of(&invocation, &session.project);
+    let forced = match coverage {
+        _ if args.all => Some("--all was given"),
+        Coverage::Asked => Some("coverage is measured"),
+        _ => None,
+    };
+    let plan = make_plan(&session, &selection, forced);
     if args.dry_run {
         dry_run(&session, &plan, &selection, &mut text_output(args))?;
         return Ok(0);
@@ -80,6 +87,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
         &selection,
         args,
         &invocation,
+        coverage,
         workers,
         &mut reporters,
         began,
@@ -131,6 +139,7 @@ fn execute(
     selection: &Selection,
     args: &TestArgs,
     invocation: &Invocation,
+    coverage: Coverage,
     workers: usize,
     reporters: &mut Vec<Box<dyn Reporter>>,
     began: Instant,
@@ -142,8 +151,15 @@ fn execute(
     } else {
         workers.min(plan.paths.len()).max(1)
     };
-    let (spec, base_temp) = launch_spec(session, args, invocation, workers)?;
-    let (spec_alone, _) = launch_spec(session, args, invocation, 1)?;
+    let measured = coverage == Coverage::Asked
+        || coverage == Coverage::Configured && plan.fresh.is_empty() && plan.deselected == 0;
+    let (first, second): (&[&str], &[&str]) = match (coverage, measured) {
+        (Coverage::Absent, _) => (&[], &[]),
+        (_, true) => (&[], &["--cov-append"]),
+        (_, false) => (&["--no-cov"], &["--no-cov"]),
+    };
+    let (spec, base_temp) = launch_spec(session, args, invocation, workers, first)?;
+    let (spec_alone, _) = launch_spec(session, args, invocation, 1, second)?;
     let policy = policy(session, &plan, args, workers > 1, narrow);
     let paths_by_file: HashMap<String, String> = session
         .state
@@ -224,7 +240,7 @@ fn execute(
             verdicts,
             expected,
             last,
-            force: args.all,
+            force: args.all || coverage == Coverage::Asked,
             workers,
             narrow: narrow.then(|| plan.paths.iter().cloned().collect::<BTreeSet<String>>()),
             known_fresh: plan.fresh,
@@ -238,6 +254,10 @@ fn execute(
     conductor.begin(plan.dirty.len(), session.environment.as_ref())?;
     for note in notes {
         conductor.note(note)?;
+    }
+    if coverage != Coverage::Absent && !measured {
+        let note = "coverage is off, since only a part of the tests runs: --all measures it";
+        conductor.note(note.to_owned())?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -267,9 +287,17 @@ fn execute(
             first_process: outcome.last_process,
             ..run_plan
         };
-        outcome = outcome.followed_by(run_phase(alone, spec_alone, &mut conductor)?);
+        outcome = outcome.followed_by(run_phase(alone, spec_alone.clone(), &mut conductor)?);
     }
-    let summary = conductor.end(&outcome, began)?;
+    let mut summary = conductor.end(&outcome, began)?;
+    if measured && outcome.fatal.is_none() && !outcome.interrupted {
+        let report = coverage::report(&spec_alone)?;
+        emit(reporters, &Event::Section(report.text))?;
+        if !report.is_enough && summary.exit_code == 0 {
+            summary.exit_code = exit::FAILED;
+        }
+        summary.wall = began.elapsed();
+    }
     session
         .catalog
         .store_file_stats(&session.world.new_stats())?;
@@ -345,6 +373,7 @@ fn launch_spec(
     args: &TestArgs,
     invocation: &Invocation,
     workers: usize,
+    more: &[&str],
 ) -> anyhow::Result<(LaunchSpec, Option<scratch::BaseTemp>)> {
     let dx = session.project.dx_dir();
     let worker_dir = worker_files::unpack(&dx)
@@ -357,6 +386,7 @@ fn launch_spec(
     if let Some(limit) = args.failure_limit() {
         arguments.insert(0, format!("--maxfail={limit}"));
     }
+    arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
     let own_basetemp = arguments
         .iter()
         .any(|argument| argument.starts_with("--basetemp"));

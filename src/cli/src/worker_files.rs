@@ -20,6 +20,10 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../../../worker/dx_py_test_runner/outcome.py"),
     ),
     (
+        "report.py",
+        include_str!("../../../worker/dx_py_test_runner/report.py"),
+    ),
+    (
         "session.py",
         include_str!("../../../worker/dx_py_test_runner/session.py"),
     ),

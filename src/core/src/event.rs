@@ -83,6 +83,8 @@ pub enum Event {
     },
     /// Something about the run that the user should know: a worker died, a file changed while running …
     Note(String),
+    /// What a plugin has to say at the end, as it would print it.
+    Section(String),
     /// The last event.
     Finished(RunSummary),
 }

@@ -44,6 +44,7 @@ pub struct TerminalReporter<W: Write> {
     collection: Vec<(String, String)>,
     warnings: BTreeMap<String, Vec<String>>,
     notes: Vec<String>,
+    sections: Vec<String>,
     phases: Vec<(Duration, Phase, TestId)>,
 }
 
@@ -65,6 +66,7 @@ impl<W: Write> TerminalReporter<W> {
             collection: Vec::new(),
             warnings: BTreeMap::new(),
             notes: Vec::new(),
+            sections: Vec::new(),
             phases: Vec::new(),
         }
     }
@@ -199,6 +201,9 @@ impl<W: Write> TerminalReporter<W> {
             }
         }
         self.warnings()?;
+        for section in std::mem::take(&mut self.sections) {
+            writeln!(self.out, "{}", section.trim_end())?;
+        }
         self.slowest()?;
         if !collection.is_empty() || !failures.is_empty() {
             self.rule("short test summary", '═')?;
@@ -383,6 +388,7 @@ impl<W: Write> Reporter for TerminalReporter<W> {
                 }
             }
             Event::Note(text) => self.notes.push(text.clone()),
+            Event::Section(text) => self.sections.push(text.clone()),
             Event::Finished(summary) => self.finish(summary)?,
         }
         Ok(())
