@@ -407,8 +407,9 @@ def _keywords(item: Any) -> set[str]:
 
 
 def _representation(value: Any) -> str:
-    try:
-        text = repr(value)
-    except Exception:  # a user's object may fail to render itself
-        return "?"
-    return text if len(text) <= 200 else text[:200]
+    """A value as text; of a user's class only the name, since its `__repr__` is the user's code."""
+    if type(value) in (str, int, float, bool, bytes, type(None)):
+        return repr(value)[:200]
+    if type(value) in (tuple, list):
+        return "(" + ", ".join(_representation(part) for part in value[:20]) + ")"
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"
