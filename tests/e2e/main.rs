@@ -2,5 +2,6 @@
 
 mod outcomes;
 mod parallel;
+mod plugins;
 mod selection;
 mod support;

@@ -14,6 +14,14 @@ pub fn python() -> PathBuf {
     }
 }
 
+/// The interpreter with the plugins of `testdata/plugins.txt`: `DX_TEST_PLUGINS`, which `cargo xtask ci` sets.
+pub fn python_with_plugins() -> PathBuf {
+    match std::env::var_os("DX_TEST_PLUGINS") {
+        Some(path) => path.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/plugins/venv/bin/python"),
+    }
+}
+
 /// What a run came to.
 #[derive(Debug)]
 pub struct Run {
@@ -59,6 +67,8 @@ impl Run {
 /// A project.
 pub struct Project {
     dir: TempDir,
+    python: PathBuf,
+    env: Vec<(&'static str, &'static str)>,
 }
 
 impl Project {
@@ -66,6 +76,8 @@ impl Project {
     pub fn new(files: &[(&str, &str)]) -> Self {
         let project = Self {
             dir: TempDir::new().expect("a temporary folder can be made"),
+            python: python(),
+            env: Vec::new(),
         };
         if !files.iter().any(|(name, _)| *name == "pytest.ini") {
             project.write("pytest.ini", "[pytest]\n");
@@ -73,6 +85,14 @@ impl Project {
         for (name, text) in files {
             project.write(name, text);
         }
+        project
+    }
+
+    /// The same, with an interpreter that has plugins. Those that aren't named by `-p` in the project's `addopts` don't load.
+    pub fn with_plugins(files: &[(&str, &str)]) -> Self {
+        let mut project = Self::new(files);
+        project.python = python_with_plugins();
+        project.env.push(("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1"));
         project
     }
 
@@ -107,6 +127,7 @@ impl Project {
         }
         // Bytecode goes by seconds and size; tests rewrite files faster than that.
         command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command.envs(self.env.iter().copied());
         command
     }
 
@@ -127,7 +148,10 @@ impl Project {
     /// Runs `dx-py test`.
     pub fn test(&self, args: &[&str]) -> Run {
         let json = self.dir.path().with_extension("json");
-        let (own, python) = (json.display().to_string(), python().display().to_string());
+        let (own, python) = (
+            json.display().to_string(),
+            self.python.display().to_string(),
+        );
         let mut all = vec!["test", "--json", &own, "--python", &python];
         all.extend(args);
         let (code, out, err) = self.dx(&all);
@@ -160,7 +184,7 @@ impl Project {
         let out = plugins.path().join("out.json");
         std::fs::write(plugins.path().join("oracle_of_dx.py"), ORACLE)
             .expect("files can be written");
-        let status = Command::new(python())
+        let status = Command::new(&self.python)
             .args([
                 "-m",
                 "pytest",
@@ -171,6 +195,7 @@ impl Project {
             ])
             .args(args)
             .current_dir(self.path())
+            .envs(self.env.iter().copied())
             .env("PYTHONPATH", plugins.path())
             .env("ORACLE_OUT", &out)
             .env("PYTHONDONTWRITEBYTECODE", "1")

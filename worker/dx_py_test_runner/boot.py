@@ -127,17 +127,28 @@ def become_worker(config: Any, number: int, count: int, basetemp: str, run_id: s
             "mainargv": list(sys.argv),
         }
         config.workeroutput = {}
-        if config.pluginmanager.hasplugin("_cov"):
-            import socket
-
-            # What pytest-cov's controller tells its workers: that they share its files.
-            config.workerinput.update(
-                cov_master_host=socket.gethostname(), cov_master_topdir=os.getcwd(), cov_master_rsync_roots=[]
-            )
+        _add_what_controllers_tell(config, run_id)
         parent = option.basetemp or basetemp
         if parent:
             os.makedirs(parent, mode=0o700, exist_ok=True)
             option.basetemp = os.path.join(parent, f"popen-gw{number}")
+
+
+def _add_what_controllers_tell(config: Any, run_id: str) -> None:
+    """Add what plugins' own controllers hand to the workers under xdist, for those that can't do without."""
+    if config.pluginmanager.hasplugin("_cov"):
+        import socket
+
+        # The workers share the controller's files.
+        config.workerinput.update(
+            cov_master_host=socket.gethostname(), cov_master_topdir=os.getcwd(), cov_master_rsync_roots=[]
+        )
+    seed = getattr(config.option, "randomly_seed", None)
+    if seed is not None:
+        import zlib
+
+        # One order for all: a seed that isn't given is the run's own.
+        config.workerinput["randomly_seed"] = seed if isinstance(seed, int) else zlib.crc32(run_id.encode())
 
 
 def _conftest_failure(error: Any) -> str:

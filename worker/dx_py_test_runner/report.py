@@ -5,14 +5,13 @@ pytest-cov itself does both, in a session without tests, so that its options mea
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections.abc import Generator
 from typing import Any
 
 import pytest
-from _pytest.config import _prepareconfig
+from _pytest.config import UsageError, _prepareconfig
 
 from .boot import become_worker
 
@@ -50,9 +49,12 @@ class ReportPlugin:
 
 def report(arguments: list[str]) -> int:
     """Run the session; gives pytest's exit code, which is 1 if the coverage is below `--cov-fail-under`."""
-    # xdist's controller would start workers of its own.
-    xdist = ["-n", "0", "--dist", "no"] if importlib.util.find_spec("xdist") else []
-    config = _prepareconfig([*arguments, *xdist, "--cov-append", "-p", "no:cacheprovider"], [ReportPlugin()])
+    arguments = [*arguments, "--cov-append", "-p", "no:cacheprovider"]
+    try:
+        # xdist's controller would start workers of its own.
+        config = _prepareconfig([*arguments, "-n", "0", "--dist", "no"], [ReportPlugin()])
+    except UsageError:  # there is no xdist
+        config = _prepareconfig(arguments, [ReportPlugin()])
     try:
         become_worker(config, 0, 1, "", "")
         return int(config.hook.pytest_cmdline_main(config=config) or 0)

@@ -349,9 +349,12 @@ def _standard_library() -> list[str]:
 
 
 def _installed_kernel() -> list[str]:
-    """The folders of pytest and pluggy, if they are installed; in their own checkouts they are the project."""
+    """The folders of pytest, pluggy and coverage, if they are installed; in their own checkouts they are the project.
+
+    What they read for themselves (coverage reads every source that it measures) no test depends on.
+    """
     found = []
-    for name in ("_pytest", "pytest", "pluggy", "iniconfig"):
+    for name in ("_pytest", "pytest", "pluggy", "iniconfig", "coverage", "pytest_cov"):
         spec = importlib.machinery.PathFinder.find_spec(name)
         if spec is not None and spec.origin and ("/site-packages/" in spec.origin or "/dist-packages/" in spec.origin):
             found.append(os.path.join(os.path.dirname(spec.origin), ""))

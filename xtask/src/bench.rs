@@ -67,7 +67,7 @@ fn edited(dir: &Path, round: usize) -> Result<()> {
 /// If something can't be run.
 pub fn bench(args: &BenchArgs) -> Result<()> {
     let dx = build()?;
-    let venv = demo::environment("bench")?;
+    let venv = demo::environment("bench", "requirements.txt")?;
     let python = venv.join("bin/python");
     let mut report = String::new();
     for (name, make) in [

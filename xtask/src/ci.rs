@@ -31,7 +31,8 @@ fn has(program: &str, args: &[&str]) -> bool {
 /// # Errors
 /// At the first check that fails.
 pub fn ci() -> Result<()> {
-    let venv = demo::environment("ci")?;
+    let venv = demo::environment("ci", "requirements.txt")?;
+    let plugins = demo::environment("plugins", "plugins.txt")?;
     if !has("cargo", &["nextest", "--version"]) {
         step(
             "cargo-nextest is missing: installing it",
@@ -85,6 +86,7 @@ pub fn ci() -> Result<()> {
     step(
         "tests",
         cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])
-            .env("DX_TEST_PYTHON", bin.join("python")),
+            .env("DX_TEST_PYTHON", bin.join("python"))
+            .env("DX_TEST_PLUGINS", plugins.join("bin/python")),
     )
 }

@@ -30,13 +30,13 @@ fn base_python() -> Result<PathBuf> {
     bail!("no Python from 3.9 on is on PATH: install one, with its venv module")
 }
 
-/// A virtual environment with the pinned packages of `testdata/requirements.txt`; made if it isn't there, and again when the file
-/// has changed.
+/// A virtual environment of that name with the pinned packages of a file in `testdata/`; made if it isn't there, and again when the
+/// file has changed.
 ///
 /// # Errors
 /// If it can't be made.
-pub fn environment(name: &str) -> Result<PathBuf> {
-    let requirements = root().join("testdata/requirements.txt");
+pub fn environment(name: &str, packages: &str) -> Result<PathBuf> {
+    let requirements = root().join("testdata").join(packages);
     let wanted = fs::read_to_string(&requirements)?;
     let venv = root().join("target").join(name).join("venv");
     let marker = venv.join("installed.txt");
@@ -106,7 +106,7 @@ fn expect(holds: bool, what: &str) -> Result<()> {
 /// # Errors
 /// If a step doesn't show what it should.
 pub fn demo() -> Result<()> {
-    let venv = environment("demo")?;
+    let venv = environment("demo", "requirements.txt")?;
     let dx = build()?;
     let dir = root().join("target/demo/shop");
     if dir.exists() {

@@ -1,0 +1,359 @@
+//! Suites that use pytest's plugins, in their published versions: the same outcomes as pytest's, with several workers and with one.
+
+use crate::support::Project;
+
+/// Compares with pytest; gives the output of the run with two workers.
+fn same_as_pytest(project: &Project) -> String {
+    let (code, expected) = project.pytest(&[]);
+    assert!(!expected.is_empty(), "pytest found no test: {code}");
+    let mut out = String::new();
+    for workers in ["1", "2"] {
+        let _ = std::fs::remove_dir_all(project.path().join(".dx"));
+        let run = project.test(&["-n", workers]);
+        assert_eq!(
+            run.outcomes(),
+            expected,
+            "-n {workers}\n{}\n{}",
+            run.out,
+            run.err
+        );
+        assert_eq!(run.code, code, "-n {workers}\n{}\n{}", run.out, run.err);
+        assert!(
+            !run.out.contains("on second opinion"),
+            "-n {workers}\n{}",
+            run.out
+        );
+        out = run.out + &run.err;
+    }
+    out
+}
+
+fn ini(plugin: &str, more: &str) -> String {
+    format!("[pytest]\naddopts = -p {plugin}\n{more}")
+}
+
+const OTHER: (&str, &str) = ("test_other.py", "def test_other(): pass\n");
+
+#[test]
+fn pytest_asyncio_in_strict_and_auto_mode() {
+    let text = "import asyncio, pytest, pytest_asyncio\n\
+        @pytest_asyncio.fixture(loop_scope='module', scope='module')\nasync def loop():\n    yield asyncio.get_running_loop()\n\
+        @pytest.mark.asyncio(loop_scope='module')\nasync def test_marked(loop):\n    assert loop is asyncio.get_running_loop()\n\
+        @pytest.mark.asyncio\nasync def test_fails(): assert await asyncio.sleep(0, 1) == 2\n";
+    for mode in ["strict", "auto"] {
+        let bare = if mode == "auto" {
+            "async def test_bare(): pass\n"
+        } else {
+            ""
+        };
+        same_as_pytest(&Project::with_plugins(&[
+            (
+                "pytest.ini",
+                &ini("pytest_asyncio", &format!("asyncio_mode = {mode}\n")),
+            ),
+            ("test_a.py", &format!("{text}{bare}")),
+            OTHER,
+        ]));
+    }
+}
+
+#[test]
+fn anyio() {
+    same_as_pytest(&Project::with_plugins(&[
+        ("pytest.ini", &ini("anyio", "")),
+        (
+            "test_a.py",
+            "import anyio, pytest\npytestmark = pytest.mark.anyio\n\
+             @pytest.fixture(params=['asyncio', ('asyncio', {'debug': True})], ids=['plain', 'debug'])\ndef anyio_backend(request): return request.param\n\
+             @pytest.fixture\nasync def value():\n    await anyio.sleep(0)\n    yield 3\n\
+             async def test_value(value): assert value == 3\nasync def test_fails(value): assert value == 4\n",
+        ),
+        OTHER,
+    ]));
+}
+
+#[test]
+fn pytest_mock() {
+    same_as_pytest(&Project::with_plugins(&[
+        ("pytest.ini", &ini("pytest_mock", "")),
+        (
+            "test_a.py",
+            "import os\ndef test_patch(mocker):\n    mocker.patch('os.getcwd', return_value='x')\n    assert os.getcwd() == 'x'\n\
+             def test_undone(): assert os.getcwd() != 'x'\n\
+             def test_called(mocker):\n    stub = mocker.stub()\n    stub(1)\n    stub.assert_called_once_with(2)\n",
+        ),
+        OTHER,
+    ]));
+}
+
+#[test]
+fn pytest_django() {
+    same_as_pytest(&Project::with_plugins(&[
+        (
+            "pytest.ini",
+            &ini(
+                "pytest_django.plugin",
+                "DJANGO_SETTINGS_MODULE = site_settings\npythonpath = .\n",
+            ),
+        ),
+        (
+            "site_settings.py",
+            "SECRET_KEY = 'x'\nUSE_TZ = True\nINSTALLED_APPS = ['django.contrib.contenttypes', 'django.contrib.auth']\n\
+             DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': 'db.sqlite3', 'TEST': {'NAME': 'test.sqlite3'}}}\n",
+        ),
+        (
+            "test_a.py",
+            "import pytest\nfrom django.contrib.auth.models import User\nfrom django.test import TestCase\n\
+             @pytest.mark.django_db\ndef test_create():\n    User.objects.create(username='a')\n    assert User.objects.count() == 1\n\
+             def test_no_access(): User.objects.count()\n\
+             class Users(TestCase):\n    @classmethod\n    def setUpTestData(cls): cls.user = User.objects.create(username='b')\n\
+             \x20   def test_is_there(self): self.assertEqual(User.objects.get().username, 'b')\n\
+             \x20   def test_can_go(self):\n        self.user.delete()\n        self.assertEqual(User.objects.count(), 0)\n",
+        ),
+        (
+            "test_b.py",
+            "import pytest\nfrom django.contrib.auth.models import User\n@pytest.mark.django_db(transaction=True)\n\
+             def test_empty(settings):\n    settings.DEBUG = True\n    assert User.objects.count() == 0\n",
+        ),
+    ]));
+}
+
+#[test]
+fn pytest_timeout() {
+    same_as_pytest(&Project::with_plugins(&[
+        ("pytest.ini", &ini("pytest_timeout", "timeout = 5\n")),
+        (
+            "test_a.py",
+            "import pytest, time\n@pytest.mark.timeout(0.2)\ndef test_slow(): time.sleep(3)\ndef test_fast(): pass\n",
+        ),
+        OTHER,
+    ]));
+}
+
+#[test]
+fn pytest_xdist_its_options_and_fixtures() {
+    let out = same_as_pytest(&Project::with_plugins(&[
+        ("pytest.ini", &ini("xdist -n 2 --dist loadfile", "")),
+        (
+            "test_a.py",
+            "import os, pytest\ndef test_id(worker_id, testrun_uid): assert worker_id and testrun_uid\n\
+             @pytest.mark.xdist_group('one')\ndef test_group(): pass\n",
+        ),
+        OTHER,
+    ]));
+    assert!(!out.contains("INTERNALERROR"), "{out}");
+}
+
+#[test]
+fn pytest_rerunfailures() {
+    same_as_pytest(&Project::with_plugins(&[
+        ("pytest.ini", &ini("pytest_rerunfailures", "")),
+        (
+            "test_a.py",
+            "import pytest\ntries = []\n@pytest.mark.flaky(reruns=2)\ndef test_third_time():\n    tries.append(1)\n    assert len(tries) == 3\n\
+             @pytest.mark.flaky(reruns=1)\ndef test_never(): assert 0\n",
+        ),
+        OTHER,
+    ]));
+}
+
+#[test]
+fn pytest_randomly() {
+    same_as_pytest(&Project::with_plugins(&[
+        ("pytest.ini", &ini("pytest_randomly --randomly-seed=7", "")),
+        (
+            "test_a.py",
+            "import random\ndef test_a(): assert random.random() < 1\ndef test_b(): pass\ndef test_c(): assert 0\n",
+        ),
+        OTHER,
+    ]));
+}
+
+#[test]
+fn pytest_bdd() {
+    same_as_pytest(&Project::with_plugins(&[
+        ("pytest.ini", &ini("pytest_bdd", "")),
+        (
+            "shop.feature",
+            "Feature: shop\n  Scenario: buy\n    Given a basket\n    When I add 2 apples\n    Then there are 2 apples\n\
+             \x20 Scenario: lose\n    Given a basket\n    When I add 1 apples\n    Then there are 2 apples\n",
+        ),
+        (
+            "test_a.py",
+            "from pytest_bdd import given, when, then, parsers, scenarios\nscenarios('shop.feature')\n\
+             @given('a basket', target_fixture='basket')\ndef basket(): return []\n\
+             @when(parsers.parse('I add {n:d} apples'))\ndef add(basket, n): basket.extend('a' * n)\n\
+             @then(parsers.parse('there are {n:d} apples'))\ndef there(basket, n): assert len(basket) == n\n",
+        ),
+        OTHER,
+    ]));
+}
+
+#[test]
+fn subtests_of_pytest_itself() {
+    same_as_pytest(&Project::with_plugins(&[
+        (
+            "test_a.py",
+            "def test_all(subtests):\n    for i in range(4):\n        with subtests.test(i=i):\n            assert i % 2 == 0\n\
+             def test_good(subtests):\n    with subtests.test('x'):\n        pass\n",
+        ),
+        OTHER,
+    ]));
+}
+
+#[test]
+fn syrupy() {
+    same_as_pytest(&Project::with_plugins(&[
+        ("pytest.ini", &ini("syrupy", "")),
+        (
+            "__snapshots__/test_a.ambr",
+            "# serializer version: 1\n# name: test_same\n  'one'\n# ---\n# name: test_other\n  'one'\n# ---\n",
+        ),
+        (
+            "test_a.py",
+            "def test_same(snapshot): assert 'one' == snapshot\ndef test_other(snapshot): assert 'two' == snapshot\n",
+        ),
+        OTHER,
+    ]));
+}
+
+#[test]
+fn inline_snapshot() {
+    same_as_pytest(&Project::with_plugins(&[
+        ("pytest.ini", &ini("inline_snapshot", "")),
+        (
+            "test_a.py",
+            "from inline_snapshot import snapshot\ndef test_same(): assert 1 == snapshot(1)\ndef test_other(): assert 1 == snapshot(2)\n",
+        ),
+        OTHER,
+    ]));
+}
+
+#[test]
+fn pytest_benchmark() {
+    same_as_pytest(&Project::with_plugins(&[
+        (
+            "pytest.ini",
+            &ini("pytest_benchmark.plugin --benchmark-disable", ""),
+        ),
+        (
+            "test_a.py",
+            "def test_sum(benchmark): assert benchmark(sum, [1, 2]) == 3\n",
+        ),
+        OTHER,
+    ]));
+}
+
+#[test]
+fn hypothesis() {
+    same_as_pytest(&Project::with_plugins(&[
+        ("pytest.ini", &ini("_hypothesis_pytestplugin", "")),
+        (
+            "test_a.py",
+            "from hypothesis import given, settings, strategies as st\nsettings.register_profile('fixed', derandomize=True, database=None)\n\
+             settings.load_profile('fixed')\n@given(st.integers())\ndef test_good(x): assert x == x\n@given(st.integers())\ndef test_bad(x): assert x < 100\n",
+        ),
+        OTHER,
+    ]));
+}
+
+#[test]
+fn pytest_order() {
+    same_as_pytest(&Project::with_plugins(&[
+        ("pytest.ini", &ini("pytest_order", "")),
+        (
+            "test_a.py",
+            "import pytest\nseen = []\n@pytest.mark.order(2)\ndef test_later(): assert seen == [1]\n\
+             @pytest.mark.order(1)\ndef test_sooner(): seen.append(1)\n",
+        ),
+        OTHER,
+    ]));
+}
+
+#[test]
+fn pytest_env() {
+    same_as_pytest(&Project::with_plugins(&[
+        (
+            "pytest.ini",
+            &ini("pytest_env.plugin", "env =\n    FROM_INI=1\n"),
+        ),
+        (
+            "test_a.py",
+            "import os\ndef test_ini(): assert os.environ['FROM_INI'] == '1'\n",
+        ),
+        OTHER,
+    ]));
+}
+
+#[test]
+fn pytest_dotenv() {
+    same_as_pytest(&Project::with_plugins(&[
+        ("pytest.ini", &ini("pytest_dotenv.plugin", "")),
+        (".env", "FROM_FILE=2\n"),
+        (
+            "test_a.py",
+            "import os\ndef test_file(): assert os.environ['FROM_FILE'] == '2'\n",
+        ),
+        OTHER,
+    ]));
+}
+
+#[test]
+fn pytest_socket() {
+    same_as_pytest(&Project::with_plugins(&[
+        ("pytest.ini", &ini("pytest_socket --disable-socket", "")),
+        (
+            "test_a.py",
+            "import socket\ndef test_blocked(): socket.socket()\ndef test_allowed(socket_enabled): socket.socket().close()\n",
+        ),
+        OTHER,
+    ]));
+}
+
+#[test]
+fn pytest_cov_gives_the_same_totals_and_is_off_for_a_part() {
+    let project = Project::with_plugins(&[
+        ("pytest.ini", &ini("pytest_cov", "")),
+        (
+            "lib.py",
+            "def one():\n    return 1\ndef two():\n    return 2\ndef never():\n    return 3\n",
+        ),
+        (
+            "test_a.py",
+            "import lib\ndef test_one(): assert lib.one() == 1\n",
+        ),
+        (
+            "test_b.py",
+            "import lib\ndef test_two(): assert lib.two() == 2\n",
+        ),
+        ("test_c.py", "def test_c(): pass\n"),
+    ]);
+    let total = |out: &str| {
+        out.lines()
+            .find(|line| line.starts_with("lib.py"))
+            .map(str::to_owned)
+    };
+    for workers in ["1", "2"] {
+        let run = project.test(&["-n", workers, "--", "--cov=lib", "--cov-report=term"]);
+        assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+        let line = total(&run.out).unwrap_or_default();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(words, ["lib.py", "6", "1", "83%"], "{}", run.out);
+    }
+    let run = project.test(&["-n", "2", "--", "--cov=lib", "--cov-fail-under=90"]);
+    assert_eq!((run.code, run.ran()), (1, 3), "{}{}", run.out, run.err);
+    project.write(
+        "pytest.ini",
+        &ini("pytest_cov --cov=lib --cov-report=term", ""),
+    );
+    assert!(total(&project.test(&[]).out).is_some());
+    project.write("test_c.py", "def test_c(): assert True\n");
+    let run = project.test(&[]);
+    assert_eq!((run.code, run.ran()), (0, 1), "{}{}", run.out, run.err);
+    assert!(
+        total(&run.out).is_none() && run.out.contains("coverage is off"),
+        "{}",
+        run.out
+    );
+    assert!(total(&project.test(&["--all"]).out).is_some());
+}
