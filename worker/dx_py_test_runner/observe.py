@@ -10,6 +10,7 @@ from typing import Any, Callable
 from .trace import EXISTENCE, FILE, SPAWN_EVENTS, VARIABLE, Trace
 
 _getframe = sys._getframe
+_is_dir = stat.S_ISDIR
 
 #: Variables that differ between terminals and runs and that no test's outcome is meant to depend on.
 _VOLATILE = frozenset(
@@ -83,43 +84,56 @@ def _audit_hook(trace: Trace) -> Callable[[str, tuple[Any, ...]], None]:
     return hook
 
 
-def _wrap_stat(trace: Trace) -> None:
-    is_dir = stat.S_ISDIR
+class _Observed:
+    """A function of `os` that tells the trace which path it was asked about.
 
-    def wrap(original: Any, gives_stat: bool) -> Any:
-        def wrapper(path: Any, *args: Any, **kwargs: Any) -> Any:
-            if type(path) is int or trace.busy:
-                return original(path, *args, **kwargs)
+    An object, since a function would become a method where a class keeps it as an attribute, as pathlib does before Python 3.11.
+    """
+
+    def __init__(self, trace: Trace, original: Any, gives_stat: bool) -> None:
+        self._trace = trace
+        self._original = original
+        self._gives_stat = gives_stat
+        self.__name__ = self.__qualname__ = original.__name__
+        self.__module__ = "os"
+        self.__doc__ = original.__doc__
+
+    def __call__(self, path: Any, *args: Any, **kwargs: Any) -> Any:
+        if type(path) is int or self._trace.busy:
+            return self._original(path, *args, **kwargs)
+        try:
+            result = self._original(path, *args, **kwargs)
+        except OSError:
+            self._note(EXISTENCE, path, kwargs)
+            raise
+        self._note(EXISTENCE if not self._gives_stat or _is_dir(result.st_mode) else FILE, path, kwargs)
+        return result
+
+    def _note(self, kind: int, path: Any, kwargs: dict[str, Any]) -> None:
+        if kwargs.get("dir_fd") is None:
+            self._trace.busy = True
             try:
-                result = original(path, *args, **kwargs)
-            except OSError:
-                note(EXISTENCE, path, kwargs)
-                raise
-            note(EXISTENCE if not gives_stat or is_dir(result.st_mode) else FILE, path, kwargs)
-            return result
+                self._trace.read(kind, path, 3)
+            except Exception:  # an observer must never change what it observes
+                pass
+            finally:
+                self._trace.busy = False
 
-        def note(kind: int, path: Any, kwargs: dict[str, Any]) -> None:
-            if kwargs.get("dir_fd") is None:
-                trace.busy = True
-                try:
-                    trace.read(kind, path, 3)
-                except Exception:  # an observer must never change what it observes
-                    pass
-                finally:
-                    trace.busy = False
+    def __repr__(self) -> str:
+        return repr(self._original)
 
-        wrapper.__name__ = wrapper.__qualname__ = original.__name__
-        wrapper.__module__ = original.__module__
-        wrapper.__doc__ = original.__doc__
+    def __reduce__(self) -> str:
+        return str(self.__name__)
+
+
+def _wrap_stat(trace: Trace) -> None:
+    for name, gives_stat in (("stat", True), ("lstat", True), ("access", False), ("readlink", False)):
+        original = getattr(os, name)
+        observed = _Observed(trace, original, gives_stat)
         for supported in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
             if original in supported:
-                supported.add(wrapper)
-        return wrapper
-
-    setattr(os, "stat", wrap(os.stat, True))
-    setattr(os, "lstat", wrap(os.lstat, True))
-    setattr(os, "access", wrap(os.access, False))
-    setattr(os, "readlink", wrap(os.readlink, False))
+                supported.add(observed)
+        setattr(os, name, observed)
 
 
 def _wrap_environ(trace: Trace) -> None:

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::demo;
 use crate::project::{root, run};
+use crate::{demo, matrix};
 
 fn step(title: &str, command: &mut Command) -> Result<()> {
     println!("\n══ {title}");
@@ -83,6 +83,7 @@ pub fn ci() -> Result<()> {
     }
     println!("\n══ demo");
     demo::demo()?;
+    matrix::matrix()?;
     step(
         "tests",
         cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])

@@ -36,22 +36,35 @@ fn base_python() -> Result<PathBuf> {
 /// # Errors
 /// If it can't be made.
 pub fn environment(name: &str, packages: &str) -> Result<PathBuf> {
-    let requirements = root().join("testdata").join(packages);
-    let wanted = fs::read_to_string(&requirements)?;
+    let wanted = fs::read_to_string(root().join("testdata").join(packages))?;
+    environment_of(name, &base_python()?, &wanted)
+}
+
+/// A virtual environment of that name for an interpreter, with these packages, one a line.
+///
+/// # Errors
+/// If it can't be made.
+pub fn environment_of(name: &str, python: &Path, wanted: &str) -> Result<PathBuf> {
     let venv = root().join("target").join(name).join("venv");
     let marker = venv.join("installed.txt");
     if fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
         return Ok(venv);
     }
     println!(
-        "making a virtual environment in {} with the packages of {}",
+        "making a virtual environment in {} with {}",
         venv.display(),
-        requirements.display()
+        wanted
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .collect::<Vec<_>>()
+            .join(" ")
     );
     if venv.exists() {
         fs::remove_dir_all(&venv)?;
     }
-    run(Command::new(base_python()?).args(["-m", "venv"]).arg(&venv))?;
+    run(Command::new(python).args(["-m", "venv"]).arg(&venv))?;
+    let requirements = venv.join("requirements.txt");
+    fs::write(&requirements, wanted)?;
     run(Command::new(venv.join("bin/python"))
         .args([
             "-m",

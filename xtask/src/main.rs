@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod crash;
 mod demo;
+mod matrix;
 mod mutate;
 mod project;
 mod suites;
@@ -20,6 +21,8 @@ enum Chore {
     Demo,
     /// Set up what is missing, then check format, lints and all tests
     Ci,
+    /// Run the end-to-end tests under older and newer versions of Python and pytest
+    Matrix,
     /// Compare with pytest and pytest-xdist on synthetic suites
     Bench(bench::BenchArgs),
     /// Change a project in one place, and compare the selection with a full run, many times
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::Demo => demo::demo(),
         Chore::Ci => ci::ci(),
+        Chore::Matrix => matrix::matrix(),
         Chore::Bench(args) => bench::bench(&args),
         Chore::Mutate(args) => mutate::mutate(&args),
         Chore::Crash(args) => crash::crash(&args),
