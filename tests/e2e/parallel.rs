@@ -211,3 +211,24 @@ fn hooks_that_look_at_all_items_see_all() {
     assert_eq!((run.code, run.ran()), (0, 1), "{}{}", run.out, run.err);
     assert!(run.out.contains("may look at all tests"), "{}", run.out);
 }
+
+#[test]
+fn a_test_that_fails_only_after_others_of_its_file_stays_a_failure() {
+    let project = Project::new(&[
+        (
+            "test_a.py",
+            "STATE = []\ndef test_1(): STATE.append(1)\ndef test_2(): assert not STATE\n",
+        ),
+        ("test_b.py", "def test_b(): pass\n"),
+    ]);
+    assert_eq!(project.test(&[]).code, 1);
+    for _ in 0..2 {
+        let run = project.test(&[]);
+        assert_eq!(
+            (run.code, run.outcome("test_2")),
+            (1, "failed"),
+            "{}",
+            run.out
+        );
+    }
+}

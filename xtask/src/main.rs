@@ -4,9 +4,11 @@ mod bench;
 mod ci;
 mod crash;
 mod demo;
+mod fuzz;
 mod matrix;
 mod mutate;
 mod project;
+mod sample;
 mod suites;
 
 use std::process::ExitCode;
@@ -27,6 +29,8 @@ enum Chore {
     Bench(bench::BenchArgs),
     /// Change a project in one place, and compare the selection with a full run, many times
     Mutate(mutate::MutateArgs),
+    /// Run random small projects with pytest and with dx-py, edit them, and compare every outcome
+    FuzzPytest(fuzz::FuzzArgs),
     /// Kill runs at random moments, and check that nothing is lost
     Crash(crash::CrashArgs),
 }
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
         Chore::Matrix => matrix::matrix(),
         Chore::Bench(args) => bench::bench(&args),
         Chore::Mutate(args) => mutate::mutate(&args),
+        Chore::FuzzPytest(args) => fuzz::fuzz(&args),
         Chore::Crash(args) => crash::crash(&args),
     };
     match done {

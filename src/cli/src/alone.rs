@@ -46,6 +46,8 @@ pub struct Policy {
     pub hearings: HashMap<TestId, Hearing>,
     /// How a failure of a new test in a known file is heard again.
     pub new_tests: Hearing,
+    /// Tests that failed before and now run without others of their file: that one passes may be owed to those others' absence.
+    pub suspicious: HashSet<TestId>,
     /// Files of which a test has run before.
     pub known_files: HashSet<String>,
     /// Paths of files that couldn't be collected before either.
@@ -113,13 +115,15 @@ impl Alone {
         defers
     }
 
-    /// Keeps a failure of the first phase back, if it may be heard again; else gives it back.
+    /// Keeps a result of the first phase back, if it is a failure that may be heard again, or a pass that its file may contradict;
+    /// else gives it back.
     pub fn hold(&mut self, result: Box<TestResult>) -> Option<Box<TestResult>> {
-        let holds = self.policy.asks
-            && !self.second_phase
-            && result.status.is_bad()
-            && self.policy.hearing(&result.id) != Hearing::None;
-        if !holds {
+        let doubtful = if result.status.is_bad() {
+            self.policy.hearing(&result.id) != Hearing::None
+        } else {
+            self.policy.suspicious.contains(&result.id)
+        };
+        if !self.policy.asks || self.second_phase || !doubtful {
             return Some(result);
         }
         self.held.push(*result);
@@ -180,7 +184,7 @@ impl Alone {
             self.reopened.insert(file.to_owned());
             self.overturned.insert(
                 file.to_owned(),
-                "it could not be collected in parallel".into(),
+                "it can be collected there, and not in parallel".into(),
             );
         }
         self.reopened.contains(file)
@@ -198,13 +202,24 @@ impl Alone {
         let file = result.id.file().to_owned();
         if let Some(at) = self.held.iter().position(|held| held.id == result.id) {
             let before = self.held.remove(at);
-            if !result.status.is_bad() {
-                result.second_opinion = true;
-                let message = before.message().lines().next().unwrap_or_default();
-                self.overturned
-                    .entry(file)
-                    .or_insert_with(|| format!("{} failed beside others: {message}", before.id));
-            }
+            let why = match (before.status.is_bad(), result.status.is_bad()) {
+                (true, false) => {
+                    result.second_opinion = true;
+                    let message = before.message().lines().next().unwrap_or_default();
+                    format!(
+                        "{} passes there, and failed beside others: {message}",
+                        before.id
+                    )
+                }
+                (false, true) => {
+                    format!(
+                        "{} fails there, and passed without others of its file",
+                        before.id
+                    )
+                }
+                _ => return Judgement::Counts,
+            };
+            self.overturned.entry(file).or_insert(why);
             return Judgement::Counts;
         }
         if self.deferred.contains(&file) {
@@ -292,6 +307,21 @@ mod tests {
         let (new, all) = alone.learned();
         assert_eq!(new.keys().collect::<Vec<_>>(), ["b.py"]);
         assert!(all.0.contains_key("b.py"));
+    }
+
+    #[test]
+    fn a_pass_without_the_rest_of_the_file_may_be_contradicted_by_it() {
+        let mut alone = Alone::new(Policy {
+            asks: true,
+            suspicious: HashSet::from([TestId::new("a.py::x")]),
+            ..Policy::default()
+        });
+        assert!(alone.hold(ended("a.py::x", TestStatus::Passed)).is_none());
+        alone.begin_second_phase().unwrap();
+        assert!(alone.runs_now("a.py"));
+        let mut x = ended("a.py::x", TestStatus::Error);
+        assert_eq!(alone.judge(&mut x), Judgement::Counts);
+        assert!(!x.second_opinion && alone.learned().0.contains_key("a.py"));
     }
 
     #[test]

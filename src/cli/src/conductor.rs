@@ -417,7 +417,7 @@ impl<'a> Conductor<'a> {
         let (new, learned) = self.alone.learned();
         for (file, why) in &new {
             self.note(format!(
-                "{file} runs alone from now on: {why}, and it passes alone (`serial = [\"{file}\"]` in dx-py.toml says so to everyone)"
+                "{file} runs alone from now on: {why} (`serial = [\"{file}\"]` in dx-py.toml says so to everyone)"
             ))?;
         }
         if !new.is_empty() {

@@ -320,7 +320,9 @@ fn policy(session: &Session, plan: &Plan, args: &TestArgs, parallel: bool, narro
         serial: session.serial.clone(),
         learned: session.learned.clone(),
         defers: parallel || narrow,
-        asks: (parallel || narrow) && !args.no_second_opinion && args.failure_limit().is_none(),
+        asks: (parallel || narrow || !plan.fresh.is_empty())
+            && !args.no_second_opinion
+            && args.failure_limit().is_none(),
         new_tests: explained,
         ..Policy::default()
     };
@@ -341,6 +343,9 @@ fn policy(session: &Session, plan: &Plan, args: &TestArgs, parallel: bool, narro
                     .set_state(pass.set)
                     .is_some_and(dx_py_select::SetState::holds)
             };
+            if last.is_bad() && partial {
+                policy.suspicious.insert(test.test.id.clone());
+            }
             let hearing = if last.is_bad() {
                 Hearing::None
             } else if test.passes.iter().any(holds) {
