@@ -175,21 +175,23 @@ fn encode(ids: &[i64]) -> Vec<u8> {
 }
 
 pub(crate) fn decode(blob: &[u8]) -> Result<Vec<i64>, CatalogError> {
+    let damaged = || CatalogError::Value("an input set".into());
     let mut ids = Vec::new();
     let (mut before, mut value, mut shift) = (0i64, 0i64, 0);
     for byte in blob {
         if shift > 56 {
-            return Err(CatalogError::Value("an input set".into()));
+            return Err(damaged());
         }
         value |= i64::from(byte & 0x7f) << shift;
         shift += 7;
         if byte & 0x80 == 0 {
-            before += value;
+            before = before.checked_add(value).ok_or_else(damaged)?;
             ids.push(before);
             (value, shift) = (0, 0);
         }
     }
-    Ok(ids)
+    // A number that doesn't end is one input less, and a test that looks fresh for it.
+    if shift == 0 { Ok(ids) } else { Err(damaged()) }
 }
 
 #[cfg(test)]
@@ -208,6 +210,13 @@ mod tests {
         fn damage_never_panics(blob in prop::collection::vec(any::<u8>(), 0..50)) {
             let _ = decode(&blob);
         }
+    }
+
+    #[test]
+    fn sums_that_overflow_and_cut_numbers_are_damage() {
+        let large = [[0xff; 8].as_slice(), &[0x7f]].concat();
+        assert!(decode(&[large.clone(), large].concat()).is_err());
+        assert!(decode(&[5, 0x80]).is_err());
     }
 
     proptest! {
