@@ -86,7 +86,7 @@ fn filled(random: &mut Random, template: &str) -> String {
         .replace('#', &small)
 }
 
-/// Decorators start with `@`, so the placeholder of names is put in where an identifier goes on.
+/// A piece from one of the templates. Decorators start with `@` too: only one after an underscore stands for a number.
 fn piece(random: &mut Random, templates: &[&str]) -> String {
     let template = templates[random.below(templates.len())];
     let marked: String = template
@@ -173,7 +173,7 @@ pub fn generate(random: &mut Random) -> Sample {
             pieces.push(piece(random, &TESTS));
         }
         if random.below(4) == 0 {
-            let (fixture, _) = (piece(random, &FIXTURES[..2]), ());
+            let fixture = piece(random, &FIXTURES[..2]);
             pieces.insert(1, fixture);
         }
         sample.files.insert(
