@@ -116,12 +116,16 @@ impl Project {
 
     /// The binary, in the project, with the interpreter that has pytest.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dx-py"));
+        let mut command = self.start(Path::new(env!("CARGO_BIN_EXE_dx-py")));
+        command.args(args).env_remove("VIRTUAL_ENV");
         command
-            .args(args)
-            .current_dir(self.path())
-            .stdin(Stdio::null())
-            .env_remove("VIRTUAL_ENV");
+    }
+
+    /// A program in the project. Both sides of a comparison get this environment, since plugins behave differently where they see
+    /// signs of a CI system.
+    fn start(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.path()).stdin(Stdio::null());
         for name in ["CI", "GITHUB_ACTIONS", "PYTEST_ADDOPTS", "PYTHONHASHSEED"] {
             command.env_remove(name);
         }
@@ -184,7 +188,8 @@ impl Project {
         let out = plugins.path().join("out.json");
         std::fs::write(plugins.path().join("oracle_of_dx.py"), ORACLE)
             .expect("files can be written");
-        let status = Command::new(&self.python)
+        let status = self
+            .start(&self.python)
             .args([
                 "-m",
                 "pytest",
@@ -194,11 +199,8 @@ impl Project {
                 "--continue-on-collection-errors",
             ])
             .args(args)
-            .current_dir(self.path())
-            .envs(self.env.iter().copied())
             .env("PYTHONPATH", plugins.path())
             .env("ORACLE_OUT", &out)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()
