@@ -1,5 +1,8 @@
-"""Starts a worker: `python boot.py SOCKET_FD RING_FD NUMBER COUNT BASETEMP RUN_ID -- PYTEST_ARGUMENTS…`; or, with the one
-argument `report` before the dashes, the session that reports the workers' coverage.
+"""Starts a worker: `python boot.py SOCKET_FD RING_FD NUMBER COUNT BASETEMP RUN_ID ROLE -- PYTEST_ARGUMENTS…`; or, with the one
+argument `controller` or `report` before the dashes, the session for plugins that report, or the one that reports coverage.
+
+The role is `told` for a worker whose reports a controller will hear, `lone` for one that is all there is, so that plugins say in it
+what they have to say at the end, and `mute` for every other.
 
 The interpreter is then made to look as `python -m pytest PYTEST_ARGUMENTS…` would leave it, and pytest is configured and run.
 """
@@ -15,15 +18,15 @@ from typing import Any
 def main(argv: list[str]) -> int:
     """Run one worker, or the report, to its end; gives pytest's exit code."""
     own = os.path.dirname(os.path.abspath(__file__))
-    if argv[1] == "report":
+    if argv[1] in ("controller", "report"):
         sys.path[0] = os.path.dirname(own)
-        from dx_py_test_runner.report import report
+        from dx_py_test_runner.controller import control, report
 
         sys.path[0] = os.getcwd()
-        return report(argv[3:])
+        return (control if argv[1] == "controller" else report)(argv[3:])
     sock_fd, ring_fd, number, count = (int(text) for text in argv[1:5])
-    basetemp, run_id = argv[5], argv[6]
-    arguments = argv[8:]
+    basetemp, run_id, role = argv[5], argv[6], argv[7]
+    arguments = argv[9:]
     for fd in (sock_fd, ring_fd):
         os.set_inheritable(fd, False)
     sys.path[0] = os.path.dirname(own)
@@ -60,7 +63,7 @@ def main(argv: list[str]) -> int:
         os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(count)
         os.environ["PYTEST_XDIST_TESTRUNUID"] = run_id
     install(trace)
-    return _run_pytest(wire, trace, arguments, number, count, basetemp, run_id, fatal)
+    return _run_pytest(wire, trace, arguments, number, count, basetemp, run_id, role, fatal)
 
 
 def _run_pytest(
@@ -71,6 +74,7 @@ def _run_pytest(
     count: int,
     basetemp: str,
     run_id: str,
+    role: str,
     fatal: Callable[[str, int], int],
 ) -> int:
     from _pytest.config import ConftestImportFailure, UsageError, _prepareconfig
@@ -79,7 +83,7 @@ def _run_pytest(
 
     import pytest
 
-    plugin = WorkerPlugin(wire, trace)
+    plugin = WorkerPlugin(wire, trace, role)
     code = 1
     try:
         try:
@@ -96,14 +100,19 @@ def _run_pytest(
         finally:
             config._ensure_unconfigure()
     except UsageError as error:
-        return fatal("\n".join(f"ERROR: {line}" for line in error.args), 4)
+        return fatal(usage_text(error), 4)
     except SystemExit as error:  # argparse has printed what is wrong with an option
         code = error.code if isinstance(error.code, int) else 4
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    wire.send(BYE, status=code & 0xFF)
+    wire.send(BYE, status=code & 0xFF, sequence=int(plugin.code_was_changed))
     return code
+
+
+def usage_text(error: Exception) -> str:
+    """A usage error as pytest prints it."""
+    return "\n".join(f"ERROR: {line}" for line in error.args)
 
 
 def become_worker(config: Any, number: int, count: int, basetemp: str, run_id: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import marshal
+import os
 from typing import Any, Optional
 
 PASSED, SKIPPED, XFAILED, XPASSED, FAILED, ERROR = range(6)
@@ -39,6 +41,20 @@ def message_of(report: Any, status: int) -> str:
     return str(longrepr or "").strip().rpartition("\n")[2]
 
 
+def place_of(report: Any) -> str:
+    """Where a skip was decided, as pytest's summary shows it."""
+    longrepr = report.longrepr
+    if not isinstance(longrepr, tuple) or len(longrepr) != 3:
+        return ""
+    path, line, _ = longrepr
+    if not isinstance(path, str):
+        path = str(path)
+    if os.path.isabs(path):
+        path = os.path.relpath(path)
+    by_mark = report.when == "setup" and "skip" in report.keywords and "pytestmark" not in report.keywords
+    return path if by_mark or line is None else f"{path}:{line}"
+
+
 def text_of(report: Any) -> str:
     """The failure as pytest renders it."""
     try:
@@ -50,14 +66,15 @@ def text_of(report: Any) -> str:
 class Outcome:
     """The reports of one test, joined."""
 
-    __slots__ = ("status", "phases", "reports", "sections", "properties")
+    __slots__ = ("status", "phases", "reports", "properties", "_sections", "_kept")
 
     def __init__(self) -> None:
         self.status: Optional[int] = None
         self.phases = [0, 0, 0]
         self.reports: list[tuple[int, int, str, str]] = []
-        self.sections: list[tuple[str, str]] = []
+        self._sections: list[tuple[str, str]] = []
         self.properties: list[tuple[str, str]] = []
+        self._kept: list[dict[str, Any]] = []
 
     def add(self, report: Any) -> None:
         """Take one of pytest's reports into account."""
@@ -65,18 +82,51 @@ class Outcome:
         self.phases[phase] += max(0, int(report.duration * 1e9))
         if report.user_properties:
             self.properties = [(str(name), str(value)) for name, value in report.user_properties]
+        if report.sections:
+            # A later phase's report has what was captured before, too.
+            self._sections = report.sections
         status = status_of(report)
         if status is None:
             return
         if self.status is None or status > self.status:
             self.status = status
         if status != PASSED:
-            text = text_of(report) if status >= FAILED else ""
+            text = text_of(report) if status >= FAILED else place_of(report) if status == SKIPPED else ""
             self.reports.append((phase, status, message_of(report, status), text))
-        if status >= FAILED or phase == 2:
-            self.sections = [(str(title), str(content)) for title, content in report.sections]
 
-    def note_sections(self, report: Any) -> None:
-        """Keep what a later phase captured, once something has failed."""
-        if self.status is not None and self.status >= FAILED and report.sections:
-            self.sections = [(str(title), str(content)) for title, content in report.sections]
+    def sections(self) -> list[tuple[str, str]]:
+        """What was captured, under pytest's titles."""
+        return [(str(title), str(content)) for title, content in self._sections]
+
+    def keep(self, config: Any, report: Any) -> None:
+        """Keep a report for the controller, in the form that pytest gives it to cross processes."""
+        data = config.hook.pytest_report_to_serializable(config=config, report=report)
+        if data is not None:
+            # What xdist adds, since plugins look for it.
+            workerinput = getattr(config, "workerinput", {})
+            data["worker_id"], data["testrun_uid"] = workerinput.get("workerid"), workerinput.get("testrunuid")
+            self._kept.append(data)
+
+    def raw(self) -> bytes:
+        """The kept reports as bytes; empty if there are none."""
+        if not self._kept:
+            return b""
+        try:
+            return marshal.dumps(self._kept)
+        except ValueError:  # a hook has added something that is no plain data
+            return marshal.dumps(_plain(self._kept))
+
+
+def _plain(value: Any) -> Any:
+    """A value with everything that isn't plain data replaced by its text."""
+    if value is None or type(value) in (str, int, float, bool, bytes):
+        return value
+    if isinstance(value, dict):
+        return {_plain(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return (
+            type(value)(_plain(part) for part in value)
+            if type(value) in (list, tuple)
+            else [_plain(part) for part in value]
+        )
+    return str(value)

@@ -11,15 +11,18 @@ from collections.abc import Callable, Generator
 from typing import Any, Optional
 
 import pytest
+from _pytest.terminal import getreportopt
 
-from . import wire
-from .outcome import ERROR, SKIPPED, Outcome, text_of
+from . import needs, wire
+from .outcome import ERROR, FAILED, SKIPPED, Outcome, text_of
+from .speech import silence, speaking
 from .trace import Trace
 from .wire import Pack, Unpack
 
 #: Plugins whose collection hooks look at one item at a time, so that they do the same to a part of the items.
 _PER_ITEM_PLUGINS = (
     "_pytest.",
+    "dx_py_test_runner.",
     "_hypothesis_pytestplugin",
     "xdist.",
     "pytest_asyncio.",
@@ -65,8 +68,9 @@ class Job:
 class WorkerPlugin:
     """Connects one pytest session with the orchestrator."""
 
-    def __init__(self, wire_: wire.Wire, trace: Trace) -> None:
+    def __init__(self, wire_: wire.Wire, trace: Trace, role: str) -> None:
         self._wire = wire_
+        self._role = role
         self._trace = trace
         self._items: dict[str, Any] = {}
         self._outcome: Optional[Outcome] = None
@@ -74,15 +78,15 @@ class WorkerPlugin:
         self._deselected = 0
         self._collecting = False
         self.fatal = False
+        self.code_was_changed = False
+        self._tells_passes = False
 
     # Start
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: Any) -> None:
         """Silence the terminal report: the orchestrator has its own."""
-        reporter = config.pluginmanager.getplugin("terminalreporter")
-        if reporter is not None:
-            reporter._tw._file = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open until the worker ends)
+        silence(config)
 
     def _hello(self, session: Any) -> None:
         import platform
@@ -113,6 +117,13 @@ class WorkerPlugin:
         out.text(str(config.inipath or ""))
         out.texts([str(arg) for arg in config.args])
         out.texts(plugins)
+        out.texts(needs.controller(config))
+        out.text(needs.one_worker(config))
+        chars = getreportopt(config)
+        self._tells_passes = "P" in chars
+        out.text(chars)
+        durations = getattr(config.option, "durations", None)
+        out.u32(0 if durations is None else durations + 1)
         self._wire.send(wire.HELLO, out.bytes())
 
     # Collection
@@ -151,21 +162,24 @@ class WorkerPlugin:
         done.u8(0 if narrow and not reason else 1)
         done.text(reason)
         done.u32(self._deselected)
+        done.text(needs.interleaved(config, session.items))
         self._send_trace()
         self._wire.send(wire.COLLECTION_DONE, done.bytes())
 
     def _report_items(self, session: Any) -> None:
         files: dict[str, list[Any]] = {}
-        for item in session.items:
+        places: dict[Any, int] = {}
+        for place, item in enumerate(session.items):
             files.setdefault(item.nodeid.split("::", 1)[0], []).append(item)
             self._items[item.nodeid] = item
+            places[item] = place
         for file, items in files.items():
             out = Pack()
             out.text(file)
             out.text(str(getattr(items[0], "path", "") or getattr(items[0], "fspath", "")))
             out.u32(len(items))
             for item in items:
-                _pack_item(out, item)
+                _pack_item(out, item, places[item])
             self._wire.send(wire.COLLECTED, out.bytes())
 
     @pytest.hookimpl(hookwrapper=True)
@@ -201,7 +215,30 @@ class WorkerPlugin:
 
     def pytest_sessionstart(self, session: Any) -> None:
         """Remember the root."""
+        self._config = session.config
         self._root = session.config.rootpath
+
+    # The end
+
+    @pytest.hookimpl(tryfirst=True, hookwrapper=True)
+    def pytest_sessionfinish(self, session: Any, exitstatus: Any) -> Generator[None, None, None]:
+        """See whether a hook decides on another exit code."""
+        yield
+        self.code_was_changed = self._role == "lone" and session.exitstatus != exitstatus
+
+    # The innermost wrapper: pytest's own summary, which wraps the hook as well, stays silent.
+    @pytest.hookimpl(trylast=True, hookwrapper=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, None, None]:
+        """Pass on what plugins have to say, if there is no controller to say it."""
+        import io
+
+        said = io.StringIO()
+        with speaking(terminalreporter, said):
+            yield
+        if self._role == "lone" and said.getvalue().strip():
+            out = Pack()
+            out.text(said.getvalue())
+            self._wire.send(wire.SECTION, out.bytes())
 
     # Running
 
@@ -269,7 +306,8 @@ class WorkerPlugin:
         outcome = self._outcome
         if outcome is not None:
             outcome.add(report)
-            outcome.note_sections(report)
+            if self._role == "told":
+                outcome.keep(self._config, report)
 
     def _finished(self, name: str, outcome: Outcome) -> None:
         out = Pack()
@@ -282,14 +320,15 @@ class WorkerPlugin:
             out.u8(status)
             out.text(message)
             out.text(text)
-        failed = outcome.status is not None and outcome.status >= 4
-        for pairs in (outcome.sections if failed else [], outcome.properties):
+        told = outcome.status is not None and outcome.status >= FAILED or self._tells_passes
+        for pairs in (outcome.sections() if told else [], outcome.properties):
             out.u32(len(pairs))
             for key, value in pairs:
                 out.text(key)
                 out.text(value)
         out.u32(0)
         out.u32(0)
+        out.blob(outcome.raw())
         status = 0 if outcome.status is None else outcome.status
         self._wire.send(
             wire.TEST_FINISHED, out.bytes(), sequence=self._sequence, duration_ns=sum(outcome.phases), status=status
@@ -363,17 +402,10 @@ def _needs_everything(config: Any) -> str:
 
 def _third_party_hooks(config: Any, names: tuple[str, ...]) -> list[tuple[str, str]]:
     """Implementations of these hooks by conftests, and by plugins that aren't known to do the same to a part of the items."""
-    found = []
-    for name in names:
-        for implementation in getattr(config.hook, name).get_hookimpls():
-            plugin = implementation.plugin
-            module = getattr(implementation.function, "__module__", "") or ""
-            if not isinstance(plugin, WorkerPlugin) and not module.startswith(_PER_ITEM_PLUGINS):
-                found.append((name, str(getattr(plugin, "__file__", None) or module)))
-    return found
+    return [(name, where) for name, where, _ in needs.implementations(config, names, _PER_ITEM_PLUGINS)]
 
 
-def _pack_item(out: Pack, item: Any) -> None:
+def _pack_item(out: Pack, item: Any, place: int) -> None:
     function = getattr(item, "originalname", None) or item.name
     names = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
     try:
@@ -384,6 +416,7 @@ def _pack_item(out: Pack, item: Any) -> None:
     out.text(str(function))
     out.text("::".join(names))
     out.u32((line or 0) + 1)
+    out.u32(place)
     out.texts(sorted(_keywords(item)))
     markers = list(item.iter_markers())
     out.u32(len(markers))

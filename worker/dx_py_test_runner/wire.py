@@ -12,9 +12,10 @@ import os
 import select
 import socket
 import struct
+from collections.abc import Callable
 from typing import Optional
 
-COLLECT, RUN, FINISH, STOP = 1, 2, 3, 4
+COLLECT, RUN, FINISH, STOP, TELL_TEST, TELL_COLLECTION = range(1, 7)
 (
     HELLO,
     COLLECTED,
@@ -29,7 +30,8 @@ COLLECT, RUN, FINISH, STOP = 1, 2, 3, 4
     FATAL,
     BYE,
     STOPPED,
-) = range(1, 14)
+    SECTION,
+) = range(1, 15)
 
 _VERSION = 1
 _COMMAND = struct.Struct("<4sHHQQII")
@@ -69,6 +71,11 @@ class Pack:
     def text(self, text: str) -> None:
         """Text; what UTF-8 has no form for is written as an escape."""
         data = text.encode("utf-8", "backslashreplace")
+        self._buffer += _u32.pack(len(data))
+        self._buffer += data
+
+    def blob(self, data: bytes) -> None:
+        """Bytes that only Python reads."""
         self._buffer += _u32.pack(len(data))
         self._buffer += data
 
@@ -112,9 +119,50 @@ class Unpack:
         """Text."""
         return self._take(self.u32()).decode("utf-8")
 
+    def blob(self) -> bytes:
+        """Bytes that only Python reads."""
+        return self._take(self.u32())
+
     def texts(self) -> list[str]:
         """A list of texts."""
         return [self.text() for _ in range(self.u32())]
+
+
+def _read_command(read_into: Callable[[memoryview], Optional[int]]) -> Optional[Command]:
+    """The next command from a stream; None at its end."""
+    header = _read(read_into, _COMMAND.size)
+    if header is None:
+        return None
+    magic, version, kind, sequence, argument, size, _flags = _COMMAND.unpack(header)
+    if magic != b"DXTM" or version != _VERSION:
+        raise ValueError(f"not a message of this protocol: {header[:8]!r}")
+    payload = _read(read_into, size)
+    if payload is None:
+        return None
+    return kind, sequence, argument, payload
+
+
+def _read(read_into: Callable[[memoryview], Optional[int]], size: int) -> Optional[bytes]:
+    data = bytearray(size)
+    view = memoryview(data)
+    got = 0
+    while got < size:
+        count = read_into(view[got:])
+        if not count:
+            return None
+        got += count
+    return bytes(data)
+
+
+class Feed:
+    """Commands from a pipe, for a process that has nothing to answer."""
+
+    def __init__(self, fd: int) -> None:
+        self._stream = open(fd, "rb")  # noqa: SIM115 (open as long as the process runs)
+
+    def receive(self) -> Optional[Command]:
+        """The next command; None if the orchestrator is gone."""
+        return _read_command(self._stream.readinto)
 
 
 class Wire:
@@ -167,27 +215,7 @@ class Wire:
         """The next command; None if the orchestrator is gone."""
         if self._early:
             return self._early.pop(0)
-        header = self._read(_COMMAND.size)
-        if header is None:
-            return None
-        magic, version, kind, sequence, argument, size, _flags = _COMMAND.unpack(header)
-        if magic != b"DXTM" or version != _VERSION:
-            raise ValueError(f"not a message of this protocol: {header[:8]!r}")
-        payload = self._read(size)
-        if payload is None:
-            return None
-        return kind, sequence, argument, payload
-
-    def _read(self, size: int) -> Optional[bytes]:
-        data = bytearray(size)
-        view = memoryview(data)
-        got = 0
-        while got < size:
-            count = self._recv_into(view[got:])
-            if count == 0:
-                return None
-            got += count
-        return bytes(data)
+        return _read_command(self._recv_into)
 
     def stop_requested(self) -> bool:
         """Whether the orchestrator asked to stop after this test, or is gone. Other commands are kept for `receive`."""

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+const AFTER_TEST: &str = "pytest's own options (-p, -o, -c, -W, --ignore, --deselect, --runxfail, --strict-markers, --stepwise, \
+    --failed-first, --cov, --pdb, --collect-only …) are passed on; those of other plugins follow `--`.";
+
 /// A test runner for Python that runs what a change can reach.
 #[derive(Debug, Parser)]
 #[command(
@@ -22,6 +25,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the tests that a change can have affected
+    #[command(after_help = AFTER_TEST)]
     Test(Box<TestArgs>),
     /// List the tests found in the sources, without starting Python
     Discover(DiscoverArgs),
@@ -107,11 +111,22 @@ pub struct TestArgs {
     /// Style of tracebacks
     #[arg(long, value_name = "STYLE", value_enum, help_heading = "Report")]
     pub tb: Option<TracebackStyle>,
+    /// Which outcomes the short summary names: pytest's letters, such as `A` for all
+    #[arg(short = 'r', value_name = "CHARS", help_heading = "Report")]
+    pub report_chars: Option<String>,
+    /// Show local variables in tracebacks
+    #[arg(short = 'l', long = "showlocals", help_heading = "Report")]
+    pub show_locals: bool,
     /// Show the N slowest set-ups, calls and teardowns (0: all)
     #[arg(long, value_name = "N", help_heading = "Report")]
     pub durations: Option<usize>,
     /// Write a JUnit XML report to a file, or to standard output with `-`
-    #[arg(long, value_name = "PATH", help_heading = "Report")]
+    #[arg(
+        long,
+        visible_alias = "junitxml",
+        value_name = "PATH",
+        help_heading = "Report"
+    )]
     pub junit_xml: Option<PathBuf>,
     /// Write a JSON report to a file, or to standard output with `-`
     #[arg(long, value_name = "PATH", help_heading = "Report")]
@@ -155,6 +170,42 @@ impl TestArgs {
             return Some(1);
         }
         self.maxfail.filter(|limit| *limit > 0)
+    }
+
+    /// What pytest must know of how results are to be shown: tracebacks and assertions are worded there.
+    pub fn display_arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        if self.verbose > 0 {
+            arguments.push(format!("-{}", "v".repeat(self.verbose.into())));
+        }
+        arguments.extend(self.tb.map(|style| format!("--tb={}", style.as_str())));
+        arguments.extend(self.report_chars.as_ref().map(|chars| format!("-r{chars}")));
+        arguments.extend(self.show_locals.then(|| "--showlocals".to_owned()));
+        arguments
+    }
+
+    /// All that pytest must know to do what was asked for on its own.
+    pub fn as_pytest_arguments(&self) -> Vec<String> {
+        let mut arguments = self.display_arguments();
+        let valued = [("-k", &self.keywords), ("-m", &self.marks)];
+        for (option, value) in valued {
+            arguments.extend(
+                value
+                    .iter()
+                    .flat_map(|value| [option.to_owned(), value.clone()]),
+            );
+        }
+        arguments.extend((0..self.quiet).map(|_| "-q".to_owned()));
+        arguments.extend(self.lf.then(|| "--lf".to_owned()));
+        arguments.extend(self.no_capture.then(|| "-s".to_owned()));
+        arguments.extend(
+            self.failure_limit()
+                .map(|limit| format!("--maxfail={limit}")),
+        );
+        arguments.extend(self.durations.map(|count| format!("--durations={count}")));
+        arguments.extend(self.pytest_args.iter().cloned());
+        arguments.extend(self.patterns.iter().cloned());
+        arguments
     }
 }
 

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use dx_py_core::{Event, RunSummary, TestId, TestResult, TestStatus, Verdict, blob};
+use dx_py_daemon::{Controller, LaunchSpec};
 use dx_py_executor::{Handler, Job, Outcome, RunnerEvent};
 use dx_py_protocol::{Collected, CollectionDone, CollectionReport, Hello};
 
 use crate::alone::{Alone, Judgement, Policy};
+use crate::arrangement::Arrangement;
 use crate::record::Recorder;
 use crate::report::Reporter;
 use crate::report::emit;
@@ -45,6 +47,10 @@ pub struct Intent<'a> {
     pub policy: Policy,
     /// Under which name the files that were found to need to run alone are kept.
     pub learned_note: String,
+    /// How sessions were arranged last.
+    pub arrangement: Arrangement,
+    /// Under which name that is kept.
+    pub arrangement_note: String,
 }
 
 /// The conductor of one run.
@@ -61,6 +67,12 @@ pub struct Conductor<'a> {
     seen_reports: HashSet<String>,
     greeted: bool,
     dirty: usize,
+    one_worker: String,
+    options_told: bool,
+    rearranged: Option<Arrangement>,
+    controller: Option<Controller>,
+    /// The exit code of a controller that couldn't do its work.
+    controller_failed: bool,
     failure: Option<anyhow::Error>,
 }
 
@@ -83,6 +95,11 @@ impl<'a> Conductor<'a> {
             seen_reports: HashSet::new(),
             greeted: false,
             dirty: 0,
+            one_worker: String::new(),
+            options_told: false,
+            rearranged: None,
+            controller: None,
+            controller_failed: false,
             failure: None,
         }
     }
@@ -148,6 +165,23 @@ impl<'a> Conductor<'a> {
     }
 
     fn take_hello(&mut self, hello: &Hello) -> anyhow::Result<()> {
+        if self.rearranged.is_some() {
+            return Ok(());
+        }
+        let arrangement = &self.intent.arrangement;
+        self.rearranged = arrangement.after_hello(hello, self.intent.workers);
+        if self.rearranged.is_some() {
+            return Ok(());
+        }
+        self.one_worker.clone_from(&hello.one_worker);
+        if !self.options_told {
+            self.options_told = true;
+            let event = Event::Asked {
+                report_chars: hello.report_chars.clone(),
+                durations: hello.durations.map(|count| count as usize),
+            };
+            emit(self.reporters, &event)?;
+        }
         self.recorder.hello(hello);
         let known = Environment {
             python: hello.python.clone(),
@@ -180,6 +214,9 @@ impl<'a> Conductor<'a> {
         if !self.seen_reports.insert(report.node.clone()) {
             return Ok(());
         }
+        if let Some(controller) = &self.controller {
+            controller.tell_collection(&report.node, &report.text, report.status);
+        }
         if report.status.is_bad() {
             self.summary.collection_errors += 1;
             emit(
@@ -211,6 +248,22 @@ impl<'a> Conductor<'a> {
             self.broken.remove(&file.path);
         }
         if done.full {
+            let collected = &done.one_worker;
+            let found = self
+                .intent
+                .arrangement
+                .after_collection(&self.one_worker, collected);
+            if self.intent.workers > 1 && !found.one_worker.is_empty() {
+                self.rearranged = Some(found);
+                return Ok(Vec::new());
+            }
+            self.intent.arrangement = found;
+        }
+        if self.intent.workers == 1 && !self.intent.arrangement.one_worker.is_empty() {
+            let reason = &self.intent.arrangement.one_worker;
+            self.note(format!("one worker: {reason}"))?;
+        }
+        if done.full {
             self.keep_file_list(process, &files, &done)?;
         }
         if !done.reason.is_empty() {
@@ -226,6 +279,7 @@ impl<'a> Conductor<'a> {
         if !narrow {
             self.summary.deselected = done.deselected as usize;
         }
+        let mut places = HashMap::new();
         for file in files {
             let mut job = Job {
                 file: file.file,
@@ -253,6 +307,7 @@ impl<'a> Conductor<'a> {
                     _ => {
                         job.expected += self.intent.expected.get(&id).copied().unwrap_or(UNKNOWN);
                         total += 1;
+                        places.insert(id.clone(), item.place);
                         job.tests.push(id);
                     }
                 }
@@ -263,7 +318,64 @@ impl<'a> Conductor<'a> {
         }
         self.planned = total;
         emit(self.reporters, &Event::Planned { total })?;
+        if self.intent.workers == 1 {
+            jobs = in_order_of_session(jobs, &places);
+        }
         Ok(jobs)
+    }
+
+    /// Whether a controller is to stand beside several workers, as far as is known.
+    pub fn wants_controller(&self) -> bool {
+        self.controller.is_none() && self.intent.arrangement.controller
+    }
+
+    /// Whether there is a controller.
+    pub fn has_controller(&self) -> bool {
+        self.controller.is_some()
+    }
+
+    /// Starts the controller. One whose own session has nothing to report is ended, and that is remembered.
+    ///
+    /// # Errors
+    /// If a report can't be written.
+    pub fn start_controller(
+        &mut self,
+        spec: &LaunchSpec,
+        more: &[&str],
+        verbose: bool,
+    ) -> anyhow::Result<()> {
+        match Controller::start(spec, more) {
+            Ok(controller) if controller.reporting.is_empty() => {
+                self.intent.arrangement.controller = false;
+                controller.finish(None);
+            }
+            Ok(controller) => {
+                if verbose {
+                    let reporting = controller.reporting.join(", ");
+                    self.note(format!("a session of its own for {reporting}"))?;
+                }
+                self.controller = Some(controller);
+            }
+            Err(error) => {
+                // The workers may tell it better.
+                self.controller_failed = true;
+                self.intent.arrangement.controller = false;
+                self.note(error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The arrangement with which the run is to be begun again, if the one it had wasn't right. No test has run then.
+    pub fn rearranged(&mut self) -> Option<&Arrangement> {
+        self.intent.arrangement = self.rearranged.take()?;
+        self.intent.workers = self.intent.arrangement.workers(self.intent.workers);
+        if self.intent.workers == 1
+            && let Some(controller) = self.controller.take()
+        {
+            controller.finish(None);
+        }
+        Some(&self.intent.arrangement)
     }
 
     /// Plans the second phase: whole files, in pytest's order.
@@ -349,6 +461,9 @@ impl<'a> Conductor<'a> {
         self.summary.count_ran(result.status);
         self.summary.recorded += result.duration;
         self.recorder.finished(&result)?;
+        if let Some(controller) = &self.controller {
+            controller.tell_test(&result);
+        }
         Ok(emit(self.reporters, &Event::TestFinished(result))?)
     }
 
@@ -393,9 +508,27 @@ impl<'a> Conductor<'a> {
             RunnerEvent::Warning { node, text } => {
                 emit(self.reporters, &Event::WarningRecorded { node, text })?
             }
+            RunnerEvent::Section(text) => emit(self.reporters, &Event::Section(text))?,
             RunnerEvent::Note(text) => self.note(text)?,
         }
         Ok(())
+    }
+
+    /// Ends the controller, lets it say what it has to say, and gives the exit code that it, or a hook in the only worker, decided on.
+    fn end_controller(&mut self, outcome: &Outcome) -> anyhow::Result<Option<u8>> {
+        let Some(controller) = self.controller.take() else {
+            let failed = self.controller_failed.then_some(exit::INTERNAL);
+            return Ok(outcome.decided_code.or(failed));
+        };
+        let limit = outcome.interrupted.then_some(Duration::from_secs(1));
+        let end = controller.finish(limit);
+        if !end.text.trim().is_empty() {
+            emit(self.reporters, &Event::Section(end.text))?;
+        }
+        if end.decided_code == Some(exit::INTERNAL) {
+            self.note(end.errors)?;
+        }
+        Ok(end.decided_code)
     }
 
     fn keep_failure(&mut self, error: anyhow::Error) {
@@ -424,6 +557,15 @@ impl<'a> Conductor<'a> {
             let key = self.intent.learned_note.clone();
             self.recorder.keep_note(&key, &blob::encode(&learned)?)?;
         }
+        if let Some(text) = &outcome.failed_start {
+            self.intent.arrangement = self.intent.arrangement.after_failed_start(text);
+            let reason = self.intent.arrangement.one_worker.clone();
+            self.note(format!("one worker from now on: {reason}"))?;
+        }
+        let key = self.intent.arrangement_note.clone();
+        self.recorder
+            .keep_note(&key, &blob::encode(&self.intent.arrangement)?)?;
+        let controller_code = self.end_controller(outcome)?;
         self.recorder.flush()?;
         if let Some(error) = self.failure {
             return Err(error);
@@ -443,6 +585,8 @@ impl<'a> Conductor<'a> {
             self.note(format!("{first}{more} will run again: {reason}"))?;
         }
         let summary = &mut self.summary;
+        summary.workers = self.intent.workers;
+        summary.one_worker = self.intent.arrangement.one_worker.clone();
         summary.not_run = outcome.not_run.len();
         summary.stopped = outcome.stopped.clone();
         summary.wall = began.elapsed();
@@ -459,6 +603,7 @@ impl<'a> Conductor<'a> {
         summary.exit_code = match &outcome.fatal {
             Some((code, _)) => *code,
             None if outcome.interrupted => exit::INTERRUPTED,
+            None if controller_code.is_some() => controller_code.unwrap_or_default(),
             None => match unusual {
                 Some(code) => code,
                 None if bad || summary.collection_errors > 0 => exit::FAILED,
@@ -486,6 +631,31 @@ impl Handler for Conductor<'_> {
         if let Err(error) = self.take(event) {
             self.keep_failure(error);
         }
-        self.failure.is_none()
+        self.failure.is_none() && self.rearranged.is_none()
     }
+}
+
+/// Jobs for one worker: as long as the tests of a file follow each other in the order of the session they are one job.
+fn in_order_of_session(jobs: Vec<Job>, places: &HashMap<TestId, u32>) -> Vec<Job> {
+    let mut tests: Vec<(u32, String, TestId)> = Vec::new();
+    for job in jobs {
+        for test in job.tests {
+            let place = places.get(&test).copied().unwrap_or(u32::MAX);
+            tests.push((place, job.file.clone(), test));
+        }
+    }
+    tests.sort_by_key(|(place, _, _)| *place);
+    let mut jobs: Vec<Job> = Vec::new();
+    for (_, file, test) in tests {
+        match jobs.last_mut() {
+            Some(job) if job.file == file => job.tests.push(test),
+            // The order of jobs is that of their expected times: this keeps it.
+            _ => jobs.push(Job {
+                file,
+                tests: vec![test],
+                expected: Duration::ZERO,
+            }),
+        }
+    }
+    jobs
 }

@@ -4,36 +4,9 @@ use std::path::Path;
 
 use dx_py_core::{Digest, Hasher};
 
+use crate::pytest_options;
 use crate::settings::Project;
 
-/// Short options of pytest that take a value in the next argument.
-const SHORT_WITH_VALUE: &str = "cpoWkmrn";
-/// Long options of pytest and its common plugins that take a value in the next argument, if it isn't joined with `=`.
-const LONG_WITH_VALUE: [&str; 23] = [
-    "--cov",
-    "--ignore",
-    "--ignore-glob",
-    "--deselect",
-    "--rootdir",
-    "--confcutdir",
-    "--basetemp",
-    "--import-mode",
-    "--maxfail",
-    "--tb",
-    "--capture",
-    "--color",
-    "--durations",
-    "--junit-xml",
-    "--junitxml",
-    "--log-level",
-    "--log-file",
-    "--override-ini",
-    "--pythonwarnings",
-    "--timeout",
-    "--dist",
-    "--cov-report",
-    "--cov-config",
-];
 /// Variables that pytest itself reads.
 const VARIABLES: [&str; 5] = [
     "PYTEST_ADDOPTS",
@@ -65,7 +38,7 @@ impl Invocation {
         for argument in arguments {
             let place = argument.split("::").next().unwrap_or(argument);
             if value_expected || argument.starts_with('-') || !cwd.join(place).exists() {
-                value_expected = !value_expected && takes_value(argument);
+                value_expected = !value_expected && pytest_options::takes_next(argument);
                 invocation.options.push(argument.clone());
             } else {
                 invocation.paths.push(argument.clone());
@@ -80,8 +53,15 @@ impl Invocation {
         hasher
             .field("pytest")
             .field(if self.no_capture { "s" } else { "" });
+        let mut shown = false;
         for option in &self.options {
-            hasher.field(option);
+            // An option and its value are left out together.
+            let value_of_shown = std::mem::take(&mut shown);
+            if !value_of_shown && pytest_options::only_displays(option) {
+                shown = pytest_options::takes_next(option);
+            } else if !value_of_shown {
+                hasher.field(option);
+            }
         }
         for name in VARIABLES {
             let value = std::env::var_os(name).unwrap_or_default();
@@ -125,6 +105,11 @@ impl Invocation {
         arguments
     }
 
+    /// How many workers the arguments for pytest ask xdist for.
+    pub fn workers(&self) -> Option<&str> {
+        workers_in(&self.options)
+    }
+
     /// The first option with which pytest does something else than run tests, or needs the terminal for itself.
     pub fn needs_pytest_itself(&self) -> Option<&str> {
         const OTHER: [&str; 16] = [
@@ -152,11 +137,21 @@ impl Invocation {
     }
 }
 
-fn takes_value(argument: &str) -> bool {
-    match argument.strip_prefix('-') {
-        Some(letter) if letter.len() == 1 => SHORT_WITH_VALUE.contains(letter),
-        _ => LONG_WITH_VALUE.contains(&argument),
+/// The value of xdist's `-n` or `--numprocesses`, the last one counting.
+pub fn workers_in(words: &[String]) -> Option<&str> {
+    let mut found = None;
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        if word == "-n" || word == "--numprocesses" {
+            found = rest.next().map(String::as_str).or(found);
+        } else if let Some(value) = word
+            .strip_prefix("--numprocesses=")
+            .or_else(|| word.strip_prefix("-n"))
+        {
+            found = Some(value);
+        }
     }
+    found
 }
 
 /// The process's umask. There is no way to read it without setting it; no other thread makes files at this time.

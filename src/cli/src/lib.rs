@@ -2,17 +2,20 @@
 
 mod alone;
 mod args;
+mod arrangement;
 mod changes;
 mod commands;
 mod conductor;
 mod coverage;
 mod database;
 mod distributions;
+mod execution;
 mod expression;
 mod ini;
 mod invocation;
 mod lookup;
 mod plan;
+mod pytest_options;
 mod python;
 mod record;
 mod report;
@@ -22,6 +25,7 @@ mod selection;
 mod session;
 mod settings;
 mod sources;
+mod specs;
 mod worker_files;
 mod world;
 
@@ -35,7 +39,8 @@ use crate::run::exit;
 
 /// Runs `dx-py` with the process's arguments; gives its exit code, which is pytest's.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let arguments = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(pytest_options::moved_behind_dashes(arguments)) {
         Ok(cli) => cli,
         Err(error) => {
             let help = !error.use_stderr();

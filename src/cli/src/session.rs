@@ -13,6 +13,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 
 use crate::alone::Learned;
+use crate::arrangement::Arrangement;
 use crate::database;
 use crate::ini::CANDIDATES;
 use crate::invocation::Invocation;
@@ -69,6 +70,8 @@ pub struct Session {
     pub file_list_reason: String,
     /// Files that were found to need to run alone.
     pub learned: Learned,
+    /// How sessions were arranged last.
+    pub arrangement: Arrangement,
     /// Files that the configuration says run alone.
     pub serial: GlobSet,
     /// Things to tell the user.
@@ -159,7 +162,12 @@ impl Session {
             .note(&learned_note(key))?
             .and_then(|value| blob::decode(&value).ok())
             .unwrap_or_default();
+        let arrangement = catalog
+            .note(&arrangement_note(key))?
+            .and_then(|value| blob::decode(&value).ok())
+            .unwrap_or_default();
         let mut session = Self {
+            arrangement,
             interpreter,
             environment,
             catalog,
@@ -207,6 +215,11 @@ impl Session {
     /// Under which name the files that were found to need to run alone are kept.
     pub fn learned_note(&self) -> String {
         learned_note(self.key)
+    }
+
+    /// Under which name the arrangement of sessions is kept.
+    pub fn arrangement_note(&self) -> String {
+        arrangement_note(self.key)
     }
 
     /// Whether a file runs alone.
@@ -373,6 +386,10 @@ fn compare(facts: &FactTable, world: &World) -> HashMap<SetId, SetState> {
 
 fn hex(digest: Digest) -> String {
     digest.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn arrangement_note(key: Digest) -> String {
+    format!("arrangement:{}", hex(key))
 }
 
 fn learned_note(key: Digest) -> String {

@@ -11,6 +11,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
 use crate::ini::PytestIni;
+use crate::invocation::workers_in;
 
 /// What dx-py.toml, or `[tool.dx-py]` in pyproject.toml, may say.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -169,7 +170,14 @@ impl Project {
     pub fn workers(&self, flag: Option<&str>) -> Result<usize, SettingsError> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         match flag {
-            None => Ok(self.config.workers.unwrap_or_else(cores).max(1)),
+            None => {
+                let configured = self.config.workers;
+                let of_xdist = || workers_in(&self.ini.addopts)?.parse().ok();
+                Ok(configured
+                    .or_else(of_xdist)
+                    .unwrap_or_else(cores)
+                    .clamp(1, 1024))
+            }
             Some("auto" | "logical") => Ok(cores()),
             Some(text) => match text.parse() {
                 Ok(count @ 1..=1024) => Ok(count),

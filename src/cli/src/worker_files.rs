@@ -20,8 +20,16 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../../../worker/dx_py_test_runner/outcome.py"),
     ),
     (
-        "report.py",
-        include_str!("../../../worker/dx_py_test_runner/report.py"),
+        "controller.py",
+        include_str!("../../../worker/dx_py_test_runner/controller.py"),
+    ),
+    (
+        "needs.py",
+        include_str!("../../../worker/dx_py_test_runner/needs.py"),
+    ),
+    (
+        "speech.py",
+        include_str!("../../../worker/dx_py_test_runner/speech.py"),
     ),
     (
         "session.py",

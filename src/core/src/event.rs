@@ -37,6 +37,13 @@ pub enum Event {
         /// The interpreter and pytest, for the header: `Python 3.13.0, pytest-9.2.0`.
         python: String,
     },
+    /// How pytest's own options, wherever they stand, ask for the report.
+    Asked {
+        /// The outcomes that the short summary names, by the letters of pytest's `-r`.
+        report_chars: String,
+        /// How many of the slowest phases to list; 0 for all.
+        durations: Option<usize>,
+    },
     /// So many tests are known now; sent when collection has ended, and only ever growing.
     Planned {
         /// All that will run.
@@ -106,6 +113,10 @@ pub struct RunSummary {
     pub wall: Duration,
     /// The recorded durations of all selected tests, fresh ones included: what running all of them one after the other would take.
     pub recorded: Duration,
+    /// How many workers there were; 0 if nothing had to run.
+    pub workers: usize,
+    /// Why there was only one, if several were wanted; else empty.
+    pub one_worker: String,
     /// Why the run stopped early, if it did: `stopping after 1 failure`, `interrupted`.
     pub stopped: Option<String>,
     /// pytest's exit code for it.

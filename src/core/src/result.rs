@@ -131,7 +131,8 @@ pub struct PhaseReport {
     pub status: TestStatus,
     /// One line: the exception's text, the reason of a skip, the reason of an expected failure.
     pub message: String,
-    /// The failure as pytest renders it, in the style that `--tb` asked for; empty for skips.
+    /// The failure as pytest renders it, in the style that `--tb` asked for; for a skip where it was decided, such as
+    /// `tests/test_a.py:7`; else empty.
     pub text: String,
 }
 
@@ -158,6 +159,8 @@ pub struct TestResult {
     pub worker: u32,
     /// Whether the outcome is that of a second opinion: it failed at first, and passed alone under pytest's full protocol.
     pub second_opinion: bool,
+    /// pytest's own reports for the controller, in a form that only Python reads; empty if there is none.
+    pub raw: Vec<u8>,
 }
 
 impl TestResult {
@@ -174,6 +177,7 @@ impl TestResult {
             assertions: AssertionStats::default(),
             worker: 0,
             second_opinion: false,
+            raw: Vec::new(),
         }
     }
 

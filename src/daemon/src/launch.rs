@@ -18,6 +18,28 @@ use crate::output::Tail;
 /// The capacity of a worker's ring: 4 MiB.
 const RING_CAPACITY: u64 = 4 << 20;
 
+/// What a worker does about plugins that report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing.
+    #[default]
+    Mute,
+    /// It is the only session, and passes on what plugins say in it.
+    Lone,
+    /// It adds pytest's reports to its results, since a controller hears of them.
+    Told,
+}
+
+impl Role {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Mute => "mute",
+            Self::Lone => "lone",
+            Self::Told => "told",
+        }
+    }
+}
+
 /// How workers are started.
 #[derive(Clone, Debug)]
 pub struct LaunchSpec {
@@ -37,6 +59,8 @@ pub struct LaunchSpec {
     pub workers: usize,
     /// A name for the run.
     pub run_id: String,
+    /// What workers do about plugins that report.
+    pub role: Role,
     /// Whether workers print to this process's standard output and error.
     pub inherit_output: bool,
 }
@@ -116,6 +140,19 @@ impl std::fmt::Display for ExitCause {
     }
 }
 
+/// Lets a process die with the thread that starts it, so that a killed dx-py leaves none behind.
+pub(crate) fn die_with_parent(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: between fork and exec only a system call is made, which is safe there.
+    unsafe {
+        command.pre_exec(|| {
+            #[cfg(target_os = "linux")]
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            Ok(())
+        });
+    }
+}
+
 /// A running worker. Dropping it kills it and its process group.
 #[derive(Debug)]
 pub struct Interpreter {
@@ -149,6 +186,7 @@ impl Interpreter {
             .arg(spec.workers.to_string())
             .arg(spec.basetemp.as_deref().unwrap_or("".as_ref()))
             .arg(&spec.run_id)
+            .arg(spec.role.as_str())
             .arg("--")
             .args(&spec.pytest_args)
             .envs(spec.env.iter().map(|(name, value)| (name, value)))

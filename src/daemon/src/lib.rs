@@ -1,11 +1,13 @@
 //! The pool of Python interpreters that run tests.
 //!
-//! [`launch`] starts one interpreter and speaks the protocol with it; [`pool`] keeps account of which are free. What the interpreters
-//! are given to do is decided elsewhere.
+//! [`launch`] starts one interpreter and speaks the protocol with it; [`pool`] keeps account of which are free; [`controller`] starts the
+//! session for plugins that report. What the interpreters are given to do is decided elsewhere.
 
+pub mod controller;
 pub mod launch;
 pub mod output;
 pub mod pool;
 
-pub use launch::{ConnectionError, ExitCause, Interpreter, LaunchError, LaunchSpec};
+pub use controller::{Controller, ControllerEnd, ControllerError};
+pub use launch::{ConnectionError, ExitCause, Interpreter, LaunchError, LaunchSpec, Role};
 pub use pool::{Grant, Pool};

@@ -30,6 +30,7 @@ struct Session {
     stopping: Option<Instant>,
     /// Planned files whose tests this process doesn't have.
     lacks: HashSet<String>,
+    greeted: bool,
 }
 
 enum End {
@@ -64,6 +65,7 @@ pub(crate) async fn drive<L: Launcher>(slot: usize, launcher: &L, shared: &RefCe
             finished: false,
             stopping: None,
             lacks: HashSet::new(),
+            greeted: false,
         };
         let end = serve(&mut session, &mut worker, &mut halt, shared).await;
         match end {
@@ -203,6 +205,7 @@ async fn take_in<C: Connection>(
     let process = session.process;
     match report {
         Report::Hello(hello) => {
+            session.greeted = true;
             let command = {
                 let mut shared = shared.borrow_mut();
                 shared.emit(RunnerEvent::Hello { process, hello });
@@ -260,6 +263,12 @@ async fn take_in<C: Connection>(
         Report::Trace(trace) => shared
             .borrow_mut()
             .emit(RunnerEvent::Trace { process, trace }),
+        Report::Fatal { code, text } if !session.greeted => {
+            // Others may have started well, and can do the work.
+            shared.borrow_mut().failed_starts.push((code, text));
+            worker.ended().await;
+            return Some(End::Well);
+        }
         Report::Fatal { code, text } => {
             let mut shared = shared.borrow_mut();
             shared.outcome.fatal.get_or_insert((code, text));
@@ -270,8 +279,14 @@ async fn take_in<C: Connection>(
             session.finished = true;
             shared.borrow_mut().stop(Halt::Soon, Some(reason));
         }
-        Report::Bye { code } => {
-            shared.borrow_mut().outcome.exit_codes.push(code);
+        Report::Section(text) => shared.borrow_mut().emit(RunnerEvent::Section(text)),
+        Report::Bye { code, decided } => {
+            let mut borrowed = shared.borrow_mut();
+            borrowed.outcome.exit_codes.push(code);
+            if decided {
+                borrowed.outcome.decided_code = Some(code);
+            }
+            drop(borrowed);
             // A worker that ended without having been told to leaves no other work behind than what it holds.
             if !session.finished && session.stopping.is_none() {
                 let note = format!(

@@ -76,6 +76,8 @@ pub enum RunnerEvent {
         /// The warning.
         text: String,
     },
+    /// What plugins have to say at the end of a session.
+    Section(String),
     /// Something that the user should know.
     Note(String),
 }
@@ -99,8 +101,12 @@ pub struct Outcome {
     pub interrupted: bool,
     /// The exit codes of the workers' pytest sessions.
     pub exit_codes: Vec<u8>,
+    /// The exit code that a hook of the user's decided on.
+    pub decided_code: Option<u8>,
     /// What a worker said that ends the run, with pytest's exit code.
     pub fatal: Option<(u8, String)>,
+    /// What a worker said that could not start, while others could.
+    pub failed_start: Option<String>,
     /// The number of the last process.
     pub last_process: u32,
 }
@@ -113,9 +119,11 @@ impl Outcome {
         Self {
             not_run: self.not_run,
             exit_codes: self.exit_codes,
+            decided_code: next.decided_code.or(self.decided_code),
             stopped: self.stopped.or(next.stopped),
             interrupted: self.interrupted || next.interrupted,
             fatal: self.fatal.or(next.fatal),
+            failed_start: self.failed_start.or(next.failed_start),
             last_process: next.last_process,
         }
     }
@@ -162,6 +170,8 @@ pub(crate) struct Shared<'a> {
     home_left: bool,
     contents: HashMap<String, u64>,
     pub(crate) failures: usize,
+    pub(crate) failed_starts: Vec<(u8, String)>,
+    greeted: bool,
     pub(crate) outcome: Outcome,
     pub(crate) error: Option<ExecutorError>,
     pub(crate) halt: watch::Sender<Halt>,
@@ -176,6 +186,7 @@ impl Shared<'_> {
     }
 
     pub(crate) fn emit(&mut self, event: RunnerEvent) {
+        self.greeted |= matches!(event, RunnerEvent::Hello { .. });
         if !self.handler.event(event) {
             self.stop(Halt::Now, None);
         }
@@ -308,6 +319,8 @@ pub async fn run<L: Launcher>(
         home_left: false,
         contents: HashMap::new(),
         failures: 0,
+        failed_starts: Vec::new(),
+        greeted: false,
         outcome: Outcome::default(),
         error: None,
         halt,
@@ -345,6 +358,14 @@ pub async fn run<L: Launcher>(
         return Err(error);
     }
     let mut outcome = std::mem::take(&mut shared.outcome);
+    if !shared.failed_starts.is_empty() {
+        let (code, text) = shared.failed_starts.swap_remove(0);
+        if shared.greeted {
+            outcome.failed_start = Some(text);
+        } else {
+            outcome.fatal.get_or_insert((code, text));
+        }
+    }
     outcome.not_run = shared.ledger.unsettled();
     outcome.last_process = shared.next_process;
     Ok(outcome)

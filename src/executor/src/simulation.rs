@@ -56,7 +56,10 @@ impl Simulated {
             .map(|(number, tests)| (*number, tests.len()))
         else {
             if self.finish && !self.dead {
-                self.reports.push_back(Report::Bye { code: 0 });
+                self.reports.push_back(Report::Bye {
+                    code: 0,
+                    decided: false,
+                });
                 self.dead = true;
             }
             return;
@@ -118,6 +121,9 @@ impl Connection for Simulated {
             Command::Run { tests, .. } => {
                 self.jobs
                     .push_back((sequence, tests.iter().cloned().collect()));
+            }
+            Command::TellTest { .. } | Command::TellCollection { .. } => {
+                unreachable!("a worker isn't told of other tests")
             }
             Command::Finish => self.finish = true,
             Command::Stop => {

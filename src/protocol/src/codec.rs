@@ -37,6 +37,13 @@ impl Writer {
         self
     }
 
+    /// Bytes with their length.
+    pub fn blob(&mut self, bytes: &[u8]) -> &mut Self {
+        self.u32(bytes.len() as u32);
+        self.0.extend(bytes);
+        self
+    }
+
     /// A list with its length, each item written by `write`.
     pub fn list<T>(&mut self, items: &[T], mut write: impl FnMut(&mut Self, &T)) -> &mut Self {
         self.u32(items.len() as u32);
@@ -121,6 +128,15 @@ impl<'a> Reader<'a> {
     /// If the payload ends before.
     pub fn u64(&mut self) -> Result<u64> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    /// Bytes with their length.
+    ///
+    /// # Errors
+    /// If the payload ends before.
+    pub fn blob(&mut self) -> Result<Vec<u8>> {
+        let len = self.u32()? as usize;
+        Ok(self.take(len)?.to_vec())
     }
 
     /// Text.

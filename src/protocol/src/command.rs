@@ -1,6 +1,6 @@
 //! What a worker is told.
 
-use dx_py_core::TestId;
+use dx_py_core::{TestId, TestStatus};
 
 use crate::ProtocolError;
 use crate::codec::{Reader, Writer};
@@ -25,6 +25,28 @@ pub enum Command {
     Finish,
     /// Stop after the current test.
     Stop,
+    /// For a controller: a test ran.
+    TellTest {
+        /// The test.
+        id: TestId,
+        /// What it came to.
+        status: TestStatus,
+        /// Why, in a line, if pytest said nothing of it.
+        message: String,
+        /// More of that.
+        text: String,
+        /// pytest's reports; empty if there are none.
+        raw: Vec<u8>,
+    },
+    /// For a controller: a file failed to be collected, or skipped itself.
+    TellCollection {
+        /// The collector's node ID.
+        node: String,
+        /// The error, or the reason.
+        text: String,
+        /// [`TestStatus::Error`] or [`TestStatus::Skipped`].
+        status: TestStatus,
+    },
 }
 
 impl Command {
@@ -34,6 +56,8 @@ impl Command {
             Self::Run { .. } => MessageKind::Run,
             Self::Finish => MessageKind::Finish,
             Self::Stop => MessageKind::Stop,
+            Self::TellTest { .. } => MessageKind::TellTest,
+            Self::TellCollection { .. } => MessageKind::TellCollection,
         }
     }
 
@@ -51,6 +75,19 @@ impl Command {
                     out.str(test.as_str());
                 });
             }
+            Self::TellTest {
+                id,
+                status,
+                message,
+                text,
+                raw,
+            } => {
+                out.str(id.as_str()).u8(status.code());
+                out.str(message).str(text).blob(raw);
+            }
+            Self::TellCollection { node, text, .. } => {
+                out.str(node).str(text);
+            }
             Self::Finish | Self::Stop => {}
         }
         out.finish()
@@ -59,7 +96,10 @@ impl Command {
     /// Header and payload; `sequence` is the job's number.
     pub fn encode(&self, sequence: u64) -> Vec<u8> {
         let payload = self.payload();
-        let header = TestMessage::new(self.kind(), sequence, payload.len() as u32);
+        let mut header = TestMessage::new(self.kind(), sequence, payload.len() as u32);
+        if let Self::TellCollection { status, .. } = self {
+            header.argument = status.code().into();
+        }
         let mut bytes = header.to_bytes().to_vec();
         bytes.extend(payload);
         bytes
@@ -85,8 +125,25 @@ impl Command {
             },
             MessageKind::Finish => Self::Finish,
             MessageKind::Stop => Self::Stop,
+            MessageKind::TellTest => Self::TellTest {
+                id: TestId::new(data.str()?),
+                status: status(data.u8()?.into())?,
+                message: data.str()?,
+                text: data.str()?,
+                raw: data.blob()?,
+            },
+            MessageKind::TellCollection => Self::TellCollection {
+                node: data.str()?,
+                text: data.str()?,
+                status: status(header.argument)?,
+            },
         };
         data.end()?;
         Ok(command)
     }
+}
+
+fn status(code: u64) -> Result<TestStatus, ProtocolError> {
+    let code = u8::try_from(code).unwrap_or(u8::MAX);
+    TestStatus::from_code(code).ok_or(ProtocolError::Status(code))
 }

@@ -28,6 +28,10 @@ pub enum MessageKind {
     Finish = 3,
     /// Stop after the current test.
     Stop = 4,
+    /// For a controller: hear of a test that ran.
+    TellTest = 5,
+    /// For a controller: hear of a file that failed to be collected or skipped itself.
+    TellCollection = 6,
 }
 
 /// What a report tells.
@@ -60,20 +64,29 @@ pub enum ResultKind {
     Bye = 12,
     /// The worker stops early.
     Stopped = 13,
+    /// What plugins have to say at the end.
+    Section = 14,
 }
 
 impl MessageKind {
     fn from_code(code: u16) -> Result<Self, ProtocolError> {
-        [Self::Collect, Self::Run, Self::Finish, Self::Stop]
-            .into_iter()
-            .find(|kind| *kind as u16 == code)
-            .ok_or(ProtocolError::Kind(code))
+        [
+            Self::Collect,
+            Self::Run,
+            Self::Finish,
+            Self::Stop,
+            Self::TellTest,
+            Self::TellCollection,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u16 == code)
+        .ok_or(ProtocolError::Kind(code))
     }
 }
 
 impl ResultKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Hello,
         Self::Collected,
         Self::CollectionReport,
@@ -87,6 +100,7 @@ impl ResultKind {
         Self::Fatal,
         Self::Bye,
         Self::Stopped,
+        Self::Section,
     ];
 
     fn from_code(code: u16) -> Result<Self, ProtocolError> {
@@ -106,7 +120,7 @@ pub struct TestMessage {
     kind: u16,
     /// The job's number.
     pub sequence: u64,
-    /// Reserved for the kinds that need a number.
+    /// A number, for the kinds that need one.
     pub argument: u64,
     /// The length of the payload that follows.
     pub payload_len: u32,

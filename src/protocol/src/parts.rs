@@ -21,6 +21,7 @@ pub(crate) fn read_item(data: &mut Reader<'_>) -> Result<CollectedItem, Protocol
         function: data.str()?,
         class_name: data.str()?,
         line: data.u32()?,
+        place: data.u32()?,
         keywords: data.strs()?,
         markers: data.list(|data| {
             Ok(Marker {
@@ -35,7 +36,7 @@ pub(crate) fn read_item(data: &mut Reader<'_>) -> Result<CollectedItem, Protocol
 /// Writes a collected item.
 pub(crate) fn write_item(out: &mut Writer, item: &CollectedItem) {
     out.str(&item.id).str(&item.function).str(&item.class_name);
-    out.u32(item.line).strs(&item.keywords);
+    out.u32(item.line).u32(item.place).strs(&item.keywords);
     out.list(&item.markers, |out, marker| {
         out.str(&marker.name)
             .strs(&marker.args)
@@ -75,6 +76,7 @@ pub(crate) fn read_result(
         },
         worker: 0,
         second_opinion: false,
+        raw: data.blob()?,
     })
 }
 
@@ -90,5 +92,6 @@ pub(crate) fn write_result(out: &mut Writer, result: &TestResult) {
     });
     out.pairs(&result.sections).pairs(&result.properties);
     out.u32(result.assertions.passed)
-        .u32(result.assertions.failed);
+        .u32(result.assertions.failed)
+        .blob(&result.raw);
 }

@@ -30,6 +30,14 @@ pub struct Hello {
     pub args: Vec<String>,
     /// Third-party plugins with their versions.
     pub plugins: Vec<String>,
+    /// What may need a controller beside the workers: hooks that report, or start something once.
+    pub reporting: Vec<String>,
+    /// Why the session can't be split over several workers; empty if it can.
+    pub one_worker: String,
+    /// The outcomes that the short summary names, by the letters of pytest's `-r`.
+    pub report_chars: String,
+    /// How many of the slowest phases pytest was asked to list; 0 for all.
+    pub durations: Option<u32>,
 }
 
 /// A collected test.
@@ -43,6 +51,8 @@ pub struct CollectedItem {
     pub class_name: String,
     /// The line of its definition, from 1.
     pub line: u32,
+    /// Its place in the order of the session, from 0.
+    pub place: u32,
     /// The names that `-k` looks into.
     pub keywords: Vec<String>,
     /// Its marks, the nearest first.
@@ -84,6 +94,8 @@ pub struct CollectionDone {
     pub reason: String,
     /// Tests that pytest's own options left out.
     pub deselected: u32,
+    /// Why the order of all tests matters, so that they can't be split over several workers; empty if it doesn't.
+    pub one_worker: String,
 }
 
 /// Something that was read.
@@ -154,7 +166,11 @@ pub enum Report {
     Bye {
         /// pytest's exit code.
         code: u8,
+        /// Whether a hook of the user's decided on it.
+        decided: bool,
     },
+    /// What plugins have to say at the end of the session.
+    Section(String),
     /// It stops early.
     Stopped {
         /// Why.
@@ -181,6 +197,10 @@ impl Report {
                 inifile: data.str()?,
                 args: data.strs()?,
                 plugins: data.strs()?,
+                reporting: data.strs()?,
+                one_worker: data.str()?,
+                report_chars: data.str()?,
+                durations: data.u32()?.checked_sub(1),
             }),
             ResultKind::Collected => Self::Collected(Collected {
                 file: data.str()?,
@@ -198,6 +218,7 @@ impl Report {
                 full: data.u8()? == 1,
                 reason: data.str()?,
                 deselected: data.u32()?,
+                one_worker: data.str()?,
             }),
             ResultKind::Next => Self::Next,
             ResultKind::TestStarted => Self::TestStarted(TestId::new(data.str()?)),
@@ -230,7 +251,9 @@ impl Report {
             },
             ResultKind::Bye => Self::Bye {
                 code: header.status,
+                decided: header.sequence != 0,
             },
+            ResultKind::Section => Self::Section(data.str()?),
             ResultKind::Stopped => Self::Stopped {
                 reason: data.str()?,
             },
@@ -250,6 +273,9 @@ impl Report {
                 out.strs(&hello.stdlib).strs(&hello.sys_path);
                 out.str(&hello.rootdir).str(&hello.inifile);
                 out.strs(&hello.args).strs(&hello.plugins);
+                out.strs(&hello.reporting).str(&hello.one_worker);
+                out.str(&hello.report_chars);
+                out.u32(hello.durations.map_or(0, |count| count.saturating_add(1)));
                 ResultKind::Hello
             }
             Self::Collected(file) => {
@@ -265,6 +291,7 @@ impl Report {
             Self::CollectionDone(done) => {
                 out.strs(&done.listings).u8(u8::from(done.full));
                 out.str(&done.reason).u32(done.deselected);
+                out.str(&done.one_worker);
                 ResultKind::CollectionDone
             }
             Self::Next => ResultKind::Next,
@@ -299,9 +326,14 @@ impl Report {
                 status = *code;
                 ResultKind::Fatal
             }
-            Self::Bye { code } => {
+            Self::Bye { code, decided } => {
                 status = *code;
+                sequence = u64::from(*decided);
                 ResultKind::Bye
+            }
+            Self::Section(text) => {
+                out.str(text);
+                ResultKind::Section
             }
             Self::Stopped { reason } => {
                 out.str(reason);
@@ -354,6 +386,7 @@ mod tests {
                         passed: times[0],
                         failed: times[1],
                     },
+                    raw: times[0].to_le_bytes().to_vec(),
                     ..TestResult::bare(
                         TestId::new(id),
                         TestStatus::from_code(status).unwrap(),
@@ -371,9 +404,17 @@ mod tests {
             let (header, payload) = report.encode();
             prop_assert_eq!(Report::decode(&header, &payload).unwrap(), report);
             for command in [
-                Command::Run { file, tests: tests.iter().map(|test| TestId::new(test.as_str())).collect() },
+                Command::Run { file: file.clone(), tests: tests.iter().map(|test| TestId::new(test.as_str())).collect() },
                 Command::Collect { only: Some(tests) },
                 Command::Collect { only: None },
+                Command::TellTest {
+                    id: TestId::new(file.as_str()),
+                    status: TestStatus::Failed,
+                    message: file.clone(),
+                    text: file.clone(),
+                    raw: file.into_bytes(),
+                },
+                Command::TellCollection { node: "a".into(), text: "b".into(), status: TestStatus::Error },
                 Command::Finish,
                 Command::Stop,
             ] {
@@ -409,6 +450,8 @@ mod tests {
             Report::Hello(Hello {
                 python: text(),
                 sys_path: vec![text()],
+                reporting: vec![text()],
+                durations: Some(0),
                 ..Hello::default()
             }),
             Report::Collected(Collected {
@@ -419,6 +462,7 @@ mod tests {
                     function: text(),
                     class_name: String::new(),
                     line: 7,
+                    place: 3,
                     keywords: vec![text()],
                     markers: vec![Marker {
                         name: text(),
@@ -438,6 +482,7 @@ mod tests {
                 full: true,
                 reason: text(),
                 deselected: 3,
+                one_worker: text(),
             }),
             Report::Next,
             Report::TestStarted(TestId::new("a")),
@@ -461,7 +506,11 @@ mod tests {
                 code: 4,
                 text: text(),
             },
-            Report::Bye { code: 1 },
+            Report::Bye {
+                code: 1,
+                decided: true,
+            },
+            Report::Section(text()),
             Report::Stopped { reason: text() },
         ];
         for report in reports {

@@ -46,6 +46,13 @@ impl JsonReporter {
         totals.insert("collection_errors".into(), json!(summary.collection_errors));
         totals.insert("wall".into(), json!(summary.wall.as_secs_f64()));
         totals.insert("recorded".into(), json!(summary.recorded.as_secs_f64()));
+        totals.insert("workers".into(), json!(summary.workers));
+        totals.insert("engine".into(), json!("pytest"));
+        let fallbacks: Vec<&String> = Some(&summary.one_worker)
+            .filter(|reason| !reason.is_empty())
+            .into_iter()
+            .collect();
+        totals.insert("fallbacks".into(), json!(fallbacks));
         totals.insert("stopped".into(), json!(summary.stopped));
         totals.insert("exit_code".into(), json!(summary.exit_code));
         json!({

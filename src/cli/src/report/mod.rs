@@ -4,6 +4,7 @@ mod closing;
 pub mod github;
 pub mod json;
 pub mod junit;
+mod short_summary;
 pub mod style;
 pub mod terminal;
 

@@ -8,6 +8,7 @@ use dx_py_core::{Event, Phase, RunSummary, TestId, TestResult, TestStatus};
 
 use super::Reporter;
 use super::closing::final_line;
+use super::short_summary::ShortSummary;
 use super::style::{Look, Style, count, duration, one_line};
 
 /// A run with at most so many tests is short enough to name each of them.
@@ -46,6 +47,7 @@ pub struct TerminalReporter<W: Write> {
     notes: Vec<String>,
     sections: Vec<String>,
     phases: Vec<(Duration, Phase, TestId)>,
+    summary: ShortSummary,
 }
 
 impl<W: Write> TerminalReporter<W> {
@@ -68,6 +70,7 @@ impl<W: Write> TerminalReporter<W> {
             notes: Vec::new(),
             sections: Vec::new(),
             phases: Vec::new(),
+            summary: ShortSummary::default(),
         }
     }
 
@@ -194,44 +197,32 @@ impl<W: Write> TerminalReporter<W> {
                         &report.text
                     })?;
                 }
-                for (title, content) in &result.sections {
-                    self.rule(title, '╌')?;
-                    self.traceback(content)?;
-                }
+                self.captured(&result.sections)?;
             }
+        }
+        for result in self.summary.passes_with_output() {
+            self.rule(&format!("PASSED {}", one_line(result.id.as_str())), '─')?;
+            self.captured(&result.sections)?;
         }
         self.warnings()?;
         for section in std::mem::take(&mut self.sections) {
             writeln!(self.out, "{}", section.trim_end())?;
         }
         self.slowest()?;
-        if !collection.is_empty() || !failures.is_empty() {
+        let lines = self.summary.lines(&self.style);
+        if !lines.is_empty() {
             self.rule("short test summary", '═')?;
         }
-        for (node, _) in &collection {
-            let word = self.style.paint(Look::Red, "ERROR");
-            writeln!(self.out, "{word} {}", one_line(node))?;
+        for line in lines {
+            writeln!(self.out, "{line}")?;
         }
-        for result in &failures {
-            for report in result
-                .reports
-                .iter()
-                .filter(|report| report.status.is_bad())
-            {
-                let word = if report.status == TestStatus::Error {
-                    "ERROR"
-                } else {
-                    "FAILED"
-                };
-                let word = self.style.paint(Look::Red, word);
-                let message = report.message.lines().next().unwrap_or("");
-                let message = if message.is_empty() {
-                    String::new()
-                } else {
-                    format!(" - {}", one_line(message))
-                };
-                writeln!(self.out, "{word} {}{message}", one_line(result.id.as_str()))?;
-            }
+        Ok(())
+    }
+
+    fn captured(&mut self, sections: &[(String, String)]) -> io::Result<()> {
+        for (title, content) in sections {
+            self.rule(title, '╌')?;
+            self.traceback(content)?;
         }
         Ok(())
     }
@@ -341,6 +332,13 @@ impl<W: Write> Reporter for TerminalReporter<W> {
                     writeln!(self.out, "dx-py {version} · {python} · {workers}{known}")?;
                 }
             }
+            Event::Asked {
+                report_chars,
+                durations,
+            } => {
+                self.summary.ask_for(report_chars);
+                self.options.durations = self.options.durations.or(*durations);
+            }
             Event::Planned { total } => self.planned = *total,
             Event::TestStarted { id, .. } => self.progress(id.as_str())?,
             Event::TestFinished(result) => {
@@ -355,6 +353,7 @@ impl<W: Write> Reporter for TerminalReporter<W> {
                     }
                 }
                 self.test_line(result)?;
+                self.summary.add(result);
                 if result.status.is_bad() {
                     self.failures.push((**result).clone());
                 }
@@ -373,9 +372,11 @@ impl<W: Write> Reporter for TerminalReporter<W> {
                     self.style.paint(Look::Red, "✗ error collecting"),
                     one_line(node)
                 )?;
+                self.summary.add_collection_error(node);
                 self.collection.push((node.clone(), text.clone()));
             }
             Event::CollectionSkipped { node, reason } => {
+                self.summary.add_skipped(node.clone(), reason.clone());
                 if self.options.verbosity >= 0 {
                     let sign = self.style.paint(Look::Yellow, "⚠ skipped");
                     writeln!(self.out, "{sign} {} - {}", one_line(node), one_line(reason))?;

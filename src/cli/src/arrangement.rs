@@ -1,0 +1,111 @@
+//! How the sessions of a run are arranged: over how many workers, and whether a controller stands beside them.
+//!
+//! Only the sessions know: which hooks conftests and plugins implement, and in which order they put the tests. What they say is kept,
+//! so that the next run is arranged well from the start; a run that finds that it isn't is begun again before any test has run.
+
+use dx_py_protocol::Hello;
+use serde::{Deserialize, Serialize};
+
+/// An arrangement.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrangement {
+    /// Why one worker runs everything, in pytest's order; empty if several may.
+    pub one_worker: String,
+    /// Whether that was seen to go wrong with several workers, so that no session can take it back.
+    pub learned: bool,
+    /// What may need a controller, as workers say.
+    pub reporting: Vec<String>,
+    /// Whether the controller's own session agrees.
+    pub controller: bool,
+}
+
+impl Arrangement {
+    /// How many workers there are if so many are wanted.
+    pub fn workers(&self, wanted: usize) -> usize {
+        if self.one_worker.is_empty() {
+            wanted
+        } else {
+            1
+        }
+    }
+
+    /// The arrangement that a worker's greeting asks for, if it isn't this one.
+    pub fn after_hello(&self, hello: &Hello, workers: usize) -> Option<Self> {
+        let mut better = self.clone();
+        if better.one_worker.is_empty() {
+            better.one_worker.clone_from(&hello.one_worker);
+        }
+        if self.reporting != hello.reporting {
+            better.reporting.clone_from(&hello.reporting);
+            better.controller = !hello.reporting.is_empty();
+        }
+        (better != *self && workers > 1).then_some(better)
+    }
+
+    /// The arrangement after everything was collected: `hello` and `collected` say why one worker is needed, if it is.
+    pub fn after_collection(&self, hello: &str, collected: &str) -> Self {
+        let mut better = self.clone();
+        if !self.learned {
+            let reason = if hello.is_empty() { collected } else { hello };
+            better.one_worker = reason.to_owned();
+        }
+        better
+    }
+
+    /// The arrangement after a worker could not start beside others.
+    pub fn after_failed_start(&self, text: &str) -> Self {
+        let text = text.trim();
+        let last = text.lines().next_back().unwrap_or(text);
+        Self {
+            one_worker: format!("a worker could not start beside others: {last}"),
+            learned: true,
+            ..self.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello(one_worker: &str, reporting: &[&str]) -> Hello {
+        Hello {
+            one_worker: one_worker.into(),
+            reporting: reporting.iter().map(|text| (*text).to_owned()).collect(),
+            ..Hello::default()
+        }
+    }
+
+    #[test]
+    fn several_workers_are_kept_as_long_as_nothing_speaks_against_it() {
+        let plain = Arrangement::default();
+        assert_eq!(plain.workers(4), 4);
+        assert_eq!(plain.after_hello(&hello("", &[]), 4), None);
+        let single = plain.after_hello(&hello("--stepwise", &[]), 4).unwrap();
+        assert_eq!(single.workers(4), 1);
+        assert_eq!(single.after_hello(&hello("--stepwise", &[]), 1), None);
+        assert_eq!(single.after_collection("", ""), plain);
+    }
+
+    #[test]
+    fn a_controller_is_asked_for_once_for_the_same_hooks() {
+        let asked = Arrangement::default()
+            .after_hello(&hello("", &["a hook"]), 2)
+            .unwrap();
+        assert!(asked.controller);
+        let idle = Arrangement {
+            controller: false,
+            ..asked
+        };
+        assert_eq!(idle.after_hello(&hello("", &["a hook"]), 2), None);
+        let other = idle.after_hello(&hello("", &["another"]), 2).unwrap();
+        assert!(other.controller);
+    }
+
+    #[test]
+    fn what_was_learned_stays() {
+        let learned = Arrangement::default().after_failed_start("x\nOSError: port in use\n");
+        assert!(learned.one_worker.ends_with("OSError: port in use"));
+        assert_eq!(learned.after_collection("", ""), learned);
+    }
+}

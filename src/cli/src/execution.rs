@@ -1,0 +1,297 @@
+//! Runs what the plan says: the phases of a run, and what is begun again when the sessions ask for another arrangement.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use dx_py_core::{Event, RunSummary, TestId, Verdict};
+use dx_py_daemon::{LaunchSpec, Role};
+use dx_py_executor::{Outcome, Processes, RunPlan};
+
+use crate::alone::{Hearing, Policy};
+use crate::args::TestArgs;
+use crate::conductor::{Conductor, Intent};
+use crate::coverage::{self, Coverage};
+use crate::invocation::Invocation;
+use crate::plan::Plan;
+use crate::record::{Recorder, Recording};
+use crate::report::{Reporter, emit};
+use crate::run::exit;
+use crate::selection::Selection;
+use crate::session::{FileList, Session};
+use crate::specs::Specs;
+
+/// What a run was asked for.
+pub struct Execution<'a> {
+    /// The arguments.
+    pub args: &'a TestArgs,
+    /// Which tests it is about.
+    pub selection: &'a Selection,
+    /// The arguments for pytest.
+    pub invocation: &'a Invocation,
+    /// Whether coverage is measured.
+    pub coverage: Coverage,
+    /// How many workers are wanted.
+    pub workers: usize,
+    /// When it began.
+    pub began: Instant,
+}
+
+/// Runs the plan; gives the exit code.
+///
+/// # Errors
+/// If workers can't be started, or what they do can't be recorded or reported.
+pub fn execute(
+    session: &mut Session,
+    plan: Plan,
+    asked: &Execution<'_>,
+    reporters: &mut Vec<Box<dyn Reporter>>,
+) -> anyhow::Result<u8> {
+    let args = asked.args;
+    // Collecting a part spares time while the part is small; else everything is collected, which is what pytest does.
+    let narrow = !plan.ask_pytest && plan.paths.len() * 2 <= plan.known_files.max(2);
+    let wanted = if plan.ask_pytest {
+        asked.workers
+    } else {
+        asked.workers.min(plan.paths.len()).max(1)
+    };
+    let measured = asked.coverage == Coverage::Asked
+        || asked.coverage == Coverage::Configured && plan.fresh.is_empty() && plan.deselected == 0;
+    let (first, second): (&[&str], &[&str]) = match (asked.coverage, measured) {
+        (Coverage::Absent, _) => (&[], &[]),
+        (_, true) => (&[], &["--cov-append"]),
+        (_, false) => (&["--no-cov"], &["--no-cov"]),
+    };
+    let specs = Specs::new(session, args, asked.invocation, wanted)?;
+    let mut workers = session.arrangement.workers(wanted);
+    let policy = policy(session, &plan, args, workers > 1, narrow);
+    let paths_by_file: HashMap<String, String> = session
+        .state
+        .files
+        .iter()
+        .map(|file| (file.file.clone(), file.path.clone()))
+        .collect();
+    let command: Vec<String> = std::env::args().skip(1).collect();
+    let run = session.catalog.begin_run(&command.join(" "))?;
+    let notes = session.notes.clone();
+    let timeout = args
+        .timeout
+        .or(session.project.config.timeout)
+        .filter(|seconds| *seconds > 0.0);
+    let mut run_plan = RunPlan {
+        workers,
+        collect: narrow.then(|| plan.paths.clone()),
+        timeout: timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        maxfail: args.failure_limit(),
+        first_process: 0,
+    };
+    let intent = Intent {
+        selection: asked.selection,
+        verdicts: verdicts(&plan),
+        expected: known(session, |test| test.duration),
+        last: known(session, |test| test.last),
+        force: args.all || asked.coverage == Coverage::Asked,
+        workers,
+        narrow: narrow.then(|| plan.paths.iter().cloned().collect::<BTreeSet<String>>()),
+        known_fresh: plan.fresh,
+        file_list_key: session.file_list_record(&FileList::default())?.0,
+        environment_note: session.environment_note(),
+        policy,
+        learned_note: session.learned_note(),
+        arrangement: session.arrangement.clone(),
+        arrangement_note: session.arrangement_note(),
+    };
+    let matching = session.matching_passes();
+    let base = session.base_inputs();
+    let recorder = Recorder::new(Recording {
+        catalog: &mut session.catalog,
+        universe: session.universe,
+        run,
+        world: &session.world,
+        graph: &session.sources.graph,
+        base,
+        matching,
+    });
+    let mut conductor = Conductor::new(recorder, reporters, intent);
+    conductor.summary.deselected = plan.deselected;
+    conductor.begin(plan.dirty.len(), session.environment.as_ref())?;
+    for note in notes {
+        conductor.note(note)?;
+    }
+    if asked.coverage != Coverage::Absent && !measured {
+        let note = "coverage is off, since only a part of the tests runs: --all measures it";
+        conductor.note(note.to_owned())?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the event loop")?;
+    let local = tokio::task::LocalSet::new();
+    let run_phase = |plan, spec: LaunchSpec, conductor: &mut Conductor<'_>| {
+        local.block_on(
+            &runtime,
+            dx_py_executor::run(plan, &Processes(spec), conductor),
+        )
+    };
+    let mut outcome;
+    loop {
+        if workers > 1 && conductor.wants_controller() {
+            // pytest-cov has a session of its own at the end.
+            let more: &[&str] = match asked.coverage {
+                Coverage::Absent => &[],
+                _ => &["--no-cov"],
+            };
+            conductor.start_controller(
+                &specs.workers(1, Role::Mute, &[]),
+                more,
+                args.verbose > 0,
+            )?;
+        }
+        let role = if conductor.has_controller() {
+            Role::Told
+        } else if workers == 1 && !measured {
+            Role::Lone
+        } else {
+            Role::Mute
+        };
+        run_plan.workers = workers;
+        outcome = run_phase(
+            run_plan.clone(),
+            specs.workers(workers, role, first),
+            &mut conductor,
+        )?;
+        run_plan.first_process = outcome.last_process;
+        match conductor.rearranged() {
+            Some(arrangement) => workers = arrangement.workers(wanted),
+            None => break,
+        }
+    }
+    // What was started once for all workers is there, and one that looks like plain pytest would start it again.
+    let alone = if conductor.has_controller() {
+        specs.workers(workers, Role::Told, second)
+    } else {
+        specs.workers(1, Role::Mute, second)
+    };
+    if let Some((files, everything)) = conductor.second_phase(&outcome)? {
+        let collect = if everything {
+            plan.names_files.then(|| plan.paths.clone())
+        } else {
+            files
+                .iter()
+                .map(|file| paths_by_file.get(file).cloned())
+                .collect()
+        };
+        let plan_alone = RunPlan {
+            workers: 1,
+            collect,
+            ..run_plan
+        };
+        outcome = outcome.followed_by(run_phase(plan_alone, alone, &mut conductor)?);
+    }
+    let mut summary = conductor.end(&outcome, asked.began)?;
+    if measured && outcome.fatal.is_none() && !outcome.interrupted {
+        let report = coverage::report(&specs.workers(1, Role::Mute, second))?;
+        emit(reporters, &Event::Section(report.text))?;
+        if !report.is_enough && summary.exit_code == 0 {
+            summary.exit_code = exit::FAILED;
+        }
+        summary.wall = asked.began.elapsed();
+    }
+    session
+        .catalog
+        .store_file_stats(&session.world.new_stats())?;
+    session.catalog.finish_run(run, &summary)?;
+    report_end(reporters, &summary, &outcome)
+}
+
+/// What is known of each test, as far as `what` is.
+fn known<T>(
+    session: &Session,
+    what: impl Fn(&dx_py_catalog::KnownTest) -> Option<T>,
+) -> HashMap<TestId, T> {
+    let tests = session.state.files.iter().flat_map(|file| &file.tests);
+    tests
+        .filter_map(|test| Some((test.test.id.clone(), what(test)?)))
+        .collect()
+}
+
+fn verdicts(plan: &Plan) -> HashMap<TestId, Verdict> {
+    let dirty = plan.dirty.iter().map(|(id, reason)| {
+        let reason = reason.clone();
+        (id.clone(), Verdict::Dirty { reason })
+    });
+    let fresh = plan.fresh.values().flatten();
+    let fresh = fresh.map(|(id, status, duration)| {
+        let (status, duration) = (*status, *duration);
+        (id.clone(), Verdict::Fresh { status, duration })
+    });
+    dirty.chain(fresh).collect()
+}
+
+/// Which files run alone, and how failures are heard again. No change explains those of tests that passed with the very inputs of now,
+/// and of files that never ran. What a change may explain is heard again if tests ran beside it, or other files weren't even imported. A
+/// test that failed before isn't heard again, so that it costs nothing while a failure is being worked on.
+fn policy(session: &Session, plan: &Plan, args: &TestArgs, parallel: bool, narrow: bool) -> Policy {
+    let explained = if narrow {
+        Hearing::Full
+    } else if parallel {
+        Hearing::Alone
+    } else {
+        Hearing::None
+    };
+    let mut policy = Policy {
+        serial: session.serial.clone(),
+        learned: session.learned.clone(),
+        defers: parallel || narrow,
+        asks: (parallel || narrow || !plan.fresh.is_empty())
+            && !args.no_second_opinion
+            && args.failure_limit().is_none(),
+        new_tests: explained,
+        ..Policy::default()
+    };
+    if let Some(list) = &session.file_list {
+        policy.known_broken.extend(list.broken.iter().cloned());
+    }
+    for file in &session.state.files {
+        if file.tests.iter().any(|test| test.last.is_some()) {
+            policy.known_files.insert(file.file.clone());
+        }
+        let partial = plan.fresh.contains_key(&file.file);
+        for test in &file.tests {
+            let Some(last) = test.last else {
+                continue;
+            };
+            let holds = |pass: &dx_py_catalog::Pass| {
+                session
+                    .set_state(pass.set)
+                    .is_some_and(dx_py_select::SetState::holds)
+            };
+            if last.is_bad() && partial {
+                policy.suspicious.insert(test.test.id.clone());
+            }
+            let hearing = if last.is_bad() {
+                Hearing::None
+            } else if test.passes.iter().any(holds) {
+                Hearing::Full
+            } else if partial {
+                explained.max(Hearing::Alone)
+            } else {
+                explained
+            };
+            policy.hearings.insert(test.test.id.clone(), hearing);
+        }
+    }
+    policy
+}
+
+fn report_end(
+    reporters: &mut [Box<dyn Reporter>],
+    summary: &RunSummary,
+    outcome: &Outcome,
+) -> anyhow::Result<u8> {
+    emit(reporters, &Event::Finished(summary.clone()))?;
+    if let Some((_, text)) = &outcome.fatal {
+        eprintln!("{}", text.trim_end());
+    }
+    Ok(summary.exit_code)
+}

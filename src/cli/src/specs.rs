@@ -1,0 +1,81 @@
+//! How the processes of a run are started: one base for all, and what differs between its parts.
+
+use anyhow::Context;
+use dx_py_daemon::{LaunchSpec, Role};
+
+use crate::args::TestArgs;
+use crate::invocation::Invocation;
+use crate::session::Session;
+use crate::{scratch, worker_files};
+
+/// What the processes of a run have in common.
+pub struct Specs {
+    base: LaunchSpec,
+    base_temp: Option<scratch::BaseTemp>,
+    seed: u32,
+}
+
+impl Specs {
+    /// What the session and the arguments ask for.
+    ///
+    /// # Errors
+    /// If the worker's files can't be written.
+    pub fn new(
+        session: &Session,
+        args: &TestArgs,
+        invocation: &Invocation,
+        workers: usize,
+    ) -> anyhow::Result<Self> {
+        let dx = session.project.dx_dir();
+        let worker_dir = worker_files::unpack(&dx)
+            .with_context(|| format!("can't write the worker into {}", dx.display()))?;
+        let mut arguments = args.display_arguments();
+        // A worker stops itself at once; that the others stop is the executor's part.
+        if let Some(limit) = args.failure_limit() {
+            arguments.push(format!("--maxfail={limit}"));
+        }
+        arguments.extend(invocation.worker_arguments());
+        let own_basetemp = arguments
+            .iter()
+            .any(|argument| argument.starts_with("--basetemp"));
+        let base_temp = if own_basetemp || workers == 1 {
+            None
+        } else {
+            scratch::base_temp().ok()
+        };
+        let base = LaunchSpec {
+            python: session.interpreter.executable.clone(),
+            worker_dir,
+            cwd: session.project.cwd.clone(),
+            env: Vec::new(),
+            pytest_args: arguments.into_iter().map(Into::into).collect(),
+            basetemp: None,
+            workers: 1,
+            run_id: scratch::run_id(),
+            role: Role::Mute,
+            inherit_output: args.no_capture,
+        };
+        Ok(Self {
+            base,
+            base_temp,
+            seed: scratch::hash_seed(),
+        })
+    }
+
+    /// For so many workers in that role, with more arguments for pytest.
+    pub fn workers(&self, count: usize, role: Role, more: &[&str]) -> LaunchSpec {
+        let mut spec = self.base.clone();
+        spec.workers = count;
+        spec.role = role;
+        spec.pytest_args.extend(more.iter().map(Into::into));
+        if count > 1 {
+            spec.basetemp = self.base_temp.as_ref().map(|folder| folder.path.clone());
+            if std::env::var_os("PYTHONHASHSEED").is_none() {
+                // One seed for all workers, so that tests parametrised over a set have the same IDs in each.
+                let seed = self.seed.to_string();
+                spec.env.push(("PYTHONHASHSEED".into(), seed.into()));
+            }
+        }
+        spec
+    }
+}
