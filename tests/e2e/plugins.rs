@@ -271,6 +271,87 @@ fn pytest_order() {
 }
 
 #[test]
+fn pytest_order_over_files_runs_in_one_worker() {
+    let ordered = |number: u8, seen: &str| {
+        format!(
+            "import pytest\n@pytest.mark.order({number})\ndef test_it():\n    with open('order', 'a+') as f:\n        \
+             f.seek(0)\n        assert f.read() == '{seen}'\n        f.write('{number}')\n"
+        )
+    };
+    let project = Project::with_plugins(&[
+        ("pytest.ini", &ini("pytest_order", "")),
+        (
+            "test_a.py",
+            &format!("{}\ndef test_last(): pass\n", ordered(2, "1")),
+        ),
+        ("test_b.py", &ordered(1, "")),
+    ]);
+    let run = project.test(&["-n", "2", "--no-second-opinion"]);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    assert!(run.out.contains("note: one worker: "), "{}", run.out);
+}
+
+#[test]
+fn pytest_html() {
+    let project = Project::with_plugins(&[
+        (
+            "pytest.ini",
+            &ini(
+                "pytest_metadata.plugin -p pytest_html.plugin --html=out/report.html --self-contained-html",
+                "",
+            ),
+        ),
+        (
+            "test_a.py",
+            "def test_a(): pass\ndef test_bad(): assert 0\n",
+        ),
+        OTHER,
+    ]);
+    for workers in ["1", "2"] {
+        let _ = std::fs::remove_dir_all(project.path().join("out"));
+        let run = project.test(&["-n", workers, "--all"]);
+        assert_eq!(run.code, 1, "{}{}", run.out, run.err);
+        let page = std::fs::read_to_string(project.path().join("out/report.html"));
+        let page = page.expect("the plugin has written it");
+        for test in [
+            "test_a.py::test_a",
+            "test_a.py::test_bad",
+            "test_other.py::test_other",
+        ] {
+            assert!(page.contains(test), "{test} is missing with -n {workers}");
+        }
+        assert!(run.out.contains("Generated html report"), "{}", run.out);
+    }
+}
+
+#[test]
+fn allure() {
+    let project = Project::with_plugins(&[
+        ("pytest.ini", &ini("allure_pytest --alluredir=out", "")),
+        (
+            "test_a.py",
+            "def test_a(): pass\ndef test_bad(): assert 0\n",
+        ),
+        OTHER,
+    ]);
+    for workers in ["1", "2"] {
+        let _ = std::fs::remove_dir_all(project.path().join("out"));
+        let run = project.test(&["-n", workers, "--all"]);
+        assert_eq!(run.code, 1, "{}{}", run.out, run.err);
+        let results = std::fs::read_dir(project.path().join("out"))
+            .expect("the plugin has made it")
+            .flatten()
+            .filter(|entry| {
+                entry
+                    .file_name()
+                    .to_string_lossy()
+                    .ends_with("-result.json")
+            });
+        assert_eq!(results.count(), 3, "with -n {workers}");
+    }
+}
+
+#[test]
 fn pytest_env() {
     same_as_pytest(&Project::with_plugins(&[
         (

@@ -140,31 +140,54 @@ const ORDERED: &str = "\
     def pytest_collection_modifyitems(items): items.sort(key=lambda item: item.name)\n";
 
 #[test]
-fn a_hook_that_mixes_the_tests_of_several_files_decides_on_their_order() {
-    let test =
-        "def test_@(request):\n    with open('order', 'a') as f: f.write(request.node.name[-1])\n";
+fn an_order_that_a_conftest_decides_on_is_kept_where_tests_fail_without_it() {
+    let test = "def test_@(request):\n    with open('order', 'a+') as f:\n        f.seek(0)\n        \
+        assert len(f.read()) == @ - 1\n        f.write('@')\n";
     let file = |names: [&str; 2]| names.map(|name| test.replace('@', name)).concat();
     let project = Project::new(&[
         ("conftest.py", ORDERED),
         ("test_x.py", &file(["1", "3"])),
         ("test_y.py", &file(["2", "4"])),
     ]);
-    for _ in 0..2 {
+    let fresh_order = || {
         let _ = std::fs::remove_file(project.path().join("order"));
+    };
+    let parallel = project.test(&["-n", "2", "--no-second-opinion"]);
+    assert_eq!(parallel.code, 1, "{parallel:?}");
+    let _ = std::fs::remove_dir_all(project.path().join(".dx"));
+    fresh_order();
+    // The tests look at what is left of a run, so the second opinion needs a clean start as well.
+    project.write(
+        "test_x.py",
+        &format!(
+            "import os\n{}",
+            file(["1", "3"]).replacen(
+                "    with",
+                "    if os.path.exists('order'): os.remove('order')\n    with",
+                1
+            )
+        ),
+    );
+    let run = project.test(&["-n", "2"]);
+    assert_eq!(run.code, 0, "{}\n{}", run.out, run.err);
+    assert!(
+        run.out
+            .contains("note: one worker from now on: pytest_collection_modifyitems in"),
+        "{}",
+        run.out
+    );
+    let run = project.test(&["-n", "2", "--all", "--no-second-opinion"]);
+    assert_eq!(run.code, 0, "{}\n{}", run.out, run.err);
+    assert_eq!(run.json["summary"]["workers"], 1, "{run:?}");
+}
+
+#[test]
+fn an_order_that_nothing_depends_on_costs_no_worker() {
+    let project = project(&[("conftest.py", ORDERED)]);
+    for _ in 0..2 {
         let run = project.test(&["-n", "2", "--all"]);
-        assert!(
-            run.out
-                .contains("note: one worker: pytest_collection_modifyitems in"),
-            "{run:?}"
-        );
-        let order = std::fs::read_to_string(project.path().join("order"));
-        assert_eq!(order.expect("tests have written it"), "1234");
+        assert_eq!(run.json["summary"]["workers"], 2, "{run:?}");
     }
-    // Without the hook several workers are right again.
-    project.remove("conftest.py");
-    project.test(&["-n", "2", "--all"]);
-    let run = project.test(&["-n", "2", "--all"]);
-    assert_eq!(run.json["summary"]["workers"], 2, "{run:?}");
 }
 
 #[test]

@@ -32,6 +32,22 @@ _AT_HOME_IN_WORKERS = (
     "pytest_order.",
     "inline_snapshot.",
 )
+#: Plugins whose order of tests nothing depends on: they shuffle, or work under xdist.
+_ORDER_IS_A_WISH = (
+    "_pytest.",
+    "dx_py_test_runner.",
+    "_hypothesis_pytestplugin",
+    "xdist.",
+    "pytest_asyncio.",
+    "anyio.",
+    "pytest_django.",
+    "pytest_randomly",
+    "random_order.",
+    "pytest_reverse",
+    "pytest_split.",
+    "pytest_timeout",
+    "pytest_mock",
+)
 #: Hooks that hear of every test, or of the end of all.
 _REPORTING = (
     "pytest_runtest_logstart",
@@ -97,24 +113,31 @@ def one_worker(config: Any) -> str:
     return ""
 
 
-def interleaved(config: Any, items: list[Any]) -> str:
-    """Why the order of all tests matters: a conftest or a plugin has put tests of one file between those of others."""
-    seen: set[str] = set()
-    last = ""
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        if file != last:
-            if file in seen:
-                break
-            seen.add(file)
-            last = file
-    else:
-        return ""
-    for name, where, _ in implementations(
-        config, ("pytest_collection_modifyitems",), ("_pytest.", "dx_py_test_runner.")
-    ):
-        return f"{name} in {where} puts tests of several files into one order"
-    return ""
+def file_of(item: Any) -> str:
+    """The node ID of an item's file."""
+    return str(item.nodeid.partition("::")[0])
+
+
+def order(config: Any, before: list[str], items: list[Any]) -> tuple[str, str]:
+    """Why the order of all tests counts, if a hook has put whole files, or tests of several files, into another order than that of
+    collection; `before` holds the file of each item as collected. The first reason is that of plugins made for it, which need one
+    worker; the second one that of conftests, which mostly want the slow tests last, but may mean more."""
+    runs = _runs([file_of(item) for item in items])
+    present = set(runs)
+    if runs == [file for file in _runs(before) if file in present]:
+        return "", ""
+    by_conftest = ""
+    for name, where, _ in implementations(config, ("pytest_collection_modifyitems",), _ORDER_IS_A_WISH):
+        reason = f"{name} in {where} decides on the order of tests of several files"
+        if not _is_conftest(where):
+            return reason, ""
+        by_conftest = reason
+    return "", by_conftest
+
+
+def _runs(files: list[str]) -> list[str]:
+    """Files, without those that follow themselves."""
+    return [file for file, before in zip(files, [None, *files]) if file != before]
 
 
 def controller(config: Any) -> list[str]:

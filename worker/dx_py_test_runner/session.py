@@ -80,6 +80,7 @@ class WorkerPlugin:
         self.fatal = False
         self.code_was_changed = False
         self._tells_passes = False
+        self._collected_order: list[str] = []
 
     # Start
 
@@ -162,7 +163,8 @@ class WorkerPlugin:
         done.u8(0 if narrow and not reason else 1)
         done.text(reason)
         done.u32(self._deselected)
-        done.text(needs.interleaved(config, session.items))
+        for why in needs.order(config, self._collected_order, session.items):
+            done.text(why)
         self._send_trace()
         self._wire.send(wire.COLLECTION_DONE, done.bytes())
 
@@ -170,7 +172,7 @@ class WorkerPlugin:
         files: dict[str, list[Any]] = {}
         places: dict[Any, int] = {}
         for place, item in enumerate(session.items):
-            files.setdefault(item.nodeid.split("::", 1)[0], []).append(item)
+            files.setdefault(needs.file_of(item), []).append(item)
             self._items[item.nodeid] = item
             places[item] = place
         for file, items in files.items():
@@ -181,6 +183,12 @@ class WorkerPlugin:
             for item in items:
                 _pack_item(out, item, places[item])
             self._wire.send(wire.COLLECTED, out.bytes())
+
+    @pytest.hookimpl(tryfirst=True, hookwrapper=True)
+    def pytest_collection_modifyitems(self, items: list[Any]) -> Generator[None, None, None]:
+        """See the order that hooks change."""
+        self._collected_order = [needs.file_of(item) for item in items]
+        yield
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_make_collect_report(self, collector: Any) -> Generator[None, Any, None]:

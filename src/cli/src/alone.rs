@@ -90,6 +90,8 @@ pub struct Alone {
     reports: Vec<CollectionReport>,
     reopened: BTreeSet<String>,
     overturned: BTreeMap<String, String>,
+    ordered: String,
+    whole: bool,
 }
 
 impl Alone {
@@ -104,6 +106,21 @@ impl Alone {
     /// Whether the second phase has begun.
     pub fn is_second_phase(&self) -> bool {
         self.second_phase
+    }
+
+    /// Lets the second phase run everything, if failures are heard in it: a hook has decided on the order of all tests, for the reason
+    /// that is given.
+    pub fn heed_order(&mut self, reason: String) {
+        self.ordered = reason;
+    }
+
+    /// Why everything ran in the second phase, if that overturned a failure.
+    pub fn overturned_by_order(&mut self) -> Option<String> {
+        if !self.whole || self.overturned.is_empty() {
+            return None;
+        }
+        self.overturned.clear();
+        Some(std::mem::take(&mut self.ordered))
     }
 
     /// Puts a file off to the second phase if it is to run alone.
@@ -140,6 +157,9 @@ impl Alone {
         if !holds {
             return Some(report);
         }
+        if self.reports.iter().any(|held| held.node == report.node) {
+            return None;
+        }
         self.reports.push(report);
         None
     }
@@ -163,12 +183,14 @@ impl Alone {
             return None;
         }
         self.second_phase = true;
+        self.whole = !self.ordered.is_empty() && !self.held.is_empty();
         Some((files, dropped))
     }
 
     /// Whether the second phase must collect everything.
     pub fn needs_everything(&self) -> bool {
-        !self.deferred.is_empty()
+        self.whole
+            || !self.deferred.is_empty()
             || !self.reports.is_empty()
             || self
                 .held
@@ -187,7 +209,8 @@ impl Alone {
                 "it can be collected there, and not in parallel".into(),
             );
         }
-        self.reopened.contains(file)
+        self.whole
+            || self.reopened.contains(file)
             || self.deferred.contains(file)
             || self.held.iter().any(|result| result.id.file() == file)
     }
@@ -322,6 +345,22 @@ mod tests {
         let mut x = ended("a.py::x", TestStatus::Error);
         assert_eq!(alone.judge(&mut x), Judgement::Counts);
         assert!(!x.second_opinion && alone.learned().0.contains_key("a.py"));
+    }
+
+    #[test]
+    fn where_a_hook_decides_on_the_order_everything_is_run_again() {
+        let mut alone = asking();
+        alone.heed_order("a hook".into());
+        alone.hold(ended("b.py::x", TestStatus::Failed));
+        alone.begin_second_phase().unwrap();
+        assert!(alone.needs_everything() && alone.runs_now("c.py"));
+        assert_eq!(
+            alone.judge(&mut ended("c.py::y", TestStatus::Passed)),
+            Judgement::Known
+        );
+        alone.judge(&mut ended("b.py::x", TestStatus::Passed));
+        assert_eq!(alone.overturned_by_order().as_deref(), Some("a hook"));
+        assert!(alone.learned().0.is_empty());
     }
 
     #[test]

@@ -52,6 +52,15 @@ impl Arrangement {
         better
     }
 
+    /// The arrangement after tests failed in several workers, and passed in one and in the order that `ordered` says.
+    pub fn after_order(&self, ordered: &str) -> Self {
+        Self {
+            one_worker: ordered.to_owned(),
+            learned: true,
+            ..self.clone()
+        }
+    }
+
     /// The arrangement after a worker could not start beside others.
     pub fn after_failed_start(&self, text: &str) -> Self {
         let text = text.trim();

@@ -5,21 +5,20 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use dx_py_core::{Event, RunSummary, TestId, TestResult, TestStatus, Verdict, blob};
-use dx_py_daemon::{Controller, LaunchSpec};
+use dx_py_daemon::LaunchSpec;
 use dx_py_executor::{Handler, Job, Outcome, RunnerEvent};
-use dx_py_protocol::{Collected, CollectionDone, CollectionReport, Hello};
+use dx_py_protocol::{Collected, CollectedItem, CollectionDone, CollectionReport, Hello};
 
 use crate::alone::{Alone, Judgement, Policy};
 use crate::arrangement::Arrangement;
+use crate::jobs::{Planned, UNKNOWN, by_file, in_order};
+use crate::listener::{Listener, Start};
 use crate::record::Recorder;
 use crate::report::Reporter;
 use crate::report::emit;
 use crate::run::exit;
 use crate::selection::{Candidate, Selection};
 use crate::session::{Environment, FileList};
-
-/// How long a test is taken to run if it never did.
-const UNKNOWN: Duration = Duration::from_millis(10);
 
 /// What a run is meant to do.
 pub struct Intent<'a> {
@@ -70,9 +69,7 @@ pub struct Conductor<'a> {
     one_worker: String,
     options_told: bool,
     rearranged: Option<Arrangement>,
-    controller: Option<Controller>,
-    /// The exit code of a controller that couldn't do its work.
-    controller_failed: bool,
+    listener: Listener,
     failure: Option<anyhow::Error>,
 }
 
@@ -98,8 +95,7 @@ impl<'a> Conductor<'a> {
             one_worker: String::new(),
             options_told: false,
             rearranged: None,
-            controller: None,
-            controller_failed: false,
+            listener: Listener::default(),
             failure: None,
         }
     }
@@ -214,9 +210,7 @@ impl<'a> Conductor<'a> {
         if !self.seen_reports.insert(report.node.clone()) {
             return Ok(());
         }
-        if let Some(controller) = &self.controller {
-            controller.tell_collection(&report.node, &report.text, report.status);
-        }
+        self.listener.hear_of_file(&report);
         if report.status.is_bad() {
             self.summary.collection_errors += 1;
             emit(
@@ -258,6 +252,9 @@ impl<'a> Conductor<'a> {
                 return Ok(Vec::new());
             }
             self.intent.arrangement = found;
+            if self.intent.workers > 1 {
+                self.alone.heed_order(done.ordered.clone());
+            }
         }
         if self.intent.workers == 1 && !self.intent.arrangement.one_worker.is_empty() {
             let reason = &self.intent.arrangement.one_worker;
@@ -271,31 +268,19 @@ impl<'a> Conductor<'a> {
         }
         self.recorder.collected(&files)?;
         if self.alone.is_second_phase() {
-            return self.plan_alone(files);
+            return Ok(self.plan_alone(files));
         }
-        let mut jobs = Vec::new();
-        let mut total = 0;
+        let mut planned = Vec::new();
         let narrow = self.intent.narrow.is_some();
         if !narrow {
             self.summary.deselected = done.deselected as usize;
         }
-        let mut places = HashMap::new();
+        let mut total = 0;
         for file in files {
-            let mut job = Job {
-                file: file.file,
-                tests: Vec::new(),
-                expected: Duration::ZERO,
-            };
+            let mut tests = Vec::new();
             for item in file.items {
-                let id = TestId::new(item.id);
-                let last = self.intent.last.get(&id).copied();
-                let candidate = Candidate {
-                    id: &id,
-                    keywords: &item.keywords,
-                    markers: &item.markers,
-                    last,
-                };
-                if !self.intent.selection.includes(&candidate) {
+                let id = TestId::new(item.id.as_str());
+                if !self.includes(&id, &item) {
                     self.summary.deselected += usize::from(!narrow);
                     continue;
                 }
@@ -305,36 +290,70 @@ impl<'a> Conductor<'a> {
                         self.fresh(id, status, duration)?;
                     }
                     _ => {
-                        job.expected += self.intent.expected.get(&id).copied().unwrap_or(UNKNOWN);
-                        total += 1;
-                        places.insert(id.clone(), item.place);
-                        job.tests.push(id);
+                        tests.push(self.planned_test(id, &file.file, item.place));
                     }
                 }
             }
-            if !job.tests.is_empty() && !self.alone.defers(&job.file) {
-                jobs.push(job);
+            total += tests.len();
+            if !tests.is_empty() && !self.alone.defers(&file.file) {
+                planned.append(&mut tests);
             }
         }
         self.planned = total;
         emit(self.reporters, &Event::Planned { total })?;
-        if self.intent.workers == 1 {
-            jobs = in_order_of_session(jobs, &places);
-        }
-        Ok(jobs)
+        Ok(if self.intent.workers == 1 {
+            in_order(planned)
+        } else {
+            by_file(planned)
+        })
     }
 
-    /// Whether a controller is to stand beside several workers, as far as is known.
+    fn includes(&self, id: &TestId, item: &CollectedItem) -> bool {
+        self.intent.selection.includes(&Candidate {
+            id,
+            keywords: &item.keywords,
+            markers: &item.markers,
+            last: self.intent.last.get(id).copied(),
+        })
+    }
+
+    fn planned_test(&self, id: TestId, file: &str, place: u32) -> Planned {
+        Planned {
+            expected: self.intent.expected.get(&id).copied().unwrap_or(UNKNOWN),
+            file: file.to_owned(),
+            id,
+            place,
+        }
+    }
+
+    /// Plans the second phase: whole files, in pytest's order.
+    fn plan_alone(&mut self, files: Vec<Collected>) -> Vec<Job> {
+        let mut planned = Vec::new();
+        for file in files {
+            if !self.alone.runs_now(&file.file) {
+                continue;
+            }
+            for item in file.items {
+                let id = TestId::new(item.id.as_str());
+                if self.includes(&id, &item) {
+                    planned.push(self.planned_test(id, &file.file, item.place));
+                }
+            }
+        }
+        in_order(planned)
+    }
+
+    /// Whether a controller is to be started, as far as is known.
     pub fn wants_controller(&self) -> bool {
-        self.controller.is_none() && self.intent.arrangement.controller
+        !self.listener.is_there() && self.intent.arrangement.controller
     }
 
     /// Whether there is a controller.
     pub fn has_controller(&self) -> bool {
-        self.controller.is_some()
+        self.listener.is_there()
     }
 
-    /// Starts the controller. One whose own session has nothing to report is ended, and that is remembered.
+    /// Starts the controller. One whose own session has nothing to report isn't asked for again.
     ///
     /// # Errors
     /// If a report can't be written.
@@ -344,23 +363,16 @@ impl<'a> Conductor<'a> {
         more: &[&str],
         verbose: bool,
     ) -> anyhow::Result<()> {
-        match Controller::start(spec, more) {
-            Ok(controller) if controller.reporting.is_empty() => {
-                self.intent.arrangement.controller = false;
-                controller.finish(None);
+        match self.listener.start(spec, more) {
+            Start::Needed(reporting) if verbose => {
+                let reporting = reporting.join(", ");
+                return self.note(format!("a session of its own for {reporting}"));
             }
-            Ok(controller) => {
-                if verbose {
-                    let reporting = controller.reporting.join(", ");
-                    self.note(format!("a session of its own for {reporting}"))?;
-                }
-                self.controller = Some(controller);
-            }
-            Err(error) => {
-                // The workers may tell it better.
-                self.controller_failed = true;
+            Start::Needed(_) => {}
+            Start::Idle => self.intent.arrangement.controller = false,
+            Start::Failed(text) => {
                 self.intent.arrangement.controller = false;
-                self.note(error.to_string())?;
+                return self.note(text);
             }
         }
         Ok(())
@@ -370,44 +382,11 @@ impl<'a> Conductor<'a> {
     pub fn rearranged(&mut self) -> Option<&Arrangement> {
         self.intent.arrangement = self.rearranged.take()?;
         self.intent.workers = self.intent.arrangement.workers(self.intent.workers);
-        if self.intent.workers == 1
-            && let Some(controller) = self.controller.take()
-        {
-            controller.finish(None);
+        if self.intent.workers == 1 {
+            // Its session has heard of nothing yet; the one worker will say what plugins have to say.
+            self.listener.end(false);
         }
         Some(&self.intent.arrangement)
-    }
-
-    /// Plans the second phase: whole files, in pytest's order.
-    fn plan_alone(&mut self, files: Vec<Collected>) -> anyhow::Result<Vec<Job>> {
-        let mut jobs = Vec::new();
-        for file in files {
-            if !self.alone.runs_now(&file.file) {
-                continue;
-            }
-            let mut tests = Vec::new();
-            for item in file.items {
-                let id = TestId::new(item.id);
-                let candidate = Candidate {
-                    id: &id,
-                    keywords: &item.keywords,
-                    markers: &item.markers,
-                    last: self.intent.last.get(&id).copied(),
-                };
-                if self.intent.selection.includes(&candidate) {
-                    tests.push(id);
-                }
-            }
-            if !tests.is_empty() {
-                // Jobs run in the order of their expected time: this keeps pytest's.
-                jobs.push(Job {
-                    file: file.file,
-                    tests,
-                    expected: Duration::ZERO,
-                });
-            }
-        }
-        Ok(jobs)
     }
 
     /// The files to run alone after the first phase, if there are any and nothing stopped it, and whether everything must be
@@ -461,9 +440,7 @@ impl<'a> Conductor<'a> {
         self.summary.count_ran(result.status);
         self.summary.recorded += result.duration;
         self.recorder.finished(&result)?;
-        if let Some(controller) = &self.controller {
-            controller.tell_test(&result);
-        }
+        self.listener.hear(&result);
         Ok(emit(self.reporters, &Event::TestFinished(result))?)
     }
 
@@ -516,12 +493,10 @@ impl<'a> Conductor<'a> {
 
     /// Ends the controller, lets it say what it has to say, and gives the exit code that it, or a hook in the only worker, decided on.
     fn end_controller(&mut self, outcome: &Outcome) -> anyhow::Result<Option<u8>> {
-        let Some(controller) = self.controller.take() else {
-            let failed = self.controller_failed.then_some(exit::INTERNAL);
+        let Some(end) = self.listener.end(outcome.interrupted) else {
+            let failed = self.listener.has_failed().then_some(exit::INTERNAL);
             return Ok(outcome.decided_code.or(failed));
         };
-        let limit = outcome.interrupted.then_some(Duration::from_secs(1));
-        let end = controller.finish(limit);
         if !end.text.trim().is_empty() {
             emit(self.reporters, &Event::Section(end.text))?;
         }
@@ -546,6 +521,12 @@ impl<'a> Conductor<'a> {
         }
         for report in reports {
             self.tell_collection_report(report)?;
+        }
+        if let Some(reason) = self.alone.overturned_by_order() {
+            self.intent.arrangement = self.intent.arrangement.after_order(&reason);
+            self.note(format!(
+                "one worker from now on: {reason}, and tests failed without it"
+            ))?;
         }
         let (new, learned) = self.alone.learned();
         for (file, why) in &new {
@@ -633,29 +614,4 @@ impl Handler for Conductor<'_> {
         }
         self.failure.is_none() && self.rearranged.is_none()
     }
-}
-
-/// Jobs for one worker: as long as the tests of a file follow each other in the order of the session they are one job.
-fn in_order_of_session(jobs: Vec<Job>, places: &HashMap<TestId, u32>) -> Vec<Job> {
-    let mut tests: Vec<(u32, String, TestId)> = Vec::new();
-    for job in jobs {
-        for test in job.tests {
-            let place = places.get(&test).copied().unwrap_or(u32::MAX);
-            tests.push((place, job.file.clone(), test));
-        }
-    }
-    tests.sort_by_key(|(place, _, _)| *place);
-    let mut jobs: Vec<Job> = Vec::new();
-    for (_, file, test) in tests {
-        match jobs.last_mut() {
-            Some(job) if job.file == file => job.tests.push(test),
-            // The order of jobs is that of their expected times: this keeps it.
-            _ => jobs.push(Job {
-                file,
-                tests: vec![test],
-                expected: Duration::ZERO,
-            }),
-        }
-    }
-    jobs
 }

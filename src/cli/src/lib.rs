@@ -13,6 +13,8 @@ mod execution;
 mod expression;
 mod ini;
 mod invocation;
+mod jobs;
+mod listener;
 mod lookup;
 mod plan;
 mod pytest_options;

@@ -281,12 +281,7 @@ async fn take_in<C: Connection>(
         }
         Report::Section(text) => shared.borrow_mut().emit(RunnerEvent::Section(text)),
         Report::Bye { code, decided } => {
-            let mut borrowed = shared.borrow_mut();
-            borrowed.outcome.exit_codes.push(code);
-            if decided {
-                borrowed.outcome.decided_code = Some(code);
-            }
-            drop(borrowed);
+            shared.borrow_mut().outcome.add_exit(code, decided);
             // A worker that ended without having been told to leaves no other work behind than what it holds.
             if !session.finished && session.stopping.is_none() {
                 let note = format!(

@@ -112,6 +112,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    pub(crate) fn add_exit(&mut self, code: u8, decided: bool) {
+        self.exit_codes.push(code);
+        if decided {
+            self.decided_code = Some(code);
+        }
+    }
+
     /// The outcome of this phase and then of another one.
     pub fn followed_by(mut self, next: Self) -> Self {
         self.not_run.extend(next.not_run);

@@ -94,8 +94,10 @@ pub struct CollectionDone {
     pub reason: String,
     /// Tests that pytest's own options left out.
     pub deselected: u32,
-    /// Why the order of all tests matters, so that they can't be split over several workers; empty if it doesn't.
+    /// The plugin whose order of all tests can't be split over several workers; empty if there is none.
     pub one_worker: String,
+    /// The conftest whose order of all tests may matter; empty if there is none.
+    pub ordered: String,
 }
 
 /// Something that was read.
@@ -219,6 +221,7 @@ impl Report {
                 reason: data.str()?,
                 deselected: data.u32()?,
                 one_worker: data.str()?,
+                ordered: data.str()?,
             }),
             ResultKind::Next => Self::Next,
             ResultKind::TestStarted => Self::TestStarted(TestId::new(data.str()?)),
@@ -291,7 +294,7 @@ impl Report {
             Self::CollectionDone(done) => {
                 out.strs(&done.listings).u8(u8::from(done.full));
                 out.str(&done.reason).u32(done.deselected);
-                out.str(&done.one_worker);
+                out.str(&done.one_worker).str(&done.ordered);
                 ResultKind::CollectionDone
             }
             Self::Next => ResultKind::Next,
@@ -483,6 +486,7 @@ mod tests {
                 reason: text(),
                 deselected: 3,
                 one_worker: text(),
+                ordered: text(),
             }),
             Report::Next,
             Report::TestStarted(TestId::new("a")),
