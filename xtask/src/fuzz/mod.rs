@@ -1,15 +1,21 @@
-//! `cargo xtask fuzz-pytest`: random small projects, run by pytest and by dx-py, and edited; every outcome is compared.
+//! `cargo xtask fuzz-pytest`: random small projects, run by pytest and by dx-py, and edited; everything that both tell is compared.
+
+mod generate;
+mod plant;
+mod run;
+mod sample;
+mod shrink;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::demo;
-use crate::project::{self, Project, Random};
-use crate::sample::{self, Sample};
+use crate::project::{self, Random};
+use run::{Runner, Way};
+use shrink::History;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -23,189 +29,120 @@ pub struct FuzzArgs {
     /// How often each is edited
     #[arg(long, default_value_t = 2)]
     edits: usize,
+    /// Plant faults in the worker instead, one after the other, and tell how many projects it takes to find each
+    #[arg(long)]
+    plant: bool,
+    /// With --plant, only faults whose name contains this
+    #[arg(long, requires = "plant")]
+    fault: Option<String>,
+    /// Don't look for smaller projects that show a difference
+    #[arg(long)]
+    no_shrink: bool,
     /// The interpreter; by default one in an environment with the pinned pytest
     #[arg(long)]
     python: Option<PathBuf>,
 }
 
-const ORACLE: &str = include_str!("../../testdata/oracle_of_dx.py");
-
-type Outcomes = BTreeMap<String, String>;
-
-struct Fuzzer {
-    dx: PathBuf,
-    python: PathBuf,
-    scratch: PathBuf,
-}
-
-/// How a project is run by dx-py.
-const WAYS: [&[&str]; 2] = [
-    &["-n", "2", "--no-second-opinion"],
-    &["-n", "1", "--no-second-opinion", "--all"],
+/// How dx-py is run first, and after edits: each second project the other way round. Second opinions would hide what goes wrong in a
+/// worker; after an edit they are part of what a user sees.
+const WAYS: [(Way, Way); 2] = [
+    (&["-n", "2", "--no-second-opinion"], &["-n", "1"]),
+    (&["-n", "1", "--no-second-opinion"], &["-n", "2"]),
 ];
 
-impl Fuzzer {
-    fn pytest(&self, dir: &Path) -> Result<(i32, Outcomes)> {
-        let out = self.scratch.join("oracle.json");
-        let _ = fs::remove_file(&out);
-        let status = Command::new(&self.python)
-            .args(["-m", "pytest", "-q", "-p", "oracle_of_dx"])
-            .args(["-p", "no:cacheprovider", "--continue-on-collection-errors"])
-            .current_dir(dir)
-            .env("PYTHONPATH", &self.scratch)
-            .env("ORACLE_OUT", &out)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()?;
-        let text = fs::read_to_string(&out).unwrap_or_else(|_| "{}".into());
-        Ok((status.code().unwrap_or(-1), serde_json::from_str(&text)?))
-    }
+/// How often something was generated.
+type Counts = BTreeMap<String, usize>;
 
-    /// What differs, if anything does.
-    fn difference(&self, dir: &Path, ways: &[&[&str]]) -> Result<Option<String>> {
-        let (code, expected) = self.pytest(dir)?;
-        for way in ways {
-            let project = Project {
-                dx: self.dx.clone(),
-                dir: dir.to_path_buf(),
-                python: Some(self.python.clone()),
-                args: vec!["-p".into(), "no:cacheprovider".into()],
-            };
-            let json = self.scratch.join("dx.json");
-            let report = project
-                .test(way, &json)
-                .with_context(|| format!("dx-py {way:?} in {}", dir.display()))?;
-            let ids = expected.keys().chain(report.outcomes.keys());
-            let mut lines: Vec<String> = ids
-                .filter(|id| expected.get(*id) != report.outcomes.get(*id))
-                .map(|id| {
-                    let of = |outcomes: &Outcomes| {
-                        outcomes.get(id).cloned().unwrap_or_else(|| "-".into())
-                    };
-                    format!(
-                        "  {id}: pytest {}, dx-py {}",
-                        of(&expected),
-                        of(&report.outcomes)
-                    )
-                })
-                .collect();
-            lines.sort();
-            lines.dedup();
-            if lines.is_empty() && report.code != code {
-                lines.push(format!("  exit code: pytest {code}, dx-py {}", report.code));
-            }
-            if !lines.is_empty() {
-                return Ok(Some(format!(
-                    "dx-py test {}\n{}",
-                    way.join(" "),
-                    lines.join("\n")
-                )));
-            }
-        }
-        Ok(None)
+/// Makes the project of a seed and its edits.
+fn history(seed: u64, edits: usize, counts: &mut Counts) -> (History, Vec<String>) {
+    let mut random = Random(seed.wrapping_mul(0x5851_f42d_4c95_7f2d));
+    let (first, later) = WAYS[(seed % 2) as usize];
+    let mut sample = generate::generate(&mut random);
+    let mut history = vec![(sample.clone(), first)];
+    let mut done = Vec::new();
+    for _ in 0..edits {
+        let (kind, what) = generate::edit(&mut random, &mut sample);
+        *counts.entry(format!("edit: {kind}")).or_default() += 1;
+        done.push(format!("{kind} ({what})"));
+        history.push((sample.clone(), later));
     }
+    // Some projects go back to where they began, which needs no run of what passed there.
+    if edits > 0 && random.below(4) == 0 {
+        *counts
+            .entry("edit: back to the beginning".into())
+            .or_default() += 1;
+        done.push("back to the beginning".into());
+        history.push((history[0].0.clone(), later));
+    }
+    for (sample, _) in &history {
+        for feature in sample.features() {
+            *counts.entry(feature.to_owned()).or_default() += 1;
+        }
+    }
+    (history, done)
+}
 
-    /// Makes a project that differs smaller: pieces and files go as long as the difference stays.
-    fn shrink(&self, sample: &Sample) -> Result<Sample> {
-        let differs = |sample: &Sample| -> Result<bool> {
-            let dir = tempfile::tempdir_in(&self.scratch)?;
-            sample::write(sample, None, dir.path())?;
-            Ok(self.difference(dir.path(), &WAYS)?.is_some())
-        };
-        let mut small = sample.clone();
-        loop {
-            let mut smaller = None;
-            'search: for (path, pieces) in &small.files {
-                let mut without = small.clone();
-                without.files.remove(path);
-                if path != "pytest.ini" && differs(&without)? {
-                    smaller = Some(without);
-                    break 'search;
-                }
-                for at in 1..pieces.len() {
-                    let mut without = small.clone();
-                    if let Some(pieces) = without.files.get_mut(path) {
-                        pieces.remove(at);
-                    }
-                    if differs(&without)? {
-                        smaller = Some(without);
-                        break 'search;
-                    }
-                }
-            }
-            match smaller {
-                Some(sample) => small = sample,
-                None => return Ok(small),
-            }
-        }
+/// Writes the states of a history where a person can look at them.
+fn keep(history: &History, seed: u64) -> Result<PathBuf> {
+    let dir = project::root().join("target/fuzz").join(seed.to_string());
+    if dir.exists() {
+        fs::remove_dir_all(&dir)?;
     }
-
-    fn one(&self, seed: u64, edits: usize) -> Result<Option<String>> {
-        let mut random = Random(seed.wrapping_mul(0x5851_f42d_4c95_7f2d));
-        let mut sample = sample::generate(&mut random);
-        let dir = tempfile::tempdir_in(&self.scratch)?;
-        sample::write(&sample, None, dir.path())?;
-        if let Some(difference) = self.difference(dir.path(), &WAYS)? {
-            let small = self.shrink(&sample)?;
-            let kept = self.keep(&small, seed)?;
-            return Ok(Some(format!(
-                "{difference}\n  a smaller project: {}",
-                kept.display()
-            )));
-        }
-        let mut done = Vec::new();
-        for _ in 0..edits {
-            let before = sample.clone();
-            done.push(sample::edit(&mut random, &mut sample));
-            sample::write(&sample, Some(&before), dir.path())?;
-            if let Some(difference) = self.difference(dir.path(), &[&["-n", "2"]])? {
-                let kept = self.keep(&before, seed)?;
-                return Ok(Some(format!(
-                    "after: {}\n{difference}\n  before the last edit: {}",
-                    done.join("; "),
-                    kept.display()
-                )));
-            }
-        }
-        Ok(None)
+    for (at, (sample, way)) in history.iter().enumerate() {
+        let state = dir.join(at.to_string());
+        sample.write(None, &state)?;
+        let how = format!(
+            "dx-py test {} {}\nenvironment: {:?}\n",
+            way.join(" "),
+            sample.arguments.join(" "),
+            sample.environment
+        );
+        fs::write(dir.join(format!("{at}.txt")), how)?;
     }
-
-    fn keep(&self, sample: &Sample, seed: u64) -> Result<PathBuf> {
-        let dir = project::root().join("target/fuzz").join(seed.to_string());
-        if dir.exists() {
-            fs::remove_dir_all(&dir)?;
-        }
-        sample::write(sample, None, &dir)?;
-        Ok(dir)
-    }
+    Ok(dir)
 }
 
 /// Runs it.
 ///
 /// # Errors
-/// If there was a difference, or something can't be run.
+/// If there was a difference, a fault wasn't found, or something can't be run.
 pub fn fuzz(args: &FuzzArgs) -> Result<()> {
-    let dx = project::build()?;
+    let dx = project::build_for_development()?;
     let python = match &args.python {
         Some(python) => python.clone(),
         None => demo::environment("ci", "requirements.txt")?.join("bin/python"),
     };
     let scratch = tempfile::tempdir()?;
-    fs::write(scratch.path().join("oracle_of_dx.py"), ORACLE)?;
-    let fuzzer = Fuzzer {
-        dx,
-        python,
-        scratch: scratch.path().to_path_buf(),
-    };
+    let mut runner = Runner::new(dx, python, scratch.path())?;
+    if args.plant {
+        return plant::plant(&mut runner, args.seed, args.edits, args.fault.as_deref());
+    }
+    let mut counts: Counts = generate::templates()
+        .map(|(name, _)| (name.to_owned(), 0))
+        .collect();
     let mut different = 0;
     for seed in args.seed..args.seed + args.count {
-        if let Some(difference) = fuzzer.one(seed, args.edits)? {
-            different += 1;
-            println!("seed {seed}: {difference}");
+        let (history, done) = history(seed, args.edits, &mut counts);
+        let Some((at, difference)) = shrink::replay(&mut runner, &history)? else {
+            continue;
+        };
+        different += 1;
+        println!("seed {seed}: after {:?}: {difference}", &done[..at]);
+        if !args.no_shrink {
+            let failing = history[..=at].to_vec();
+            let (small, told) = shrink::shrink(&mut runner, &failing)?;
+            let kept = keep(&small, seed)?;
+            println!("  a smaller project: {}", kept.display());
+            if let Some(told) = told {
+                println!("  {told}");
+            }
         }
     }
+    println!("features, by the number of states of projects that have them:");
+    for (feature, count) in &counts {
+        println!("  {count:5} {feature}");
+    }
+    println!("outcomes: {:?}", runner.outcomes);
     println!("{} projects, {different} with a difference", args.count);
     if different > 0 {
         bail!("{different} projects differ");
