@@ -47,6 +47,11 @@ def text_of(report: Any) -> str:
         return f"<the failure could not be rendered: {error!r}>"
 
 
+def sections_of(report: Any) -> list[tuple[str, str]]:
+    """What was captured, with pytest's titles."""
+    return [(str(title), str(content)) for title, content in report.sections]
+
+
 class Outcome:
     """The reports of one test, joined."""
 
@@ -73,10 +78,15 @@ class Outcome:
         if status != PASSED:
             text = text_of(report) if status >= FAILED else ""
             self.reports.append((phase, status, message_of(report, status), text))
-        if status >= FAILED or phase == 2:
-            self.sections = [(str(title), str(content)) for title, content in report.sections]
 
     def note_sections(self, report: Any) -> None:
-        """Keep what a later phase captured, once something has failed."""
-        if self.status is not None and self.status >= FAILED and report.sections:
-            self.sections = [(str(title), str(content)) for title, content in report.sections]
+        """Keep what pytest shows below failures: all that a failed phase has, and once something has failed what the teardown captured.
+
+        The sections of one phase aren't those of another and some more: hooks add to one report, and sub-tests have reports of their own.
+        """
+        if self.status is None or self.status < FAILED:
+            return
+        failed = (status_of(report) or PASSED) >= FAILED
+        for section in sections_of(report):
+            if section not in self.sections and (failed or report.when == "teardown" and "teardown" in section[0]):
+                self.sections.append(section)

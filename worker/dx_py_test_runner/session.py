@@ -13,7 +13,7 @@ from typing import Any, Optional
 import pytest
 
 from . import wire
-from .outcome import ERROR, SKIPPED, Outcome, text_of
+from .outcome import ERROR, SKIPPED, Outcome, sections_of, text_of
 from .trace import Trace
 from .wire import Pack, Unpack
 
@@ -188,11 +188,13 @@ class WorkerPlugin:
         out.text(os.path.join(str(self._root), report.nodeid.split("::", 1)[0]))
         if report.failed:
             out.text(text_of(report))
+            out.pairs(sections_of(report))
             self._wire.send(wire.COLLECTION_REPORT, out.bytes(), status=ERROR)
         else:
             longrepr = report.longrepr
             reason = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
             out.text(reason[len("Skipped: ") :] if reason.startswith("Skipped: ") else reason)
+            out.pairs([])
             self._wire.send(wire.COLLECTION_REPORT, out.bytes(), status=SKIPPED)
 
     def pytest_deselected(self, items: Any) -> None:
@@ -283,11 +285,8 @@ class WorkerPlugin:
             out.text(message)
             out.text(text)
         failed = outcome.status is not None and outcome.status >= 4
-        for pairs in (outcome.sections if failed else [], outcome.properties):
-            out.u32(len(pairs))
-            for key, value in pairs:
-                out.text(key)
-                out.text(value)
+        out.pairs(outcome.sections if failed else [])
+        out.pairs(outcome.properties)
         out.u32(0)
         out.u32(0)
         status = 0 if outcome.status is None else outcome.status
@@ -300,11 +299,8 @@ class WorkerPlugin:
         if not (modules or imports or reads or written or touched):
             return
         out = Pack()
-        for pairs in (modules, imports):
-            out.u32(len(pairs))
-            for one, other in pairs:
-                out.text(one)
-                out.text(other)
+        out.pairs(modules)
+        out.pairs(imports)
         out.u32(len(reads))
         for owner, kind, key in reads:
             out.text(owner)

@@ -121,8 +121,16 @@ impl Reporter for JsonReporter {
                 "duration": duration.as_secs_f64(),
                 "status": "fresh",
             })),
-            Event::CollectionFailed { node, text } => {
-                self.errors.push(json!({"node": node, "text": text}))
+            Event::CollectionFailed {
+                node,
+                text,
+                sections,
+            } => {
+                let mut error = json!({"node": node, "text": text});
+                if !sections.is_empty() {
+                    error["sections"] = pairs(sections, "title", "text").into();
+                }
+                self.errors.push(error);
             }
             Event::CollectionSkipped { node, reason } => {
                 self.skipped.push(json!({"node": node, "reason": reason}))

@@ -31,6 +31,13 @@ pub struct TerminalOptions {
     pub tracebacks: bool,
 }
 
+/// A file that couldn't be collected.
+struct CollectionError {
+    node: String,
+    text: String,
+    sections: Vec<(String, String)>,
+}
+
 /// The report for a terminal.
 pub struct TerminalReporter<W: Write> {
     out: W,
@@ -41,7 +48,7 @@ pub struct TerminalReporter<W: Write> {
     bad: usize,
     progress_shown: Option<Instant>,
     failures: Vec<TestResult>,
-    collection: Vec<(String, String)>,
+    collection: Vec<CollectionError>,
     warnings: BTreeMap<String, Vec<String>>,
     notes: Vec<String>,
     sections: Vec<String>,
@@ -168,13 +175,22 @@ impl<W: Write> TerminalReporter<W> {
         Ok(())
     }
 
+    fn sections(&mut self, sections: &[(String, String)]) -> io::Result<()> {
+        for (title, content) in sections {
+            self.rule(title, '╌')?;
+            self.traceback(content)?;
+        }
+        Ok(())
+    }
+
     fn failures(&mut self) -> io::Result<()> {
         let collection = std::mem::take(&mut self.collection);
         let failures = std::mem::take(&mut self.failures);
         if self.options.tracebacks {
-            for (node, text) in &collection {
-                self.rule(&format!("ERROR collecting {}", one_line(node)), '─')?;
-                self.traceback(text)?;
+            for error in &collection {
+                self.rule(&format!("ERROR collecting {}", one_line(&error.node)), '─')?;
+                self.traceback(&error.text)?;
+                self.sections(&error.sections)?;
             }
             for result in &failures {
                 for report in result
@@ -194,10 +210,7 @@ impl<W: Write> TerminalReporter<W> {
                         &report.text
                     })?;
                 }
-                for (title, content) in &result.sections {
-                    self.rule(title, '╌')?;
-                    self.traceback(content)?;
-                }
+                self.sections(&result.sections)?;
             }
         }
         self.warnings()?;
@@ -208,9 +221,9 @@ impl<W: Write> TerminalReporter<W> {
         if !collection.is_empty() || !failures.is_empty() {
             self.rule("short test summary", '═')?;
         }
-        for (node, _) in &collection {
+        for error in &collection {
             let word = self.style.paint(Look::Red, "ERROR");
-            writeln!(self.out, "{word} {}", one_line(node))?;
+            writeln!(self.out, "{word} {}", one_line(&error.node))?;
         }
         for result in &failures {
             for report in result
@@ -365,7 +378,11 @@ impl<W: Write> Reporter for TerminalReporter<W> {
                     writeln!(self.out, "{}", self.style.paint(Look::Dim, &text))?;
                 }
             }
-            Event::CollectionFailed { node, text } => {
+            Event::CollectionFailed {
+                node,
+                text,
+                sections,
+            } => {
                 self.clear_progress()?;
                 writeln!(
                     self.out,
@@ -373,7 +390,11 @@ impl<W: Write> Reporter for TerminalReporter<W> {
                     self.style.paint(Look::Red, "✗ error collecting"),
                     one_line(node)
                 )?;
-                self.collection.push((node.clone(), text.clone()));
+                self.collection.push(CollectionError {
+                    node: node.clone(),
+                    text: text.clone(),
+                    sections: sections.clone(),
+                });
             }
             Event::CollectionSkipped { node, reason } => {
                 if self.options.verbosity >= 0 {
