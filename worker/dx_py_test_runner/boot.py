@@ -84,6 +84,8 @@ def _run_pytest(
     import pytest
 
     plugin = WorkerPlugin(wire, trace, role)
+    if getattr(pytest, "version_tuple", (0,)) >= (8, 2):  # from there on `pytest.main` sets it, and code asks for it
+        os.environ["PYTEST_VERSION"] = pytest.__version__
     code = 1
     try:
         try:

@@ -99,6 +99,7 @@ class _Observed:
         self.__doc__ = original.__doc__
 
     def __call__(self, path: Any, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True  # pytest doesn't show this frame when the call fails
         if type(path) is int or self._trace.busy:
             return self._original(path, *args, **kwargs)
         try:
@@ -141,6 +142,7 @@ def _wrap_environ(trace: Trace) -> None:
     original = environ.__getitem__
 
     def __getitem__(self: Any, key: Any) -> Any:
+        __tracebackhide__ = True  # pytest doesn't show this frame when there is no such variable
         if (
             isinstance(key, str)
             and key not in _VOLATILE

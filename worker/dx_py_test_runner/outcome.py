@@ -63,16 +63,21 @@ def text_of(report: Any) -> str:
         return f"<the failure could not be rendered: {error!r}>"
 
 
+def sections_of(report: Any) -> list[tuple[str, str]]:
+    """What was captured, with pytest's titles."""
+    return [(str(title), str(content)) for title, content in report.sections]
+
+
 class Outcome:
     """The reports of one test, joined."""
 
-    __slots__ = ("status", "phases", "reports", "properties", "_sections", "_kept")
+    __slots__ = ("status", "phases", "reports", "sections", "properties", "_kept")
 
     def __init__(self) -> None:
         self.status: Optional[int] = None
         self.phases = [0, 0, 0]
         self.reports: list[tuple[int, int, str, str]] = []
-        self._sections: list[tuple[str, str]] = []
+        self.sections: list[tuple[str, str]] = []
         self.properties: list[tuple[str, str]] = []
         self._kept: list[dict[str, Any]] = []
 
@@ -82,9 +87,6 @@ class Outcome:
         self.phases[phase] += max(0, int(report.duration * 1e9))
         if report.user_properties:
             self.properties = [(str(name), str(value)) for name, value in report.user_properties]
-        if report.sections:
-            # A later phase's report has what was captured before, too.
-            self._sections = report.sections
         status = status_of(report)
         if status is None:
             return
@@ -94,9 +96,19 @@ class Outcome:
             text = text_of(report) if status >= FAILED else place_of(report) if status == SKIPPED else ""
             self.reports.append((phase, status, message_of(report, status), text))
 
-    def sections(self) -> list[tuple[str, str]]:
-        """What was captured, under pytest's titles."""
-        return [(str(title), str(content)) for title, content in self._sections]
+    def note_sections(self, report: Any, of_passes: bool) -> None:
+        """Keep what pytest shows below failures: all that a failed phase has, and once something has failed what the teardown captured.
+
+        The sections of one phase aren't those of another and some more: hooks add to one report, and sub-tests have reports of their own.
+        """
+        if self.status is None or self.status < FAILED:
+            if of_passes:
+                self.sections = sections_of(report)
+            return
+        failed = (status_of(report) or PASSED) >= FAILED
+        for section in sections_of(report):
+            if section not in self.sections and (failed or report.when == "teardown" and "teardown" in section[0]):
+                self.sections.append(section)
 
     def keep(self, config: Any, report: Any) -> None:
         """Keep a report for the controller, in the form that pytest gives it to cross processes."""

@@ -14,7 +14,7 @@ import pytest
 from _pytest.terminal import getreportopt
 
 from . import needs, wire
-from .outcome import ERROR, FAILED, SKIPPED, Outcome, text_of
+from .outcome import ERROR, SKIPPED, Outcome, sections_of, text_of
 from .speech import silence, speaking
 from .trace import Trace
 from .wire import Pack, Unpack
@@ -210,11 +210,13 @@ class WorkerPlugin:
         out.text(os.path.join(str(self._root), report.nodeid.split("::", 1)[0]))
         if report.failed:
             out.text(text_of(report))
+            out.pairs(sections_of(report))
             self._wire.send(wire.COLLECTION_REPORT, out.bytes(), status=ERROR)
         else:
             longrepr = report.longrepr
             reason = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
             out.text(reason[len("Skipped: ") :] if reason.startswith("Skipped: ") else reason)
+            out.pairs([])
             self._wire.send(wire.COLLECTION_REPORT, out.bytes(), status=SKIPPED)
 
     def pytest_deselected(self, items: Any) -> None:
@@ -314,6 +316,7 @@ class WorkerPlugin:
         outcome = self._outcome
         if outcome is not None:
             outcome.add(report)
+            outcome.note_sections(report, self._tells_passes)
             if self._role == "told":
                 outcome.keep(self._config, report)
 
@@ -328,12 +331,8 @@ class WorkerPlugin:
             out.u8(status)
             out.text(message)
             out.text(text)
-        told = outcome.status is not None and outcome.status >= FAILED or self._tells_passes
-        for pairs in (outcome.sections() if told else [], outcome.properties):
-            out.u32(len(pairs))
-            for key, value in pairs:
-                out.text(key)
-                out.text(value)
+        out.pairs(outcome.sections)
+        out.pairs(outcome.properties)
         out.u32(0)
         out.u32(0)
         out.blob(outcome.raw())
@@ -347,11 +346,8 @@ class WorkerPlugin:
         if not (modules or imports or reads or written or touched):
             return
         out = Pack()
-        for pairs in (modules, imports):
-            out.u32(len(pairs))
-            for one, other in pairs:
-                out.text(one)
-                out.text(other)
+        out.pairs(modules)
+        out.pairs(imports)
         out.u32(len(reads))
         for owner, kind, key in reads:
             out.text(owner)

@@ -85,6 +85,13 @@ class Pack:
         for text in texts:
             self.text(text)
 
+    def pairs(self, pairs: list[tuple[str, str]]) -> None:
+        """A list of pairs of texts."""
+        self._buffer += _u32.pack(len(pairs))
+        for one, other in pairs:
+            self.text(one)
+            self.text(other)
+
     def bytes(self) -> bytes:
         """What was built."""
         return bytes(self._buffer)

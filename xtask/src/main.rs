@@ -8,7 +8,6 @@ mod fuzz;
 mod matrix;
 mod mutate;
 mod project;
-mod sample;
 mod suites;
 
 use std::process::ExitCode;

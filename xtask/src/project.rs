@@ -29,9 +29,19 @@ pub fn build() -> Result<PathBuf> {
     run(Command::new("cargo")
         .args(["build", "--release", "--bin", "dx-py"])
         .current_dir(root()))?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join("release/dx-py"))
+    Ok(target().join("release/dx-py"))
+}
+
+/// Builds the binary for development, which checks for overflows and the like, and gives its path.
+pub fn build_for_development() -> Result<PathBuf> {
+    run(Command::new("cargo")
+        .args(["build", "--bin", "dx-py"])
+        .current_dir(root()))?;
+    Ok(target().join("debug/dx-py"))
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// What a run reported.

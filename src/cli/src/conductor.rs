@@ -207,6 +207,10 @@ impl<'a> Conductor<'a> {
     }
 
     fn tell_collection_report(&mut self, report: CollectionReport) -> anyhow::Result<()> {
+        // Everything may have been collected, while the run is about a part.
+        if !self.intent.selection.concerns(&report.node) {
+            return Ok(());
+        }
         if !self.seen_reports.insert(report.node.clone()) {
             return Ok(());
         }
@@ -218,6 +222,7 @@ impl<'a> Conductor<'a> {
                 &Event::CollectionFailed {
                     node: report.node,
                     text: report.text,
+                    sections: report.sections,
                 },
             )?;
         } else {
@@ -421,6 +426,7 @@ impl<'a> Conductor<'a> {
     }
 
     fn finished(&mut self, result: Box<TestResult>) -> anyhow::Result<()> {
+        self.recorder.notice(&result);
         let Some(mut result) = self.alone.hold(result) else {
             return Ok(());
         };

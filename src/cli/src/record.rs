@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dx_py_catalog::{Catalog, CatalogError, CollectedTest, PassId, RunId, SetId, UniverseId};
-use dx_py_core::{Fact, Input, RelPath, TestId, TestResult, TestStatus};
+use dx_py_core::{Fact, Input, Phase, PhaseReport, RelPath, TestId, TestResult, TestStatus};
 use dx_py_graph::ImportGraph;
 use dx_py_protocol::{Collected, Hello, Trace};
 use dx_py_select::{Inputs, Observation, ReadKind};
@@ -37,6 +37,8 @@ pub struct Recorder<'a> {
     touched: HashSet<String>,
     paths: HashMap<String, PathBuf>,
     good: HashMap<TestId, (TestStatus, Duration)>,
+    /// Files with a test whose teardown failed.
+    unsettled: HashSet<String>,
     matching: HashMap<TestId, Vec<PassId>>,
     pending: Vec<TestResult>,
     flushed: Instant,
@@ -80,6 +82,7 @@ impl<'a> Recorder<'a> {
             touched: HashSet::new(),
             paths: HashMap::new(),
             good: HashMap::new(),
+            unsettled: HashSet::new(),
             matching: recording.matching,
             pending: Vec::new(),
             flushed: Instant::now(),
@@ -157,6 +160,14 @@ impl<'a> Recorder<'a> {
         self.touched.extend(trace.touched.iter().cloned());
     }
 
+    /// A worker told a result, whether or not it will be the test's outcome.
+    pub fn notice(&mut self, result: &TestResult) {
+        let late = |report: &PhaseReport| report.phase == Phase::Teardown && report.status.is_bad();
+        if result.reports.iter().any(late) {
+            self.unsettled.insert(result.id.file().to_owned());
+        }
+    }
+
     /// A test ended.
     ///
     /// # Errors
@@ -211,6 +222,15 @@ impl<'a> Recorder<'a> {
         let Some(path) = self.paths.get(file).cloned() else {
             return Ok(());
         };
+        if self.unsettled.contains(file) {
+            // A wide fixture's failure lands on the last test that ran, while others set the fixture up: without them it wouldn't be seen.
+            let passed = |test: &&TestId| self.good.contains_key(test);
+            if tests.iter().any(|test| passed(&test)) {
+                self.uncacheable
+                    .insert(file.to_owned(), "a teardown failed".into());
+            }
+            return Ok(());
+        }
         let shared = self.inputs_of_file(process, file, &path);
         let mut facts = match self.facts(process, &shared) {
             Ok(facts) => facts,

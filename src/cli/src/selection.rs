@@ -135,6 +135,18 @@ impl Selection {
             })
     }
 
+    /// Whether a report on the collector with this node ID (a file, a class, a folder) says something of the tests that are meant.
+    pub fn concerns(&self, node: &str) -> bool {
+        let place = node.split("::").next().unwrap_or(node);
+        self.may_include_file(place)
+            || self.patterns.iter().any(|pattern| match pattern {
+                Pattern::Place { path, .. } => {
+                    RelPath::from_text(place).is_some_and(|place| path.is_within(&place))
+                }
+                Pattern::Glob(_) => true,
+            })
+    }
+
     /// Whether the test is meant.
     pub fn includes(&self, test: &Candidate<'_>) -> bool {
         let id = test.id.as_str();

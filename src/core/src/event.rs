@@ -73,6 +73,8 @@ pub enum Event {
         node: String,
         /// The error as pytest renders it.
         text: String,
+        /// Captured output: pytest's section titles with their text.
+        sections: Vec<(String, String)>,
     },
     /// A file skipped itself as a whole while it was imported.
     CollectionSkipped {

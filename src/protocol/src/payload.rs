@@ -79,6 +79,8 @@ pub struct CollectionReport {
     pub path: String,
     /// The error, or the reason.
     pub text: String,
+    /// What was captured while it was imported: titles and texts.
+    pub sections: Vec<(String, String)>,
     /// [`TestStatus::Error`] or [`TestStatus::Skipped`].
     pub status: TestStatus,
 }
@@ -213,6 +215,7 @@ impl Report {
                 node: data.str()?,
                 path: data.str()?,
                 text: data.str()?,
+                sections: data.pairs()?,
                 status: header.test_status()?,
             }),
             ResultKind::CollectionDone => Self::CollectionDone(CollectionDone {
@@ -288,6 +291,7 @@ impl Report {
             }
             Self::CollectionReport(report) => {
                 out.str(&report.node).str(&report.path).str(&report.text);
+                out.pairs(&report.sections);
                 status = report.status.code();
                 ResultKind::CollectionReport
             }
@@ -478,6 +482,7 @@ mod tests {
                 node: text(),
                 path: text(),
                 text: text(),
+                sections: vec![(text(), text())],
                 status: TestStatus::Error,
             }),
             Report::CollectionDone(CollectionDone {

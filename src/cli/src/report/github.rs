@@ -39,7 +39,9 @@ impl<W: Write> Reporter for GithubReporter<W> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::TestFinished(result) if result.status.is_bad() => self.failure(result),
-            Event::CollectionFailed { node, text } => self.error(node, "collection error", text),
+            Event::CollectionFailed { node, text, .. } => {
+                self.error(node, "collection error", text)
+            }
             _ => Ok(()),
         }
     }

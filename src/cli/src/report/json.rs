@@ -1,9 +1,10 @@
 //! The JSON report.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 
-use dx_py_core::{Event, RunSummary, TestStatus};
+use dx_py_core::{Event, PhaseReport, RunSummary, TestResult, TestStatus};
 use serde_json::{Map, Value, json};
 
 use super::{Reporter, write_report};
@@ -15,6 +16,8 @@ pub struct JsonReporter {
     tests: Vec<Value>,
     errors: Vec<Value>,
     skipped: Vec<Value>,
+    warnings: Vec<Value>,
+    known_warnings: HashSet<(String, String)>,
     notes: Vec<String>,
 }
 
@@ -26,6 +29,8 @@ impl JsonReporter {
             tests: Vec::new(),
             errors: Vec::new(),
             skipped: Vec::new(),
+            warnings: Vec::new(),
+            known_warnings: HashSet::new(),
             notes: Vec::new(),
         }
     }
@@ -59,10 +64,30 @@ impl JsonReporter {
             "tests": self.tests,
             "collection_errors": self.errors,
             "collection_skipped": self.skipped,
+            "warnings": self.warnings,
             "notes": self.notes,
             "summary": totals,
         })
     }
+}
+
+fn reports(result: &TestResult) -> Vec<Value> {
+    let report = |report: &PhaseReport| {
+        json!({
+            "phase": report.phase.as_str(),
+            "outcome": report.status.as_str(),
+            "message": report.message,
+            "text": report.text,
+        })
+    };
+    result.reports.iter().map(report).collect()
+}
+
+fn pairs(pairs: &[(String, String)], one: &str, other: &str) -> Vec<Value> {
+    pairs
+        .iter()
+        .map(|(first, second)| json!({one: first, other: second}))
+        .collect()
 }
 
 impl Reporter for JsonReporter {
@@ -82,6 +107,15 @@ impl Reporter for JsonReporter {
                 if result.second_opinion {
                     test["second_opinion"] = json!(true);
                 }
+                for (key, list) in [
+                    ("reports", reports(result)),
+                    ("sections", pairs(&result.sections, "title", "text")),
+                    ("properties", pairs(&result.properties, "name", "value")),
+                ] {
+                    if !list.is_empty() {
+                        test[key] = list.into();
+                    }
+                }
                 self.tests.push(test);
             }
             Event::TestFresh {
@@ -94,11 +128,25 @@ impl Reporter for JsonReporter {
                 "duration": duration.as_secs_f64(),
                 "status": "fresh",
             })),
-            Event::CollectionFailed { node, text } => {
-                self.errors.push(json!({"node": node, "text": text}))
+            Event::CollectionFailed {
+                node,
+                text,
+                sections,
+            } => {
+                let mut error = json!({"node": node, "text": text});
+                if !sections.is_empty() {
+                    error["sections"] = pairs(sections, "title", "text").into();
+                }
+                self.errors.push(error);
             }
             Event::CollectionSkipped { node, reason } => {
                 self.skipped.push(json!({"node": node, "reason": reason}))
+            }
+            // Each worker collects, and meets the warnings of the collection.
+            Event::WarningRecorded { node, text }
+                if self.known_warnings.insert((node.clone(), text.clone())) =>
+            {
+                self.warnings.push(json!({"node": node, "text": text}));
             }
             Event::Note(text) => self.notes.push(text.clone()),
             Event::Finished(summary) => {

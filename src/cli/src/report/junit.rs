@@ -130,7 +130,7 @@ impl Reporter for JunitReporter {
                 case.add_property(("dx-py.status", "fresh"));
                 self.suite.add_test_case(case);
             }
-            Event::CollectionFailed { node, text } => {
+            Event::CollectionFailed { node, text, .. } => {
                 let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
                 status.set_type("collection");
                 status

@@ -32,6 +32,13 @@ pub struct TerminalOptions {
     pub tracebacks: bool,
 }
 
+/// A file that couldn't be collected.
+struct CollectionError {
+    node: String,
+    text: String,
+    sections: Vec<(String, String)>,
+}
+
 /// The report for a terminal.
 pub struct TerminalReporter<W: Write> {
     out: W,
@@ -42,7 +49,7 @@ pub struct TerminalReporter<W: Write> {
     bad: usize,
     progress_shown: Option<Instant>,
     failures: Vec<TestResult>,
-    collection: Vec<(String, String)>,
+    collection: Vec<CollectionError>,
     warnings: BTreeMap<String, Vec<String>>,
     notes: Vec<String>,
     sections: Vec<String>,
@@ -171,13 +178,22 @@ impl<W: Write> TerminalReporter<W> {
         Ok(())
     }
 
+    fn sections(&mut self, sections: &[(String, String)]) -> io::Result<()> {
+        for (title, content) in sections {
+            self.rule(title, '╌')?;
+            self.traceback(content)?;
+        }
+        Ok(())
+    }
+
     fn failures(&mut self) -> io::Result<()> {
         let collection = std::mem::take(&mut self.collection);
         let failures = std::mem::take(&mut self.failures);
         if self.options.tracebacks {
-            for (node, text) in &collection {
-                self.rule(&format!("ERROR collecting {}", one_line(node)), '─')?;
-                self.traceback(text)?;
+            for error in &collection {
+                self.rule(&format!("ERROR collecting {}", one_line(&error.node)), '─')?;
+                self.traceback(&error.text)?;
+                self.sections(&error.sections)?;
             }
             for result in &failures {
                 for report in result
@@ -197,12 +213,12 @@ impl<W: Write> TerminalReporter<W> {
                         &report.text
                     })?;
                 }
-                self.captured(&result.sections)?;
+                self.sections(&result.sections)?;
             }
         }
         for result in self.summary.passes_with_output() {
             self.rule(&format!("PASSED {}", one_line(result.id.as_str())), '─')?;
-            self.captured(&result.sections)?;
+            self.sections(&result.sections)?;
         }
         self.warnings()?;
         for section in std::mem::take(&mut self.sections) {
@@ -215,14 +231,6 @@ impl<W: Write> TerminalReporter<W> {
         }
         for line in lines {
             writeln!(self.out, "{line}")?;
-        }
-        Ok(())
-    }
-
-    fn captured(&mut self, sections: &[(String, String)]) -> io::Result<()> {
-        for (title, content) in sections {
-            self.rule(title, '╌')?;
-            self.traceback(content)?;
         }
         Ok(())
     }
@@ -364,7 +372,11 @@ impl<W: Write> Reporter for TerminalReporter<W> {
                     writeln!(self.out, "{}", self.style.paint(Look::Dim, &text))?;
                 }
             }
-            Event::CollectionFailed { node, text } => {
+            Event::CollectionFailed {
+                node,
+                text,
+                sections,
+            } => {
                 self.clear_progress()?;
                 writeln!(
                     self.out,
@@ -373,7 +385,11 @@ impl<W: Write> Reporter for TerminalReporter<W> {
                     one_line(node)
                 )?;
                 self.summary.add_collection_error(node);
-                self.collection.push((node.clone(), text.clone()));
+                self.collection.push(CollectionError {
+                    node: node.clone(),
+                    text: text.clone(),
+                    sections: sections.clone(),
+                });
             }
             Event::CollectionSkipped { node, reason } => {
                 self.summary.add_skipped(node.clone(), reason.clone());

@@ -1,0 +1,110 @@
+//! What the fuzzer found: projects that it made, reduced to what matters.
+
+use crate::support::Project;
+
+/// The texts of a test's reports and the texts of its sections, as one.
+fn told(run: &crate::support::Run, name: &str) -> String {
+    let tests = run.json["tests"].as_array().into_iter().flatten();
+    tests
+        .filter(|test| test["id"].as_str().is_some_and(|id| id.ends_with(name)))
+        .map(|test| format!("{}\n{}", test["reports"], test["sections"]))
+        .collect()
+}
+
+#[test]
+fn the_observer_shows_in_no_traceback() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "import os\ndef test_stat(): os.stat('no_such_file')\ndef test_variable(): os.environ['NO_SUCH_VARIABLE']\n",
+    )]);
+    let run = project.test(&[]);
+    for name in ["test_stat", "test_variable"] {
+        let text = told(&run, name);
+        assert!(
+            text.contains("Error") && !text.contains("observe"),
+            "{text}"
+        );
+    }
+    assert!(told(&run, "test_stat").contains("test_a.py:2: FileNotFoundError"));
+}
+
+#[test]
+fn tests_see_the_variable_that_says_that_pytest_runs() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "import os, pytest\ndef test_a():\n    if pytest.version_tuple >= (8, 2): assert os.environ['PYTEST_VERSION'] == pytest.__version__\n",
+    )]);
+    assert_eq!(project.test(&[]).outcome("test_a"), "passed");
+}
+
+#[test]
+fn sections_that_a_hook_adds_to_one_report_are_kept() {
+    let project = Project::new(&[
+        (
+            "conftest.py",
+            "import pytest\n@pytest.hookimpl(hookwrapper=True)\ndef pytest_runtest_makereport(item, call):\n    outcome = yield\n    report = outcome.get_result()\n    if report.when == 'call': report.sections.append(('Own', 'added'))\n",
+        ),
+        (
+            "test_a.py",
+            "import pytest\n@pytest.fixture\ndef ends():\n    yield\n    print('torn down')\ndef test_a(ends):\n    print('call' + 'ed')\n    assert 0\n",
+        ),
+    ]);
+    let text = told(&project.test(&[]), "test_a");
+    for part in [
+        "Own",
+        "added",
+        "called",
+        "Captured stdout teardown",
+        "torn down",
+    ] {
+        assert_eq!(text.matches(part).count(), 1, "{part}: {text}");
+    }
+}
+
+#[test]
+fn output_before_a_collection_error_is_shown() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "import sys\nprint('to output')\nprint('to errors', file=sys.stderr)\nimport no_such_module\n",
+    )]);
+    let run = project.test(&[]);
+    let sections = &run.json["collection_errors"][0]["sections"];
+    assert_eq!(sections[0]["title"], "Captured stdout");
+    assert_eq!(sections[1]["text"], "to errors\n");
+    assert!(
+        run.out.contains("to output") && run.out.contains("to errors"),
+        "{}",
+        run.out
+    );
+}
+
+#[test]
+fn a_file_that_is_not_asked_for_may_be_broken() {
+    let project = Project::new(&[
+        ("one/test_a.py", "def test_a(): pass\n"),
+        ("test_broken.py", "import no_such_module\n"),
+    ]);
+    let run = project.test(&["one"]);
+    assert_eq!(
+        (run.code, run.outcome("test_a")),
+        (0, "passed"),
+        "{}",
+        run.out
+    );
+    assert!(!run.out.contains("test_broken"), "{}", run.out);
+    assert_eq!(project.test(&[]).code, 1);
+    assert_eq!(project.test(&["one"]).code, 0);
+}
+
+#[test]
+fn a_fixture_that_fails_late_fails_again_although_its_users_passed() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "import pytest\n@pytest.fixture(scope='module')\ndef late():\n    yield\n    assert 0\ndef test_user(late): pass\ndef test_last(): pass\n",
+    )]);
+    for _ in 0..2 {
+        let run = project.test(&[]);
+        assert_eq!(run.outcome("test_last"), "error");
+        assert_eq!((run.outcome("test_user"), run.code), ("passed", 1));
+    }
+}

@@ -1,0 +1,396 @@
+//! Runs a project with pytest and with dx-py, and tells what differs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use regex::Regex;
+use serde_json::Value;
+
+use super::sample::Sample;
+use crate::project;
+
+const ORACLE: &str = include_str!("../../../testdata/oracle_of_dx.py");
+
+/// How dx-py is run.
+pub type Way = &'static [&'static str];
+
+/// What was seen of a run: for each thing that has a name its text.
+#[derive(Debug, Default)]
+struct Seen {
+    code: i32,
+    outcomes: BTreeMap<String, String>,
+    /// What is told of a test beside its outcome, by test.
+    details: BTreeMap<String, BTreeMap<String, String>>,
+    /// What is told of the whole run.
+    general: BTreeMap<String, String>,
+    /// Warnings by the test that they belong to; those of the collection by the empty name.
+    warnings: BTreeMap<String, BTreeSet<String>>,
+    /// Tests that ran, rather than being fresh.
+    ran: BTreeSet<String>,
+}
+
+/// Runs projects.
+pub struct Runner {
+    dx: PathBuf,
+    python: PathBuf,
+    scratch: PathBuf,
+    temporary: Regex,
+    address: Regex,
+    environment: Regex,
+    /// Faulty worker files, as a folder to be copied into `.dx/`, if faults are planted.
+    pub worker: Option<PathBuf>,
+    /// How often each outcome was seen, by pytest's account.
+    pub outcomes: BTreeMap<String, usize>,
+}
+
+impl Runner {
+    /// A runner that keeps what it needs in `scratch`.
+    ///
+    /// # Errors
+    /// If the plugin for pytest can't be written there.
+    pub fn new(dx: PathBuf, python: PathBuf, scratch: &Path) -> Result<Self> {
+        fs::write(scratch.join("oracle_of_dx.py"), ORACLE)?;
+        Ok(Self {
+            dx,
+            python,
+            scratch: scratch.to_path_buf(),
+            temporary: Regex::new(
+                r"/[^\s'\x22]*/(?:pytest-of-[^/\s]+/pytest-\d+|dx-py-of-\d+/run-\d+)(?:/popen-gw\d+)?",
+            )?,
+            address: Regex::new(r"0x[0-9a-f]{6,}")?,
+            environment: Regex::new(r"environ\(\{.*\}\)")?,
+            worker: None,
+            outcomes: BTreeMap::new(),
+        })
+    }
+
+    /// The binary and the interpreter.
+    pub fn programs(&self) -> (&Path, &Path) {
+        (&self.dx, &self.python)
+    }
+
+    /// A folder that is removed when it goes out of scope.
+    ///
+    /// # Errors
+    /// If it can't be made.
+    pub fn folder(&self) -> Result<tempfile::TempDir> {
+        let dir = tempfile::tempdir_in(&self.scratch)?;
+        if let Some(worker) = &self.worker {
+            let name = worker
+                .file_name()
+                .context("the worker's folder has a name")?;
+            project::copy(worker, &dir.path().join(".dx").join(name))?;
+        }
+        Ok(dir)
+    }
+
+    /// Both sides get this environment: signs of a CI system, hash seeds and old bytecode would make them differ.
+    fn start(&self, program: &Path, sample: &Sample, dir: &Path) -> Command {
+        let mut command = Command::new(program);
+        for name in [
+            "CI",
+            "BUILD_NUMBER",
+            "GITHUB_ACTIONS",
+            "PYTEST_ADDOPTS",
+            "COLUMNS",
+            "SAMPLE_A",
+            "SAMPLE_B",
+        ] {
+            command.env_remove(name);
+        }
+        command
+            .current_dir(dir)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+            .env("PYTHONHASHSEED", "1")
+            .envs(&sample.environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
+    }
+
+    fn plain(&self, text: &str) -> String {
+        let text = self.temporary.replace_all(text, "TMP");
+        let text = self.environment.replace_all(&text, "ENVIRONMENT");
+        self.address.replace_all(&text, "0xADDRESS").into_owned()
+    }
+
+    fn pytest(&self, sample: &Sample, dir: &Path) -> Result<Seen> {
+        let (out, details) = (
+            self.scratch.join("oracle.json"),
+            self.scratch.join("details.json"),
+        );
+        for file in [&out, &details] {
+            let _ = fs::remove_file(file);
+        }
+        let status = self
+            .start(&self.python, sample, dir)
+            .args([
+                "-m",
+                "pytest",
+                "-p",
+                "oracle_of_dx",
+                "-p",
+                "no:cacheprovider",
+            ])
+            .arg("--continue-on-collection-errors")
+            .args(&sample.arguments)
+            .env("PYTHONPATH", &self.scratch)
+            .env("ORACLE_OUT", &out)
+            .env("ORACLE_DETAILS", &details)
+            .status()?;
+        let read = |path: &Path| -> Result<Value> {
+            let text = fs::read_to_string(path).unwrap_or_else(|_| "{}".into());
+            Ok(serde_json::from_str(&text)?)
+        };
+        let mut seen = Seen {
+            code: status.code().unwrap_or(-1),
+            outcomes: serde_json::from_value(read(&out)?)?,
+            ..Seen::default()
+        };
+        let details = read(&details)?;
+        for (id, test) in details["tests"].as_object().into_iter().flatten() {
+            let of = seen.details.entry(id.clone()).or_default();
+            for report in each(&test["reports"]) {
+                let name = format!("{} at {}", text(&report[1]), text(&report[0]));
+                of.insert(name, self.plain(text(&report[2])));
+            }
+            for pair in each(&test["sections"]) {
+                let name = format!("section {:?}", text(&pair[0]));
+                of.entry(name)
+                    .or_default()
+                    .push_str(&self.plain(text(&pair[1])));
+            }
+            for (at, pair) in each(&test["properties"]).enumerate() {
+                let pair = format!("{} = {}", text(&pair[0]), text(&pair[1]));
+                of.insert(format!("property {at}"), self.plain(&pair));
+            }
+        }
+        for (node, parts) in details["collection_errors"]
+            .as_object()
+            .into_iter()
+            .flatten()
+        {
+            let name = format!("collection of {node} fails");
+            seen.general.insert(name, self.plain(text(&parts[0])));
+            for pair in each(parts).skip(1) {
+                let name = format!("collection of {node}: section {:?}", text(&pair[0]));
+                seen.general.insert(name, self.plain(text(&pair[1])));
+            }
+        }
+        for (node, reason) in details["collection_skipped"]
+            .as_object()
+            .into_iter()
+            .flatten()
+        {
+            seen.general.insert(
+                format!("collection of {node} is skipped"),
+                self.plain(text(reason)),
+            );
+        }
+        if let Some(deselected) = details["deselected"].as_u64() {
+            seen.general
+                .insert("deselected".into(), deselected.to_string());
+        }
+        for pair in each(&details["warnings"]) {
+            let of = seen.warnings.entry(text(&pair[0]).to_owned()).or_default();
+            of.insert(self.plain(text(&pair[1])));
+        }
+        Ok(seen)
+    }
+
+    fn dx(&self, sample: &Sample, way: Way, dir: &Path) -> Result<Seen> {
+        let json = self.scratch.join("dx.json");
+        let _ = fs::remove_file(&json);
+        let status = self
+            .start(&self.dx, sample, dir)
+            .args(["test", "-q", "--timeout", "60", "--json"])
+            .arg(&json)
+            .arg("--python")
+            .arg(&self.python)
+            .args(way)
+            .args(&sample.arguments)
+            .args(["--", "-p", "no:cacheprovider"])
+            .status()?;
+        let mut seen = Seen {
+            code: status.code().unwrap_or(-1),
+            ..Seen::default()
+        };
+        let Ok(document) = fs::read_to_string(&json) else {
+            return Ok(seen);
+        };
+        let document: Value = serde_json::from_str(&document)?;
+        for test in each(&document["tests"]) {
+            let id = text(&test["id"]).to_owned();
+            let before = seen
+                .outcomes
+                .insert(id.clone(), text(&test["outcome"]).to_owned());
+            if before.is_some() {
+                seen.general
+                    .insert(format!("{id} is told twice"), String::new());
+            }
+            if test["status"] != "ran" {
+                continue;
+            }
+            seen.ran.insert(id.clone());
+            let of = seen.details.entry(id).or_default();
+            for report in each(&test["reports"]) {
+                let name = format!("{} at {}", text(&report["outcome"]), text(&report["phase"]));
+                let is_bad = matches!(text(&report["outcome"]), "failed" | "error");
+                let told = &report[if is_bad { "text" } else { "message" }];
+                of.insert(name, self.plain(text(told)));
+            }
+            for section in each(&test["sections"]) {
+                let name = format!("section {:?}", text(&section["title"]));
+                of.entry(name)
+                    .or_default()
+                    .push_str(&self.plain(text(&section["text"])));
+            }
+            for (at, pair) in each(&test["properties"]).enumerate() {
+                let pair = format!("{} = {}", text(&pair["name"]), text(&pair["value"]));
+                of.insert(format!("property {at}"), self.plain(&pair));
+            }
+        }
+        for error in each(&document["collection_errors"]) {
+            let node = text(&error["node"]);
+            let name = format!("collection of {node} fails");
+            seen.general.insert(name, self.plain(text(&error["text"])));
+            for section in each(&error["sections"]) {
+                let name = format!(
+                    "collection of {node}: section {:?}",
+                    text(&section["title"])
+                );
+                seen.general
+                    .insert(name, self.plain(text(&section["text"])));
+            }
+        }
+        for skipped in each(&document["collection_skipped"]) {
+            let name = format!("collection of {} is skipped", text(&skipped["node"]));
+            seen.general
+                .insert(name, self.plain(text(&skipped["reason"])));
+        }
+        if let Some(deselected) = document["summary"]["deselected"].as_u64() {
+            seen.general
+                .insert("deselected".into(), deselected.to_string());
+        }
+        for warning in each(&document["warnings"]) {
+            let of = seen
+                .warnings
+                .entry(text(&warning["node"]).to_owned())
+                .or_default();
+            of.insert(self.plain(text(&warning["text"])));
+        }
+        Ok(seen)
+    }
+
+    /// What differs, if anything does. Of tests that are fresh only the outcome is known, and of files that needn't be collected
+    /// nothing; so after the `first` run only what dx-py tells is compared.
+    ///
+    /// # Errors
+    /// If one side can't be run.
+    pub fn difference(
+        &mut self,
+        sample: &Sample,
+        dir: &Path,
+        way: Way,
+        first: bool,
+    ) -> Result<Option<String>> {
+        let expected = self.pytest(sample, dir)?;
+        for outcome in expected.outcomes.values() {
+            *self.outcomes.entry(outcome.clone()).or_default() += 1;
+        }
+        let actual = self
+            .dx(sample, way, dir)
+            .with_context(|| format!("dx-py {way:?} in {}", dir.display()))?;
+        let mut lines = Vec::new();
+        compare("", &expected.outcomes, &actual.outcomes, true, &mut lines);
+        if lines.is_empty() && expected.code != actual.code {
+            lines.push(format!(
+                "  exit code: pytest {}, dx-py {}",
+                expected.code, actual.code
+            ));
+        }
+        let nothing = BTreeMap::new();
+        for id in &actual.ran {
+            let of = |seen: &Seen| seen.details.get(id).unwrap_or(&nothing).clone();
+            compare(
+                &format!("{id}: "),
+                &of(&expected),
+                &of(&actual),
+                true,
+                &mut lines,
+            );
+        }
+        // If paths are given, dx-py collects the rest all the same, and pytest doesn't know what that would tell.
+        let is_place = |argument: &String| !argument.starts_with('-') && argument.contains('/');
+        let partial = sample.arguments.iter().any(is_place);
+        let mut general = (expected.general.clone(), actual.general.clone());
+        if partial {
+            general.0.remove("deselected");
+            general.1.remove("deselected");
+        }
+        compare("", &general.0, &general.1, first, &mut lines);
+        let none = BTreeSet::new();
+        let places = expected.warnings.keys().chain(actual.warnings.keys());
+        for place in places.collect::<BTreeSet<_>>() {
+            let of = |seen: &Seen| seen.warnings.get(place).unwrap_or(&none).clone();
+            let (of_pytest, of_dx) = (of(&expected), of(&actual));
+            let complete = first || actual.ran.contains(place);
+            let known = !(partial && place.is_empty());
+            for text in of_dx.difference(&of_pytest).filter(|_| known) {
+                lines.push(format!(
+                    "  a warning of {place:?} that pytest doesn't have: {text}"
+                ));
+            }
+            for text in of_pytest.difference(&of_dx).filter(|_| complete) {
+                lines.push(format!(
+                    "  a warning of {place:?} that dx-py doesn't have: {text}"
+                ));
+            }
+        }
+        let told = format!("dx-py test {}\n{}", way.join(" "), lines.join("\n"));
+        Ok((!lines.is_empty()).then_some(told))
+    }
+}
+
+/// Adds a line for each name that has different texts; with `both` also for those that only pytest has.
+fn compare(
+    of: &str,
+    expected: &BTreeMap<String, String>,
+    actual: &BTreeMap<String, String>,
+    both: bool,
+    lines: &mut Vec<String>,
+) {
+    let names: BTreeSet<&String> = actual
+        .keys()
+        .chain(expected.keys().filter(|_| both))
+        .collect();
+    for name in names {
+        let (one, other) = (expected.get(name), actual.get(name));
+        if one == other {
+            continue;
+        }
+        let shown = |text: Option<&String>| match text {
+            None => "-".to_owned(),
+            Some(text) if text.contains('\n') => format!("\n{}\n  ", text.trim_end()),
+            Some(text) => text.clone(),
+        };
+        lines.push(format!(
+            "  {of}{name}: pytest {}, dx-py {}",
+            shown(one),
+            shown(other)
+        ));
+    }
+}
+
+fn each(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
