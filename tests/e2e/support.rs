@@ -96,6 +96,12 @@ impl Project {
         project
     }
 
+    /// The same, with an environment variable set for pytest and for dx-py.
+    pub fn with_variable(mut self, name: &'static str, value: &'static str) -> Self {
+        self.env.push((name, value));
+        self
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.dir.path()
@@ -123,7 +129,7 @@ impl Project {
 
     /// A program in the project. Both sides of a comparison get this environment, since plugins behave differently where they see
     /// signs of a CI system.
-    fn start(&self, program: &Path) -> Command {
+    pub fn start(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.path()).stdin(Stdio::null());
         for name in ["CI", "GITHUB_ACTIONS", "PYTEST_ADDOPTS", "PYTHONHASHSEED"] {

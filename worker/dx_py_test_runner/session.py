@@ -382,7 +382,12 @@ class WorkerPlugin:
 
     def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
         """Ctrl-C, or `pytest.exit`."""
-        self._stopped(f"{excinfo.typename}: {excinfo.value}" if str(excinfo.value) else excinfo.typename)
+        reason = f"{excinfo.typename}: {excinfo.value}" if str(excinfo.value) else excinfo.typename
+        if isinstance(excinfo.value, KeyboardInterrupt):
+            crash = getattr(excinfo.getrepr(style="short"), "reprcrash", None)
+            if crash is not None:
+                reason += f" at {crash.path}:{crash.lineno}"
+        self._stopped(reason)
 
     def _stopped(self, reason: str) -> None:
         out = Pack()
