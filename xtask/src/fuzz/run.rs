@@ -327,9 +327,9 @@ impl Runner {
         }
         // If paths are given, dx-py collects the rest all the same, and pytest doesn't know what that would tell.
         let is_place = |argument: &String| !argument.starts_with('-') && argument.contains('/');
-        let places = sample.arguments.iter().any(is_place);
+        let partial = sample.arguments.iter().any(is_place);
         let mut general = (expected.general.clone(), actual.general.clone());
-        if places {
+        if partial {
             general.0.remove("deselected");
             general.1.remove("deselected");
         }
@@ -340,7 +340,7 @@ impl Runner {
             let of = |seen: &Seen| seen.warnings.get(place).unwrap_or(&none).clone();
             let (of_pytest, of_dx) = (of(&expected), of(&actual));
             let complete = first || actual.ran.contains(place);
-            let known = !(places && place.is_empty());
+            let known = !(partial && place.is_empty());
             for text in of_dx.difference(&of_pytest).filter(|_| known) {
                 lines.push(format!(
                     "  a warning of {place:?} that pytest doesn't have: {text}"
