@@ -108,3 +108,18 @@ fn a_fixture_that_fails_late_fails_again_although_its_users_passed() {
         assert_eq!((run.outcome("test_user"), run.code), ("passed", 1));
     }
 }
+
+#[test]
+fn a_module_beside_the_tests_comes_to_hide_one_of_the_python_path() {
+    let project = Project::new(&[
+        ("pytest.ini", "[pytest]\npythonpath = src\n"),
+        ("src/helper.py", "LEVEL = 1\n"),
+        (
+            "tests/test_a.py",
+            "import helper\ndef test_a(): assert helper.LEVEL == 1\n",
+        ),
+    ]);
+    assert_eq!(project.test(&[]).outcome("test_a"), "passed");
+    project.write("tests/helper.py", "LEVEL = 2\n");
+    assert_eq!(project.test(&[]).outcome("test_a"), "failed");
+}
