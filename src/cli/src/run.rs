@@ -145,7 +145,10 @@ fn execute(
     began: Instant,
 ) -> anyhow::Result<u8> {
     // Collecting a part spares time while the part is small; else everything is collected, which is what pytest does.
-    let narrow = !plan.ask_pytest && plan.paths.len() * 2 <= plan.known_files.max(2);
+    // A conftest of another folder that has a say in all tests must be loaded.
+    let narrow = !plan.ask_pytest
+        && session.wide.is_empty()
+        && plan.paths.len() * 2 <= plan.known_files.max(2);
     let workers = if plan.ask_pytest {
         workers
     } else {
@@ -244,6 +247,7 @@ fn execute(
             workers,
             narrow: narrow.then(|| plan.paths.iter().cloned().collect::<BTreeSet<String>>()),
             known_fresh: plan.fresh,
+            wide: session.wide.clone(),
             file_list_key,
             environment_note,
             policy,

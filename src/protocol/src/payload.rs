@@ -86,6 +86,8 @@ pub struct CollectionDone {
     pub reason: String,
     /// Tests that pytest's own options left out.
     pub deselected: u32,
+    /// Conftests of some folder whose hooks pytest calls for all tests, absolute.
+    pub wide: Vec<String>,
 }
 
 /// Something that was read.
@@ -201,6 +203,7 @@ impl Report {
                 full: data.u8()? == 1,
                 reason: data.str()?,
                 deselected: data.u32()?,
+                wide: data.strs()?,
             }),
             ResultKind::Next => Self::Next,
             ResultKind::TestStarted => Self::TestStarted(TestId::new(data.str()?)),
@@ -269,6 +272,7 @@ impl Report {
             Self::CollectionDone(done) => {
                 out.strs(&done.listings).u8(u8::from(done.full));
                 out.str(&done.reason).u32(done.deselected);
+                out.strs(&done.wide);
                 ResultKind::CollectionDone
             }
             Self::Next => ResultKind::Next,
@@ -443,6 +447,7 @@ mod tests {
                 full: true,
                 reason: text(),
                 deselected: 3,
+                wide: vec![text()],
             }),
             Report::Next,
             Report::TestStarted(TestId::new("a")),
