@@ -108,3 +108,45 @@ fn a_fixture_that_fails_late_fails_again_although_its_users_passed() {
         assert_eq!((run.outcome("test_user"), run.code), ("passed", 1));
     }
 }
+
+#[test]
+fn a_module_beside_the_tests_comes_to_hide_one_of_the_python_path() {
+    let project = Project::new(&[
+        ("pytest.ini", "[pytest]\npythonpath = src\n"),
+        ("src/helper.py", "LEVEL = 1\n"),
+        (
+            "tests/test_a.py",
+            "import helper\ndef test_a(): assert helper.LEVEL == 1\n",
+        ),
+    ]);
+    assert_eq!(project.test(&[]).outcome("test_a"), "passed");
+    project.write("tests/helper.py", "LEVEL = 2\n");
+    assert_eq!(project.test(&[]).outcome("test_a"), "failed");
+}
+
+#[test]
+fn hooks_of_a_conftest_that_pytest_calls_for_all_tests_hold_for_all() {
+    let marking = |reason: &str| {
+        format!(
+            "import pytest\ndef pytest_collection_modifyitems(items):\n    for item in items: item.add_marker(pytest.mark.skip(reason='{reason}'))\n"
+        )
+    };
+    let project = Project::new(&[
+        ("one/conftest.py", ""),
+        ("one/test_a.py", "def test_a(): pass\n"),
+        ("two/test_b.py", "def test_b(): pass\n"),
+        ("two/test_c.py", "def test_c(): pass\n"),
+        ("two/test_d.py", "def test_d(): pass\n"),
+    ]);
+    assert_eq!(project.test(&[]).outcome("test_b"), "passed");
+    project.write("one/conftest.py", &marking("one"));
+    assert_eq!(project.test(&[]).outcome("test_b"), "skipped");
+    project.write("two/test_c.py", "def test_c(): assert 0\n");
+    assert_eq!(project.test(&[]).outcome("test_c"), "skipped");
+    project.write("one/conftest.py", "");
+    let run = project.test(&[]);
+    assert_eq!(
+        (run.outcome("test_b"), run.outcome("test_c")),
+        ("fresh passed", "failed")
+    );
+}

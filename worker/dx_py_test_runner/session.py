@@ -31,6 +31,8 @@ _PER_ITEM_PLUGINS = (
     "pytest_mock",
 )
 _WHOLE_SESSION_HOOKS = ("pytest_collection_modifyitems", "pytest_collection_finish", "pytest_collection")
+#: Hooks that pytest calls for tests everywhere, also those of a conftest in another folder.
+_WIDE_HOOKS = (*_WHOLE_SESSION_HOOKS, "pytest_runtest_protocol", "pytest_make_parametrize_id")
 
 
 class Successor:
@@ -77,6 +79,7 @@ class WorkerPlugin:
         self._sequence = 0
         self._deselected = 0
         self._collecting = False
+        self._first_plugins: set[Any] = set()
         self.fatal = False
         self.code_was_changed = False
         self._tells_passes = False
@@ -95,6 +98,7 @@ class WorkerPlugin:
         import sysconfig
 
         config = session.config
+        self._first_plugins = set(config.pluginmanager.get_plugins())
         for name, plugin in config.pluginmanager.list_name_plugin():
             file = getattr(plugin, "__file__", None)
             module = getattr(plugin, "__name__", name)
@@ -163,10 +167,27 @@ class WorkerPlugin:
         done.u8(0 if narrow and not reason else 1)
         done.text(reason)
         done.u32(self._deselected)
+        done.texts(self._add_wide_conftests(config))
         for why in needs.order(config, self._collected_order, session.items):
             done.text(why)
         self._send_trace()
         self._wire.send(wire.COLLECTION_DONE, done.bytes())
+
+    def _add_wide_conftests(self, config: Any) -> list[str]:
+        """The conftests that were loaded while files were collected and have a say in tests of other folders: all depend on them."""
+        found = set()
+        for name in _WIDE_HOOKS:
+            for implementation in getattr(config.hook, name).get_hookimpls():
+                plugin = implementation.plugin
+                file = getattr(plugin, "__file__", None)
+                if (
+                    isinstance(file, str)
+                    and os.path.basename(file) == "conftest.py"
+                    and plugin not in self._first_plugins
+                ):
+                    self._trace.add_root(plugin.__name__, file)
+                    found.add(file)
+        return sorted(found)
 
     def _report_items(self, session: Any) -> None:
         files: dict[str, list[Any]] = {}

@@ -28,7 +28,7 @@ enum Chore {
     Bench(bench::BenchArgs),
     /// Change a project in one place, and compare the selection with a full run, many times
     Mutate(mutate::MutateArgs),
-    /// Run random small projects with pytest and with dx-py, edit them, and compare every outcome
+    /// Run random small projects with pytest and with dx-py, edit them, and compare all that both tell
     FuzzPytest(fuzz::FuzzArgs),
     /// Kill runs at random moments, and check that nothing is lost
     Crash(crash::CrashArgs),

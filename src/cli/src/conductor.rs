@@ -38,6 +38,8 @@ pub struct Intent<'a> {
     pub narrow: Option<BTreeSet<String>>,
     /// Fresh tests by file.
     pub known_fresh: BTreeMap<String, Vec<(TestId, TestStatus, Duration)>>,
+    /// Conftests of some folder whose hooks pytest calls for all tests, as far as they were known when the passes were stored.
+    pub wide: Vec<String>,
     /// Under which name the list of collected files is kept.
     pub file_list_key: String,
     /// Under which name what the interpreter says of itself is kept.
@@ -271,6 +273,14 @@ impl<'a> Conductor<'a> {
         if !done.reason.is_empty() {
             self.note(format!("all files were collected: {}", done.reason))?;
         }
+        if done
+            .wide
+            .iter()
+            .any(|file| !self.intent.wide.contains(file))
+        {
+            self.intent.force = true;
+            self.intent.wide.extend(done.wide.iter().cloned());
+        }
         self.recorder.collected(&files)?;
         if self.alone.is_second_phase() {
             return Ok(self.plan_alone(files));
@@ -422,7 +432,8 @@ impl<'a> Conductor<'a> {
         for result in dropped {
             self.tell(Box::new(result))?;
         }
-        Ok(Some((files, self.alone.needs_everything())))
+        let everything = self.alone.needs_everything() || !self.intent.wide.is_empty();
+        Ok(Some((files, everything)))
     }
 
     fn finished(&mut self, result: Box<TestResult>) -> anyhow::Result<()> {
@@ -468,6 +479,7 @@ impl<'a> Conductor<'a> {
             facts,
             files: files.iter().map(|file| file.file.clone()).collect(),
             broken: self.broken.iter().cloned().collect(),
+            wide: done.wide.clone(),
         };
         Ok(self
             .recorder

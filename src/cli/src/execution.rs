@@ -49,7 +49,10 @@ pub fn execute(
 ) -> anyhow::Result<u8> {
     let args = asked.args;
     // Collecting a part spares time while the part is small; else everything is collected, which is what pytest does.
-    let narrow = !plan.ask_pytest && plan.paths.len() * 2 <= plan.known_files.max(2);
+    // A conftest of another folder that has a say in all tests must be loaded.
+    let narrow = !plan.ask_pytest
+        && session.wide.is_empty()
+        && plan.paths.len() * 2 <= plan.known_files.max(2);
     let wanted = if plan.ask_pytest {
         asked.workers
     } else {
@@ -94,6 +97,7 @@ pub fn execute(
         workers,
         narrow: narrow.then(|| plan.paths.iter().cloned().collect::<BTreeSet<String>>()),
         known_fresh: plan.fresh,
+        wide: session.wide.clone(),
         file_list_key: session.file_list_record(&FileList::default())?.0,
         environment_note: session.environment_note(),
         policy,

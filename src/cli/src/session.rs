@@ -44,6 +44,8 @@ pub struct FileList {
     pub files: Vec<String>,
     /// Paths of files that couldn't be collected, for pytest.
     pub broken: Vec<String>,
+    /// Conftests of some folder whose hooks pytest calls for all tests.
+    pub wide: Vec<String>,
 }
 
 /// The session.
@@ -66,6 +68,8 @@ pub struct Session {
     pub world: World,
     /// The list of collected files, if its facts hold.
     pub file_list: Option<FileList>,
+    /// Conftests of some folder whose hooks pytest calls for all tests, when everything was last collected.
+    pub wide: Vec<String>,
     /// Why there is no list that holds.
     pub file_list_reason: String,
     /// Files that were found to need to run alone.
@@ -176,6 +180,7 @@ impl Session {
             sources,
             world,
             file_list: None,
+            wide: Vec::new(),
             file_list_reason: String::new(),
             notes,
             facts,
@@ -205,6 +210,7 @@ impl Session {
                 .iter()
                 .map(|fact| (fact, self.world.digest(&fact.input))),
         );
+        self.wide = list.wide.clone();
         match state.reason() {
             None => self.file_list = Some(list),
             Some(reason) => self.file_list_reason = reason,

@@ -241,15 +241,21 @@ impl World {
         hasher.finish()
     }
 
-    /// Where a module of that dotted name would be found: the first folder of the import path that has its last part, after
-    /// those of its parents. Extension modules count by their first name part.
+    /// Where a module of that dotted name would be found: the folders of the project that have its last part, after those of its
+    /// parents, and else the first folder of the import path that does. In which order the project's folders come is pytest's affair:
+    /// it puts that of each test file before the others as it collects. Extension modules count by their first name part.
     fn origin(&self, name: &str) -> Digest {
         let parts: Vec<&str> = name.split('.').collect();
         let (last, parents) = match parts.split_last() {
             Some(split) => split,
             None => return Digest::ABSENT,
         };
+        let mut hasher = Hasher::new();
+        let mut is_found = false;
         for folder in self.import_path.borrow().iter() {
+            if is_found && !folder.starts_with(&self.spec.root) {
+                continue;
+            }
             let mut place = folder.clone();
             place.extend(parents);
             let Some(names) = self.listing(&place) else {
@@ -272,10 +278,15 @@ impl World {
             }
             if !found.is_empty() {
                 let at = self.key(&place.to_string_lossy());
-                return Hasher::new().field(at).field(found.join(" ")).finish();
+                hasher.field(at).field(found.join(" "));
+                is_found = true;
             }
         }
-        Digest::ABSENT
+        if is_found {
+            hasher.finish()
+        } else {
+            Digest::ABSENT
+        }
     }
 
     /// Which modules of the standard library are hidden by files of the project: mostly none.

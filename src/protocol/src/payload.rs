@@ -96,6 +96,8 @@ pub struct CollectionDone {
     pub reason: String,
     /// Tests that pytest's own options left out.
     pub deselected: u32,
+    /// Conftests of some folder whose hooks pytest calls for all tests, absolute.
+    pub wide: Vec<String>,
     /// The plugin whose order of all tests can't be split over several workers; empty if there is none.
     pub one_worker: String,
     /// The conftest whose order of all tests may matter; empty if there is none.
@@ -223,6 +225,7 @@ impl Report {
                 full: data.u8()? == 1,
                 reason: data.str()?,
                 deselected: data.u32()?,
+                wide: data.strs()?,
                 one_worker: data.str()?,
                 ordered: data.str()?,
             }),
@@ -298,6 +301,7 @@ impl Report {
             Self::CollectionDone(done) => {
                 out.strs(&done.listings).u8(u8::from(done.full));
                 out.str(&done.reason).u32(done.deselected);
+                out.strs(&done.wide);
                 out.str(&done.one_worker).str(&done.ordered);
                 ResultKind::CollectionDone
             }
@@ -490,6 +494,7 @@ mod tests {
                 full: true,
                 reason: text(),
                 deselected: 3,
+                wide: vec![text()],
                 one_worker: text(),
                 ordered: text(),
             }),

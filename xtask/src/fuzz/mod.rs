@@ -122,6 +122,10 @@ pub fn fuzz(args: &FuzzArgs) -> Result<()> {
         .collect();
     let mut different = 0;
     for seed in args.seed..args.seed + args.count {
+        let done = seed - args.seed;
+        if done > 0 && done.is_multiple_of(50) {
+            println!("{done} projects, {different} with a difference so far");
+        }
         let (history, done) = history(seed, args.edits, &mut counts);
         let Some((at, difference)) = shrink::replay(&mut runner, &history)? else {
             continue;
