@@ -76,6 +76,13 @@ class Outcome:
         if status >= FAILED or phase == 2:
             self.sections = [(str(title), str(content)) for title, content in report.sections]
 
+    def limit(self, elapsed: float) -> None:
+        """Let no phase last longer than the whole test did: a test may replace the clock that pytest measures with."""
+        left = int(elapsed * 1e9)
+        for phase, nanoseconds in enumerate(self.phases):
+            self.phases[phase] = min(nanoseconds, left)
+            left -= self.phases[phase]
+
     def note_sections(self, report: Any) -> None:
         """Keep what a later phase captured, once something has failed."""
         if self.status is not None and self.status >= FAILED and report.sections:
