@@ -20,3 +20,50 @@ fn a_test_that_replaces_pytests_clock_is_not_taken_for_long() {
         );
     }
 }
+
+/// Sorts tests by the number at the end of their names, and lets each check that all before it have run.
+const SORTS: &str = "import pytest\nran = []\n\
+    def number(item): return int(item.name.rpartition('_')[2])\n\
+    def pytest_collection_modifyitems(items): items.sort(key=number)\n\
+    @pytest.fixture(autouse=True)\ndef in_order(request):\n    assert ran == list(range(number(request.node)))\n\
+    \x20   ran.append(number(request.node))\n";
+
+#[test]
+fn one_worker_runs_in_pytests_order_across_files() {
+    let project = Project::new(&[
+        ("conftest.py", SORTS),
+        ("test_a.py", "def test_0(): pass\ndef test_2(): pass\n"),
+        ("test_b.py", "def test_1(): pass\n"),
+        (
+            "test_c.py",
+            "def test_3(): pass\ndef test_4(): pass\ndef test_5(): pass\n",
+        ),
+        // It would be the first, if the longest were.
+        (
+            "test_d.py",
+            "import time\ndef test_6(): time.sleep(0.2)\ndef test_7(): pass\n",
+        ),
+    ]);
+    let (code, expected) = project.pytest(&[]);
+    assert_eq!((code, expected.len()), (0, 8), "{expected:?}");
+    for _ in 0..2 {
+        let run = project.test(&["-n", "1", "--all", "--no-second-opinion"]);
+        assert_eq!(run.outcomes(), expected, "{}{}", run.out, run.err);
+    }
+}
+
+#[test]
+fn one_worker_makes_a_parametrised_fixture_of_the_session_as_often_as_pytest() {
+    let conftest = "import pytest\nmade = []\n\
+        @pytest.fixture(scope='session', params=[1, 2])\ndef wide(request):\n    made.append(request.param)\n    return made\n";
+    let test = "def test_it(wide): assert wide in ([1], [1, 2])\n";
+    let project = Project::new(&[
+        ("conftest.py", conftest),
+        ("test_a.py", test),
+        ("test_b.py", test),
+    ]);
+    let (code, expected) = project.pytest(&[]);
+    assert_eq!((code, expected.len()), (0, 4), "{expected:?}");
+    let run = project.test(&["-n", "1", "--no-second-opinion"]);
+    assert_eq!(run.outcomes(), expected, "{}{}", run.out, run.err);
+}

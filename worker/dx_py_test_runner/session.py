@@ -148,20 +148,33 @@ class WorkerPlugin:
         self._trace.collecting = self._collecting = False
         if outcome.excinfo is not None or config.option.collectonly:
             return
-        self._report_items(session)
+        order = self._report_items(session)
         done = Pack()
         done.texts(sorted(self._trace.listings))
         done.u8(0 if narrow and not reason else 1)
         done.text(reason)
         done.u32(self._deselected)
+        done.u32(len(order))
+        for file, count in order:
+            done.u32(file)
+            done.u32(count)
         self._send_trace()
         self._wire.send(wire.COLLECTION_DONE, done.bytes())
 
-    def _report_items(self, session: Any) -> None:
+    def _report_items(self, session: Any) -> list[tuple[int, int]]:
+        """Tell of the files and their tests; gives pytest's order, if it isn't one file after another."""
         files: dict[str, list[Any]] = {}
+        numbers: dict[str, int] = {}
+        order: list[tuple[int, int]] = []
         for item in session.items:
-            files.setdefault(item.nodeid.split("::", 1)[0], []).append(item)
+            file = item.nodeid.split("::", 1)[0]
+            files.setdefault(file, []).append(item)
             self._items[item.nodeid] = item
+            number = numbers.setdefault(file, len(numbers))
+            if order and order[-1][0] == number:
+                order[-1] = (number, order[-1][1] + 1)
+            else:
+                order.append((number, 1))
         for file, items in files.items():
             out = Pack()
             out.text(file)
@@ -170,6 +183,7 @@ class WorkerPlugin:
             for item in items:
                 _pack_item(out, item)
             self._wire.send(wire.COLLECTED, out.bytes())
+        return order if len(order) > len(files) else []
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_make_collect_report(self, collector: Any) -> Generator[None, Any, None]:

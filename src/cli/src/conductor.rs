@@ -9,6 +9,7 @@ use dx_py_executor::{Handler, Job, Outcome, RunnerEvent};
 use dx_py_protocol::{Collected, CollectionDone, CollectionReport, Hello};
 
 use crate::alone::{Alone, Judgement, Policy};
+use crate::order::in_order;
 use crate::record::Recorder;
 use crate::report::Reporter;
 use crate::report::emit;
@@ -217,6 +218,14 @@ impl<'a> Conductor<'a> {
             self.note(format!("all files were collected: {}", done.reason))?;
         }
         self.recorder.collected(&files)?;
+        // Whoever orders tests across files means something by it. One worker runs exactly that order; several run whole files, so
+        // that what is wide in a file is set up once, and start them in the order of their first tests.
+        let ordered = !done.order.is_empty();
+        let files = if ordered && (self.intent.workers == 1 || self.alone.is_second_phase()) {
+            in_order(files, &done.order)
+        } else {
+            files
+        };
         if self.alone.is_second_phase() {
             return self.plan_alone(files);
         }
@@ -257,6 +266,9 @@ impl<'a> Conductor<'a> {
                     }
                 }
             }
+            if ordered {
+                job.expected = Duration::ZERO;
+            }
             if !job.tests.is_empty() && !self.alone.defers(&job.file) {
                 jobs.push(job);
             }
@@ -287,7 +299,6 @@ impl<'a> Conductor<'a> {
                 }
             }
             if !tests.is_empty() {
-                // Jobs run in the order of their expected time: this keeps pytest's.
                 jobs.push(Job {
                     file: file.file,
                     tests,

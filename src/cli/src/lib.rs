@@ -12,6 +12,7 @@ mod expression;
 mod ini;
 mod invocation;
 mod lookup;
+mod order;
 mod plan;
 mod python;
 mod record;

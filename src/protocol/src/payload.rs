@@ -84,6 +84,9 @@ pub struct CollectionDone {
     pub reason: String,
     /// Tests that pytest's own options left out.
     pub deselected: u32,
+    /// pytest's order, if it isn't one file after another: the number of a file, in the order in which they were told, and how many
+    /// of its tests come next.
+    pub order: Vec<(u32, u32)>,
 }
 
 /// Something that was read.
@@ -198,6 +201,7 @@ impl Report {
                 full: data.u8()? == 1,
                 reason: data.str()?,
                 deselected: data.u32()?,
+                order: data.list(|data| Ok((data.u32()?, data.u32()?)))?,
             }),
             ResultKind::Next => Self::Next,
             ResultKind::TestStarted => Self::TestStarted(TestId::new(data.str()?)),
@@ -265,6 +269,9 @@ impl Report {
             Self::CollectionDone(done) => {
                 out.strs(&done.listings).u8(u8::from(done.full));
                 out.str(&done.reason).u32(done.deselected);
+                out.list(&done.order, |out, (file, count)| {
+                    out.u32(*file).u32(*count);
+                });
                 ResultKind::CollectionDone
             }
             Self::Next => ResultKind::Next,
@@ -438,6 +445,7 @@ mod tests {
                 full: true,
                 reason: text(),
                 deselected: 3,
+                order: vec![(0, 1), (1, 2)],
             }),
             Report::Next,
             Report::TestStarted(TestId::new("a")),
