@@ -1,6 +1,9 @@
 //! Suites that look into pytest itself, replace parts of it, or are pytest's own.
 
-use crate::support::Project;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Project, python};
 
 #[test]
 fn a_test_that_replaces_pytests_clock_is_not_taken_for_long() {
@@ -66,4 +69,54 @@ fn one_worker_makes_a_parametrised_fixture_of_the_session_as_often_as_pytest() {
     assert_eq!((code, expected.len()), (0, 4), "{expected:?}");
     let run = project.test(&["-n", "1", "--no-second-opinion"]);
     assert_eq!(run.outcomes(), expected, "{}{}", run.out, run.err);
+}
+
+/// Copies the Python files of a folder and the folders below it into a project.
+fn copy_python(project: &Project, from: &Path, to: &str) {
+    for entry in std::fs::read_dir(from)
+        .expect("the folder is there")
+        .flatten()
+    {
+        let path = entry.path();
+        let name = format!("{to}/{}", entry.file_name().to_string_lossy());
+        if path.is_dir() {
+            copy_python(project, &path, &name);
+        } else if path.extension().is_some_and(|extension| extension == "py") {
+            let text = std::fs::read_to_string(&path).expect("Python files are text");
+            project.write(&name, &text);
+        }
+    }
+}
+
+/// In pytest's own checkout pytest is code under test, and what it does for itself looks like what a test does.
+#[test]
+fn pytests_own_cache_is_no_input_where_pytest_is_the_project() {
+    let project = Project::new(&[
+        ("pytest.ini", "[pytest]\naddopts = -p pytester\n"),
+        (
+            "test_one.py",
+            "def test_inner(pytester):\n    pytester.makepyfile('def test_x(): pass')\n\
+             \x20   pytester.runpytest().assert_outcomes(passed=1)\n",
+        ),
+        ("test_two.py", "def test_it(): pass\n"),
+    ]);
+    let found = Command::new(python())
+        .args([
+            "-c",
+            "import os, pytest; print(os.path.dirname(os.path.dirname(pytest.__file__)))",
+        ])
+        .output()
+        .expect("the interpreter can be started");
+    let site = String::from_utf8_lossy(&found.stdout).trim().to_owned();
+    for package in ["pytest", "_pytest"] {
+        copy_python(&project, &Path::new(&site).join(package), package);
+    }
+    // The first run makes the cache, the second one finds it and writes it anew.
+    for _ in 0..2 {
+        let run = project.test(&["-n", "1", "--all"]);
+        assert_eq!((run.code, run.ran()), (0, 2), "{}{}", run.out, run.err);
+    }
+    assert!(project.path().join(".pytest_cache").exists());
+    let run = project.test(&["-n", "1"]);
+    assert_eq!((run.code, run.ran()), (0, 0), "{}{}", run.out, run.err);
 }
