@@ -2,6 +2,7 @@
 
 mod configuration;
 mod fuzzed;
+mod insides;
 mod outcomes;
 mod parallel;
 mod plugins;

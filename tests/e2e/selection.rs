@@ -333,3 +333,25 @@ fn passes_expire() {
     );
     assert_eq!(project.test(&[]).ran(), 0);
 }
+
+/// Environments that uv makes have links to the files of its cache: making one changes the files of the others, as far as their stat goes.
+#[test]
+fn a_file_that_is_linked_elsewhere_while_tests_run_has_not_changed() {
+    let project = Project::new(&[
+        ("helper.py", "VALUE = 1\n"),
+        (
+            "test_a.py",
+            "import helper, subprocess\ndef test_a(tmp_path): subprocess.run(['ln', helper.__file__, str(tmp_path / 'x')], check=True)\n",
+        ),
+    ]);
+    let run = project.test(&[]);
+    assert!(
+        run.err.contains("changed while running") || run.out.contains("changed while running"),
+        "nothing is known of the file yet: {}{}",
+        run.out,
+        run.err
+    );
+    assert_eq!(project.test(&[]).ran(), 1, "now it can be compared");
+    let run = project.test(&[]);
+    assert_eq!(run.ran(), 0, "{}{}", run.out, run.err);
+}

@@ -31,6 +31,9 @@ _SKIP, _STDLIB, _INTERNAL, _USER = range(4)
 
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
+#: Where runs of tests keep what they know of earlier runs. No outcome is meant to depend on it.
+_OWN_RECORDS = ("/.hypothesis", "/.dx/", "/.pytest_cache/")
+
 #: Events that start a process.
 SPAWN_EVENTS = frozenset(
     ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "pty.spawn")
@@ -141,7 +144,7 @@ class Trace:
             except OSError:
                 return None
         text = os.path.normpath(text)
-        if text.startswith(("/dev/", "/proc/", "/sys/")) or "/.hypothesis" in text or "/.dx/" in text:
+        if text.startswith(("/dev/", "/proc/", "/sys/")) or any(name in text for name in _OWN_RECORDS):
             return None
         if text.startswith(self._temporary):
             inside = text.startswith(self._prefixes) or text == self._root or text.startswith(self._root + os.sep)

@@ -338,6 +338,7 @@ impl<'a> Recorder<'a> {
     /// The facts for inputs that were observed, or the reason why nobody can say which state a test saw.
     fn facts(&self, process: u32, inputs: &Inputs) -> Result<Vec<Fact>, String> {
         let mut found: HashSet<Input> = HashSet::new();
+        let mut doubt = None;
         for file in &inputs.files {
             if self.is_standard_library(file) {
                 continue;
@@ -347,18 +348,25 @@ impl<'a> Recorder<'a> {
             // Setting a file's times or mode changes its stat and leaves its content.
             let only_touched = writer.is_none() && self.touched.contains(&**file);
             if !only_touched && self.world.changed_while_running(&key) {
-                return Err(match writer {
+                let reason = match writer {
                     Some(writer) if *writer == process => {
                         format!("a test wrote {key}, and it was read")
                     }
                     Some(_) => format!("a test of another worker wrote {key}"),
                     None => format!("{key} changed while running"),
-                });
+                };
+                // All of them are looked at, so that the next run knows what it has to compare with.
+                if writer.is_some() || !self.world.is_as_known(&key) {
+                    doubt.get_or_insert(reason);
+                }
             }
             if let Some(record) = self.distributions.record_of(file) {
                 found.insert(Input::File(self.world.key(record)));
             }
             found.insert(Input::File(key));
+        }
+        if let Some(reason) = doubt {
+            return Err(reason);
         }
         for name in &inputs.modules {
             // A module of the project is watched by its full name, since a package may come to hide it; of an installed

@@ -15,6 +15,8 @@ use dx_py_core::{Digest, Hasher, Input, RelPath};
 
 use crate::ini;
 
+mod while_running;
+
 /// Names that no listing counts: caches that running tests leaves behind.
 const IGNORED_NAMES: [&str; 6] = [
     "__pycache__",
@@ -118,24 +120,6 @@ impl World {
         let digest = self.compute(input);
         self.digests.borrow_mut().insert(input.clone(), digest);
         digest
-    }
-
-    /// Whether the file was changed after the run began, so that nobody can say which content a test saw.
-    pub fn changed_while_running(&self, key: &str) -> bool {
-        let path = self.path(key);
-        let Ok(meta) = fs::metadata(&path) else {
-            return false;
-        };
-        match ctime_ns(&meta).cmp(&self.now_ns) {
-            std::cmp::Ordering::Less => false,
-            _ if !meta.is_file() => false,
-            std::cmp::Ordering::Greater => true,
-            // It was changed within the tick of the clock in which the run began, and long before a worker could read it: the
-            // content is what the worker saw, and the question is only whether it was hashed after the change.
-            std::cmp::Ordering::Equal => fs::read(&path).map_or(true, |content| {
-                Digest::of(&content) != self.digest(&Input::File(key.to_owned()))
-            }),
-        }
     }
 
     fn compute(&self, input: &Input) -> Digest {
@@ -386,7 +370,7 @@ pub fn file_system_now(folder: &Path) -> std::io::Result<i64> {
 mod tests {
     use super::*;
 
-    fn world(root: &Path) -> World {
+    pub(super) fn world(root: &Path) -> World {
         let spec = WorldSpec {
             root: root.to_path_buf(),
             invocation: Digest::ABSENT,

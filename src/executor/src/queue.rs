@@ -1,7 +1,7 @@
 //! The queues of jobs: one for all, one for each worker, and stealing between them.
 //!
 //! A worker takes from its own queue first, then from the one for all, then steals from another's. The one for all is in the order
-//! of longest processing time first (Graham 1969), which bounds how late the last worker ends.
+//! of longest processing time first (Graham 1969), which bounds how late the last worker ends; one worker runs pytest's order.
 
 use std::time::Duration;
 
@@ -39,9 +39,11 @@ impl Queues {
         }
     }
 
-    /// Adds jobs for all, the longest first.
+    /// Adds jobs for all, the longest first; for one worker, and among equals, in the order that they have.
     pub fn add(&self, mut jobs: Vec<Job>) {
-        jobs.sort_by_key(|job| std::cmp::Reverse(job.expected));
+        if self.local.len() > 1 {
+            jobs.sort_by_key(|job| std::cmp::Reverse(job.expected));
+        }
         for job in jobs {
             self.shared.push(job);
         }
@@ -59,7 +61,11 @@ impl Queues {
             return Some(job);
         }
         // A batch saves contention while there are many jobs; near the end every job is taken alone, so that the balance holds.
-        let batch = (self.shared.len() / (8 * self.local.len())).max(1);
+        // One worker takes them one by one too, so that what it gives back comes before the rest.
+        let batch = match self.local.len() {
+            1 => 1,
+            workers => (self.shared.len() / (8 * workers)).max(1),
+        };
         loop {
             match self.shared.steal_batch_with_limit_and_pop(local, batch) {
                 Steal::Success(job) => return Some(job),
@@ -126,5 +132,18 @@ mod tests {
         assert_eq!(queues.take(1).unwrap().file, "0");
         assert_eq!(queues.take(1).unwrap().file, "7");
         assert_eq!(queues.take(0), None);
+    }
+
+    #[test]
+    fn one_worker_keeps_the_order_and_what_it_gives_back_comes_first() {
+        let queues = Queues::new(1);
+        queues.add((0..20).map(|number| job(number, number as u64)).collect());
+        assert_eq!(queues.take(0).unwrap().file, "0");
+        queues.give_back(0, job(0, 0));
+        let order: Vec<String> = std::iter::from_fn(|| queues.take(0))
+            .map(|job| job.file)
+            .collect();
+        let expected: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+        assert_eq!(order, expected);
     }
 }

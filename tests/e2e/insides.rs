@@ -1,0 +1,122 @@
+//! Suites that look into pytest itself, replace parts of it, or are pytest's own.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Project, python};
+
+#[test]
+fn a_test_that_replaces_pytests_clock_is_not_taken_for_long() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "from _pytest import timing\n\
+         def test_clock(monkeypatch): monkeypatch.setattr(timing, 'perf_counter', lambda: 1e9)\n",
+    )]);
+    for workers in ["1", "2"] {
+        let run = project.test(&["--all", "-n", workers]);
+        assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+        let duration = run.json["tests"][0]["duration"].as_f64();
+        assert!(
+            duration.is_some_and(|seconds| seconds < 1000.0),
+            "{:?}",
+            run.json
+        );
+    }
+}
+
+/// Sorts tests by the number at the end of their names, and lets each check that all before it have run.
+const SORTS: &str = "import pytest\nran = []\n\
+    def number(item): return int(item.name.rpartition('_')[2])\n\
+    def pytest_collection_modifyitems(items): items.sort(key=number)\n\
+    @pytest.fixture(autouse=True)\ndef in_order(request):\n    assert ran == list(range(number(request.node)))\n\
+    \x20   ran.append(number(request.node))\n";
+
+#[test]
+fn one_worker_runs_in_pytests_order_across_files() {
+    let project = Project::new(&[
+        ("conftest.py", SORTS),
+        ("test_a.py", "def test_0(): pass\ndef test_2(): pass\n"),
+        ("test_b.py", "def test_1(): pass\n"),
+        (
+            "test_c.py",
+            "def test_3(): pass\ndef test_4(): pass\ndef test_5(): pass\n",
+        ),
+        // It would be the first, if the longest were.
+        (
+            "test_d.py",
+            "import time\ndef test_6(): time.sleep(0.2)\ndef test_7(): pass\n",
+        ),
+    ]);
+    let (code, expected) = project.pytest(&[]);
+    assert_eq!((code, expected.len()), (0, 8), "{expected:?}");
+    for _ in 0..2 {
+        let run = project.test(&["-n", "1", "--all", "--no-second-opinion"]);
+        assert_eq!(run.outcomes(), expected, "{}{}", run.out, run.err);
+    }
+}
+
+#[test]
+fn one_worker_makes_a_parametrised_fixture_of_the_session_as_often_as_pytest() {
+    let conftest = "import pytest\nmade = []\n\
+        @pytest.fixture(scope='session', params=[1, 2])\ndef wide(request):\n    made.append(request.param)\n    return made\n";
+    let test = "def test_it(wide): assert wide in ([1], [1, 2])\n";
+    let project = Project::new(&[
+        ("conftest.py", conftest),
+        ("test_a.py", test),
+        ("test_b.py", test),
+    ]);
+    let (code, expected) = project.pytest(&[]);
+    assert_eq!((code, expected.len()), (0, 4), "{expected:?}");
+    let run = project.test(&["-n", "1", "--no-second-opinion"]);
+    assert_eq!(run.outcomes(), expected, "{}{}", run.out, run.err);
+}
+
+/// Copies the Python files of a folder and the folders below it into a project.
+fn copy_python(project: &Project, from: &Path, to: &str) {
+    for entry in std::fs::read_dir(from)
+        .expect("the folder is there")
+        .flatten()
+    {
+        let path = entry.path();
+        let name = format!("{to}/{}", entry.file_name().to_string_lossy());
+        if path.is_dir() {
+            copy_python(project, &path, &name);
+        } else if path.extension().is_some_and(|extension| extension == "py") {
+            let text = std::fs::read_to_string(&path).expect("Python files are text");
+            project.write(&name, &text);
+        }
+    }
+}
+
+/// In pytest's own checkout pytest is code under test, and what it does for itself looks like what a test does.
+#[test]
+fn pytests_own_cache_is_no_input_where_pytest_is_the_project() {
+    let project = Project::new(&[
+        ("pytest.ini", "[pytest]\naddopts = -p pytester\n"),
+        (
+            "test_one.py",
+            "def test_inner(pytester):\n    pytester.makepyfile('def test_x(): pass')\n\
+             \x20   pytester.runpytest().assert_outcomes(passed=1)\n",
+        ),
+        ("test_two.py", "def test_it(): pass\n"),
+    ]);
+    let found = Command::new(python())
+        .args([
+            "-c",
+            "import os, pytest; print(os.path.dirname(os.path.dirname(pytest.__file__)))",
+        ])
+        .output()
+        .expect("the interpreter can be started");
+    let site = String::from_utf8_lossy(&found.stdout).trim().to_owned();
+    for package in ["pytest", "_pytest"] {
+        copy_python(&project, &Path::new(&site).join(package), package);
+    }
+    // The first run makes the cache, the second one finds it and writes it anew.
+    for _ in 0..2 {
+        let run = project.test(&["-n", "1", "--all"]);
+        assert_eq!((run.code, run.ran()), (0, 2), "{}{}", run.out, run.err);
+    }
+    assert!(project.path().join(".pytest_cache").exists());
+    let run = project.test(&["-n", "1"]);
+    assert_eq!((run.code, run.ran()), (0, 0), "{}{}", run.out, run.err);
+}
