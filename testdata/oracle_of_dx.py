@@ -21,5 +21,7 @@ def pytest_runtest_logreport(report):
 
 
 def pytest_unconfigure(config):
+    if hasattr(config, "workerinput"):
+        return  # one of xdist's workers: the controller is told of everything
     with open(os.environ["ORACLE_OUT"], "w") as f:
         json.dump(seen, f)
