@@ -272,7 +272,7 @@ fn run_again(suite: &Suite, dx: &Path, before: &DxRun) -> Result<String> {
         let reasons = again
             .text
             .lines()
-            .take_while(|line| !line.starts_with("Python "))
+            .take_while(|line| !line.starts_with("dx-py "))
             .filter(|line| line.contains(": ") && files.iter().any(|file| line.starts_with(file)));
         for line in reasons.take(SHOWN) {
             println!("    why: {line}");
