@@ -3,5 +3,6 @@
 mod outcomes;
 mod parallel;
 mod plugins;
+mod projects;
 mod selection;
 mod support;

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Generator
 from typing import Any
 
@@ -21,7 +22,14 @@ class ReportPlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: Any) -> None:
-        """Silence the terminal report."""
+        """Silence the terminal report, and keep a session without tests out of pytest's cache.
+
+        Its plugin stays, since the user's arguments may have its options.
+        """
+        for name in ("lfplugin", "nfplugin", "stepwiseplugin"):
+            plugin = config.pluginmanager.getplugin(name)
+            if plugin is not None:
+                config.pluginmanager.unregister(plugin)
         self._silent = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
         reporter = config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None:
@@ -48,8 +56,18 @@ class ReportPlugin:
 
 
 def report(arguments: list[str]) -> int:
-    """Run the session; gives pytest's exit code, which is 1 if the coverage is below `--cov-fail-under`."""
-    arguments = [*arguments, "--cov-append", "-p", "no:cacheprovider"]
+    """Run the session; gives pytest's exit code, which is 1 only if the coverage is below `--cov-fail-under`."""
+    try:
+        return _report([*arguments, "--cov-append"])
+    except UsageError as error:
+        print(*error.args, sep="\n", file=sys.stderr)
+        return 4
+    except Exception:  # Python's own exit code for it is 1, which has a meaning here
+        traceback.print_exc()
+        return 3
+
+
+def _report(arguments: list[str]) -> int:
     try:
         # xdist's controller would start workers of its own.
         config = _prepareconfig([*arguments, "-n", "0", "--dist", "no"], [ReportPlugin()])
@@ -57,6 +75,8 @@ def report(arguments: list[str]) -> int:
         config = _prepareconfig(arguments, [ReportPlugin()])
     try:
         become_worker(config, 0, 1, "", "")
+        if hasattr(config.option, "cacheclear"):
+            config.option.cacheclear = False  # the workers have done it, and what they wrote since stays
         return int(config.hook.pytest_cmdline_main(config=config) or 0)
     finally:
         config._ensure_unconfigure()

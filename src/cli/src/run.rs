@@ -293,7 +293,7 @@ fn execute(
     if measured && outcome.fatal.is_none() && !outcome.interrupted {
         let report = coverage::report(&spec_alone)?;
         emit(reporters, &Event::Section(report.text))?;
-        if !report.is_enough && summary.exit_code == 0 {
+        if !report.is_good && summary.exit_code == 0 {
             summary.exit_code = exit::FAILED;
         }
         summary.wall = began.elapsed();
