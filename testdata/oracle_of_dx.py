@@ -75,6 +75,8 @@ def pytest_warning_recorded(warning_message, nodeid):
 
 
 def pytest_unconfigure(config):
+    if hasattr(config, "workerinput"):
+        return  # one of xdist's workers: the controller is told of everything
     with open(os.environ["ORACLE_OUT"], "w") as f:
         json.dump(seen, f)
     if "ORACLE_DETAILS" in os.environ:

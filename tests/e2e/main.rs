@@ -6,6 +6,7 @@ mod insides;
 mod outcomes;
 mod parallel;
 mod plugins;
+mod projects;
 mod reporting;
 mod selection;
 mod support;

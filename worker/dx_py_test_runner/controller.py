@@ -10,6 +10,7 @@ from __future__ import annotations
 import marshal
 import os
 import sys
+import traceback
 from collections.abc import Generator
 from typing import Any, Optional
 
@@ -34,8 +35,15 @@ class ControllerPlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: Any) -> None:
-        """Silence the terminal report."""
+        """Silence the terminal report. A session that hears of nothing stays out of pytest's cache.
+
+        The cache's plugin is there all the same, since the user's arguments may have its options.
+        """
         silence(config)
+        for name in ("lfplugin", "nfplugin", "stepwiseplugin") if self._feed is None else ():
+            plugin = config.pluginmanager.getplugin(name)
+            if plugin is not None:
+                config.pluginmanager.unregister(plugin)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: Any) -> bool:
@@ -142,8 +150,15 @@ def _tell(text: str) -> None:
 
 
 def report(arguments: list[str]) -> int:
-    """Run the session that reports coverage; gives pytest's exit code, which is 1 if the coverage is below `--cov-fail-under`."""
-    return _run([*arguments, "--cov-append", "-p", "no:cacheprovider"], ControllerPlugin(None))
+    """Run the session that reports coverage; gives pytest's exit code, which is 1 only if the coverage is below `--cov-fail-under`."""
+    try:
+        return _run([*arguments, "--cov-append"], ControllerPlugin(None))
+    except UsageError as error:
+        sys.stderr.write(usage_text(error))
+        return _NO_SESSION
+    except Exception:  # Python's own exit code for it is 1, which has a meaning here
+        traceback.print_exc()
+        return 3
 
 
 def _run(arguments: list[str], plugin: ControllerPlugin) -> int:
@@ -154,6 +169,8 @@ def _run(arguments: list[str], plugin: ControllerPlugin) -> int:
         config = _prepareconfig(arguments, [plugin])
     try:
         become_worker(config, 0, 1, "", "")
+        if hasattr(config.option, "cacheclear"):
+            config.option.cacheclear = False  # the workers do it, and what they have written stays
         return int(config.hook.pytest_cmdline_main(config=config) or 0)
     finally:
         config._ensure_unconfigure()

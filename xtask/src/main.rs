@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod corpus;
 mod crash;
 mod demo;
 mod fuzz;
@@ -30,6 +31,8 @@ enum Chore {
     Mutate(mutate::MutateArgs),
     /// Run random small projects with pytest and with dx-py, edit them, and compare all that both tell
     FuzzPytest(fuzz::FuzzArgs),
+    /// Run the suites of real projects with pytest and with dx-py in four ways, and compare every outcome
+    Corpus(corpus::CorpusArgs),
     /// Kill runs at random moments, and check that nothing is lost
     Crash(crash::CrashArgs),
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Chore::Bench(args) => bench::bench(&args),
         Chore::Mutate(args) => mutate::mutate(&args),
         Chore::FuzzPytest(args) => fuzz::fuzz(&args),
+        Chore::Corpus(args) => corpus::corpus(&args),
         Chore::Crash(args) => crash::crash(&args),
     };
     match done {

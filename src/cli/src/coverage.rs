@@ -59,8 +59,8 @@ impl Coverage {
 pub struct Report {
     /// Its text for the terminal.
     pub text: String,
-    /// Whether the coverage is as much as `--cov-fail-under` wants.
-    pub is_enough: bool,
+    /// Whether there is a report, and the coverage is as much as `--cov-fail-under` wants.
+    pub is_good: bool,
 }
 
 /// Combines what the workers measured, and reports it as the options say.
@@ -77,12 +77,16 @@ pub fn report(spec: &LaunchSpec) -> anyhow::Result<Report> {
         .output()
         .with_context(|| format!("can't start {}", spec.python.display()))?;
     // Its warnings are that nothing ran, which is so; what went wrong is told.
-    if !matches!(output.status.code(), Some(0 | 1 | 5)) {
-        eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    let is_there = matches!(output.status.code(), Some(0 | 1 | 5));
+    if !is_there {
+        eprint!(
+            "the coverage can't be reported:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(Report {
         text: String::from_utf8_lossy(&output.stdout).into_owned(),
-        is_enough: output.status.code() != Some(1),
+        is_good: is_there && output.status.code() != Some(1),
     })
 }
 

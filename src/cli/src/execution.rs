@@ -196,7 +196,7 @@ pub fn execute(
     if measured && outcome.fatal.is_none() && !outcome.interrupted {
         let report = coverage::report(&specs.workers(1, Role::Mute, second))?;
         emit(reporters, &Event::Section(report.text))?;
-        if !report.is_enough && summary.exit_code == 0 {
+        if !report.is_good && summary.exit_code == 0 {
             summary.exit_code = exit::FAILED;
         }
         summary.wall = asked.began.elapsed();

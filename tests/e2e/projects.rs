@@ -1,0 +1,32 @@
+//! What real projects do that made-up ones don't: each test is the small form of a difference that a project of the corpus showed.
+
+use crate::support::Project;
+
+#[test]
+fn coverage_is_reported_beside_options_of_the_cache() {
+    let project = Project::with_plugins(&[
+        (
+            "pytest.ini",
+            "[pytest]\naddopts = -p pytest_cov --cov=lib --cov-report=term --cache-clear --no-cov-on-fail\n\
+             filterwarnings = error\n",
+        ),
+        ("lib.py", "def f(x):\n    return x + 1\n"),
+        (
+            "test_a.py",
+            "import lib\ndef test_a():\n    assert lib.f(1) == 2\n",
+        ),
+        ("test_b.py", "def test_b(): pass\n"),
+    ]);
+    let (code, expected) = project.pytest(&[]);
+    for workers in ["1", "2"] {
+        let run = project.test(&["--all", "-n", workers]);
+        assert_eq!(run.outcomes(), expected, "{}\n{}", run.out, run.err);
+        assert_eq!(run.code, code, "-n {workers}\n{}\n{}", run.out, run.err);
+        assert!(
+            run.out.contains("TOTAL") && run.out.contains("100%"),
+            "-n {workers}\n{}\n{}",
+            run.out,
+            run.err
+        );
+    }
+}

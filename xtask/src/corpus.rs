@@ -1,0 +1,287 @@
+//! `cargo xtask corpus`: the suites of real projects, by pytest several times and by dx-py in four ways; every outcome is compared.
+//!
+//! The projects come from two lists, the shared one and `testdata/corpus.toml`, and are prepared by the shared script: it fetches
+//! their sources and makes their environments. Nothing of theirs is kept in the repository.
+
+mod outcomes;
+mod suite;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::project;
+use outcomes::{Difference, Oracle, Outcomes};
+use suite::{DxRun, Suite};
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub struct CorpusArgs {
+    /// The projects; all of the lists without
+    names: Vec<String>,
+    /// A list; by default the shared one, if it is there, and testdata/corpus.toml
+    #[arg(long)]
+    file: Vec<PathBuf>,
+    /// How many runs of pytest must agree on a test's outcome
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Where the projects are
+    #[arg(long)]
+    home: Option<PathBuf>,
+}
+
+/// How dx-py is run.
+struct Way {
+    title: &'static str,
+    args: &'static [&'static str],
+    /// Whether a failure that xdist has too needs no other explanation.
+    as_xdist: bool,
+}
+
+const WAYS: [Way; 4] = [
+    Way {
+        title: "parallel, one opinion",
+        args: &["--all", "--no-second-opinion"],
+        as_xdist: true,
+    },
+    Way {
+        title: "-n 1, one opinion",
+        args: &["--all", "-n", "1", "--no-second-opinion"],
+        as_xdist: false,
+    },
+    Way {
+        title: "-n 1",
+        args: &["--all", "-n", "1"],
+        as_xdist: false,
+    },
+    // Last, since it is what users run, and the run right after it is looked at.
+    Way {
+        title: "parallel",
+        args: &["--all"],
+        as_xdist: false,
+    },
+];
+const SHOWN: usize = 12;
+
+/// Runs it.
+///
+/// # Errors
+/// If a project can't be run, or a difference is left that nothing explains.
+pub fn corpus(args: &CorpusArgs) -> Result<()> {
+    let shared = project::root().join("../shared/corpus");
+    let script = shared.join("corpus");
+    let home = match &args.home {
+        Some(home) => home.clone(),
+        None => Path::new(&std::env::var_os("HOME").context("no HOME")?).join(".cache/dx-corpus"),
+    };
+    let mut lists = args.file.clone();
+    if lists.is_empty() {
+        lists.extend(Some(shared.join("corpus.toml")).filter(|list| list.exists()));
+        lists.push(project::root().join("testdata/corpus.toml"));
+    }
+    let mut suites = Vec::new();
+    for list in &lists {
+        suites.extend(suite::read_list(list, &home)?);
+    }
+    if let Some(unknown) = args
+        .names
+        .iter()
+        .find(|name| suites.iter().all(|suite| suite.name != **name))
+    {
+        bail!("no list has a project {unknown}");
+    }
+    suites.retain(|suite| args.names.is_empty() || args.names.contains(&suite.name));
+    if !script.exists() {
+        println!(
+            "{} isn't there, so nothing can be prepared: what is prepared in {} is run",
+            script.display(),
+            home.display()
+        );
+    }
+    let dx = project::build()?;
+    let (mut rows, mut left) = (Vec::new(), Vec::new());
+    for suite in &suites {
+        match examine(suite, &dx, &script, &home, args.runs) {
+            Ok((row, unexplained)) => {
+                rows.push(row);
+                if unexplained > 0 {
+                    left.push(format!("{} ({unexplained})", suite.name));
+                }
+            }
+            Err(error) => {
+                println!("  {error:#}");
+                rows.push(format!("| {} | could not be run |", suite.name));
+                left.push(suite.name.clone());
+            }
+        }
+    }
+    let titles: Vec<&str> = WAYS.iter().map(|way| way.title).collect();
+    println!(
+        "\nEach way: differences · second opinions that overturned a failure · seconds\n\n| project | tests | unstable | pytest s | {} | run again |\n|{}",
+        titles.join(" | "),
+        "---|".repeat(titles.len() + 5)
+    );
+    for row in rows {
+        println!("{row}");
+    }
+    if !left.is_empty() {
+        bail!("left unexplained: {}", left.join(", "));
+    }
+    Ok(())
+}
+
+fn prepare(suite: &Suite, script: &Path, home: &Path) -> Result<()> {
+    if !suite.is_ready() && script.exists() {
+        println!("  preparing …");
+        Command::new("python3")
+            .arg(script)
+            .arg("prepare")
+            .arg("--file")
+            .arg(&suite.list)
+            .arg("--home")
+            .arg(home)
+            .arg(&suite.name)
+            .status()
+            .context("can't start python3")?;
+    }
+    if !suite.is_ready() {
+        bail!("{} isn't prepared", suite.name);
+    }
+    Ok(())
+}
+
+/// Runs one project in all ways; gives its row of the table, and how many differences nothing explains.
+fn examine(
+    suite: &Suite,
+    dx: &Path,
+    script: &Path,
+    home: &Path,
+    runs: usize,
+) -> Result<(String, usize)> {
+    println!("\n── {}", suite.name);
+    prepare(suite, script, home)?;
+    let oracle = Oracle::new(&suite.oracle(runs)?);
+    let (tests, unstable) = oracle.counts();
+    println!(
+        "  pytest: {tests} tests, {unstable} unstable in {runs} runs, {:.1} s",
+        oracle.seconds
+    );
+    for test in oracle.wavering.iter().chain(&oracle.passing_by).take(SHOWN) {
+        println!("    unstable: {test}");
+    }
+    let mut row = format!(
+        "| {} | {tests} | {unstable} | {:.1} |",
+        suite.name, oracle.seconds
+    );
+    let mut unexplained = 0;
+    let mut last = DxRun::default();
+    for way in &WAYS {
+        suite.forget()?;
+        let run = suite.dx(dx, way.args)?;
+        let mut different = oracle.differences(&run.outcomes);
+        if different.is_empty() && !oracle.codes.contains(&run.code) {
+            let codes: Vec<String> = oracle.codes.iter().map(i32::to_string).collect();
+            different.push(Difference {
+                test: "exit code".into(),
+                expected: Some(codes.join(" or ")),
+                got: Some(run.code.to_string()),
+            });
+        }
+        println!(
+            "  {}: {} differ, {} overturned, {:.1} s",
+            way.title,
+            different.len(),
+            run.second_opinions.len(),
+            run.seconds
+        );
+        for said in &run.how {
+            println!("    {said}");
+        }
+        let xdist = if way.as_xdist && !different.is_empty() {
+            suite.xdist().unwrap_or_else(|error| {
+                println!("    xdist: {error:#}");
+                Outcomes::new()
+            })
+        } else {
+            Outcomes::new()
+        };
+        let explained = different
+            .iter()
+            .filter(|one| one.got.is_some() && xdist.get(&one.test) == one.got.as_ref());
+        unexplained += different.len() - explained.count();
+        show(&different, &xdist);
+        row.push_str(&format!(
+            " {} · {} · {:.1} |",
+            different.len(),
+            run.second_opinions.len(),
+            run.seconds
+        ));
+        last = run;
+    }
+    row.push_str(&format!(" {} |", run_again(suite, dx, &last)?));
+    Ok((row, unexplained))
+}
+
+fn show(different: &[Difference], xdist: &Outcomes) {
+    for one in different.iter().take(SHOWN) {
+        let said = |outcome: &Option<String>| outcome.clone().unwrap_or_else(|| "-".into());
+        let too = match xdist.get(&one.test) {
+            Some(outcome) if Some(outcome) == one.got.as_ref() => ", and so xdist",
+            Some(_) => ", xdist as pytest",
+            None => "",
+        };
+        println!(
+            "    {}: pytest {}, dx-py {}{too}",
+            one.test,
+            said(&one.expected),
+            said(&one.got)
+        );
+    }
+    if different.len() > SHOWN {
+        println!("    … and {} more", different.len() - SHOWN);
+    }
+}
+
+/// Runs it once more with nothing changed, and tells which tests ran although they hadn't failed.
+fn run_again(suite: &Suite, dx: &Path, before: &DxRun) -> Result<String> {
+    let again = suite.dx(dx, &["--explain"])?;
+    let failed = |test: &String| {
+        matches!(
+            before.outcomes.get(test).map(String::as_str),
+            Some("failed" | "error")
+        )
+    };
+    let (had_failed, others): (Vec<&String>, Vec<&String>) =
+        again.ran.iter().partition(|test| failed(test));
+    println!(
+        "  run again: {} ran that had failed, {} others, {:.1} s",
+        had_failed.len(),
+        others.len(),
+        again.seconds
+    );
+    for test in others.iter().take(SHOWN) {
+        println!("    {test}");
+    }
+    if !others.is_empty() {
+        let files: Vec<&str> = others
+            .iter()
+            .map(|test| test.split("::").next().unwrap_or(test))
+            .collect();
+        // The lines of --explain begin with the file; those of the progress do too, and say less.
+        let reasons = again
+            .text
+            .lines()
+            .take_while(|line| !line.starts_with("dx-py "))
+            .filter(|line| line.contains(": ") && files.iter().any(|file| line.starts_with(file)));
+        for line in reasons.take(SHOWN) {
+            println!("    why: {line}");
+        }
+    }
+    Ok(format!(
+        "{} + {} of {}",
+        had_failed.len(),
+        others.len(),
+        again.outcomes.len()
+    ))
+}
