@@ -220,7 +220,7 @@ pub fn generate(random: &mut Random) -> Sample {
 /// Edits a project in one place; gives the kind of edit and where.
 pub fn edit(random: &mut Random, sample: &mut Sample) -> (&'static str, String) {
     match random.below(12) {
-        0 => {
+        0..2 => {
             let name = VARIABLES[random.below(VARIABLES.len())].to_owned();
             if sample.environment.remove(&name).is_some() && random.below(2) == 0 {
                 return ("a variable is unset", name);
@@ -229,7 +229,18 @@ pub fn edit(random: &mut Random, sample: &mut Sample) -> (&'static str, String) 
             sample.environment.insert(name.clone(), value);
             ("a variable is set", name)
         }
-        1..4 => toggled(random, sample),
+        2..5 => toggled(random, sample),
+        5..8 => {
+            let folder = busy_folder(random, sample);
+            let names = ["tests/data.txt", "src/data.txt", "src/pack/data.txt"];
+            let path = match random.below(6) {
+                at @ 0..3 => names[at].to_owned(),
+                _ => format!("{folder}/data.txt"),
+            };
+            let pieces = digit(random);
+            sample.files.insert(path.clone(), pieces);
+            ("another content", path)
+        }
         _ => {
             let paths: Vec<String> = sample.files.keys().cloned().collect();
             let path = paths[random.below(paths.len())].clone();
@@ -239,9 +250,25 @@ pub fn edit(random: &mut Random, sample: &mut Sample) -> (&'static str, String) 
     }
 }
 
+/// A folder in which there are tests.
+fn busy_folder(random: &mut Random, sample: &Sample) -> &'static str {
+    let busy: Vec<&str> = FOLDERS
+        .into_iter()
+        .filter(|folder| {
+            sample.files.keys().any(|path| {
+                let name = path
+                    .strip_prefix(folder)
+                    .and_then(|rest| rest.strip_prefix('/'));
+                name.is_some_and(|name| name.starts_with("test_"))
+            })
+        })
+        .collect();
+    random.pick(&busy).copied().unwrap_or(FOLDERS[0])
+}
+
 /// Something appears, or goes if it is there.
 fn toggled(random: &mut Random, sample: &mut Sample) -> (&'static str, String) {
-    let folder = FOLDERS[random.below(FOLDERS.len())];
+    let folder = busy_folder(random, sample);
     let choice = random.below(7);
     let (path, texts): (String, &[&str]) = match choice {
         0 => (format!("{folder}/flag.txt"), &["1"]),

@@ -40,6 +40,7 @@ pub struct Runner {
     temporary: Regex,
     address: Regex,
     environment: Regex,
+    observer: Regex,
     /// Faulty worker files, as a folder to be copied into `.dx/`, if faults are planted.
     pub worker: Option<PathBuf>,
     /// How often each outcome was seen, by pytest's account.
@@ -61,6 +62,9 @@ impl Runner {
                 r"/[^\s'\x22]*/(?:pytest-of-[^/\s]+/pytest-\d+|dx-py-of-\d+/run-\d+)(?:/popen-gw\d+)?",
             )?,
             address: Regex::new(r"0x[0-9a-f]{6,}")?,
+            observer: Regex::new(
+                r#"(?m)^  File ".*/dx_py_test_runner/observe\.py".*\n(?:    .*\n)*"#,
+            )?,
             environment: Regex::new(r"environ\(\{.*\}\)")?,
             worker: None,
             outcomes: BTreeMap::new(),
@@ -116,6 +120,7 @@ impl Runner {
     fn plain(&self, text: &str) -> String {
         let text = self.temporary.replace_all(text, "TMP");
         let text = self.environment.replace_all(&text, "ENVIRONMENT");
+        let text = self.observer.replace_all(&text, "");
         self.address.replace_all(&text, "0xADDRESS").into_owned()
     }
 
