@@ -121,8 +121,8 @@ fn conftest(random: &mut Random, first: bool) -> Vec<Piece> {
 
 fn test_piece(random: &mut Random) -> Piece {
     match random.below(10) {
-        0..5 => filled(random, &TESTS),
-        5..7 => filled(random, &CLASSES),
+        0..4 => filled(random, &TESTS),
+        4..6 => filled(random, &CLASSES),
         _ => filled(random, &INPUTS),
     }
 }
@@ -229,8 +229,8 @@ pub fn edit(random: &mut Random, sample: &mut Sample) -> (&'static str, String) 
             sample.environment.insert(name.clone(), value);
             ("a variable is set", name)
         }
-        2..5 => toggled(random, sample),
-        5..8 => {
+        2..6 => toggled(random, sample),
+        6..9 => {
             let folder = busy_folder(random, sample);
             let names = ["tests/data.txt", "src/data.txt", "src/pack/data.txt"];
             let path = match random.below(6) {
@@ -269,7 +269,7 @@ fn busy_folder(random: &mut Random, sample: &Sample) -> &'static str {
 /// Something appears, or goes if it is there.
 fn toggled(random: &mut Random, sample: &mut Sample) -> (&'static str, String) {
     let folder = busy_folder(random, sample);
-    let choice = random.below(7);
+    let choice = [0, 0, 0, 1, 1, 2, 2, 3, 4, 5, 6][random.below(11)];
     let (path, texts): (String, &[&str]) = match choice {
         0 => (format!("{folder}/flag.txt"), &["1"]),
         1 => (format!("{folder}/listed/b.txt"), &[""]),

@@ -35,6 +35,14 @@ impl JsonReporter {
         }
     }
 
+    fn warned(&mut self, node: &str, text: &str) {
+        // Each worker collects, and meets the warnings of the collection.
+        let key = (node.to_owned(), text.to_owned());
+        if self.known_warnings.insert(key) {
+            self.warnings.push(json!({"node": node, "text": text}));
+        }
+    }
+
     fn document(&self, summary: &RunSummary) -> Value {
         let mut totals = Map::new();
         for status in TestStatus::ALL {
@@ -142,12 +150,7 @@ impl Reporter for JsonReporter {
             Event::CollectionSkipped { node, reason } => {
                 self.skipped.push(json!({"node": node, "reason": reason}))
             }
-            // Each worker collects, and meets the warnings of the collection.
-            Event::WarningRecorded { node, text }
-                if self.known_warnings.insert((node.clone(), text.clone())) =>
-            {
-                self.warnings.push(json!({"node": node, "text": text}));
-            }
+            Event::WarningRecorded { node, text } => self.warned(node, text),
             Event::Note(text) => self.notes.push(text.clone()),
             Event::Finished(summary) => {
                 let mut text = serde_json::to_vec_pretty(&self.document(summary))?;
