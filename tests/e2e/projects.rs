@@ -30,3 +30,17 @@ fn coverage_is_reported_beside_options_of_the_cache() {
         );
     }
 }
+
+#[test]
+fn names_in_the_temporary_folder_are_no_input() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "import os, tempfile\n\
+         def test_a():\n    assert os.listdir(tempfile.gettempdir()) is not None\n\
+         def test_b():\n    assert list(os.scandir(tempfile.gettempdir())) is not None\n",
+    )]);
+    assert_eq!(project.test(&[]).ran(), 2);
+    let _another = tempfile::NamedTempFile::new().expect("temporary files can be made");
+    let run = project.test(&["--explain"]);
+    assert_eq!(run.ran(), 0, "{}", run.out);
+}

@@ -146,7 +146,8 @@ class Trace:
         text = os.path.normpath(text)
         if text.startswith(("/dev/", "/proc/", "/sys/")) or any(name in text for name in _OWN_RECORDS):
             return None
-        if text.startswith(self._temporary):
+        # The temporary folder itself as well: the names in it change with every process of the machine.
+        if (text + os.sep).startswith(self._temporary):
             inside = text.startswith(self._prefixes) or text == self._root or text.startswith(self._root + os.sep)
             if not inside:
                 return None
