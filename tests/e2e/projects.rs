@@ -44,3 +44,27 @@ fn names_in_the_temporary_folder_are_no_input() {
     let run = project.test(&["--explain"]);
     assert_eq!(run.ran(), 0, "{}", run.out);
 }
+
+#[test]
+fn what_a_conftest_imports_before_the_session_is_covered() {
+    // Without xdist: the session that reports must not import conftests twice.
+    let project = Project::with_plugins(&[
+        (
+            "pytest.ini",
+            "[pytest]\naddopts = -p pytest_cov --cov=lib --cov-report=term\ntestpaths = tests\npythonpath = .\n",
+        ),
+        ("lib.py", "def one():\n    return 1\nONE = one()\n"),
+        ("tests/conftest.py", "import lib\n"),
+        ("tests/test_a.py", "def test_a(): pass\n"),
+        ("tests/test_b.py", "def test_b(): pass\n"),
+    ]);
+    for workers in ["1", "2"] {
+        let run = project.test(&["-n", workers, "--all"]);
+        assert!(
+            run.out.contains("100%"),
+            "-n {workers}: {}{}",
+            run.out,
+            run.err
+        );
+    }
+}

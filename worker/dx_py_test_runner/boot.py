@@ -117,9 +117,8 @@ def usage_text(error: Exception) -> str:
     return "\n".join(f"ERROR: {line}" for line in error.args)
 
 
-def become_worker(config: Any, number: int, count: int, basetemp: str, run_id: str) -> None:
-    """Make the session look to plugins as one of xdist's workers does, and keep xdist itself from starting its own."""
-    option = config.option
+def leave_xdist_out(option: Any) -> None:
+    """Set xdist's options so that it starts no workers of its own."""
     for name, value in (
         ("dist", "no"),
         ("distload", False),
@@ -129,6 +128,12 @@ def become_worker(config: Any, number: int, count: int, basetemp: str, run_id: s
     ):
         if hasattr(option, name):
             setattr(option, name, value)
+
+
+def become_worker(config: Any, number: int, count: int, basetemp: str, run_id: str) -> None:
+    """Make the session look to plugins as one of xdist's workers does, and keep xdist itself from starting its own."""
+    option = config.option
+    leave_xdist_out(option)
     option.usepdb = False
     if count > 1:
         config.workerinput = {

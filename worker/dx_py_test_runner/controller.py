@@ -18,7 +18,7 @@ import pytest
 from _pytest.config import UsageError, _prepareconfig
 
 from . import needs, wire
-from .boot import become_worker, usage_text
+from .boot import become_worker, leave_xdist_out, usage_text
 from .outcome import ERROR, FAILED
 from .speech import silence, speaking
 
@@ -32,6 +32,12 @@ class ControllerPlugin:
     def __init__(self, feed: Optional[wire.Feed]) -> None:
         self._feed = feed
         self.decided_code: Optional[int] = None
+
+    @pytest.hookimpl(tryfirst=True, hookwrapper=True)
+    def pytest_load_initial_conftests(self, early_config: Any) -> Generator[None, None, None]:
+        """Keep pytest-cov, which begins to measure here, from waiting for workers of xdist's."""
+        leave_xdist_out(early_config.known_args_namespace)
+        yield
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: Any) -> None:
@@ -162,11 +168,7 @@ def report(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str], plugin: ControllerPlugin) -> int:
-    try:
-        # xdist's controller would start workers of its own.
-        config = _prepareconfig([*arguments, "-n", "0", "--dist", "no"], [plugin])
-    except UsageError:  # there is no xdist
-        config = _prepareconfig(arguments, [plugin])
+    config = _prepareconfig(arguments, [plugin])
     try:
         become_worker(config, 0, 1, "", "")
         if hasattr(config.option, "cacheclear"):
