@@ -94,6 +94,12 @@ def _run_pytest(
             return fatal(_conftest_failure(error), 4)
         except pytest.exit.Exception as error:
             return fatal(f"Exit: {error.msg}", error.returncode if error.returncode is not None else 2)
+        except UsageError:
+            raise
+        except Exception:  # pytest shows the traceback; its exit code is Python's then
+            import traceback
+
+            return fatal(traceback.format_exc(), 1)
         try:
             become_worker(config, number, count, basetemp, run_id)
             code = int(config.hook.pytest_cmdline_main(config=config) or 0)
