@@ -19,6 +19,22 @@ const MOST_FILES: usize = 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Learned(pub BTreeMap<String, String>);
 
+/// The files that run alone.
+#[derive(Clone, Debug, Default)]
+pub struct Serial {
+    /// Those that the configuration names.
+    pub configured: GlobSet,
+    /// Those that were found to need it.
+    pub learned: Learned,
+}
+
+impl Serial {
+    /// Whether a file, by its node ID, is one of them.
+    pub fn includes(&self, file: &str) -> bool {
+        self.learned.0.contains_key(file) || self.configured.is_match(file)
+    }
+}
+
 /// How a failure is heard again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hearing {
@@ -34,10 +50,8 @@ pub enum Hearing {
 /// Which files run alone, and which failures may be heard again.
 #[derive(Debug, Default)]
 pub struct Policy {
-    /// Files that the configuration says run alone.
-    pub serial: GlobSet,
-    /// Files that were found to.
-    pub learned: Learned,
+    /// The files that run alone.
+    pub serial: Serial,
     /// Whether such files are put off to a phase of their own: not if there is one worker that has collected everything.
     pub defers: bool,
     /// Whether second opinions are asked for.
@@ -55,11 +69,6 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Whether a file runs alone.
-    pub fn is_serial(&self, file: &str) -> bool {
-        self.learned.0.contains_key(file) || self.serial.is_match(file)
-    }
-
     fn hearing(&self, test: &TestId) -> Hearing {
         match self.hearings.get(test) {
             Some(hearing) => *hearing,
@@ -125,7 +134,7 @@ impl Alone {
 
     /// Puts a file off to the second phase if it is to run alone.
     pub fn defers(&mut self, file: &str) -> bool {
-        let defers = self.policy.defers && self.policy.is_serial(file);
+        let defers = self.policy.defers && self.policy.serial.includes(file);
         if defers {
             self.deferred.insert(file.to_owned());
         }
@@ -269,8 +278,8 @@ impl Alone {
     /// The files that were found to need to run alone in this run, and all that are known now.
     pub fn learned(&mut self) -> (BTreeMap<String, String>, Learned) {
         let new = std::mem::take(&mut self.overturned);
-        self.policy.learned.0.extend(new.clone());
-        (new, self.policy.learned.clone())
+        self.policy.serial.learned.0.extend(new.clone());
+        (new, self.policy.serial.learned.clone())
     }
 }
 

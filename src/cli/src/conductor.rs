@@ -34,6 +34,8 @@ pub struct Intent<'a> {
     pub force: bool,
     /// How many workers there are.
     pub workers: usize,
+    /// How many were wanted.
+    pub wanted: usize,
     /// The paths that are collected, if not everything is.
     pub narrow: Option<BTreeSet<String>>,
     /// Fresh tests by file.
@@ -263,8 +265,8 @@ impl<'a> Conductor<'a> {
                 self.alone.heed_order(done.ordered.clone());
             }
         }
-        if self.intent.workers == 1 && !self.intent.arrangement.one_worker.is_empty() {
-            let reason = &self.intent.arrangement.one_worker;
+        let reason = self.fallback();
+        if !reason.is_empty() {
             self.note(format!("one worker: {reason}"))?;
         }
         if done.full {
@@ -321,6 +323,15 @@ impl<'a> Conductor<'a> {
         } else {
             by_file(planned)
         })
+    }
+
+    /// Why there is one worker although more were wanted; else empty.
+    fn fallback(&self) -> String {
+        if self.intent.workers == 1 && self.intent.wanted > 1 {
+            self.intent.arrangement.one_worker.clone()
+        } else {
+            String::new()
+        }
     }
 
     fn includes(&self, id: &TestId, item: &CollectedItem) -> bool {
@@ -583,9 +594,10 @@ impl<'a> Conductor<'a> {
             };
             self.note(format!("{first}{more} will run again: {reason}"))?;
         }
+        let fallback = self.fallback();
         let summary = &mut self.summary;
         summary.workers = self.intent.workers;
-        summary.one_worker = self.intent.arrangement.one_worker.clone();
+        summary.one_worker = fallback;
         summary.not_run = outcome.not_run.len();
         summary.stopped = outcome.stopped.clone();
         summary.wall = began.elapsed();

@@ -95,6 +95,7 @@ pub fn execute(
         last: known(session, |test| test.last),
         force: args.all || asked.coverage == Coverage::Asked,
         workers,
+        wanted,
         narrow: narrow.then(|| plan.paths.iter().cloned().collect::<BTreeSet<String>>()),
         known_fresh: plan.fresh,
         wide: session.wide.clone(),
@@ -245,7 +246,6 @@ fn policy(session: &Session, plan: &Plan, args: &TestArgs, parallel: bool, narro
     };
     let mut policy = Policy {
         serial: session.serial.clone(),
-        learned: session.learned.clone(),
         defers: parallel || narrow,
         asks: (parallel || narrow || !plan.fresh.is_empty())
             && !args.no_second_opinion

@@ -97,7 +97,7 @@ pub fn make_plan(session: &Session, selection: &Selection, forced: Option<&str>)
         if dirty {
             plan.paths.push(file.path.clone());
             plan.dirty_files.insert(file.file.clone());
-            if session.is_serial(&file.file) && plan.fresh.len() > fresh_before {
+            if session.serial.includes(&file.file) && plan.fresh.len() > fresh_before {
                 // What its tests leave behind for each other is why it runs alone.
                 let fresh = plan.fresh.remove(&file.file).unwrap_or_default();
                 let unit = |(test, _, _)| (test, "its file runs as one unit".to_owned());

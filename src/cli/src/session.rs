@@ -12,7 +12,7 @@ use dx_py_select::{SetState, Subject, verdict};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
 
-use crate::alone::Learned;
+use crate::alone::Serial;
 use crate::arrangement::Arrangement;
 use crate::database;
 use crate::ini::CANDIDATES;
@@ -72,12 +72,10 @@ pub struct Session {
     pub wide: Vec<String>,
     /// Why there is no list that holds.
     pub file_list_reason: String,
-    /// Files that were found to need to run alone.
-    pub learned: Learned,
     /// How sessions were arranged last.
     pub arrangement: Arrangement,
-    /// Files that the configuration says run alone.
-    pub serial: GlobSet,
+    /// The files that run alone.
+    pub serial: Serial,
     /// Things to tell the user.
     pub notes: Vec<String>,
     facts: FactTable,
@@ -186,8 +184,10 @@ impl Session {
             facts,
             sets,
             always: globs("always", &project.config.always)?,
-            serial: globs("serial", &project.config.serial)?,
-            learned,
+            serial: Serial {
+                configured: globs("serial", &project.config.serial)?,
+                learned,
+            },
             key,
             base,
             project,
@@ -226,11 +226,6 @@ impl Session {
     /// Under which name the arrangement of sessions is kept.
     pub fn arrangement_note(&self) -> String {
         arrangement_note(self.key)
-    }
-
-    /// Whether a file runs alone.
-    pub fn is_serial(&self, file: &str) -> bool {
-        self.learned.0.contains_key(file) || self.serial.is_match(file)
     }
 
     fn file_list_note(&self) -> String {
