@@ -141,40 +141,31 @@ const ORDERED: &str = "\
 
 #[test]
 fn an_order_that_a_conftest_decides_on_is_kept_where_tests_fail_without_it() {
-    let test = "def test_@(request):\n    with open('order', 'a+') as f:\n        f.seek(0)\n        \
-        assert len(f.read()) == @ - 1\n        f.write('@')\n";
-    let file = |names: [&str; 2]| names.map(|name| test.replace('@', name)).concat();
+    // Each test wants those before it, of both files, to have run in its process.
+    let test = "def test_@():\n    seen = sys.__dict__.setdefault('seen_by_tests', [])\n    \
+        assert len(seen) == @ - 1\n    seen.append(@)\n";
+    let file = |names: [&str; 2]| {
+        format!(
+            "import sys\n{}",
+            names.map(|name| test.replace('@', name)).concat()
+        )
+    };
     let project = Project::new(&[
         ("conftest.py", ORDERED),
         ("test_x.py", &file(["1", "3"])),
         ("test_y.py", &file(["2", "4"])),
     ]);
-    let fresh_order = || {
-        let _ = std::fs::remove_file(project.path().join("order"));
-    };
     let parallel = project.test(&["-n", "2", "--no-second-opinion"]);
-    assert_eq!(parallel.code, 1, "{parallel:?}");
+    assert_eq!(parallel.code, 1, "{}\n{}", parallel.out, parallel.err);
     let _ = std::fs::remove_dir_all(project.path().join(".dx"));
-    fresh_order();
-    // The tests look at what is left of a run, so the second opinion needs a clean start as well.
-    project.write(
-        "test_x.py",
-        &format!(
-            "import os\n{}",
-            file(["1", "3"]).replacen(
-                "    with",
-                "    if os.path.exists('order'): os.remove('order')\n    with",
-                1
-            )
-        ),
-    );
     let run = project.test(&["-n", "2"]);
     assert_eq!(run.code, 0, "{}\n{}", run.out, run.err);
     assert!(
         run.out
             .contains("note: one worker from now on: pytest_collection_modifyitems in"),
-        "{}",
-        run.out
+        "{}\n{}",
+        run.out,
+        run.err
     );
     let run = project.test(&["-n", "2", "--all", "--no-second-opinion"]);
     assert_eq!(run.code, 0, "{}\n{}", run.out, run.err);
@@ -208,13 +199,23 @@ fn one_worker_follows_the_order_of_pytest() {
 
 #[test]
 fn a_suite_whose_sessions_cannot_start_beside_each_other_runs_in_one_worker() {
-    let project = project(&[(
-        "conftest.py",
-        "import fcntl\n\
-         def pytest_sessionstart(session):\n    session.config.held = open('lock', 'w')\n    fcntl.flock(session.config.held, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
-    )]);
+    // The first to start waits in its test until the other one has tried.
+    let project = project(&[
+        (
+            "conftest.py",
+            "import fcntl, os\n\
+             def pytest_sessionstart(session):\n    open(f'tried-{os.getpid()}', 'w').close()\n    session.config.held = open('lock', 'w')\n    \
+             fcntl.flock(session.config.held, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        ),
+        (
+            "test_wait.py",
+            "import glob, time\n\
+             def test_both_have_tried():\n    deadline = time.monotonic() + 30\n    \
+             while len(glob.glob('tried-*')) < 2:\n        assert time.monotonic() < deadline\n        time.sleep(0.01)\n    time.sleep(0.5)\n",
+        ),
+    ]);
     let run = project.test(&["-n", "2"]);
-    assert_eq!(run.tests.len(), 6, "{}\n{}", run.out, run.err);
+    assert_eq!(run.tests.len(), 7, "{}\n{}", run.out, run.err);
     assert!(
         run.out
             .contains("note: one worker from now on: a worker could not start beside others"),
