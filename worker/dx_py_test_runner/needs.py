@@ -11,18 +11,22 @@ from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import Any
 
-#: Plugins that need no controller, though they implement hooks that report: what they report each worker's results carry.
-_AT_HOME_IN_WORKERS = (
+#: Modules of pytest, of this package, and of plugins that treat each test by itself, whatever else the session holds.
+WELL_KNOWN = (
     "_pytest.",
     "dx_py_test_runner.",
     "_hypothesis_pytestplugin",
-    "hypothesis.",
     "xdist.",
-    "pytest_cov.",
     "pytest_asyncio.",
     "anyio.",
     "pytest_timeout",
     "pytest_mock",
+)
+#: Plugins that need no controller, though they implement hooks that report: what they report each worker's results carry.
+_AT_HOME_IN_WORKERS = (
+    *WELL_KNOWN,
+    "hypothesis.",
+    "pytest_cov.",
     "pytest_django.",
     "pytest_randomly",
     "pytest_rerunfailures",
@@ -34,19 +38,12 @@ _AT_HOME_IN_WORKERS = (
 )
 #: Plugins whose order of tests nothing depends on: they shuffle, or work under xdist.
 _ORDER_IS_A_WISH = (
-    "_pytest.",
-    "dx_py_test_runner.",
-    "_hypothesis_pytestplugin",
-    "xdist.",
-    "pytest_asyncio.",
-    "anyio.",
+    *WELL_KNOWN,
     "pytest_django.",
     "pytest_randomly",
     "random_order.",
     "pytest_reverse",
     "pytest_split.",
-    "pytest_timeout",
-    "pytest_mock",
 )
 #: Hooks that hear of every test, or of the end of all.
 _REPORTING = (
@@ -70,8 +67,8 @@ _WORKER_SIGNS = frozenset(
         "get_xdist_worker_id",
     )
 )
-#: Options of pytest and of plugins with which a session goes by the order of all tests, or writes what all of them did. The values
-#: are those that change nothing.
+#: Options of pytest and of plugins with which a session goes by the order of all tests, or writes what all of them did;
+#: each with the name that the user knows.
 _WHOLE_SESSION_OPTIONS = (
     ("stepwise", "--stepwise"),
     ("lf", "--last-failed"),

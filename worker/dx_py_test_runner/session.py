@@ -20,17 +20,6 @@ from .speech import silence, speaking
 from .trace import Trace
 from .wire import Pack, Unpack
 
-#: Plugins whose collection hooks look at one item at a time, so that they do the same to a part of the items.
-_PER_ITEM_PLUGINS = (
-    "_pytest.",
-    "dx_py_test_runner.",
-    "_hypothesis_pytestplugin",
-    "xdist.",
-    "pytest_asyncio.",
-    "anyio.",
-    "pytest_timeout",
-    "pytest_mock",
-)
 _WHOLE_SESSION_HOOKS = ("pytest_collection_modifyitems", "pytest_collection_finish", "pytest_collection")
 #: Hooks that pytest calls for tests everywhere, also those of a conftest in another folder.
 _WIDE_HOOKS = (*_WHOLE_SESSION_HOOKS, "pytest_runtest_protocol", "pytest_make_parametrize_id")
@@ -437,7 +426,7 @@ def _needs_everything(config: Any) -> str:
 
 def _third_party_hooks(config: Any, names: tuple[str, ...]) -> list[tuple[str, str]]:
     """Implementations of these hooks by conftests, and by plugins that aren't known to do the same to a part of the items."""
-    return [(name, where) for name, where, _ in needs.implementations(config, names, _PER_ITEM_PLUGINS)]
+    return [(name, where) for name, where, _ in needs.implementations(config, names, needs.WELL_KNOWN)]
 
 
 def _pack_item(out: Pack, item: Any, place: int) -> None:

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dx_py_core::{TestResult, TestStatus};
+use dx_py_core::TestResult;
 use dx_py_daemon::{Controller, ControllerEnd, LaunchSpec};
 use dx_py_protocol::CollectionReport;
 
@@ -66,8 +66,7 @@ impl Listener {
     /// Tells it of a file that wasn't collected.
     pub fn hear_of_file(&self, report: &CollectionReport) {
         if let Some(controller) = &self.controller {
-            let status: TestStatus = report.status;
-            controller.tell_collection(&report.node, &report.text, status);
+            controller.tell_collection(&report.node, &report.text, report.status);
         }
     }
 
