@@ -62,7 +62,6 @@ pub struct Conductor<'a> {
     reporters: &'a mut Vec<Box<dyn Reporter>>,
     intent: Intent<'a>,
     alone: Alone,
-    planned: usize,
     /// The totals so far.
     pub summary: RunSummary,
     announced: HashSet<TestId>,
@@ -86,7 +85,6 @@ impl<'a> Conductor<'a> {
     ) -> Self {
         Self {
             alone: Alone::new(std::mem::take(&mut intent.policy)),
-            planned: 0,
             recorder,
             reporters,
             intent,
@@ -316,7 +314,6 @@ impl<'a> Conductor<'a> {
                 planned.append(&mut tests);
             }
         }
-        self.planned = total;
         emit(self.reporters, &Event::Planned { total })?;
         Ok(if self.intent.workers == 1 {
             in_order(planned)
