@@ -150,3 +150,54 @@ fn hooks_of_a_conftest_that_pytest_calls_for_all_tests_hold_for_all() {
         ("fresh passed", "failed")
     );
 }
+
+#[test]
+fn a_file_that_cannot_be_collected_is_tried_again_when_its_folder_is_named() {
+    let project = Project::new(&[
+        ("tests/test_good.py", "def test_good(): pass\n"),
+        ("tests/test_bad.py", "import no_such_module_anywhere\n"),
+    ]);
+    for way in [&["-n", "2", "tests"], &["-n", "1", "tests"]] {
+        let run = project.test(way);
+        assert_eq!(run.code, 1, "{}", run.out);
+        assert_eq!(run.json["summary"]["collection_errors"], 1, "{}", run.out);
+    }
+    // From the folder itself, too.
+    let inside = project
+        .command(&["test", "-n", "1", "test_bad.py", "--python"])
+        .arg(crate::support::python())
+        .current_dir(project.path().join("tests"))
+        .output()
+        .unwrap();
+    assert_eq!(inside.status.code(), Some(1));
+}
+
+#[test]
+fn tests_that_a_hook_leaves_out_are_counted_when_nothing_runs() {
+    let project = Project::new(&[
+        (
+            "conftest.py",
+            "def pytest_collection_modifyitems(config, items):\n    gone = [item for item in items if item.name.endswith('3')]\n    config.hook.pytest_deselected(items=gone)\n    items[:] = [item for item in items if item not in gone]\n",
+        ),
+        ("one/test_a.py", "def test_1(): pass\ndef test_3(): pass\n"),
+        (
+            "two/test_b.py",
+            "def test_2(): pass\ndef test_3(): pass\ndef test_13(): pass\n",
+        ),
+    ]);
+    // Of a folder that is named, what the pattern leaves out counts as well.
+    for (args, deselected) in [
+        (&[][..], 3),
+        (&[], 3),
+        (&["one"], 2),
+        (&["one"], 2),
+        (&["--all"], 3),
+    ] {
+        let run = project.test(args);
+        assert_eq!(
+            run.json["summary"]["deselected"], deselected,
+            "{args:?}: {}",
+            run.out
+        );
+    }
+}

@@ -1,8 +1,8 @@
-"""Starts a worker: `python boot.py SOCKET_FD RING_FD NUMBER COUNT BASETEMP RUN_ID ROLE -- PYTEST_ARGUMENTS…`; or, with the one
+"""Starts a worker: `python boot.py SOCKET_FD RING_FD NUMBER COUNT BASETEMP RUN_ID ROLE ENGINE -- PYTEST_ARGUMENTS…`; or, with the one
 argument `controller` or `report` before the dashes, the session for plugins that report, or the one that reports coverage.
 
 The role is `told` for a worker whose reports a controller will hear, `lone` for one that is all there is, so that plugins say in it
-what they have to say at the end, and `mute` for every other.
+what they have to say at the end, and `mute` for every other. The engine is `lean` or `pytest`.
 
 The interpreter is then made to look as `python -m pytest PYTEST_ARGUMENTS…` would leave it, and pytest is configured and run.
 """
@@ -25,8 +25,8 @@ def main(argv: list[str]) -> int:
         sys.path[0] = os.getcwd()
         return (control if argv[1] == "controller" else report)(argv[3:])
     sock_fd, ring_fd, number, count = (int(text) for text in argv[1:5])
-    basetemp, run_id, role = argv[5], argv[6], argv[7]
-    arguments = argv[9:]
+    basetemp, run_id, role, engine = argv[5:9]
+    arguments = argv[10:]
     for fd in (sock_fd, ring_fd):
         os.set_inheritable(fd, False)
     sys.path[0] = os.path.dirname(own)
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
         os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(count)
         os.environ["PYTEST_XDIST_TESTRUNUID"] = run_id
     install(trace)
-    return _run_pytest(wire, trace, arguments, number, count, basetemp, run_id, role, fatal)
+    return _run_pytest(wire, trace, arguments, number, count, basetemp, run_id, role, engine, fatal)
 
 
 def _run_pytest(
@@ -75,6 +75,7 @@ def _run_pytest(
     basetemp: str,
     run_id: str,
     role: str,
+    engine: str,
     fatal: Callable[[str, int], int],
 ) -> int:
     from _pytest.config import ConftestImportFailure, UsageError, _prepareconfig
@@ -83,7 +84,7 @@ def _run_pytest(
 
     import pytest
 
-    plugin = WorkerPlugin(wire, trace, role)
+    plugin = WorkerPlugin(wire, trace, role, engine)
     if getattr(pytest, "version_tuple", (0,)) >= (8, 2):  # from there on `pytest.main` sets it, and code asks for it
         os.environ["PYTEST_VERSION"] = pytest.__version__
     code = 1

@@ -14,7 +14,8 @@ from typing import Any, Optional
 import pytest
 from _pytest.terminal import getreportopt
 
-from . import needs, wire
+from . import needs, say, wire
+from .lean import Lean
 from .outcome import ERROR, SKIPPED, Outcome, sections_of, text_of
 from .speech import silence, speaking
 from .trace import Trace
@@ -60,14 +61,15 @@ class Job:
 class WorkerPlugin:
     """Connects one pytest session with the orchestrator."""
 
-    def __init__(self, wire_: wire.Wire, trace: Trace, role: str) -> None:
+    def __init__(self, wire_: wire.Wire, trace: Trace, role: str, engine: str) -> None:
         self._wire = wire_
         self._role = role
+        self._engine = engine
         self._trace = trace
         self._items: dict[str, Any] = {}
         self._outcome: Optional[Outcome] = None
         self._sequence = 0
-        self._deselected = 0
+        self._deselected: dict[str, int] = {}
         self._collecting = False
         self._first_plugins: set[Any] = set()
         # Kept here, where libraries that stop the clock, which go through the modules for it, don't find it.
@@ -147,7 +149,7 @@ class WorkerPlugin:
             reason = _needs_everything(config)
             config.args = arguments
             if reason:
-                self._deselected = 0
+                self._deselected.clear()
                 session.perform_collect()
         config.args = arguments
         self._trace.collecting = self._collecting = False
@@ -158,7 +160,7 @@ class WorkerPlugin:
         done.texts(sorted(self._trace.listings))
         done.u8(0 if narrow and not reason else 1)
         done.text(reason)
-        done.u32(self._deselected)
+        done.counts(self._deselected)
         done.texts(self._add_wide_conftests(config))
         for why in needs.order(config, self._collected_order, session.items):
             done.text(why)
@@ -234,7 +236,9 @@ class WorkerPlugin:
 
     def pytest_deselected(self, items: Any) -> None:
         """Count what pytest's own options leave out."""
-        self._deselected += len(items)
+        for item in items:
+            file = needs.file_of(item)
+            self._deselected[file] = self._deselected.get(file, 0) + 1
 
     def pytest_sessionstart(self, session: Any) -> None:
         """Remember the root."""
@@ -271,6 +275,27 @@ class WorkerPlugin:
         if session.config.option.collectonly:
             return None
         self._stop_if_asked(session, "")
+        self._lean = self._start_engine(session.config)
+        try:
+            self._run_jobs(session)
+        finally:
+            self._lean.close()
+            self._tell_engine()
+        return True
+
+    def _start_engine(self, config: Any) -> Lean:
+        forced = "--engine pytest" if self._engine == "pytest" else ""
+        reason = forced or say.of_run(config, self._role, self._tells_passes)
+        return Lean(config, reason, self._clock)
+
+    def _tell_engine(self) -> None:
+        """Tell how many tests took the lean path, and why others didn't."""
+        out = Pack()
+        out.u32(self._lean.count)
+        out.counts(self._lean.reasons)
+        self._wire.send(wire.ENGINE, out.bytes())
+
+    def _run_jobs(self, session: Any) -> None:
         lazy = not _third_party_hooks(session.config, ("pytest_runtest_protocol", "pytest_runtest_teardown"))
         job = self._next_job()
         while job is not None:
@@ -290,7 +315,6 @@ class WorkerPlugin:
             self._send_trace()
             self._wire.send(wire.JOB_DONE, sequence=job.number)
             job = following
-        return True
 
     def _stop_if_asked(self, session: Any, reason: str) -> None:
         """End the session if it has as many failures as `--maxfail` allows, if a plugin wants it, or for `reason`."""
@@ -320,7 +344,11 @@ class WorkerPlugin:
         self._trace.enter("t:" + item.nodeid)
         self._outcome = outcome = Outcome()
         began = self._clock()
-        item.config.hook.pytest_runtest_protocol(item=item, nextitem=successor)
+        if self._lean.takes(item):
+            self._lean.run(item, successor, outcome)
+        else:
+            self._lean.close()
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=successor)
         outcome.limit(self._clock() - began)
         self._outcome = None
         self._trace.enter(None)

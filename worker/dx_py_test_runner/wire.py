@@ -31,7 +31,8 @@ COLLECT, RUN, FINISH, STOP, TELL_TEST, TELL_COLLECTION = range(1, 7)
     BYE,
     STOPPED,
     SECTION,
-) = range(1, 15)
+    ENGINE,
+) = range(1, 16)
 
 _VERSION = 1
 _COMMAND = struct.Struct("<4sHHQQII")
@@ -91,6 +92,13 @@ class Pack:
         for one, other in pairs:
             self.text(one)
             self.text(other)
+
+    def counts(self, counts: dict[str, int]) -> None:
+        """A list of texts with a number each."""
+        self._buffer += _u32.pack(len(counts))
+        for text, count in counts.items():
+            self.text(text)
+            self.u32(count)
 
     def bytes(self) -> bytes:
         """What was built."""

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use dx_py_core::Engine;
 
 const AFTER_TEST: &str = "pytest's own options (-p, -o, -c, -W, --ignore, --deselect, --runxfail, --strict-markers, --stepwise, \
     --failed-first, --cov, --pdb, --collect-only …) are passed on; those of other plugins follow `--`.";
@@ -96,6 +97,9 @@ pub struct TestArgs {
     /// Don't run failing files once more, alone
     #[arg(long, help_heading = "Run")]
     pub no_second_opinion: bool,
+    /// What runs the tests: `lean`, or `pytest` for its whole protocol
+    #[arg(long, value_name = "ENGINE", default_value_t, help_heading = "Run")]
+    pub engine: Engine,
     /// Don't capture output
     #[arg(short = 's', help_heading = "Run")]
     pub no_capture: bool,

@@ -288,7 +288,7 @@ impl<'a> Conductor<'a> {
         let mut planned = Vec::new();
         let narrow = self.intent.narrow.is_some();
         if !narrow {
-            self.summary.deselected = done.deselected as usize;
+            self.summary.deselected = self.intent.selection.count_of(&done.deselected);
         }
         let mut total = 0;
         for file in files {
@@ -469,6 +469,7 @@ impl<'a> Conductor<'a> {
         Ok(emit(self.reporters, &Event::TestFinished(result))?)
     }
 
+    /// Keeps which files there are. What is told of paths here is relative to the root, as everywhere in the catalog.
     fn keep_file_list(
         &mut self,
         process: u32,
@@ -486,7 +487,12 @@ impl<'a> Conductor<'a> {
         let list = FileList {
             facts,
             files: files.iter().map(|file| file.file.clone()).collect(),
-            broken: self.broken.iter().cloned().collect(),
+            broken: self
+                .broken
+                .iter()
+                .map(|path| self.recorder.key(path))
+                .collect(),
+            deselected: done.deselected.clone(),
             wide: done.wide.clone(),
         };
         Ok(self
@@ -512,6 +518,12 @@ impl<'a> Conductor<'a> {
                 emit(self.reporters, &Event::WarningRecorded { node, text })?
             }
             RunnerEvent::Section(text) => emit(self.reporters, &Event::Section(text))?,
+            RunnerEvent::Engine(engine) => {
+                self.summary.lean += engine.lean as usize;
+                for (reason, count) in engine.full_protocol {
+                    *self.summary.full_protocol.entry(reason).or_default() += count as usize;
+                }
+            }
             RunnerEvent::Note(text) => self.note(text)?,
         }
         Ok(())

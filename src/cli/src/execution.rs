@@ -172,11 +172,11 @@ pub fn execute(
         }
     }
     // What was started once for all workers is there, and one that looks like plain pytest would start it again.
-    let alone = if conductor.has_controller() {
+    let alone = specs.alone(if conductor.has_controller() {
         specs.workers(workers, Role::Told, second)
     } else {
         specs.workers(1, Role::Mute, second)
-    };
+    });
     if let Some((files, everything)) = conductor.second_phase(&outcome)? {
         let collect = if everything {
             plan.names_files.then(|| plan.paths.clone())
@@ -254,7 +254,11 @@ fn policy(session: &Session, plan: &Plan, args: &TestArgs, parallel: bool, narro
         ..Policy::default()
     };
     if let Some(list) = &session.file_list {
-        policy.known_broken.extend(list.broken.iter().cloned());
+        let root = &session.project.root;
+        let broken = list.broken.iter().map(|path| root.join(path));
+        policy
+            .known_broken
+            .extend(broken.map(|path| path.display().to_string()));
     }
     for file in &session.state.files {
         if file.tests.iter().any(|test| test.last.is_some()) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dx_py_core::{Digest, Hasher};
+use dx_py_core::{Digest, Engine, Hasher};
 
 use crate::pytest_options;
 use crate::settings::Project;
@@ -25,6 +25,8 @@ pub struct Invocation {
     pub options: Vec<String>,
     /// Whether output isn't captured.
     pub no_capture: bool,
+    /// What runs the tests.
+    pub engine: Engine,
 }
 
 impl Invocation {
@@ -51,7 +53,7 @@ impl Invocation {
     pub fn digest(&self, project: &Project) -> Digest {
         let mut hasher = Hasher::new();
         hasher
-            .field("pytest")
+            .field(self.engine.as_str())
             .field(if self.no_capture { "s" } else { "" });
         let mut shown = false;
         for option in &self.options {

@@ -113,6 +113,7 @@ pub fn make_plan(session: &Session, selection: &Selection, forced: Option<&str>)
         }
     }
     if let Some(list) = &session.file_list {
+        plan.deselected += selection.count_of(&list.deselected);
         let broken = list
             .broken
             .iter()

@@ -109,6 +109,11 @@ impl<'a> Recorder<'a> {
         }
     }
 
+    /// The name of a path in the catalog.
+    pub fn key(&self, path: &str) -> String {
+        self.world.key(path)
+    }
+
     /// Files were collected: what they hold replaces what was known of them.
     ///
     /// # Errors

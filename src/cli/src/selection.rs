@@ -135,6 +135,14 @@ impl Selection {
             })
     }
 
+    /// How many tests are counted for files that may hold some that are meant.
+    pub fn count_of(&self, counts: &[(String, u32)]) -> usize {
+        let meant = counts
+            .iter()
+            .filter(|(file, _)| self.may_include_file(file));
+        meant.map(|(_, count)| *count as usize).sum()
+    }
+
     /// Whether a report on the collector with this node ID (a file, a class, a folder) says something of the tests that are meant.
     pub fn concerns(&self, node: &str) -> bool {
         let place = node.split("::").next().unwrap_or(node);

@@ -1,6 +1,7 @@
 //! How the processes of a run are started: one base for all, and what differs between its parts.
 
 use anyhow::Context;
+use dx_py_core::Engine;
 use dx_py_daemon::{LaunchSpec, Role};
 
 use crate::args::TestArgs;
@@ -53,6 +54,7 @@ impl Specs {
             workers: 1,
             run_id: scratch::run_id(),
             role: Role::Mute,
+            engine: args.engine,
             inherit_output: args.no_capture,
         };
         Ok(Self {
@@ -60,6 +62,14 @@ impl Specs {
             base_temp,
             seed: scratch::hash_seed(),
         })
+    }
+
+    /// For one worker that runs tests as pytest does, whatever the arguments say.
+    pub fn alone(&self, spec: LaunchSpec) -> LaunchSpec {
+        LaunchSpec {
+            engine: Engine::Pytest,
+            ..spec
+        }
     }
 
     /// For so many workers in that role, with more arguments for pytest.

@@ -6,47 +6,25 @@ use std::path::{Path, PathBuf};
 
 use dx_py_core::Hasher;
 
-const FILES: &[(&str, &str)] = &[
-    (
-        "__init__.py",
-        include_str!("../../../worker/dx_py_test_runner/__init__.py"),
-    ),
-    (
-        "boot.py",
-        include_str!("../../../worker/dx_py_test_runner/boot.py"),
-    ),
-    (
-        "outcome.py",
-        include_str!("../../../worker/dx_py_test_runner/outcome.py"),
-    ),
-    (
-        "controller.py",
-        include_str!("../../../worker/dx_py_test_runner/controller.py"),
-    ),
-    (
-        "needs.py",
-        include_str!("../../../worker/dx_py_test_runner/needs.py"),
-    ),
-    (
-        "speech.py",
-        include_str!("../../../worker/dx_py_test_runner/speech.py"),
-    ),
-    (
-        "session.py",
-        include_str!("../../../worker/dx_py_test_runner/session.py"),
-    ),
-    (
-        "observe.py",
-        include_str!("../../../worker/dx_py_test_runner/observe.py"),
-    ),
-    (
-        "trace.py",
-        include_str!("../../../worker/dx_py_test_runner/trace.py"),
-    ),
-    (
-        "wire.py",
-        include_str!("../../../worker/dx_py_test_runner/wire.py"),
-    ),
+macro_rules! carried {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../worker/dx_py_test_runner/", $name)))),*]
+    };
+}
+
+const FILES: &[(&str, &str)] = carried![
+    "__init__.py",
+    "boot.py",
+    "controller.py",
+    "lean.py",
+    "needs.py",
+    "observe.py",
+    "outcome.py",
+    "say.py",
+    "session.py",
+    "speech.py",
+    "trace.py",
+    "wire.py",
 ];
 
 /// The folder below `dx` that holds the package of this very version; written if it isn't there yet.
@@ -76,5 +54,23 @@ pub fn unpack(dx: &Path) -> io::Result<PathBuf> {
         // Another process was faster.
         Err(_) if folder.join("dx_py_test_runner").is_dir() => Ok(folder),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_file_of_the_worker_is_carried() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../worker/dx_py_test_runner");
+        let there: BTreeSet<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .filter(|name| name.ends_with(".py"))
+            .collect();
+        let carried: BTreeSet<String> = FILES.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(carried, there);
     }
 }

@@ -1,5 +1,6 @@
 //! What happens in a run, as the reporters are told it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -119,6 +120,10 @@ pub struct RunSummary {
     pub workers: usize,
     /// Why there was only one, if several were wanted; else empty.
     pub one_worker: String,
+    /// How many tests the lean engine ran.
+    pub lean: usize,
+    /// Why tests went through pytest's whole protocol, and how many did.
+    pub full_protocol: BTreeMap<String, usize>,
     /// Why the run stopped early, if it did: `stopping after 1 failure`, `interrupted`.
     pub stopped: Option<String>,
     /// pytest's exit code for it.

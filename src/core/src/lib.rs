@@ -4,6 +4,7 @@
 
 pub mod blob;
 mod digest;
+mod engine;
 mod event;
 mod input;
 mod path;
@@ -11,6 +12,7 @@ mod result;
 mod test;
 
 pub use digest::{Digest, Hasher};
+pub use engine::Engine;
 pub use event::{Event, RunSummary, Verdict};
 pub use input::{Fact, Input};
 pub use path::RelPath;

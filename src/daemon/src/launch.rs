@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use dx_py_core::Engine;
 use dx_py_protocol::{Command as Order, FrameDecoder, ProtocolError, Report, Ring, RingConsumer};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -61,6 +62,8 @@ pub struct LaunchSpec {
     pub run_id: String,
     /// What workers do about plugins that report.
     pub role: Role,
+    /// What runs the tests.
+    pub engine: Engine,
     /// Whether workers print to this process's standard output and error.
     pub inherit_output: bool,
 }
@@ -187,6 +190,7 @@ impl Interpreter {
             .arg(spec.basetemp.as_deref().unwrap_or("".as_ref()))
             .arg(&spec.run_id)
             .arg(spec.role.as_str())
+            .arg(spec.engine.as_str())
             .arg("--")
             .args(&spec.pytest_args)
             .envs(spec.env.iter().map(|(name, value)| (name, value)))

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use dx_py_core::{TestId, TestResult};
 use dx_py_daemon::LaunchError;
-use dx_py_protocol::{Collected, CollectionDone, CollectionReport, Command, Hello, Trace};
+use dx_py_protocol::{
+    Collected, CollectionDone, CollectionReport, Command, EngineReport, Hello, Trace,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -78,6 +80,8 @@ pub enum RunnerEvent {
     },
     /// What plugins have to say at the end of a session.
     Section(String),
+    /// How a session ran its tests.
+    Engine(EngineReport),
     /// Something that the user should know.
     Note(String),
 }

@@ -16,7 +16,8 @@ pub use command::Command;
 pub use error::ProtocolError;
 pub use message::{MessageKind, ResultKind, TestMessage, TestResultMessage};
 pub use payload::{
-    Collected, CollectedItem, CollectionDone, CollectionReport, Hello, Read, Report, Trace,
+    Collected, CollectedItem, CollectionDone, CollectionReport, EngineReport, Hello, Read, Report,
+    Trace,
 };
 pub use ring::{Ring, RingConsumer, RingProducer};
 pub use stream::FrameDecoder;

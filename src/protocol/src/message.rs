@@ -66,6 +66,8 @@ pub enum ResultKind {
     Stopped = 13,
     /// What plugins have to say at the end.
     Section = 14,
+    /// How tests were run.
+    Engine = 15,
 }
 
 impl MessageKind {
@@ -86,7 +88,7 @@ impl MessageKind {
 
 impl ResultKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Hello,
         Self::Collected,
         Self::CollectionReport,
@@ -101,6 +103,7 @@ impl ResultKind {
         Self::Bye,
         Self::Stopped,
         Self::Section,
+        Self::Engine,
     ];
 
     fn from_code(code: u16) -> Result<Self, ProtocolError> {

@@ -94,8 +94,8 @@ pub struct CollectionDone {
     pub full: bool,
     /// Why everything was collected although only a part was asked for; else empty.
     pub reason: String,
-    /// Tests that pytest's own options left out.
-    pub deselected: u32,
+    /// How many tests of which files pytest's own options and hooks left out.
+    pub deselected: Vec<(String, u32)>,
     /// Conftests of some folder whose hooks pytest calls for all tests, absolute.
     pub wide: Vec<String>,
     /// The plugin whose order of all tests can't be split over several workers; empty if there is none.
@@ -128,6 +128,15 @@ pub struct Trace {
     pub written: Vec<String>,
     /// Absolute paths whose times, mode or owner were set.
     pub touched: Vec<String>,
+}
+
+/// How a worker ran its tests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineReport {
+    /// How many took the lean path.
+    pub lean: u32,
+    /// Why others went through pytest's whole protocol, and how many.
+    pub full_protocol: Vec<(String, u32)>,
 }
 
 /// What a worker tells.
@@ -177,6 +186,8 @@ pub enum Report {
     },
     /// What plugins have to say at the end of the session.
     Section(String),
+    /// How it ran its tests.
+    Engine(EngineReport),
     /// It stops early.
     Stopped {
         /// Why.
@@ -224,7 +235,7 @@ impl Report {
                 listings: data.strs()?,
                 full: data.u8()? == 1,
                 reason: data.str()?,
-                deselected: data.u32()?,
+                deselected: data.list(|data| Ok((data.str()?, data.u32()?)))?,
                 wide: data.strs()?,
                 one_worker: data.str()?,
                 ordered: data.str()?,
@@ -263,6 +274,10 @@ impl Report {
                 decided: header.sequence != 0,
             },
             ResultKind::Section => Self::Section(data.str()?),
+            ResultKind::Engine => Self::Engine(EngineReport {
+                lean: data.u32()?,
+                full_protocol: data.list(|data| Ok((data.str()?, data.u32()?)))?,
+            }),
             ResultKind::Stopped => Self::Stopped {
                 reason: data.str()?,
             },
@@ -300,7 +315,10 @@ impl Report {
             }
             Self::CollectionDone(done) => {
                 out.strs(&done.listings).u8(u8::from(done.full));
-                out.str(&done.reason).u32(done.deselected);
+                out.str(&done.reason);
+                out.list(&done.deselected, |out, (file, count)| {
+                    out.str(file).u32(*count);
+                });
                 out.strs(&done.wide);
                 out.str(&done.one_worker).str(&done.ordered);
                 ResultKind::CollectionDone
@@ -345,6 +363,13 @@ impl Report {
             Self::Section(text) => {
                 out.str(text);
                 ResultKind::Section
+            }
+            Self::Engine(engine) => {
+                out.u32(engine.lean);
+                out.list(&engine.full_protocol, |out, (reason, count)| {
+                    out.str(reason).u32(*count);
+                });
+                ResultKind::Engine
             }
             Self::Stopped { reason } => {
                 out.str(reason);
@@ -493,7 +518,7 @@ mod tests {
                 listings: vec![text()],
                 full: true,
                 reason: text(),
-                deselected: 3,
+                deselected: vec![(text(), 3)],
                 wide: vec![text()],
                 one_worker: text(),
                 ordered: text(),
@@ -525,6 +550,10 @@ mod tests {
                 decided: true,
             },
             Report::Section(text()),
+            Report::Engine(EngineReport {
+                lean: 7,
+                full_protocol: vec![(text(), 3)],
+            }),
             Report::Stopped { reason: text() },
         ];
         for report in reports {

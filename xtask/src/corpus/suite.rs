@@ -306,11 +306,13 @@ impl DxRun {
             self.outcomes.insert(id, outcome);
         }
         let summary = &document["summary"];
-        for key in ["engine", "workers", "fallbacks"] {
+        for key in ["lean", "full_protocol", "workers", "fallbacks"] {
             let said = match &summary[key] {
                 Value::Null => continue,
                 Value::String(text) => text.clone(),
                 Value::Array(parts) if parts.is_empty() => continue,
+                Value::Object(parts) if parts.is_empty() => continue,
+                Value::Number(number) if number.as_u64() == Some(0) => continue,
                 Value::Array(parts) => parts
                     .iter()
                     .map(|part| {

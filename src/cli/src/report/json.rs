@@ -60,7 +60,8 @@ impl JsonReporter {
         totals.insert("wall".into(), json!(summary.wall.as_secs_f64()));
         totals.insert("recorded".into(), json!(summary.recorded.as_secs_f64()));
         totals.insert("workers".into(), json!(summary.workers));
-        totals.insert("engine".into(), json!("pytest"));
+        totals.insert("lean".into(), json!(summary.lean));
+        totals.insert("full_protocol".into(), json!(summary.full_protocol));
         let fallbacks: Vec<&String> = Some(&summary.one_worker)
             .filter(|reason| !reason.is_empty())
             .into_iter()

@@ -290,6 +290,12 @@ impl<W: Write> TerminalReporter<W> {
                 note.trim_end()
             )?;
         }
+        if self.options.verbosity > 0 {
+            for (reason, count) in &summary.full_protocol {
+                let line = format!("pytest's whole protocol for {count} of the tests: {reason}");
+                writeln!(self.out, "{}", self.style.paint(Look::Dim, &line))?;
+            }
+        }
         if let Some(reason) = &summary.stopped {
             writeln!(
                 self.out,
