@@ -17,7 +17,7 @@ use crate::corpus::Corpus;
 use crate::corpus::suite::Suite;
 
 const PLUGIN: &str = include_str!("../../../testdata/bound_of_dx.py");
-const LEGEND: &str = "Wall seconds, and how often faster than pytest. *Bound*: what the project's own code needs on so many cores, whatever \
+const LEGEND: &str = "Each project has an interpreter and a pytest of its own. Wall seconds, and how often faster than pytest. *Bound*: what the project's own code needs on so many cores, whatever \
     runs it. A plugin takes the CPU time, with that of child processes, of test functions, of fixtures and of the imports of test \
     modules and conftests, in one run under pytest; those of tests and narrower fixtures are shared by the cores, imports and session \
     fixtures are needed once by each worker. Where the file that took longest in that run takes more, that is the bound (*longest file*). \

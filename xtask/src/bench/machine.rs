@@ -6,6 +6,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::project::root;
+
 /// The day and the machine.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -31,7 +33,7 @@ impl Machine {
     /// Looks.
     ///
     /// # Errors
-    /// If `date` or the interpreter can't be started.
+    /// If `date`, git or the interpreter can't be started.
     pub fn look(venv: &Path) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -41,10 +43,15 @@ impl Machine {
             .map_or("unknown CPU", |(_, name)| name);
         let code = "import sys, pytest; print('Python %d.%d.%d' % sys.version_info[:3] + ', pytest ' + pytest.__version__)";
         let python = printed(Command::new(venv.join("bin/python")).args(["-c", code]))?;
+        let commit = printed(
+            Command::new("git")
+                .args(["describe", "--always", "--dirty", "--exclude=*"])
+                .current_dir(root()),
+        )?;
         Ok(Self {
             date: printed(Command::new("date").arg("+%Y-%m-%d"))?,
             cores,
-            description: format!("{cores} cores of {cpu}, {python}"),
+            description: format!("{cores} cores of {cpu}, {python}, dx-py at {commit}"),
         })
     }
 

@@ -60,7 +60,16 @@ impl Peer {
             Self::Xdist => vec!["-m", "pytest", "-q", "-n", &number],
             Self::Karva => vec!["test", "--status-level", "fail", "-n", &number],
             Self::Rustest => vec!["--pytest-compat", "--color", "never", "-n", &number],
-            Self::Tiderace => vec!["run", "-q", "-n", &number, "."],
+            // Its other scheduler, the default, packs by package, and then tests get the package fixtures of other packages.
+            Self::Tiderace => vec![
+                "run",
+                "-q",
+                "--scheduler",
+                "round-robin",
+                "-n",
+                &number,
+                ".",
+            ],
             Self::Testmon => vec!["-m", "pytest", "-q", "--testmon"],
             Self::Dx => vec!["test", "-q", "-n", &number],
         };

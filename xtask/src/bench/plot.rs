@@ -58,7 +58,7 @@ fn panel<'a>(
     let bars = bars(suite);
     let count = i32::try_from(bars.len())?;
     let style = |horizontal, vertical| {
-        ("sans-serif", 13)
+        ("sans-serif", 16)
             .into_font()
             .color(&BLACK)
             .pos(Pos::new(horizontal, vertical))
@@ -66,11 +66,11 @@ fn panel<'a>(
     let mut chart = ChartBuilder::on(area)
         .caption(
             format!("{}: wall time, pytest = 1", suite.name),
-            ("sans-serif", 16),
+            ("sans-serif", 20),
         )
         .margin_right(20)
         .x_label_area_size(26)
-        .y_label_area_size(210)
+        .y_label_area_size(240)
         .build_cartesian_2d(0.0..LIMIT, 0.0..f64::from(count))
         .map_err(drawing)?;
     chart
@@ -78,21 +78,31 @@ fn panel<'a>(
         .disable_mesh()
         .y_labels(0)
         .x_labels(8)
+        .label_style(("sans-serif", 15))
         .x_label_formatter(&|value| format!("{value:.1}"))
         .draw()
         .map_err(drawing)?;
-    for (number, (row, wall, share)) in (0..count).zip(&bars) {
+    for (number, (row, _, share)) in (0..count).zip(&bars) {
         let middle = f64::from(count - number) - 0.5;
         let colour = match row {
             row if !row.is_right() => WRONG,
             row if row.peer == super::peers::Peer::Dx => OWN,
             _ => RIGHT,
         };
-        let end = share.min(LIMIT);
-        let corners = [(0.0, middle - 0.36), (end, middle + 0.36)];
+        let corners = [(0.0, middle - 0.36), (share.min(LIMIT), middle + 0.36)];
         chart
             .draw_series([Rectangle::new(corners, colour.filled())])
             .map_err(drawing)?;
+    }
+    chart
+        .draw_series([PathElement::new(
+            vec![(1.0, 0.0), (1.0, f64::from(count))],
+            BLACK.stroke_width(1),
+        )])
+        .map_err(drawing)?;
+    for (number, (row, wall, share)) in (0..count).zip(&bars) {
+        let middle = f64::from(count - number) - 0.5;
+        let end = share.min(LIMIT);
         let (left, height) = chart.backend_coord(&(0.0, middle));
         let (right, _) = chart.backend_coord(&(end, middle));
         let cut = if *share > LIMIT { " →" } else { "" };
@@ -104,7 +114,8 @@ fn panel<'a>(
         let label = format!("{} s{wrong}{cut}", seconds(*wall));
         // A label that doesn't fit beside its bar is written into it.
         let (place, side) = if end > LIMIT * 0.72 {
-            (right - 5, style(HPos::Right, VPos::Center).color(&WHITE))
+            let ink = if row.is_right() { &WHITE } else { &BLACK };
+            (right - 5, style(HPos::Right, VPos::Center).color(ink))
         } else {
             (right + 5, style(HPos::Left, VPos::Center))
         };
@@ -116,12 +127,6 @@ fn panel<'a>(
         area.draw(&Text::new(row.heading.clone(), at(left - 6), name))
             .map_err(drawing)?;
     }
-    chart
-        .draw_series([PathElement::new(
-            vec![(1.0, 0.0), (1.0, f64::from(count))],
-            BLACK.stroke_width(1),
-        )])
-        .map_err(drawing)?;
     Ok(())
 }
 

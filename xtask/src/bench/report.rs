@@ -21,7 +21,8 @@ pub fn legend(cores: usize, installed: &[Installed]) -> String {
         "Made by `cargo xtask bench`. Wall and CPU time are medians; CPU time is that of all processes of a run, peak MB the most that \
          one of them had resident. *Outcomes* compares what each run told, also a first one that isn't measured, with what pytest tells: \
          `right` is the same number of tests for each outcome. karva counts expected failures as passed, rustest as skipped and errors as \
-         failed, and tiderace's last line has expected failures only in its total: that is allowed for. Bytecode is warm. *First-ever run*: \
+         failed, and tiderace's last line has expected failures only in its total: that is allowed for. By its \
+         default scheduler tiderace gives tests the package fixtures of other packages, so it is called with the other one. Bytecode is warm, and what runners keep of earlier runs, such as durations, stays unless a row says otherwise. *First-ever run*: \
          no records are there. *One edit*: one source file, or one test file where the suite has no sources, gets another line.\n\n",
     );
     let version = |peer: Peer| {
