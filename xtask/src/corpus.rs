@@ -4,7 +4,7 @@
 //! their sources and makes their environments. Nothing of theirs is kept in the repository.
 
 mod outcomes;
-mod suite;
+pub mod suite;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -64,45 +64,93 @@ const WAYS: [Way; 4] = [
 ];
 const SHOWN: usize = 12;
 
+/// Where projects are listed, prepared and kept.
+pub struct Corpus {
+    /// The projects that were asked for.
+    pub suites: Vec<Suite>,
+    script: PathBuf,
+    home: PathBuf,
+}
+
+impl Corpus {
+    /// Reads the lists: those given, else the shared one, if it is there, and testdata/corpus.toml. Of no names all projects are meant.
+    ///
+    /// # Errors
+    /// If a list can't be read, or none has one of the names.
+    pub fn read(names: &[String], files: &[PathBuf], home: Option<&Path>) -> Result<Self> {
+        let shared = project::root().join("../shared/corpus");
+        let home = match home {
+            Some(home) => home.to_path_buf(),
+            None => {
+                Path::new(&std::env::var_os("HOME").context("no HOME")?).join(".cache/dx-corpus")
+            }
+        };
+        let mut lists = files.to_vec();
+        if lists.is_empty() {
+            lists.extend(Some(shared.join("corpus.toml")).filter(|list| list.exists()));
+            lists.push(project::root().join("testdata/corpus.toml"));
+        }
+        let mut suites = Vec::new();
+        for list in &lists {
+            suites.extend(suite::read_list(list, &home)?);
+        }
+        if let Some(unknown) = names
+            .iter()
+            .find(|name| suites.iter().all(|suite| suite.name != **name))
+        {
+            bail!("no list has a project {unknown}");
+        }
+        suites.retain(|suite| names.is_empty() || names.contains(&suite.name));
+        let script = shared.join("corpus");
+        if !script.exists() {
+            println!(
+                "{} isn't there, so nothing can be prepared: what is prepared in {} is run",
+                script.display(),
+                home.display()
+            );
+        }
+        Ok(Self {
+            suites,
+            script,
+            home,
+        })
+    }
+
+    /// Makes a project ready to be run.
+    ///
+    /// # Errors
+    /// If it can't be made ready.
+    pub fn prepare(&self, suite: &Suite) -> Result<()> {
+        if !suite.is_ready() && self.script.exists() {
+            println!("  preparing …");
+            Command::new("python3")
+                .arg(&self.script)
+                .arg("prepare")
+                .arg("--file")
+                .arg(&suite.list)
+                .arg("--home")
+                .arg(&self.home)
+                .arg(&suite.name)
+                .status()
+                .context("can't start python3")?;
+        }
+        if !suite.is_ready() {
+            bail!("{} isn't prepared", suite.name);
+        }
+        Ok(())
+    }
+}
+
 /// Runs it.
 ///
 /// # Errors
 /// If a project can't be run, or a difference is left that nothing explains.
 pub fn corpus(args: &CorpusArgs) -> Result<()> {
-    let shared = project::root().join("../shared/corpus");
-    let script = shared.join("corpus");
-    let home = match &args.home {
-        Some(home) => home.clone(),
-        None => Path::new(&std::env::var_os("HOME").context("no HOME")?).join(".cache/dx-corpus"),
-    };
-    let mut lists = args.file.clone();
-    if lists.is_empty() {
-        lists.extend(Some(shared.join("corpus.toml")).filter(|list| list.exists()));
-        lists.push(project::root().join("testdata/corpus.toml"));
-    }
-    let mut suites = Vec::new();
-    for list in &lists {
-        suites.extend(suite::read_list(list, &home)?);
-    }
-    if let Some(unknown) = args
-        .names
-        .iter()
-        .find(|name| suites.iter().all(|suite| suite.name != **name))
-    {
-        bail!("no list has a project {unknown}");
-    }
-    suites.retain(|suite| args.names.is_empty() || args.names.contains(&suite.name));
-    if !script.exists() {
-        println!(
-            "{} isn't there, so nothing can be prepared: what is prepared in {} is run",
-            script.display(),
-            home.display()
-        );
-    }
+    let corpus = Corpus::read(&args.names, &args.file, args.home.as_deref())?;
     let dx = project::build()?;
     let (mut rows, mut left) = (Vec::new(), Vec::new());
-    for suite in &suites {
-        match examine(suite, &dx, &script, &home, args.runs) {
+    for suite in &corpus.suites {
+        match examine(&corpus, suite, &dx, args.runs) {
             Ok((row, unexplained)) => {
                 rows.push(row);
                 if unexplained > 0 {
@@ -131,36 +179,10 @@ pub fn corpus(args: &CorpusArgs) -> Result<()> {
     Ok(())
 }
 
-fn prepare(suite: &Suite, script: &Path, home: &Path) -> Result<()> {
-    if !suite.is_ready() && script.exists() {
-        println!("  preparing …");
-        Command::new("python3")
-            .arg(script)
-            .arg("prepare")
-            .arg("--file")
-            .arg(&suite.list)
-            .arg("--home")
-            .arg(home)
-            .arg(&suite.name)
-            .status()
-            .context("can't start python3")?;
-    }
-    if !suite.is_ready() {
-        bail!("{} isn't prepared", suite.name);
-    }
-    Ok(())
-}
-
 /// Runs one project in all ways; gives its row of the table, and how many differences nothing explains.
-fn examine(
-    suite: &Suite,
-    dx: &Path,
-    script: &Path,
-    home: &Path,
-    runs: usize,
-) -> Result<(String, usize)> {
+fn examine(corpus: &Corpus, suite: &Suite, dx: &Path, runs: usize) -> Result<(String, usize)> {
     println!("\n── {}", suite.name);
-    prepare(suite, script, home)?;
+    corpus.prepare(suite)?;
     let oracle = Oracle::new(&suite.oracle(runs)?);
     let (tests, unstable) = oracle.counts();
     println!(

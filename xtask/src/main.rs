@@ -9,7 +9,6 @@ mod fuzz;
 mod matrix;
 mod mutate;
 mod project;
-mod suites;
 
 use std::process::ExitCode;
 
@@ -25,7 +24,7 @@ enum Chore {
     Ci,
     /// Run the end-to-end tests under older and newer versions of Python and pytest
     Matrix,
-    /// Compare with pytest and pytest-xdist on synthetic suites
+    /// Compare with other runners, on synthetic suites or on real projects
     Bench(bench::BenchArgs),
     /// Change a project in one place, and compare the selection with a full run, many times
     Mutate(mutate::MutateArgs),

@@ -18,7 +18,7 @@ const PAIRS: [(&str, &str); 5] = [
 ];
 
 /// An interpreter of that version: on `PATH`, or one that pyenv has installed.
-fn interpreter(version: &str) -> Option<PathBuf> {
+pub fn interpreter(version: &str) -> Option<PathBuf> {
     let mut candidates = vec![PathBuf::from(format!("python{version}"))];
     let installed = std::env::home_dir().map(|home| home.join(".pyenv/versions"));
     for entry in std::fs::read_dir(installed?)

@@ -98,12 +98,21 @@ impl Suite {
         self.dir.join("src").join(&self.subdir)
     }
 
-    fn python(&self) -> PathBuf {
+    /// The interpreter.
+    pub fn python(&self) -> PathBuf {
         self.dir.join("venv/bin/python")
     }
 
+    /// The arguments that both runners are given.
+    pub fn args(&self) -> &[String] {
+        &self.args
+    }
+
     /// A command in the project's folder. Both runners see the same environment: tests start processes that inherit it.
-    fn command(&self, program: &Path, paths: &[PathBuf], out: &Path) -> Result<Command> {
+    ///
+    /// # Errors
+    /// If the plugin that reports outcomes can't be laid beside the project.
+    pub fn command(&self, program: &Path, paths: &[PathBuf], out: &Path) -> Result<Command> {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
@@ -212,35 +221,43 @@ impl Suite {
         Ok(runs)
     }
 
-    /// One run under pytest-xdist with two workers. It is laid beside the environment, not into it: an installed plugin is an input
-    /// of every test.
+    /// What must be on the path for pytest-xdist. It is laid beside the environment, not into it: an installed plugin is an input of
+    /// every test.
     ///
     /// # Errors
-    /// If it can't be installed or run.
-    pub fn xdist(&self) -> Result<Outcomes> {
+    /// If it can't be installed.
+    pub fn xdist_paths(&self) -> Result<Vec<PathBuf>> {
         let overlay = self.dir.join("xdist");
         let has_it = Command::new(self.python())
             .args(["-c", "import xdist"])
             .stderr(Stdio::null())
             .status()?
             .success();
-        let mut paths = Vec::new();
-        if !has_it {
-            if !overlay.join("xdist").exists() {
-                let status = Command::new("uv")
-                    .args(["pip", "install", "--quiet", "--no-deps", "--target"])
-                    .arg(&overlay)
-                    .arg("--python")
-                    .arg(self.python())
-                    .args(["pytest-xdist==3.8.0", "execnet==2.1.2"])
-                    .status()
-                    .context("can't start uv")?;
-                if !status.success() {
-                    bail!("pytest-xdist can't be installed beside {}", self.name);
-                }
-            }
-            paths.push(overlay);
+        if has_it {
+            return Ok(Vec::new());
         }
+        if !overlay.join("xdist").exists() {
+            let status = Command::new("uv")
+                .args(["pip", "install", "--quiet", "--no-deps", "--target"])
+                .arg(&overlay)
+                .arg("--python")
+                .arg(self.python())
+                .args(["pytest-xdist==3.8.0", "execnet==2.1.2"])
+                .status()
+                .context("can't start uv")?;
+            if !status.success() {
+                bail!("pytest-xdist can't be installed beside {}", self.name);
+            }
+        }
+        Ok(vec![overlay])
+    }
+
+    /// One run under pytest-xdist with two workers.
+    ///
+    /// # Errors
+    /// If it can't be installed or run.
+    pub fn xdist(&self) -> Result<Outcomes> {
+        let paths = self.xdist_paths()?;
         Ok(self.pytest(&["-p", "xdist", "-n", "2"], &paths)?.outcomes)
     }
 

@@ -13,12 +13,15 @@ fn write(dir: &Path, name: &str, text: &str) -> Result<()> {
     Ok(fs::write(path, text)?)
 }
 
-/// 200 files with 50 trivial tests each.
-pub fn trivial(dir: &Path) -> Result<()> {
+/// So many files with so many trivial tests each.
+///
+/// # Errors
+/// If it can't be written.
+pub fn trivial(dir: &Path, files: usize, tests: usize) -> Result<()> {
     write(dir, "pytest.ini", "[pytest]\ntestpaths = tests\n")?;
-    for file in 0..200 {
+    for file in 0..files {
         let mut text = String::new();
-        for test in 0..50 {
+        for test in 0..tests {
             text.push_str(&format!(
                 "def test_{test}():\n    assert {test} + 1 == {}\n\n\n",
                 test + 1
@@ -29,15 +32,36 @@ pub fn trivial(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// 100 files with 20 typical tests each: fixtures of all scopes, parametrisation, classes, conftests, temporary folders, captured
+/// So many files with ten tests each, of which every one keeps a core busy for 20 ms.
+///
+/// # Errors
+/// If it can't be written.
+pub fn cpu(dir: &Path, files: usize) -> Result<()> {
+    write(dir, "pytest.ini", "[pytest]\ntestpaths = tests\n")?;
+    for file in 0..files {
+        let mut text = String::from(
+            "import time\n\n\ndef work():\n    end = time.process_time() + 0.02\n    while time.process_time() < end:\n        pass\n",
+        );
+        for test in 0..10 {
+            text.push_str(&format!("\n\ndef test_{test}():\n    work()\n"));
+        }
+        write(dir, &format!("tests/test_{file:03}.py"), &text)?;
+    }
+    Ok(())
+}
+
+/// Groups of ten files with 20 typical tests each: fixtures of all scopes, parametrisation, classes, conftests, temporary folders, captured
 /// output, monkeypatching, marks, skips, expected failures, and sources on `pythonpath` that each serve ten files.
-pub fn typical(dir: &Path) -> Result<()> {
+///
+/// # Errors
+/// If it can't be written.
+pub fn typical(dir: &Path, groups: usize) -> Result<()> {
     write(
         dir,
         "pytest.ini",
         "[pytest]\ntestpaths = tests\npythonpath = src\nmarkers =\n    slow: takes long\n",
     )?;
-    for module in 0..10 {
+    for module in 0..groups {
         write(
             dir,
             &format!("src/shop/part{module}.py"),
@@ -52,7 +76,7 @@ pub fn typical(dir: &Path) -> Result<()> {
         "tests/conftest.py",
         "import pytest\n\n\n@pytest.fixture(scope=\"session\")\ndef catalogue(tmp_path_factory):\n    path = tmp_path_factory.mktemp(\"catalogue\") / \"items.txt\"\n    path.write_text(\"a\\nb\\nc\\n\")\n    return path\n\n\n@pytest.fixture\ndef numbers():\n    return [1, 2, 3]\n\n\n@pytest.fixture(autouse=True)\ndef currency(monkeypatch):\n    monkeypatch.setenv(\"SHOP_CURRENCY\", \"EUR\")\n",
     )?;
-    for group in 0..10 {
+    for group in 0..groups {
         write(
             dir,
             &format!("tests/group{group}/conftest.py"),

@@ -1,0 +1,335 @@
+//! Real projects: pytest, pytest-xdist and dx-py, and beside them the time that a project's own code needs on so many cores.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::counts::{Counts, Expect};
+use super::machine::Machine;
+use super::measure::{Ran, measure};
+use super::peers::Peer;
+use super::rows::{factor, median, seconds};
+use crate::corpus::Corpus;
+use crate::corpus::suite::Suite;
+
+const PLUGIN: &str = include_str!("../../../testdata/bound_of_dx.py");
+const LEGEND: &str = "Each project has an interpreter and a pytest of its own. Wall seconds, and how often faster than pytest. *Bound*: what the project's own code needs on so many cores, whatever \
+    runs it. A plugin takes the CPU time, with that of child processes, of test functions, of fixtures and of the imports of test \
+    modules and conftests, in one run under pytest; those of tests and narrower fixtures are shared by the cores, imports and session \
+    fixtures are needed once by each worker. Where the file that took longest in that run takes more, that is the bound (*longest file*). \
+    *Of the bound*: bound ÷ time of dx-py with records. *Outcomes*: the numbers of each outcome against pytest's; `cargo xtask corpus` \
+    compares every test.";
+const LIMIT: Duration = Duration::from_secs(900);
+
+/// What a project's own code needs.
+#[derive(Debug, Default, serde::Deserialize)]
+struct Needs {
+    /// CPU seconds that each worker needs.
+    shared: f64,
+    /// CPU seconds of the tests of each file.
+    cpu: BTreeMap<String, f64>,
+    /// Wall seconds of the tests of each file.
+    wall: BTreeMap<String, f64>,
+}
+
+impl Needs {
+    /// The bound, and whether it is that of the longest file.
+    #[expect(clippy::cast_precision_loss, reason = "cores are few")]
+    fn bound(&self, cores: usize) -> (f64, bool) {
+        let spread = self.cpu.values().sum::<f64>() / cores as f64 + self.shared;
+        let longest = self.wall.values().copied().fold(0.0, f64::max);
+        (spread.max(longest), longest > spread)
+    }
+}
+
+/// A runner in one situation.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Pytest,
+    Xdist,
+    First,
+    Records,
+}
+
+const WAYS: [Way; 4] = [Way::Pytest, Way::Xdist, Way::First, Way::Records];
+
+impl Way {
+    fn peer(self) -> Peer {
+        match self {
+            Self::Pytest => Peer::Pytest,
+            Self::Xdist => Peer::Xdist,
+            Self::First | Self::Records => Peer::Dx,
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Pytest => "pytest",
+            Self::Xdist => "pytest-xdist",
+            Self::First => "dx-py, first-ever run",
+            Self::Records => "dx-py --all, with records",
+        }
+    }
+}
+
+/// A project's row.
+struct Row {
+    name: String,
+    counts: Counts,
+    /// The median time of each way; none if it couldn't be run.
+    times: [Option<f64>; 4],
+    wrong: Vec<String>,
+    bound: (f64, bool),
+}
+
+struct Bench<'a> {
+    suite: &'a Suite,
+    dx: &'a Path,
+    cores: usize,
+    /// Where plugins and what was printed go.
+    home: &'a Path,
+}
+
+impl Bench<'_> {
+    fn command(&self, way: Way) -> Result<Command> {
+        let unused = self.home.join("unused.json");
+        let cores = self.cores.to_string();
+        let mut command = match way {
+            Way::Pytest => self.suite.command(&self.suite.python(), &[], &unused)?,
+            Way::Xdist => {
+                let paths = self.suite.xdist_paths()?;
+                self.suite.command(&self.suite.python(), &paths, &unused)?
+            }
+            Way::First | Way::Records => self.suite.command(self.dx, &[], &unused)?,
+        };
+        match way {
+            Way::Pytest => command.args(["-m", "pytest", "-q"]),
+            Way::Xdist => command.args(["-m", "pytest", "-q", "-p", "xdist", "-n", &cores]),
+            Way::First | Way::Records => command.args(["test", "-q", "--all", "--"]),
+        };
+        command.args(self.suite.args());
+        Ok(command)
+    }
+
+    fn run(&self, way: Way) -> Result<(Ran, Counts)> {
+        if matches!(way, Way::First) {
+            self.suite.forget()?;
+        }
+        let printed = self.home.join(format!("{}.txt", way.title()));
+        let ran = measure(&mut self.command(way)?, &printed, LIMIT)?;
+        let counts = Counts::parse(way.peer(), &ran.text).with_context(|| {
+            let log = printed.display();
+            format!("told no outcomes, exit code {} (see {log})", ran.code)
+        })?;
+        Ok((ran, counts))
+    }
+
+    /// Runs pytest once with the plugin that takes the times.
+    fn needs(&self) -> Result<Needs> {
+        let plugins = self.home.join("plugins");
+        fs::create_dir_all(&plugins)?;
+        fs::write(plugins.join("bound_of_dx.py"), PLUGIN)?;
+        let out = self.home.join("bound.json");
+        let _ = fs::remove_file(&out);
+        let mut command = self.suite.command(
+            &self.suite.python(),
+            &[plugins],
+            &self.home.join("unused.json"),
+        )?;
+        command
+            .args(["-m", "pytest", "-q", "-p", "bound_of_dx"])
+            .args(self.suite.args())
+            .env("BOUND_OUT", &out);
+        let printed = self.home.join("bound.txt");
+        let ran = measure(&mut command, &printed, LIMIT)?;
+        if !matches!(ran.code, 0 | 1) {
+            bail!(
+                "pytest with the plugin ended with {} (see {})",
+                ran.code,
+                printed.display()
+            );
+        }
+        Ok(serde_json::from_str(&fs::read_to_string(&out)?)?)
+    }
+
+    fn measure(&self, runs: usize) -> Result<Row> {
+        let mut times: [Vec<f64>; 4] = Default::default();
+        let mut failed: [Option<String>; 4] = Default::default();
+        let mut wrong = BTreeMap::new();
+        let mut pytest = None;
+        let mut needs = Needs::default();
+        for round in 0..=runs {
+            for (number, way) in WAYS.into_iter().enumerate() {
+                if failed[number].is_some() {
+                    continue;
+                }
+                match (self.run(way), way) {
+                    (Ok((ran, counts)), _) => {
+                        let wanted = *pytest.get_or_insert(counts);
+                        if let Some(text) = counts.wrong(way.peer(), &wanted, Expect::All) {
+                            wrong.insert(way.title(), text);
+                        }
+                        if round > 0 {
+                            times[number].push(ran.cost.wall);
+                        }
+                    }
+                    (Err(error), Way::Pytest) => return Err(error),
+                    (Err(error), _) => failed[number] = Some(format!("{error:#}")),
+                }
+            }
+            // After the caches of bytecode are filled, since compiling isn't what is asked for.
+            if round == 0 {
+                needs = self.needs()?;
+            }
+            eprintln!("{}: round {round} of {runs}", self.suite.name);
+        }
+        let failed = WAYS.iter().zip(failed);
+        let failed = failed.filter_map(|(way, text)| text.map(|text| (way.title(), text)));
+        Ok(Row {
+            name: self.suite.name.clone(),
+            counts: pytest.unwrap_or_default(),
+            times: times.map(median),
+            wrong: wrong
+                .into_iter()
+                .chain(failed)
+                .map(|(title, text)| format!("**{title}**: {text}"))
+                .collect(),
+            bound: needs.bound(self.cores),
+        })
+    }
+}
+
+/// Measures projects, and gives the section with their table.
+///
+/// # Errors
+/// If the lists of projects can't be read. A project that can't be run is told in its row.
+pub fn measure_all(
+    names: &[String],
+    dx: &Path,
+    machine: &Machine,
+    runs: usize,
+    home: &Path,
+) -> Result<String> {
+    let corpus = Corpus::read(names, &[], None)?;
+    let circumstances = machine.circumstances(runs);
+    let (mut rows, mut absent) = (Vec::new(), Vec::new());
+    for suite in &corpus.suites {
+        let home: PathBuf = home.join("projects").join(&suite.name);
+        fs::create_dir_all(&home)?;
+        let bench = Bench {
+            suite,
+            dx,
+            cores: machine.cores,
+            home: &home,
+        };
+        match corpus.prepare(suite).and_then(|()| bench.measure(runs)) {
+            Ok(row) => rows.push(row),
+            Err(error) => {
+                eprintln!("{}: {error:#}", suite.name);
+                absent.push((suite.name.clone(), format!("{error:#}")));
+            }
+        }
+    }
+    Ok(table(&circumstances, &rows, &absent))
+}
+
+fn table(circumstances: &str, rows: &[Row], absent: &[(String, String)]) -> String {
+    let titles: Vec<&str> = WAYS.iter().map(|way| way.title()).collect();
+    let mut text = format!(
+        "## real projects\n\n{circumstances} {LEGEND}\n\n| project | tests | {} | bound | of the bound | outcomes |\n| --- |{}\n",
+        titles.join(" | "),
+        " ---: |".repeat(titles.len() + 3) + " --- |"
+    );
+    let none = || "–".to_owned();
+    for row in rows {
+        let [pytest, ..] = row.times;
+        let times = row.times.iter().enumerate().map(|(number, time)| {
+            let Some(time) = time else { return none() };
+            match pytest {
+                Some(pytest) if number > 0 => {
+                    format!("{} ({}x)", seconds(*time), factor(pytest / time))
+                }
+                _ => seconds(*time),
+            }
+        });
+        let (bound, is_longest) = row.bound;
+        let reached = row.times[3].map(|time| format!("{:.0} %", 100.0 * bound / time));
+        let outcomes = if row.wrong.is_empty() {
+            "right".to_owned()
+        } else {
+            row.wrong.join("; ").replace('|', "/").replace('\n', " ")
+        };
+        text.push_str(&format!(
+            "| {} | {} | {} | {}{} | {} | {outcomes} |\n",
+            row.name,
+            row.counts.total(),
+            times.collect::<Vec<_>>().join(" | "),
+            seconds(bound),
+            if is_longest { ", longest file" } else { "" },
+            reached.unwrap_or_else(none),
+        ));
+    }
+    for (name, reason) in absent {
+        let reason = reason.replace('|', "/").replace('\n', " ");
+        text.push_str(&format!(
+            "| {name} |{} could not be run: {reason} |\n",
+            " – |".repeat(titles.len() + 3)
+        ));
+    }
+    let means = (1..WAYS.len()).map(|way| {
+        let times = rows
+            .iter()
+            .filter_map(|row| Some(row.times[0]? / row.times[way]?));
+        geometric_mean(times).map_or_else(none, |mean| format!("{}x", factor(mean)))
+    });
+    let means = means.collect::<Vec<_>>().join(" | ");
+    text.push_str(&format!("| geometric mean | | | {means} | | | |\n"));
+    text
+}
+
+#[expect(clippy::cast_precision_loss, reason = "projects are few")]
+fn geometric_mean(numbers: impl Iterator<Item = f64>) -> Option<f64> {
+    let logarithms: Vec<f64> = numbers.map(f64::ln).collect();
+    let sum: f64 = logarithms.iter().sum();
+    (!logarithms.is_empty()).then(|| (sum / logarithms.len() as f64).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_is_the_work_over_the_cores_or_the_longest_file() {
+        let text = r#"{"shared": 0.5, "cpu": {"a": 3.0, "b": 1.0}, "wall": {"a": 2.0, "b": 1.0}}"#;
+        let mut needs: Needs = serde_json::from_str(text).unwrap();
+        assert_eq!(needs.bound(2), (2.5, false));
+        assert_eq!(needs.bound(4), (2.0, true));
+        needs.wall.insert("b".into(), 30.0);
+        assert_eq!(needs.bound(2), (30.0, true));
+    }
+
+    #[test]
+    fn the_table_has_means_and_projects_that_were_not_run() {
+        let row = |name: &str, factor: f64| Row {
+            name: name.into(),
+            counts: Counts {
+                passed: 7,
+                ..Counts::default()
+            },
+            times: [Some(8.0), Some(8.0), Some(8.0 / factor), Some(8.0 / factor)],
+            wrong: Vec::new(),
+            bound: (1.0, false),
+        };
+        let absent = [("third".to_owned(), "isn't prepared".to_owned())];
+        let text = table("Today.", &[row("one", 1.0), row("two", 4.0)], &absent);
+        let end = "| one | 7 | 8.00 | 8.00 (1.00x) | 8.00 (1.00x) | 8.00 (1.00x) | 1.00 | 12 % | right |\n\
+            | two | 7 | 8.00 | 8.00 (1.00x) | 2.00 (4.00x) | 2.00 (4.00x) | 1.00 | 50 % | right |\n\
+            | third | – | – | – | – | – | – | – | could not be run: isn't prepared |\n\
+            | geometric mean | | | 1.00x | 2.00x | 2.00x | | | |\n";
+        assert!(text.ends_with(end), "{text}");
+    }
+}
