@@ -3,6 +3,7 @@
 mod configuration;
 mod fuzzed;
 mod insides;
+mod lean;
 mod outcomes;
 mod parallel;
 mod plugins;

@@ -139,12 +139,14 @@ class Lean:
         began = self._clock()
         try:
             work(*arguments)
-            if scene.has_late_errors():
-                scene.raise_late_errors()
         except BaseException as caught:
             error = caught.with_traceback(_without_own_frames(caught.__traceback__))
         duration = self._clock() - began
         scene.end_phase(item, when)
+        if error is None and scene.has_late_errors():
+            test.outcome.phases[phase] += int(duration * 1e9)
+            test.is_reported = True
+            return self._report_late_errors(scene, item, when, *arguments[1:])
         if error is None and not test.is_reported and not (phase == 1 and test.has_new_marks()):
             test.outcome.phases[phase] += int(duration * 1e9)
             return True
@@ -170,6 +172,39 @@ class Lean:
             if runner.check_interactive_exception(call, report):
                 ihook.pytest_exception_interact(node=item, call=call, report=report)
         return bool(report.passed)
+
+    def _report_late_errors(self, scene: _Scene, item: Any, when: Any, *successor: Any) -> bool:
+        """Let pytest's hooks for the phase, whose work is done, warn of errors that nobody could raise when they happened, or raise
+        them: the failure shows pytest's own frames."""
+        done: Any = _Done(item)
+        following = {"nextitem": successor[0]} if successor else {}
+        with scene.paused():
+            report = runner.call_and_report(done, when, **following)
+        return bool(report.passed)
+
+
+class _Done:
+    """Stands for a test whose phase has run: to set it up, to run it and to tear it down does nothing."""
+
+    def __init__(self, item: Any) -> None:
+        self._item = item
+        self.session = self._setupstate = self
+
+    def __getattr__(self, name: str) -> Any:
+        item = self.__dict__["_item"]
+        try:
+            return getattr(item, name)
+        except AttributeError:
+            return getattr(item.session, name)
+
+    def runtest(self) -> None:
+        """The call."""
+
+    def setup(self, _item: Any) -> None:
+        """The set-up."""
+
+    def teardown_exact(self, _successor: Any) -> None:
+        """The teardown."""
 
 
 class _Test:
@@ -255,16 +290,15 @@ class _Tools:
         self.tmppath_result_key = tmppath_result_key
         self.warnings: Any = catch_warnings_for_item if manager.hasplugin("warnings") else None
         self.assertion: Any = assertion_protocol
-        self.queues: list[tuple[Any, Callable[[Any], None]]] = []
-        # In the order in which their hooks are called.
+        self.queues: list[Any] = []
         if manager.hasplugin("unraisableexception"):
             from _pytest import unraisableexception as unraisable
 
-            self.queues.append((config.stash[unraisable.unraisable_exceptions], unraisable.collect_unraisable))
+            self.queues.append(config.stash[unraisable.unraisable_exceptions])
         if manager.hasplugin("threadexception"):
             from _pytest import threadexception as thread
 
-            self.queues.append((config.stash[thread.thread_exceptions], thread.collect_thread_exception))
+            self.queues.append(config.stash[thread.thread_exceptions])
         self.filters_mutated: Callable[[], None] = warnings._filters_mutated  # type: ignore[attr-defined]
         last_failed = getattr(manager.getplugin("lfplugin"), "lastfailed", None)
         self._last_failed: dict[str, bool] = last_failed if isinstance(last_failed, dict) else {}
@@ -282,7 +316,7 @@ class _Scene:
         self._tools = tools
         self._ihook = ihook
         self._stack = stack = ExitStack()
-        self._queues = [queue for queue, _ in tools.queues]
+        self._queues = tools.queues
         self._log: list[Any] = []
         self._is_fd = tools.method == "fd"
         if tools.warnings is not None:
@@ -438,11 +472,6 @@ class _Scene:
     def has_late_errors(self) -> bool:
         """Whether errors were gathered that nobody could raise when they happened."""
         return any(self._queues)
-
-    def raise_late_errors(self) -> None:
-        """Let their plugins warn of them, or raise them."""
-        for _, collect in self._tools.queues:
-            collect(self._tools.config)
 
     def paused(self) -> _Pause:
         """A context in which output isn't captured: hooks that report run in it."""

@@ -1,0 +1,359 @@
+//! The lean path: what pytest's own hook implementations do holds on it too. Each test is a row of the table in ARCHITECTURE.md. The
+//! oracle is pytest's protocol (`--engine pytest`), which the other tests compare with pytest itself.
+
+use serde_json::Value;
+
+use crate::support::{Project, Run};
+
+/// A text with the addresses of objects replaced.
+fn without_addresses(text: &str) -> String {
+    let mut parts = text.split("0x");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |all, part| {
+        all + "0x…" + part.trim_start_matches(|c: char| c.is_ascii_hexdigit())
+    })
+}
+
+/// What a run says of its tests, without durations and addresses.
+fn told(run: &Run) -> Value {
+    let mut tests = run.json["tests"].clone();
+    for test in tests.as_array_mut().into_iter().flatten() {
+        test.as_object_mut().map(|test| test.remove("duration"));
+    }
+    let all =
+        serde_json::json!({"tests": tests, "warnings": run.json["warnings"], "code": run.code});
+    serde_json::from_str(&without_addresses(&all.to_string())).unwrap()
+}
+
+/// Runs the project by both engines, and gives the lean one's run, in which so many tests took the lean path.
+fn agree(project: &Project, args: &[&str], lean: u64) -> Run {
+    let with = |engine| {
+        let mut all = vec!["--all", "-n", "1", "--engine", engine];
+        all.extend(args);
+        project.test(&all)
+    };
+    let (full, run) = (with("pytest"), with("lean"));
+    assert_eq!(full.json["summary"]["lean"], 0);
+    assert_eq!(
+        run.json["summary"]["lean"], lean,
+        "{}",
+        run.json["summary"]["full_protocol"]
+    );
+    assert_eq!(told(&run), told(&full), "{}", run.out);
+    let (code, outcomes) = project.pytest(args);
+    let sorted: std::collections::BTreeMap<String, String> = run.outcomes();
+    assert_eq!((run.code, sorted), (code, outcomes));
+    run
+}
+
+fn file(text: &str) -> Project {
+    Project::new(&[("test_a.py", text)])
+}
+
+#[test]
+fn set_up_call_and_teardown_fail_with_the_same_text() {
+    let project = file(
+        "import pytest\n\
+         @pytest.fixture\ndef broken(): raise ValueError('set up')\n\
+         @pytest.fixture\ndef late():\n    yield\n    assert [1] == [2]\n\
+         @pytest.fixture(scope='module')\ndef wide():\n    yield\n    raise KeyError('wide')\n\
+         def helper(x):\n    def inner(): assert x == 3, f'no {x}'\n    inner()\n\
+         def test_good(): pass\n\
+         def test_broken(broken): pass\n\
+         def test_late(late): pass\n\
+         def test_late_and_bad(late): assert 0\n\
+         def test_nested(): helper(2)\n\
+         def test_chain():\n    try: 1 / 0\n    except ZeroDivisionError as error: raise RuntimeError('x') from error\n\
+         def test_exit(): raise SystemExit(3)\n\
+         def test_fail(): pytest.fail('so', pytrace=False)\n\
+         def test_returns(): return 3\n\
+         def test_wide(wide): pass\n\
+         class TestClass:\n    def setup_method(self): self.x = 1\n    def test_x(self): assert self.x == 2\n",
+    );
+    agree(&project, &[], 11);
+    agree(&project, &["-l", "-v"], 11);
+    agree(&project, &["--tb=short"], 11);
+}
+
+#[test]
+fn skipping() {
+    let project = file(
+        "import pytest\n\
+         @pytest.mark.skip(reason='why')\ndef test_skip(): pass\n\
+         @pytest.mark.skipif('1 == 1', reason='text')\ndef test_skipif(): pass\n\
+         @pytest.mark.skipif(False, reason='no')\ndef test_not_skipped(): pass\n\
+         @pytest.mark.xfail(reason='known')\ndef test_xfail(): assert 0\n\
+         @pytest.mark.xfail\ndef test_xpass(): pass\n\
+         @pytest.mark.xfail(strict=True)\ndef test_strict(): pass\n\
+         @pytest.mark.xfail(run=False)\ndef test_not_run(): raise SystemExit\n\
+         @pytest.mark.xfail(raises=KeyError)\ndef test_other(): raise ValueError\n\
+         @pytest.mark.skipif('no_such_name')\ndef test_wrong(): pass\n\
+         def test_inside(): pytest.skip('inside')\n\
+         def test_xfail_inside(): pytest.xfail('inside')\n\
+         def test_added(request):\n    request.node.add_marker(pytest.mark.xfail(reason='added'))\n    assert 0\n\
+         def test_added_and_passes(request): request.node.add_marker(pytest.mark.xfail(strict=True))\n\
+         @pytest.fixture\ndef adds(request): request.applymarker(pytest.mark.xfail(run=False, reason='from a fixture'))\n\
+         def test_added_by_a_fixture(adds): raise SystemExit\n\
+         @pytest.fixture\ndef skips(): pytest.skip('fixture')\n\
+         def test_fixture_skips(skips): pass\n\
+         class TestMarked:\n    pytestmark = pytest.mark.xfail\n    def test_a(self): assert 0\n    def test_b(self): pass\n",
+    );
+    agree(&project, &[], 17);
+    agree(&project, &["--runxfail"], 17);
+}
+
+#[test]
+fn capture() {
+    let project = file(
+        "import os, pytest, subprocess, sys\n\
+         @pytest.fixture\ndef talks():\n    print('before')\n    yield\n    print('after', file=sys.stderr)\n\
+         def test_silent(): pass\n\
+         def test_phases(talks):\n    print('during')\n    assert 0\n\
+         def test_descriptor():\n    os.write(1, b'raw')\n    subprocess.run(['echo', 'child'])\n    assert 0\n\
+         def test_replaces():\n    sys.stdout = open(os.devnull, 'w')\n    sys.stderr = None\n\
+         def test_after_it():\n    print('still here')\n    assert 0\n\
+         def test_duplicates():\n    null = os.open(os.devnull, os.O_WRONLY)\n    os.dup2(null, 1)\n\
+         def test_after_that():\n    os.write(1, b'not lost')\n    assert 0\n\
+         def test_capsys(capsys, talks):\n    print('a')\n    assert capsys.readouterr().out == 'before\\na\\n'\n    print('left')\n    assert 0\n\
+         def test_capfd(capfd):\n    os.write(2, b'x')\n    assert capfd.readouterr().err == 'x'\n\
+         def test_disabled(capsys):\n    with capsys.disabled(): print('loud')\n    print('q')\n    assert capsys.readouterr().out == 'q\\n'\n\
+         def test_in(): sys.stdin.read()\n",
+    );
+    for way in [&[][..], &["--capture=sys"]] {
+        // With sys.stdout replaced only Python's own writes are captured, and a duplicated descriptor stays.
+        agree(&project, way, 11);
+    }
+    let run = project.test(&["--all", "-n", "1", "--", "--capture=tee-sys"]);
+    assert_eq!(run.json["summary"]["lean"], 0);
+}
+
+#[test]
+fn logging() {
+    let project = file(
+        "import logging, pytest\n\
+         log = logging.getLogger('x.y')\n\
+         @pytest.fixture\ndef logs():\n    log.warning('set up')\n    yield\n    log.error('torn down')\n\
+         def test_quiet(): pass\n\
+         def test_phases(logs):\n    log.warning('called %s', 1)\n    assert 0\n\
+         def test_records(logs, caplog):\n    log.warning('mine')\n    assert [r.message for r in caplog.get_records('setup')] == ['set up']\n    assert caplog.messages == ['mine']\n\
+         def test_level(caplog):\n    caplog.set_level(logging.DEBUG)\n    log.debug('fine')\n    assert caplog.text.endswith('fine\\n')\n\
+         def test_level_is_back(caplog):\n    log.debug('unheard')\n    assert not caplog.records\n\
+         def test_by_name(request):\n    log.warning('by name')\n    assert request.getfixturevalue('caplog').messages == ['by name']\n\
+         def test_clears_handlers(): logging.getLogger().handlers.clear()\n\
+         def test_hears_again(caplog):\n    log.warning('again')\n    assert caplog.messages == ['again']\n\
+         def test_leaves_a_handler(): logging.getLogger().addHandler(logging.NullHandler())\n\
+         def test_root_level(): logging.getLogger().setLevel(logging.ERROR)\n\
+         def test_root_level_stays(caplog):\n    log.warning('unheard')\n    assert caplog.messages == []\n    logging.getLogger().setLevel(logging.WARNING)\n\
+         def test_mutes(): logging.getLogger('x').propagate = False\n\
+         def test_muted(caplog):\n    log.warning('muted')\n    assert caplog.messages in (['muted'], [])\n",
+    );
+    agree(&project, &[], 13);
+    agree(&project, &["--", "--log-level=DEBUG"], 13);
+    let run = project.test(&["--all", "-n", "1", "--", "--log-cli-level=DEBUG"]);
+    assert_eq!(run.code, 1);
+}
+
+#[test]
+fn warnings() {
+    let project = file(
+        "import pytest, warnings\n\
+         def warn(): warnings.warn('same place')\n\
+         def test_one(): warn()\n\
+         def test_two(): warn()\n\
+         def test_deprecated(): warnings.warn('old', DeprecationWarning)\n\
+         def test_ignores_for_ever(): warnings.simplefilter('ignore')\n\
+         def test_three(): warn()\n\
+         def test_resets(): warnings.resetwarnings()\n\
+         def test_four(): warnings.warn('hidden', ImportWarning)\n\
+         def test_shows(): warnings.showwarning = lambda *args: None\n\
+         def test_five(): warn()\n\
+         def test_recwarn(recwarn):\n    warn()\n    assert len(recwarn) == 1\n\
+         def test_warns():\n    with pytest.warns(UserWarning): warn()\n\
+         @pytest.fixture(scope='module')\ndef wide():\n    warnings.simplefilter('error')\n    warnings.simplefilter('ignore')\n    yield\n\
+         def test_wide(wide): warn()\n\
+         def test_after_wide(wide): warn()\n\
+         @pytest.mark.filterwarnings('error')\ndef test_marked(): warn()\n\
+         def test_bad():\n    warn()\n    assert 0\n",
+    );
+    agree(&project, &[], 14);
+    let run = agree(&project, &["-W", "error"], 14);
+    assert_eq!(run.outcome("test_one"), "failed");
+    agree(&project, &["-p", "no:warnings"], 14);
+}
+
+#[test]
+fn errors_that_nobody_could_raise() {
+    let project = file(
+        "import gc, threading\n\
+         class Bad:\n    def __del__(self): raise ValueError('deleted')\n\
+         def test_deleted():\n    Bad()\n    gc.collect()\n\
+         def test_thread():\n    thread = threading.Thread(target=lambda: 1 / 0)\n    thread.start()\n    thread.join()\n\
+         def test_good(): pass\n",
+    );
+    agree(&project, &[], 3);
+    let run = agree(&project, &["-W", "error"], 3);
+    assert_eq!(run.outcome("test_deleted"), "failed");
+    assert_eq!(run.outcome("test_thread"), "failed");
+    agree(&project, &["-p", "no:unraisableexception"], 3);
+}
+
+#[test]
+fn assertions() {
+    let project = Project::new(&[
+        (
+            "conftest.py",
+            "def pytest_assertrepr_compare(op, left, right):\n    if left == 'special': return ['a special comparison']\n",
+        ),
+        (
+            "test_a.py",
+            "def test_own(): assert 'special' == 'x'\ndef test_dict(): assert {'a': 1} == {'a': 2}\n",
+        ),
+        (
+            "inner/conftest.py",
+            "def pytest_assertion_pass(item, lineno, orig, expl): item.user_properties.append(('passed', orig))\n",
+        ),
+        ("inner/test_b.py", "def test_b(): assert 1 == 1\n"),
+        (
+            "pytest.ini",
+            "[pytest]\nenable_assertion_pass_hook = true\n",
+        ),
+    ]);
+    let run = agree(&project, &[], 2);
+    let reason = run.json["summary"]["full_protocol"].to_string();
+    assert!(reason.contains("pytest_assertion_pass"), "{reason}");
+}
+
+#[test]
+fn temporary_folders_and_properties() {
+    let project = Project::new(&[
+        (
+            "pytest.ini",
+            "[pytest]\ntmp_path_retention_policy = failed\n",
+        ),
+        (
+            "test_a.py",
+            "import pathlib, sys\nSEEN = pathlib.Path(__file__).with_name('seen.txt')\n\
+             def test_one(tmp_path, record_property):\n    SEEN.write_text(str(tmp_path))\n    record_property('a', 1)\n\
+             def test_gone(request): assert not pathlib.Path(SEEN.read_text()).exists()\n\
+             def test_by_name(request): assert request.getfixturevalue('tmp_path').is_dir()\n",
+        ),
+    ]);
+    agree(&project, &[], 3);
+}
+
+#[test]
+fn what_the_runner_leaves_for_others() {
+    let project = file(
+        "import os, pytest, sys\n\
+         @pytest.fixture\ndef phases():\n    assert os.environ['PYTEST_CURRENT_TEST'].endswith('test_variable (setup)')\n    yield\n    assert os.environ['PYTEST_CURRENT_TEST'].endswith('test_variable (teardown)')\n\
+         def test_variable(phases): assert os.environ['PYTEST_CURRENT_TEST'].endswith('test_variable (call)')\n\
+         def test_fails(): raise KeyError('kept')\n\
+         def test_not_kept_in_the_call(): assert not hasattr(sys, 'last_value')\n\
+         @pytest.fixture\ndef sees():\n    assert isinstance(sys.last_value, KeyError)\n    assert sys.last_traceback.tb_frame.f_code.co_filename == __file__ or True\n\
+         def test_fails_again(): raise KeyError('kept')\n\
+         def test_kept_in_the_set_up(sees): pass\n\
+         def test_clears_the_environment(monkeypatch): monkeypatch.delenv('PYTEST_CURRENT_TEST')\n\
+         @pytest.fixture(params=[1, 2], scope='module')\ndef p(request): return request.param\n\
+         def test_p(p): assert p == 1\n\
+         def test_q(p, request):\n    assert request.node.funcargs['p'] == p\n",
+    );
+    agree(&project, &[], 10);
+}
+
+#[test]
+fn an_exit_ends_the_session() {
+    for text in ["raise KeyboardInterrupt", "pytest.exit('enough', 3)"] {
+        let project = file(&format!(
+            "import pytest\ndef test_a(): pass\ndef test_b(): {text}\ndef test_c(): pass\n"
+        ));
+        let with = |engine| project.test(&["--all", "-n", "1", "--engine", engine]);
+        let (full, lean) = (with("pytest"), with("lean"));
+        assert_eq!((lean.code, lean.outcomes()), (full.code, full.outcomes()));
+        assert_eq!(
+            lean.json["summary"]["stopped"],
+            full.json["summary"]["stopped"]
+        );
+    }
+}
+
+#[test]
+fn hooks_that_are_not_known_get_the_whole_protocol() {
+    let project = Project::new(&[
+        ("test_a.py", "def test_a(): pass\n"),
+        (
+            "one/conftest.py",
+            "SEEN = []\ndef pytest_runtest_call(item): SEEN.append(item.name)\n",
+        ),
+        (
+            "one/test_b.py",
+            "from conftest import SEEN\ndef test_b(): assert SEEN == ['test_b']\n",
+        ),
+        (
+            "two/conftest.py",
+            "def pytest_pyfunc_call(pyfuncitem):\n    if pyfuncitem.name == 'test_c': return True\n",
+        ),
+        (
+            "two/test_c.py",
+            "def test_c(): assert 0\ndef test_d(): assert 1\n",
+        ),
+        (
+            "test_unit.py",
+            "import unittest\nclass TestU(unittest.TestCase):\n    def test_u(self): pass\n",
+        ),
+    ]);
+    // Another way to call functions is asked on the lean path.
+    let run = agree(&project, &[], 3);
+    let reasons = run.json["summary"]["full_protocol"].to_string();
+    assert!(reasons.contains("pytest_runtest_call in"), "{reasons}");
+    assert!(reasons.contains("TestCaseFunction"), "{reasons}");
+    let (_, out, _) = project.dx(&[
+        "test",
+        "--all",
+        "-v",
+        "--python",
+        &crate::support::python().display().to_string(),
+    ]);
+    assert!(
+        out.contains("pytest's whole protocol for 1 of the tests: pytest_runtest_call in"),
+        "{out}"
+    );
+    assert_eq!(project.dx(&["test", "--engine", "fast"]).0, 4);
+}
+
+#[test]
+fn plugins_that_run_some_of_the_tests() {
+    let project = Project::with_plugins(&[
+        ("pytest.ini", "[pytest]\nasyncio_mode = strict\n"),
+        (
+            "test_a.py",
+            "import pytest\n\
+             def test_plain(): pass\n\
+             @pytest.mark.asyncio\nasync def test_async(): pass\n\
+             @pytest.mark.anyio\nasync def test_anyio(anyio_backend_name): assert anyio_backend_name\n\
+             @pytest.mark.timeout(60)\ndef test_timed(): pass\n\
+             async def test_nobody_runs_it(): pass\n",
+        ),
+        (
+            "test_hypothesis.py",
+            "from hypothesis import given, settings, strategies as st\n\
+             @given(st.integers())\ndef test_given(x): assert x == x\n\
+             @settings(max_examples=3)\ndef test_misuse(): pass\n\
+             def test_plain(): pass\n",
+        ),
+    ]);
+    let args = &[
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:html",
+        "-p",
+        "no:allure_pytest",
+    ];
+    let with = |engine| {
+        let mut all = vec!["--all", "-n", "1", "--engine", engine];
+        all.extend(args);
+        project.test(&all)
+    };
+    let (full, lean) = (with("pytest"), with("lean"));
+    assert_eq!(told(&lean), told(&full));
+}
