@@ -138,3 +138,17 @@ pub fn plant(runner: &mut Runner, seed: u64, edits: usize, only: Option<&str>) -
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_fits_the_worker() {
+        let worker = project::root().join("worker");
+        let place = tempfile::tempdir().unwrap();
+        for fault in faults().unwrap() {
+            fault.plant(&worker, &place.path().join("worker")).unwrap();
+        }
+    }
+}
