@@ -73,6 +73,7 @@ fn set_up_call_and_teardown_fail_with_the_same_text() {
     agree(&project, &[], 11);
     agree(&project, &["-l", "-v"], 11);
     agree(&project, &["--tb=short"], 11);
+    agree(&project, &["--tb=native"], 0);
 }
 
 #[test]
@@ -258,6 +259,17 @@ fn what_the_runner_leaves_for_others() {
          def test_q(p, request):\n    assert request.node.funcargs['p'] == p\n",
     );
     agree(&project, &[], 10);
+}
+
+#[test]
+fn reports_while_a_test_runs() {
+    let project = file(
+        "import pytest\n\
+         def report(request):\n    from _pytest.reports import TestReport\n    from _pytest.runner import CallInfo\n    call = CallInfo.from_call(lambda: pytest.fail('part'), 'call')\n    request.node.ihook.pytest_runtest_logreport(report=TestReport.from_item_and_call(request.node, call))\n\
+         def test_part_fails(request):\n    print('out')\n    report(request)\n\
+         def test_good(): pass\n",
+    );
+    agree(&project, &[], 2);
 }
 
 #[test]

@@ -71,7 +71,7 @@ def sections_of(report: Any) -> list[tuple[str, str]]:
 class Outcome:
     """The reports of one test, joined."""
 
-    __slots__ = ("status", "phases", "reports", "sections", "properties", "_kept")
+    __slots__ = ("status", "phases", "reports", "sections", "properties", "heard", "_kept")
 
     def __init__(self) -> None:
         self.status: Optional[int] = None
@@ -79,10 +79,13 @@ class Outcome:
         self.reports: list[tuple[int, int, str, str]] = []
         self.sections: list[tuple[str, str]] = []
         self.properties: list[tuple[str, str]] = []
+        #: How many reports were added.
+        self.heard = 0
         self._kept: list[dict[str, Any]] = []
 
     def add(self, report: Any) -> None:
         """Take one of pytest's reports into account."""
+        self.heard += 1
         phase = _PHASES.get(report.when, 1)
         self.phases[phase] += max(0, int(report.duration * 1e9))
         if report.user_properties:

@@ -84,6 +84,8 @@ def of_run(config: Any, role: str, tells_passes: bool) -> str:
     for option in ("setupshow", "setuponly", "setupplan", "fulltrace"):
         if getattr(config.option, option, False):
             return f"--{option} was given"
+    if getattr(config.option, "tbstyle", "auto") == "native":
+        return "--tb=native shows pytest's own frames"
     if getattr(config.option, "capture", "fd") not in ("fd", "sys", "no"):
         return f"--capture={config.option.capture} was given"
     if float(config.getini("faulthandler_timeout") or 0) > 0:

@@ -118,7 +118,8 @@ impl Runner {
     }
 
     fn plain(&self, text: &str) -> String {
-        let text = self.temporary.replace_all(text, "TMP");
+        let text = without_frames_of_pytest(text);
+        let text = self.temporary.replace_all(&text, "TMP");
         let text = self.environment.replace_all(&text, "ENVIRONMENT");
         let text = self.observer.replace_all(&text, "");
         self.address.replace_all(&text, "0xADDRESS").into_owned()
@@ -362,6 +363,28 @@ impl Runner {
     }
 }
 
+/// A text without the frames of pytest and pluggy in tracebacks as Python writes them: groups of exceptions are shown in that form, and
+/// the lean path has fewer frames. A frame's line is followed by lines that are indented more.
+fn without_frames_of_pytest(text: &str) -> String {
+    let begin = |line: &str| line.find(|c: char| c != ' ' && c != '|');
+    let mut within = None;
+    let mut kept: Vec<&str> = Vec::new();
+    for line in text.lines() {
+        let at = begin(line);
+        if within.is_some_and(|frame| at.is_some_and(|at| at > frame)) {
+            continue;
+        }
+        let of_pytest = ["/site-packages/_pytest/", "/site-packages/pluggy/"]
+            .iter()
+            .any(|place| line.contains(place));
+        within = at.filter(|at| line[*at..].starts_with("File \"") && of_pytest);
+        if within.is_none() {
+            kept.push(line);
+        }
+    }
+    kept.join("\n")
+}
+
 /// Adds a line for each name that has different texts; with `both` also for those that only pytest has.
 fn compare(
     of: &str,
@@ -398,4 +421,18 @@ fn each(value: &Value) -> impl Iterator<Item = &Value> {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_frames_of_pytest;
+
+    #[test]
+    fn frames_of_pytest_are_left_out() {
+        let text = "  | Traceback:\n  |   File \"/v/site-packages/_pytest/runner.py\", line 3, in f\n  |     lambda: x\n  |             ^\n  |   File \"/p/test_a.py\", line 2, in g\n  |     assert 0\n  | E";
+        let kept =
+            "  | Traceback:\n  |   File \"/p/test_a.py\", line 2, in g\n  |     assert 0\n  | E";
+        assert_eq!(without_frames_of_pytest(text), kept);
+        assert_eq!(without_frames_of_pytest("a\n  b"), "a\n  b");
+    }
 }
