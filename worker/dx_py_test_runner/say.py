@@ -71,9 +71,14 @@ _MARKS_OF_PYTEST = frozenset(("filterwarnings",))
 MARKS_OF_SKIPPING = frozenset(("skip", "skipif", "xfail"))
 
 
+def is_known() -> bool:
+    """Whether the internals of this pytest are known to the lean engine."""
+    return (8, 4) <= getattr(pytest, "version_tuple", (0,))[:2] < (10, 0)
+
+
 def of_run(config: Any, role: str, tells_passes: bool) -> str:
     """Why no test of the session can take the lean path; empty if some may."""
-    if not ((8, 4) <= getattr(pytest, "version_tuple", (0,))[:2] < (10, 0)):
+    if not is_known():
         return f"the internals of pytest {pytest.__version__} aren't known to the lean engine"
     if getattr(sys.flags, "context_aware_warnings", False):
         return "warnings are kept for each context"

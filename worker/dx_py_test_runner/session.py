@@ -14,9 +14,10 @@ from typing import Any, Optional
 import pytest
 from _pytest.terminal import getreportopt
 
-from . import needs, say, wire
+from . import collect, needs, say, wire
+from .items import Items
 from .lean import Lean
-from .outcome import ERROR, SKIPPED, Outcome, sections_of, text_of
+from .outcome import ERROR, PASSED, SKIPPED, Outcome, sections_of, text_of
 from .speech import silence, speaking
 from .trace import Trace
 from .wire import Pack, Unpack
@@ -144,6 +145,7 @@ class WorkerPlugin:
         if narrow and not reason:
             config.args = paths
         self._trace.collecting = self._collecting = True
+        undo = self._collect_lean(session)
         outcome = yield
         if narrow and not reason and outcome.excinfo is None:
             reason = _needs_everything(config)
@@ -151,6 +153,7 @@ class WorkerPlugin:
             if reason:
                 self._deselected.clear()
                 session.perform_collect()
+        undo()
         config.args = arguments
         self._trace.collecting = self._collecting = False
         if outcome.excinfo is not None or config.option.collectonly:
@@ -166,6 +169,15 @@ class WorkerPlugin:
             done.text(why)
         self._send_trace()
         self._wire.send(wire.COLLECTION_DONE, done.bytes())
+
+    def _collect_lean(self, session: Any) -> Callable[[], None]:
+        """Let plain functions be collected the short way; gives what ends it."""
+        if self._engine == "lean" and say.is_known():
+            try:
+                return collect.install(session)
+            except AttributeError:  # other internals, of a version that nobody has seen yet
+                pass
+        return lambda: None
 
     def _add_wide_conftests(self, config: Any) -> list[str]:
         """The conftests that were loaded while files were collected and have a say in tests of other folders: all depend on them."""
@@ -186,17 +198,18 @@ class WorkerPlugin:
     def _report_items(self, session: Any) -> None:
         files: dict[str, list[Any]] = {}
         places: dict[Any, int] = {}
+        items = Items()
         for place, item in enumerate(session.items):
             files.setdefault(needs.file_of(item), []).append(item)
             self._items[item.nodeid] = item
             places[item] = place
-        for file, items in files.items():
+        for file, held in files.items():
             out = Pack()
             out.text(file)
-            out.text(str(getattr(items[0], "path", "") or getattr(items[0], "fspath", "")))
-            out.u32(len(items))
-            for item in items:
-                _pack_item(out, item, places[item])
+            out.text(str(getattr(held[0], "path", "") or getattr(held[0], "fspath", "")))
+            out.u32(len(held))
+            for item in held:
+                items.pack(out, item, places[item])
             self._wire.send(wire.COLLECTED, out.bytes())
 
     @pytest.hookimpl(tryfirst=True, hookwrapper=True)
@@ -352,7 +365,12 @@ class WorkerPlugin:
         outcome.limit(self._clock() - began)
         self._outcome = None
         self._trace.enter(None)
-        self._finished(item.nodeid, outcome)
+        if outcome.heard or outcome.properties or outcome.status != PASSED:
+            self._finished(item.nodeid, outcome)
+        else:
+            # It goes with the message that the next test has begun, or that there is none.
+            passed = wire.pack_pass(item.nodeid, outcome.phases)
+            self._wire.queue(wire.TEST_FINISHED, passed, self._sequence, sum(outcome.phases), PASSED)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Gather pytest's reports on the test of the moment."""
@@ -455,46 +473,3 @@ def _needs_everything(config: Any) -> str:
 def _third_party_hooks(config: Any, names: tuple[str, ...]) -> list[tuple[str, str]]:
     """Implementations of these hooks by conftests, and by plugins that aren't known to do the same to a part of the items."""
     return [(name, where) for name, where, _ in needs.implementations(config, names, needs.WELL_KNOWN)]
-
-
-def _pack_item(out: Pack, item: Any, place: int) -> None:
-    function = getattr(item, "originalname", None) or item.name
-    names = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
-    try:
-        line = item.location[1]
-    except Exception:  # a plugin's item may have no place in a file
-        line = None
-    out.text(item.nodeid)
-    out.text(str(function))
-    out.text("::".join(names))
-    out.u32((line or 0) + 1)
-    out.u32(place)
-    out.texts(sorted(_keywords(item)))
-    markers = list(item.iter_markers())
-    out.u32(len(markers))
-    for marker in markers:
-        out.text(marker.name)
-        out.texts([_representation(arg) for arg in marker.args])
-        out.u32(len(marker.kwargs))
-        for key, value in marker.kwargs.items():
-            out.text(str(key))
-            out.text(_representation(value))
-
-
-def _keywords(item: Any) -> set[str]:
-    """The names that `-k` looks into, as pytest gathers them."""
-    containers: tuple[Any, ...] = (pytest.Session, getattr(pytest, "Directory", pytest.Session))
-    names = {node.name for node in item.listchain() if not isinstance(node, containers)}
-    names.update(item.listextrakeywords())
-    names.update(getattr(getattr(item, "function", None), "__dict__", ()))
-    names.update(marker.name for marker in item.iter_markers())
-    return {str(name) for name in names}
-
-
-def _representation(value: Any) -> str:
-    """A value as text; of a user's class only the name, since its `__repr__` is the user's code."""
-    if type(value) in (str, int, float, bool, bytes, type(None)):
-        return repr(value)[:200]
-    if type(value) in (tuple, list):
-        return "(" + ", ".join(_representation(part) for part in value[:20]) + ")"
-    return f"<{type(value).__module__}.{type(value).__qualname__}>"

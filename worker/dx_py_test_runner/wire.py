@@ -80,6 +80,10 @@ class Pack:
         self._buffer += _u32.pack(len(data))
         self._buffer += data
 
+    def raw(self, data: bytes) -> None:
+        """What was built before, as it is."""
+        self._buffer += data
+
     def texts(self, texts: list[str]) -> None:
         """A list of texts."""
         self._buffer += _u32.pack(len(texts))
@@ -143,6 +147,15 @@ class Unpack:
         return [self.text() for _ in range(self.u32())]
 
 
+_PASS = struct.Struct("<QQQ6I")
+
+
+def pack_pass(name: str, phases: list[int]) -> bytes:
+    """The payload of a test that passed and has nothing to tell: its ID, its phases, and empty lists."""
+    data = name.encode("utf-8", "backslashreplace")
+    return _u32.pack(len(data)) + data + _PASS.pack(*phases, 0, 0, 0, 0, 0, 0)
+
+
 def _read_command(read_into: Callable[[memoryview], Optional[int]]) -> Optional[Command]:
     """The next command from a stream; None at its end."""
     header = _read(read_into, _COMMAND.size)
@@ -195,6 +208,7 @@ class Wire:
         self._head = int(_u64.unpack_from(self._ring, _HEAD)[0])
         self._pid = os.getpid()
         self._early: list[Command] = []
+        self._queued = b""
 
     def send(self, kind: int, payload: bytes = b"", sequence: int = 0, duration_ns: int = 0, status: int = 0) -> None:
         """Send one message."""
@@ -202,13 +216,18 @@ class Wire:
             return
         size = len(payload)
         offset = self._push(payload) if size > _INLINE else None
+        queued, self._queued = self._queued, b""
         if offset is None:
             header = _REPORT.pack(b"DXTR", _VERSION, kind, sequence, duration_ns, 0, size, status, 0, 0)
-            self._sendall(header + payload)
+            self._sendall(queued + header + payload)
         else:
-            self._sendall(
-                _REPORT.pack(b"DXTR", _VERSION, kind, sequence, duration_ns, offset, size, status, _IN_RING, 0)
-            )
+            header = _REPORT.pack(b"DXTR", _VERSION, kind, sequence, duration_ns, offset, size, status, _IN_RING, 0)
+            self._sendall(queued + header)
+
+    def queue(self, kind: int, payload: bytes, sequence: int, duration_ns: int, status: int) -> None:
+        """Send one short message together with the next one that is sent, which follows soon."""
+        header = _REPORT.pack(b"DXTR", _VERSION, kind, sequence, duration_ns, 0, len(payload), status, 0, 0)
+        self._queued += header + payload
 
     def _push(self, payload: bytes) -> Optional[int]:
         size = len(payload)

@@ -15,7 +15,9 @@ macro_rules! carried {
 const FILES: &[(&str, &str)] = carried![
     "__init__.py",
     "boot.py",
+    "collect.py",
     "controller.py",
+    "items.py",
     "lean.py",
     "needs.py",
     "observe.py",

@@ -1,0 +1,107 @@
+"""Makes plain test functions into items without asking hooks that have nothing to say on them.
+
+pytest builds two nodes for each function, asks hooks for its parameters, and works out its fixtures from scratch. A function that
+nothing parametrises needs one node, and functions of the same parent with the same arguments need the same fixtures. Everything else
+is left to pytest, whose own method is called for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Callable
+
+import pytest
+from _pytest.fixtures import FuncFixtureInfo
+from _pytest.python import PyCollector
+
+#: Implementations that only act on what parametrises: marks, and fixtures with parameters.
+_PLAIN_GENERATORS = ("_pytest.python", "_pytest.fixtures")
+#: For a node whose fixtures are worked out after it is there.
+_NO_FIXTURES = FuncFixtureInfo((), (), [], {})
+
+
+def install(session: Any) -> Callable[[], None]:
+    """Collect plain functions the short way in this session; gives what undoes it.
+
+    Raises AttributeError if pytest's internals are others than those known here.
+    """
+    original = PyCollector._genfunctions
+    manager = session._fixturemanager
+    closures = _Closures(manager)
+    plain: dict[Any, bool] = {}
+
+    def generate(self: Any, name: str, function: Any) -> Iterator[Any]:
+        is_plain = plain.get(self)
+        if is_plain is None:
+            is_plain = plain[self] = self.session is session and _has_plain_hooks(self)
+        if is_plain:
+            item = pytest.Function.from_parent(self, name=name, fixtureinfo=_NO_FIXTURES)
+            cls = item.cls
+            # Of a method pytest looks at the function, not at what is bound to an instance.
+            item._fixtureinfo = manager.getfixtureinfo(item, function, cls)
+            item.fixturenames = item._fixtureinfo.names_closure
+            item._initrequest()
+            if not _is_parametrised(item):
+                yield item
+                return
+        yield from original(self, name, function)
+
+    def undo() -> None:
+        PyCollector._genfunctions = original  # type: ignore[method-assign]
+        closures.undo()
+
+    PyCollector._genfunctions = generate  # type: ignore[method-assign,assignment]
+    return undo
+
+
+def _has_plain_hooks(collector: Any) -> bool:
+    """Whether nobody beside pytest itself generates parameters for the functions of a module or class."""
+    for implementation in collector.ihook.pytest_generate_tests.get_hookimpls():
+        if getattr(implementation.function, "__module__", "") not in _PLAIN_GENERATORS:
+            return False
+    module, cls = collector.getparent(pytest.Module), collector.getparent(pytest.Class)
+    holders = [node.obj for node in (module, cls) if node is not None]
+    return not any(hasattr(holder, "pytest_generate_tests") for holder in holders)
+
+
+def _is_parametrised(item: Any) -> bool:
+    if any(mark.name == "parametrize" for mark in item.iter_markers()):
+        return True
+    definitions = item._fixtureinfo.name2fixturedefs.values()
+    return any(definition.params is not None for some in definitions for definition in some)
+
+
+class _Closures:
+    """Remembers which fixtures functions of one parent need, by the names that they begin with, until another fixture is defined."""
+
+    def __init__(self, manager: Any) -> None:
+        self._known: dict[Any, tuple[list[str], dict[str, Any]]] = {}
+        self._manager = manager
+        self._closure = closure = manager.getfixtureclosure
+        register = manager._register_fixture
+
+        def remembered(
+            parentnode: Any, initialnames: tuple[str, ...], ignore_args: Any
+        ) -> tuple[list[str], dict[str, Any]]:
+            if not isinstance(parentnode, pytest.Function):
+                return closure(parentnode, initialnames, ignore_args)  # type: ignore[no-any-return]
+            key = (parentnode.parent, tuple(initialnames), frozenset(ignore_args))
+            found = self._known.get(key)
+            if found is None:
+                found = self._known[key] = closure(parentnode, initialnames, ignore_args)
+            names, definitions = found
+            # What is handed out is changed when the function is parametrised.
+            return list(names), dict(definitions)
+
+        def registering(*args: Any, **kwargs: Any) -> Any:
+            self._known.clear()
+            return register(*args, **kwargs)
+
+        manager.getfixtureclosure = remembered
+        manager._register_fixture = registering
+
+    def undo(self) -> None:
+        """Let pytest work it out again."""
+        for name in ("getfixtureclosure", "_register_fixture"):
+            vars(self._manager).pop(name, None)
+        self._known.clear()

@@ -1,0 +1,95 @@
+"""Describes collected tests to the orchestrator. What the tests of a module or class have in common is worked out once."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import pytest
+from _pytest.compat import get_real_func
+
+from .wire import Pack
+
+_real_function: Any = get_real_func
+_CONTAINERS: tuple[type, ...] = (pytest.Session, getattr(pytest, "Directory", pytest.Session))
+
+
+class _Above:
+    """What a parent gives to all tests below it."""
+
+    __slots__ = ("names", "classes", "markers", "packed")
+
+    def __init__(self, parent: Any) -> None:
+        chain = parent.listchain()
+        self.names = {node.name for node in chain if not isinstance(node, _CONTAINERS)}
+        for node in chain:
+            self.names.update(node.extra_keyword_matches)
+        self.classes = "::".join(node.name for node in chain if isinstance(node, pytest.Class))
+        self.markers = [marker for node in reversed(chain) for marker in node.own_markers]
+        self.names.update(marker.name for marker in self.markers)
+        out = Pack()
+        for marker in self.markers:
+            _pack_marker(out, marker)
+        self.packed = out.bytes()
+
+
+class Items:
+    """Packs the items of one session."""
+
+    def __init__(self) -> None:
+        self._parents: dict[Any, _Above] = {}
+
+    def pack(self, out: Pack, item: Any, place: int) -> None:
+        """Add an item, whose place in the session is given."""
+        above = self._parents.get(item.parent)
+        if above is None:
+            above = self._parents[item.parent] = _Above(item.parent)
+        out.text(item.nodeid)
+        out.text(str(getattr(item, "originalname", None) or item.name))
+        out.text(above.classes)
+        out.u32((_line(item) or 0) + 1)
+        out.u32(place)
+        out.texts(sorted(_keywords(item, above)))
+        own = item.own_markers
+        out.u32(len(own) + len(above.markers))
+        for marker in own:
+            _pack_marker(out, marker)
+        out.raw(above.packed)
+
+
+def _line(item: Any) -> Optional[int]:
+    """The line of an item, from 0, as its `location` has it."""
+    if type(item) is pytest.Function:
+        code = getattr(_real_function(item.obj), "__code__", None)
+        if code is not None:
+            return int(code.co_firstlineno) - 1
+    try:
+        line = item.location[1]
+    except Exception:  # a plugin's item may have no place in a file
+        return None
+    return None if line is None else int(line)
+
+
+def _keywords(item: Any, above: _Above) -> set[str]:
+    """The names that `-k` looks into, as pytest gathers them."""
+    names: set[Any] = {item.name, *above.names, *item.extra_keyword_matches}
+    names.update(getattr(getattr(item, "function", None), "__dict__", ()))
+    names.update(marker.name for marker in item.own_markers)
+    return {str(name) for name in names}
+
+
+def _pack_marker(out: Pack, marker: Any) -> None:
+    out.text(marker.name)
+    out.texts([_representation(arg) for arg in marker.args])
+    out.u32(len(marker.kwargs))
+    for key, value in marker.kwargs.items():
+        out.text(str(key))
+        out.text(_representation(value))
+
+
+def _representation(value: Any) -> str:
+    """A value as text; of a user's class only the name, since its `__repr__` is the user's code."""
+    if type(value) in (str, int, float, bool, bytes, type(None)):
+        return repr(value)[:200]
+    if type(value) in (tuple, list):
+        return "(" + ", ".join(_representation(part) for part in value[:20]) + ")"
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"
