@@ -41,6 +41,18 @@ def message_of(report: Any, status: int) -> str:
     return str(longrepr or "").strip().rpartition("\n")[2]
 
 
+def sub_test_of(report: Any) -> str:
+    """Which part of a test a report is about, such as `[message] (i=1)`; empty for the test itself.
+
+    Reports of sub-tests have the ID of their test, and a heading that tells more.
+    """
+    try:
+        head, whole = report.head_line, report.location[2]
+    except Exception:  # a plugin's report may lack what pytest's have
+        return ""
+    return head[len(whole) :].strip() if type(head) is str and head.startswith(whole) else ""
+
+
 def place_of(report: Any) -> str:
     """Where a skip was decided, as pytest's summary shows it."""
     longrepr = report.longrepr
@@ -94,7 +106,10 @@ class Outcome:
             self.status = status
         if status != PASSED:
             text = text_of(report) if status >= FAILED else place_of(report) if status == SKIPPED else ""
-            self.reports.append((phase, status, message_of(report, status), text))
+            message = message_of(report, status)
+            if status >= FAILED:
+                message = f"{sub_test_of(report)} {message}".lstrip(" ")
+            self.reports.append((phase, status, message, text))
 
     def limit(self, elapsed: float) -> None:
         """Let no phase last longer than the whole test did: a test may replace the clock that pytest measures with."""
