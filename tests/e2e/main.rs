@@ -10,3 +10,4 @@ mod projects;
 mod reporting;
 mod selection;
 mod support;
+mod temporary;

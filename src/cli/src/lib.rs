@@ -28,6 +28,7 @@ mod session;
 mod settings;
 mod sources;
 mod specs;
+mod temporary;
 mod worker_files;
 mod world;
 

@@ -40,6 +40,10 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../../../worker/dx_py_test_runner/observe.py"),
     ),
     (
+        "temporary.py",
+        include_str!("../../../worker/dx_py_test_runner/temporary.py"),
+    ),
+    (
         "trace.py",
         include_str!("../../../worker/dx_py_test_runner/trace.py"),
     ),
