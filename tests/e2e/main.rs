@@ -7,6 +7,7 @@ mod outcomes;
 mod parallel;
 mod plugins;
 mod projects;
+mod pytest_cache;
 mod reporting;
 mod selection;
 mod support;

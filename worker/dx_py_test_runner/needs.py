@@ -110,6 +110,12 @@ def one_worker(config: Any) -> str:
     return ""
 
 
+def cache(config: Any) -> str:
+    """Where pytest's cache is; empty if the session does without."""
+    folder = getattr(getattr(config, "cache", None), "_cachedir", None)
+    return "" if folder is None else str(folder)
+
+
 def file_of(item: Any) -> str:
     """The node ID of an item's file."""
     return str(item.nodeid.partition("::")[0])

@@ -162,6 +162,7 @@ class WorkerPlugin:
         done.texts(self._add_wide_conftests(config))
         for why in needs.order(config, self._collected_order, session.items):
             done.text(why)
+        done.text(needs.cache(config))
         self._send_trace()
         self._wire.send(wire.COLLECTION_DONE, done.bytes())
 

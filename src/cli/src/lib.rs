@@ -17,6 +17,7 @@ mod jobs;
 mod listener;
 mod lookup;
 mod plan;
+mod pytest_cache;
 mod pytest_options;
 mod python;
 mod record;

@@ -102,6 +102,8 @@ pub struct CollectionDone {
     pub one_worker: String,
     /// The conftest whose order of all tests may matter; empty if there is none.
     pub ordered: String,
+    /// Where pytest's cache is; empty if the session does without.
+    pub cache: String,
 }
 
 /// Something that was read.
@@ -228,6 +230,7 @@ impl Report {
                 wide: data.strs()?,
                 one_worker: data.str()?,
                 ordered: data.str()?,
+                cache: data.str()?,
             }),
             ResultKind::Next => Self::Next,
             ResultKind::TestStarted => Self::TestStarted(TestId::new(data.str()?)),
@@ -303,6 +306,7 @@ impl Report {
                 out.str(&done.reason).u32(done.deselected);
                 out.strs(&done.wide);
                 out.str(&done.one_worker).str(&done.ordered);
+                out.str(&done.cache);
                 ResultKind::CollectionDone
             }
             Self::Next => ResultKind::Next,
@@ -497,6 +501,7 @@ mod tests {
                 wide: vec![text()],
                 one_worker: text(),
                 ordered: text(),
+                cache: text(),
             }),
             Report::Next,
             Report::TestStarted(TestId::new("a")),
