@@ -1,6 +1,7 @@
 //! Suites that use pytest's plugins, in their published versions: the same outcomes as pytest's, with several workers and with one.
 
 mod subtests;
+mod warnings;
 
 use crate::support::Project;
 

@@ -45,12 +45,13 @@ _ORDER_IS_A_WISH = (
     "pytest_reverse",
     "pytest_split.",
 )
-#: Hooks that hear of every test, or of the end of all.
+#: Hooks that hear of every test, of every warning, or of the end of all.
 _REPORTING = (
     "pytest_runtest_logstart",
     "pytest_runtest_logreport",
     "pytest_runtest_logfinish",
     "pytest_collectreport",
+    "pytest_warning_recorded",
     "pytest_terminal_summary",
     "pytest_sessionfinish",
 )

@@ -83,7 +83,7 @@ def sections_of(report: Any) -> list[tuple[str, str]]:
 class Outcome:
     """The reports of one test, joined."""
 
-    __slots__ = ("status", "phases", "reports", "sections", "properties", "_kept")
+    __slots__ = ("status", "phases", "reports", "sections", "properties", "_kept", "_warnings")
 
     def __init__(self) -> None:
         self.status: Optional[int] = None
@@ -92,6 +92,7 @@ class Outcome:
         self.sections: list[tuple[str, str]] = []
         self.properties: list[tuple[str, str]] = []
         self._kept: list[dict[str, Any]] = []
+        self._warnings: list[dict[str, Any]] = []
 
     def add(self, report: Any) -> None:
         """Take one of pytest's reports into account."""
@@ -141,14 +142,21 @@ class Outcome:
             data["worker_id"], data["testrun_uid"] = workerinput.get("workerid"), workerinput.get("testrunuid")
             self._kept.append(data)
 
+    def keep_warning(self, data: dict[str, Any]) -> None:
+        """Keep a warning for the controller."""
+        self._warnings.append(data)
+
     def raw(self) -> bytes:
-        """The kept reports as bytes; empty if there are none."""
-        if not self._kept:
-            return b""
-        try:
-            return marshal.dumps(self._kept)
-        except ValueError:  # a hook has added something that is no plain data
-            return marshal.dumps(_plain(self._kept))
+        """The kept reports and warnings as bytes; empty if there are no reports."""
+        return dumped([self._kept, self._warnings]) if self._kept else b""
+
+
+def dumped(value: list[Any]) -> bytes:
+    """A value as bytes that `marshal` reads."""
+    try:
+        return marshal.dumps(value)
+    except ValueError:  # a hook has added something that is no plain data
+        return marshal.dumps(_plain(value))
 
 
 def _plain(value: Any) -> Any:

@@ -15,9 +15,10 @@ import pytest
 from _pytest.terminal import getreportopt
 
 from . import needs, wire
-from .outcome import ERROR, SKIPPED, Outcome, sections_of, text_of
+from .outcome import ERROR, SKIPPED, Outcome, dumped, sections_of, text_of
 from .speech import silence, speaking
 from .trace import Trace
+from .warning_messages import to_data
 from .wire import Pack, Unpack
 
 _WHOLE_SESSION_HOOKS = ("pytest_collection_modifyitems", "pytest_collection_finish", "pytest_collection")
@@ -76,6 +77,7 @@ class WorkerPlugin:
         self.code_was_changed = False
         self._tells_passes = False
         self._collected_order: list[str] = []
+        self._collection_warnings: list[dict[str, Any]] = []
 
     # Start
 
@@ -148,6 +150,7 @@ class WorkerPlugin:
             config.args = arguments
             if reason:
                 self._deselected = 0
+                self._collection_warnings.clear()
                 session.perform_collect()
         config.args = arguments
         self._trace.collecting = self._collecting = False
@@ -163,6 +166,7 @@ class WorkerPlugin:
         for why in needs.order(config, self._collected_order, session.items):
             done.text(why)
         done.text(needs.cache(config))
+        done.blob(dumped(self._collection_warnings) if self._collection_warnings else b"")
         self._send_trace()
         self._wire.send(wire.COLLECTION_DONE, done.bytes())
 
@@ -390,6 +394,12 @@ class WorkerPlugin:
         out.text(nodeid)
         out.text(text)
         self._wire.send(wire.WARNING, out.bytes())
+        if self._role == "told":
+            data = to_data(warning_message, when, nodeid, location)
+            if self._outcome is not None:
+                self._outcome.keep_warning(data)
+            elif self._collecting:
+                self._collection_warnings.append(data)
 
     def pytest_internalerror(self, excrepr: Any) -> None:
         """An error of pytest's own, or of a plugin's, ends the run."""

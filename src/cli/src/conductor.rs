@@ -290,6 +290,7 @@ impl<'a> Conductor<'a> {
         if self.alone.is_second_phase() {
             return Ok(self.plan_alone(files));
         }
+        self.listener.hear_of_warnings(done.warnings);
         let mut planned = Vec::new();
         let narrow = self.intent.narrow.is_some();
         if !narrow {

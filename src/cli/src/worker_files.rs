@@ -48,6 +48,10 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../../../worker/dx_py_test_runner/trace.py"),
     ),
     (
+        "warning_messages.py",
+        include_str!("../../../worker/dx_py_test_runner/warning_messages.py"),
+    ),
+    (
         "wire.py",
         include_str!("../../../worker/dx_py_test_runner/wire.py"),
     ),

@@ -104,6 +104,8 @@ pub struct CollectionDone {
     pub ordered: String,
     /// Where pytest's cache is; empty if the session does without.
     pub cache: String,
+    /// The warnings of the collection, for a controller, in a form that only Python reads; empty if there are none.
+    pub warnings: Vec<u8>,
 }
 
 /// Something that was read.
@@ -231,6 +233,7 @@ impl Report {
                 one_worker: data.str()?,
                 ordered: data.str()?,
                 cache: data.str()?,
+                warnings: data.blob()?,
             }),
             ResultKind::Next => Self::Next,
             ResultKind::TestStarted => Self::TestStarted(TestId::new(data.str()?)),
@@ -306,7 +309,7 @@ impl Report {
                 out.str(&done.reason).u32(done.deselected);
                 out.strs(&done.wide);
                 out.str(&done.one_worker).str(&done.ordered);
-                out.str(&done.cache);
+                out.str(&done.cache).blob(&done.warnings);
                 ResultKind::CollectionDone
             }
             Self::Next => ResultKind::Next,
@@ -429,7 +432,7 @@ mod tests {
                     text: file.clone(),
                     raw: file.into_bytes(),
                 },
-                Command::TellCollection { node: "a".into(), text: "b".into(), status: TestStatus::Error },
+                Command::TellCollection { node: "a".into(), text: "b".into(), status: TestStatus::Error, warnings: vec![1] },
                 Command::Finish,
                 Command::Stop,
             ] {
@@ -502,6 +505,7 @@ mod tests {
                 one_worker: text(),
                 ordered: text(),
                 cache: text(),
+                warnings: vec![1, 2],
             }),
             Report::Next,
             Report::TestStarted(TestId::new("a")),
