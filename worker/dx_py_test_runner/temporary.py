@@ -16,6 +16,8 @@ from typing import NamedTuple, Optional
 
 # Bound before the observer wraps it.
 _lstat = os.lstat
+#: How many links a path leads through, as in Linux, before it leads nowhere.
+_MOST_LINKS = 40
 
 
 class Read(NamedTuple):
@@ -63,13 +65,19 @@ class Temporary:
         """Note that a link is about to be made there."""
         self._links[link] = os.path.normpath(os.path.join(os.path.dirname(link), target))
 
+    def forget_link(self, path: str) -> None:
+        """Note that something else is about to be where a link may have been."""
+        self._links.pop(path, None)
+
     def follow(self, path: str) -> str:
         """`path` without the links that this process has made there: what is read through them may have been there before."""
-        for _ in range(len(self._links)):
-            link = next((link for link in self._links if path == link or path.startswith(link + os.sep)), None)
-            if link is None:
+        for _ in range(_MOST_LINKS if self._links else 0):
+            head = path
+            while len(head) > 1 and head not in self._links:
+                head = head.rpartition("/")[0]
+            if len(head) <= 1:
                 break
-            path = self._links[link] + path[len(link) :]
+            path = self._links[head] + path[len(head) :]
         return path
 
     def was_made(self, path: str) -> bool:

@@ -180,6 +180,7 @@ class Trace:
         if text is None or "/__pycache__/" in text:
             return
         if self.temporary.holds(text):
+            self.temporary.forget_link(text)
             if self.temporary.was_made(text):
                 return
             self.temporary.add_written(text)
