@@ -96,6 +96,25 @@ fn it_is_where_the_configuration_says_and_not_made_if_it_is_left_out() {
     assert!(!project.path().join(".pytest_cache").exists());
 }
 
+/// A child process makes a test depend on the whole project: on all of it but the cache.
+#[test]
+fn it_is_no_input_wherever_it_is() {
+    let child = "import subprocess, sys\ndef test_child(): subprocess.run([sys.executable, '-c', ''], check=True)\n";
+    let project = Project::new(&[
+        ("pytest.ini", "[pytest]\ncache_dir = build/cache\n"),
+        ("test_a.py", child),
+        ("test_b.py", child),
+    ]);
+    for workers in ["1", "2"] {
+        let _ = fs::remove_dir_all(project.path().join(".dx"));
+        let _ = fs::remove_dir_all(project.path().join("build"));
+        assert_eq!(project.test(&["-n", workers]).ran(), 2);
+        assert!(project.path().join("build/cache").exists());
+        let run = project.test(&["-n", workers, "--explain"]);
+        assert_eq!(run.ran(), 0, "-n {workers}\n{}", run.out);
+    }
+}
+
 /// A controller hears of every test as pytest's session does, and writes what failed; what was collected it doesn't know.
 #[test]
 fn it_is_the_same_with_a_controller() {
