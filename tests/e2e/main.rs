@@ -8,6 +8,8 @@ mod outcomes;
 mod parallel;
 mod plugins;
 mod projects;
+mod pytest_cache;
 mod reporting;
 mod selection;
 mod support;
+mod temporary;

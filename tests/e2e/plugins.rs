@@ -1,5 +1,8 @@
 //! Suites that use pytest's plugins, in their published versions: the same outcomes as pytest's, with several workers and with one.
 
+mod subtests;
+mod warnings;
+
 use crate::support::Project;
 
 /// Compares with pytest; gives the output of the run with two workers.
@@ -184,18 +187,6 @@ fn pytest_bdd() {
              @given('a basket', target_fixture='basket')\ndef basket(): return []\n\
              @when(parsers.parse('I add {n:d} apples'))\ndef add(basket, n): basket.extend('a' * n)\n\
              @then(parsers.parse('there are {n:d} apples'))\ndef there(basket, n): assert len(basket) == n\n",
-        ),
-        OTHER,
-    ]));
-}
-
-#[test]
-fn subtests_of_pytest_itself() {
-    same_as_pytest(&Project::with_plugins(&[
-        (
-            "test_a.py",
-            "def test_all(subtests):\n    for i in range(4):\n        with subtests.test(i=i):\n            assert i % 2 == 0\n\
-             def test_good(subtests):\n    with subtests.test('x'):\n        pass\n",
         ),
         OTHER,
     ]));

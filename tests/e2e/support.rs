@@ -22,6 +22,17 @@ pub fn python_with_plugins() -> PathBuf {
     }
 }
 
+/// The interpreter with pytest 8 and the plugins of `testdata/plugins-pytest8.txt`: `DX_TEST_PLUGINS_PYTEST8`, which `cargo xtask ci`
+/// sets.
+pub fn python_with_plugins_and_pytest_8() -> PathBuf {
+    match std::env::var_os("DX_TEST_PLUGINS_PYTEST8") {
+        Some(path) => path.into(),
+        None => {
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("target/plugins-pytest8/venv/bin/python")
+        }
+    }
+}
+
 /// What a run came to.
 #[derive(Debug)]
 pub struct Run {
@@ -93,6 +104,13 @@ impl Project {
         let mut project = Self::new(files);
         project.python = python_with_plugins();
         project.env.push(("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1"));
+        project
+    }
+
+    /// The same, with plugins that are for pytest 8.
+    pub fn with_plugins_and_pytest_8(files: &[(&str, &str)]) -> Self {
+        let mut project = Self::with_plugins(files);
+        project.python = python_with_plugins_and_pytest_8();
         project
     }
 
@@ -190,8 +208,20 @@ impl Project {
 
     /// What pytest itself says of each test, by a plugin that listens to its reports; and its exit code.
     pub fn pytest(&self, args: &[&str]) -> (i32, BTreeMap<String, String>) {
+        let (code, outcomes, _) = self.pytest_in_detail(args);
+        (code, outcomes)
+    }
+
+    /// The same, and all else that pytest's terminal would show, in the form of `testdata/oracle_of_dx.py`.
+    pub fn pytest_in_detail(
+        &self,
+        args: &[&str],
+    ) -> (i32, BTreeMap<String, String>, serde_json::Value) {
         let plugins = TempDir::new().expect("a temporary folder can be made");
-        let out = plugins.path().join("out.json");
+        let (out, details) = (
+            plugins.path().join("out.json"),
+            plugins.path().join("details.json"),
+        );
         std::fs::write(plugins.path().join("oracle_of_dx.py"), ORACLE)
             .expect("files can be written");
         let status = self
@@ -207,14 +237,16 @@ impl Project {
             .args(args)
             .env("PYTHONPATH", plugins.path())
             .env("ORACLE_OUT", &out)
+            .env("ORACLE_DETAILS", &details)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()
             .expect("pytest can be started");
-        let text = std::fs::read_to_string(out).expect("the oracle wrote its report");
+        let read = |path| std::fs::read_to_string(path).expect("the oracle wrote its report");
         (
             status.code().unwrap_or(-1),
-            serde_json::from_str(&text).expect("the oracle writes JSON"),
+            serde_json::from_str(&read(out)).expect("the oracle writes JSON"),
+            serde_json::from_str(&read(details)).expect("the oracle writes JSON"),
         )
     }
 }

@@ -103,6 +103,9 @@ def _run_pytest(
             return fatal(traceback.format_exc(), 1)
         try:
             become_worker(config, number, count, basetemp, run_id)
+            if count > 1 and config.option.basetemp:
+                # What workers share lies beside their own folders.
+                trace.temporary.add_made(os.path.realpath(os.path.dirname(config.option.basetemp)))
             code = int(config.hook.pytest_cmdline_main(config=config) or 0)
         except ConftestImportFailure as error:
             return fatal(_conftest_failure(error), 4)

@@ -1,7 +1,7 @@
 """The controller: a session without tests of its own, for plugins that report.
 
-It hears of every test what the workers' pytest said of it, in the form that pytest gives reports to cross processes, and runs the
-hooks with it; so plugins and conftests that write a report, or start something once for all workers, do so here. pytest-cov combines
+It hears of every test what the workers' pytest said of it, in the form that pytest gives reports to cross processes, and what warnings
+there were, and runs the hooks with it; so plugins and conftests that write a report, or start something once for all workers, do so here. pytest-cov combines
 and reports what the workers measured in such a session too, which hears of nothing.
 """
 
@@ -19,8 +19,9 @@ from _pytest.config import UsageError, _prepareconfig
 
 from . import needs, wire
 from .boot import become_worker, leave_xdist_out, usage_text
-from .outcome import ERROR, FAILED
+from .outcome import ERROR, FAILED, SKIPPED
 from .speech import silence, speaking
+from .warning_messages import from_data
 
 #: The exit code of a controller whose arguments are wrong.
 _NO_SESSION = 4
@@ -79,10 +80,8 @@ class ControllerPlugin:
     def _tell_test(self, session: Any, data: wire.Unpack) -> None:
         config = session.config
         node, status, message, text, raw = data.text(), data.u8(), data.text(), data.text(), data.blob()
-        reports = [
-            config.hook.pytest_report_from_serializable(config=config, data=report)
-            for report in (marshal.loads(raw) if raw else ())
-        ]
+        kept, warned = marshal.loads(raw) if raw else ([], [])
+        reports = [config.hook.pytest_report_from_serializable(config=config, data=report) for report in kept]
         if not reports:
             # The worker died, or was killed: pytest has said nothing of the test.
             path = node.partition("::")[0]
@@ -103,9 +102,18 @@ class ControllerPlugin:
             if report is not None:
                 config.hook.pytest_runtest_logreport(report=report)
         config.hook.pytest_runtest_logfinish(nodeid=node, location=location)
+        self._tell_warnings(session, warned)
+
+    def _tell_warnings(self, session: Any, warned: list[dict[str, Any]]) -> None:
+        for data in warned:
+            session.config.hook.pytest_warning_recorded.call_historic(kwargs=from_data(data))
 
     def _tell_collection(self, session: Any, data: wire.Unpack, status: int) -> None:
-        node, text = data.text(), data.text()
+        node, text, raw = data.text(), data.text(), data.blob()
+        if raw:
+            self._tell_warnings(session, marshal.loads(raw))
+        if status not in (ERROR, SKIPPED):
+            return
         longrepr: Any = text if status == ERROR else (node, None, f"Skipped: {text}")
         outcome: Any = "failed" if status == ERROR else "skipped"
         report = pytest.CollectReport(nodeid=node, outcome=outcome, longrepr=longrepr, result=[])

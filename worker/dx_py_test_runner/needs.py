@@ -45,12 +45,13 @@ _ORDER_IS_A_WISH = (
     "pytest_reverse",
     "pytest_split.",
 )
-#: Hooks that hear of every test, or of the end of all.
+#: Hooks that hear of every test, of every warning, or of the end of all.
 _REPORTING = (
     "pytest_runtest_logstart",
     "pytest_runtest_logreport",
     "pytest_runtest_logfinish",
     "pytest_collectreport",
+    "pytest_warning_recorded",
     "pytest_terminal_summary",
     "pytest_sessionfinish",
 )
@@ -108,6 +109,12 @@ def one_worker(config: Any) -> str:
     ):
         return f"{name} in {where} runs the tests in its own way"
     return ""
+
+
+def cache(config: Any) -> str:
+    """Where pytest's cache is; empty if the session does without."""
+    folder = getattr(getattr(config, "cache", None), "_cachedir", None)
+    return "" if folder is None else str(folder)
 
 
 def file_of(item: Any) -> str:

@@ -41,6 +41,18 @@ def message_of(report: Any, status: int) -> str:
     return str(longrepr or "").strip().rpartition("\n")[2]
 
 
+def sub_test_of(report: Any) -> str:
+    """Which part of a test a report is about, such as `[message] (i=1)`; empty for the test itself.
+
+    Reports of sub-tests have the ID of their test, and a heading that tells more.
+    """
+    try:
+        head, whole = report.head_line, report.location[2]
+    except Exception:  # a plugin's report may lack what pytest's have
+        return ""
+    return head[len(whole) :].strip() if type(head) is str and head.startswith(whole) else ""
+
+
 def place_of(report: Any) -> str:
     """Where a skip was decided, as pytest's summary shows it."""
     longrepr = report.longrepr
@@ -71,7 +83,7 @@ def sections_of(report: Any) -> list[tuple[str, str]]:
 class Outcome:
     """The reports of one test, joined."""
 
-    __slots__ = ("status", "phases", "reports", "sections", "properties", "heard", "_kept")
+    __slots__ = ("status", "phases", "reports", "sections", "properties", "heard", "_kept", "_warnings")
 
     def __init__(self) -> None:
         self.status: Optional[int] = None
@@ -82,6 +94,7 @@ class Outcome:
         #: How many reports were added.
         self.heard = 0
         self._kept: list[dict[str, Any]] = []
+        self._warnings: list[dict[str, Any]] = []
 
     def add(self, report: Any) -> None:
         """Take one of pytest's reports into account."""
@@ -97,7 +110,10 @@ class Outcome:
             self.status = status
         if status != PASSED:
             text = text_of(report) if status >= FAILED else place_of(report) if status == SKIPPED else ""
-            self.reports.append((phase, status, message_of(report, status), text))
+            message = message_of(report, status)
+            if status >= FAILED:
+                message = f"{sub_test_of(report)} {message}".lstrip(" ")
+            self.reports.append((phase, status, message, text))
 
     def limit(self, elapsed: float) -> None:
         """Let no phase last longer than the whole test did: a test may replace the clock that pytest measures with."""
@@ -129,14 +145,21 @@ class Outcome:
             data["worker_id"], data["testrun_uid"] = workerinput.get("workerid"), workerinput.get("testrunuid")
             self._kept.append(data)
 
+    def keep_warning(self, data: dict[str, Any]) -> None:
+        """Keep a warning for the controller."""
+        self._warnings.append(data)
+
     def raw(self) -> bytes:
-        """The kept reports as bytes; empty if there are none."""
-        if not self._kept:
-            return b""
-        try:
-            return marshal.dumps(self._kept)
-        except ValueError:  # a hook has added something that is no plain data
-            return marshal.dumps(_plain(self._kept))
+        """The kept reports and warnings as bytes; empty if there are no reports."""
+        return dumped([self._kept, self._warnings]) if self._kept else b""
+
+
+def dumped(value: list[Any]) -> bytes:
+    """A value as bytes that `marshal` reads."""
+    try:
+        return marshal.dumps(value)
+    except ValueError:  # a hook has added something that is no plain data
+        return marshal.dumps(_plain(value))
 
 
 def _plain(value: Any) -> Any:

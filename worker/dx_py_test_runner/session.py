@@ -17,9 +17,10 @@ from _pytest.terminal import getreportopt
 from . import collect, needs, say, wire
 from .items import Items
 from .lean import Lean
-from .outcome import ERROR, PASSED, SKIPPED, Outcome, sections_of, text_of
+from .outcome import ERROR, PASSED, SKIPPED, Outcome, dumped, sections_of, text_of
 from .speech import silence, speaking
 from .trace import Trace
+from .warning_messages import to_data
 from .wire import Pack, Unpack
 
 _WHOLE_SESSION_HOOKS = ("pytest_collection_modifyitems", "pytest_collection_finish", "pytest_collection")
@@ -79,6 +80,7 @@ class WorkerPlugin:
         self.code_was_changed = False
         self._tells_passes = False
         self._collected_order: list[str] = []
+        self._collection_warnings: list[dict[str, Any]] = []
 
     # Start
 
@@ -152,6 +154,7 @@ class WorkerPlugin:
             config.args = arguments
             if reason:
                 self._deselected.clear()
+                self._collection_warnings.clear()
                 session.perform_collect()
         undo()
         config.args = arguments
@@ -167,6 +170,8 @@ class WorkerPlugin:
         done.texts(self._add_wide_conftests(config))
         for why in needs.order(config, self._collected_order, session.items):
             done.text(why)
+        done.text(needs.cache(config))
+        done.blob(dumped(self._collection_warnings) if self._collection_warnings else b"")
         self._send_trace()
         self._wire.send(wire.COLLECTION_DONE, done.bytes())
 
@@ -435,6 +440,12 @@ class WorkerPlugin:
         out.text(nodeid)
         out.text(text)
         self._wire.send(wire.WARNING, out.bytes())
+        if self._role == "told":
+            data = to_data(warning_message, when, nodeid, location)
+            if self._outcome is not None:
+                self._outcome.keep_warning(data)
+            elif self._collecting:
+                self._collection_warnings.append(data)
 
     def pytest_internalerror(self, excrepr: Any) -> None:
         """An error of pytest's own, or of a plugin's, ends the run."""

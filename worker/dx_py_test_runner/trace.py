@@ -14,10 +14,12 @@ from __future__ import annotations
 import importlib.machinery
 import os
 import sys
-import tempfile
+from collections.abc import Iterable
 from importlib.util import source_from_cache
 from types import CodeType, FrameType, ModuleType
 from typing import Any, Optional
+
+from .temporary import Read, Temporary, is_naming
 
 FILE, EXISTENCE, LISTING, VARIABLE, PROJECT, UNKNOWABLE = range(6)
 
@@ -66,13 +68,10 @@ class Trace:
         self._kinds: dict[str, int] = {}
         self._pid = os.getpid()
         self.busy = False
-        self._root = root
         self._stdlib = _standard_library()
         self._internal = [own_dir, *_installed_kernel()]
         self._sites = ("/site-packages/", "/dist-packages/")
-        self._prefixes = tuple({sys.prefix + os.sep, sys.base_prefix + os.sep})
-        temporary = os.path.realpath(tempfile.gettempdir())
-        self._temporary = tuple({temporary + os.sep, tempfile.gettempdir() + os.sep})
+        self.temporary = Temporary(root)
 
     # Contexts
 
@@ -118,7 +117,10 @@ class Trace:
     # Recording
 
     def record(self, kind: int, key: str, owners: list[str]) -> None:
-        context = self.context
+        """Note that the current context and the modules `owners` depend on something."""
+        self._record(self.context, kind, key, owners)
+
+    def _record(self, context: Optional[str], kind: int, key: str, owners: Iterable[str]) -> None:
         if context is not None:
             self._add(context, kind, key)
         for owner in owners:
@@ -146,12 +148,8 @@ class Trace:
         text = os.path.normpath(text)
         if text.startswith(("/dev/", "/proc/", "/sys/")) or any(name in text for name in _OWN_RECORDS):
             return None
-        # The temporary folder itself as well: the names in it change with every process of the machine.
-        if (text + os.sep).startswith(self._temporary):
-            inside = text.startswith(self._prefixes) or text == self._root or text.startswith(self._root + os.sep)
-            if not inside:
-                return None
-        return text
+        # The names in the temporary folder itself change with every process of the machine.
+        return None if self.temporary.is_it(text) else text
 
     def read(self, kind: int, path: Any, depth: int) -> None:
         """Note that the code `depth` frames up read `path`."""
@@ -166,6 +164,12 @@ class Trace:
                 text = source_from_cache(text)
             except ValueError:
                 return
+        if self.temporary.holds(text):
+            text = self.temporary.follow(text)
+        if self.temporary.holds(text):
+            if text not in self._writers and not (kind == EXISTENCE and is_naming(_getframe(depth))):
+                self.temporary.keep(Read(self.context, kind, text), owners)
+            return
         if self._writers.get(text, self) == self.context:
             return
         self.record(kind, text, owners)
@@ -175,6 +179,11 @@ class Trace:
         text = self._path(path)
         if text is None or "/__pycache__/" in text:
             return
+        if self.temporary.holds(text):
+            self.temporary.forget_link(text)
+            if self.temporary.was_made(text):
+                return
+            self.temporary.add_written(text)
         if text not in self._writers:
             self._written.append(text)
         self._writers[text] = self.context
@@ -223,14 +232,27 @@ class Trace:
             if name.partition(".")[0] not in _STDLIB_NAMES:
                 self._attempt(name, _getframe(2))
         elif event in ("os.utime", "os.chmod", "os.chown"):
-            text = self._path(args[0])
-            if text is not None:
-                self._touched.append(text)
+            self._touch(args[0])
+        # A path that is relative to an open folder can't be told.
         elif event in ("os.mkdir", "os.remove", "os.rmdir"):
-            self.wrote(args[0])
-        elif event in ("os.rename", "os.link", "os.symlink"):
-            self.wrote(args[0])
+            if args[-1] == -1:
+                self.wrote(args[0])
+        elif event in ("os.rename", "os.link") and args[2] == args[3] == -1:
+            if event == "os.rename":
+                self.wrote(args[0])
+            else:
+                self._touch(args[0])
             self.wrote(args[1])
+        elif event == "os.symlink" and args[2] == -1:
+            self.wrote(args[1])
+            link = self._path(args[1])
+            if link is not None and self.temporary.holds(link):
+                self.temporary.add_link(os.fsdecode(_fspath(args[0])), link)
+
+    def _touch(self, path: Any) -> None:
+        text = self._path(path)
+        if text is not None:
+            self._touched.append(text)
 
     # Imports
 
@@ -299,10 +321,15 @@ class Trace:
     def _edge(self, importer: str, name: str, modules: dict[str, Any]) -> None:
         while name:
             file = _file_of(modules.get(name))
-            if file is not None and self._path(file) is not None and self._kind(file) == _USER:
+            if file is not None and self._is_lasting(file) and self._kind(file) == _USER:
                 self._module(name, file)
                 self._import(importer, file)
             name = name.rpartition(".")[0]
+
+    def _is_lasting(self, file: str) -> bool:
+        """Whether a module's file is one that a test can depend on."""
+        text = self._path(file)
+        return text is not None and not self.temporary.was_made(text)
 
     def _module(self, name: str, file: str) -> None:
         if (name, file) not in self._known_modules:
@@ -330,6 +357,8 @@ class Trace:
     ) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, int, str]], list[str], list[str]]:
         """What is new since the last call: modules, imports, reads, written paths, paths whose times or modes were set."""
         self._settle()
+        for read, owners in self.temporary.settled(self._writers):
+            self._record(read.context, read.kind, read.path, owners)
         new = (self._modules, self._imports, self._reads, self._written, self._touched)
         self._modules, self._imports, self._reads, self._written, self._touched = [], [], [], [], []
         return new

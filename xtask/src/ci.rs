@@ -33,6 +33,7 @@ fn has(program: &str, args: &[&str]) -> bool {
 pub fn ci() -> Result<()> {
     let venv = demo::environment("ci", "requirements.txt")?;
     let plugins = demo::environment("plugins", "plugins.txt")?;
+    let plugins_pytest8 = demo::environment("plugins-pytest8", "plugins-pytest8.txt")?;
     if !has("cargo", &["nextest", "--version"]) {
         step(
             "cargo-nextest is missing: installing it",
@@ -88,6 +89,10 @@ pub fn ci() -> Result<()> {
         "tests",
         cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])
             .env("DX_TEST_PYTHON", bin.join("python"))
-            .env("DX_TEST_PLUGINS", plugins.join("bin/python")),
+            .env("DX_TEST_PLUGINS", plugins.join("bin/python"))
+            .env(
+                "DX_TEST_PLUGINS_PYTEST8",
+                plugins_pytest8.join("bin/python"),
+            ),
     )
 }

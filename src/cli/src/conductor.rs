@@ -13,6 +13,7 @@ use crate::alone::{Alone, Judgement, Policy};
 use crate::arrangement::Arrangement;
 use crate::jobs::{Planned, UNKNOWN, by_file, in_order};
 use crate::listener::{Listener, Start};
+use crate::pytest_cache::PytestCache;
 use crate::record::Recorder;
 use crate::report::Reporter;
 use crate::report::emit;
@@ -73,6 +74,7 @@ pub struct Conductor<'a> {
     options_told: bool,
     rearranged: Option<Arrangement>,
     listener: Listener,
+    cache: PytestCache,
     failure: Option<anyhow::Error>,
 }
 
@@ -98,6 +100,7 @@ impl<'a> Conductor<'a> {
             options_told: false,
             rearranged: None,
             listener: Listener::default(),
+            cache: PytestCache::default(),
             failure: None,
         }
     }
@@ -217,6 +220,7 @@ impl<'a> Conductor<'a> {
             return Ok(());
         }
         self.listener.hear_of_file(&report);
+        self.cache.not_collected(&report);
         if report.status.is_bad() {
             self.summary.collection_errors += 1;
             emit(
@@ -282,9 +286,11 @@ impl<'a> Conductor<'a> {
             self.intent.wide.extend(done.wide.iter().cloned());
         }
         self.recorder.collected(&files)?;
+        self.cache.collected(&files, &done.cache);
         if self.alone.is_second_phase() {
             return Ok(self.plan_alone(files));
         }
+        self.listener.hear_of_warnings(done.warnings);
         let mut planned = Vec::new();
         let narrow = self.intent.narrow.is_some();
         if !narrow {
@@ -299,6 +305,7 @@ impl<'a> Conductor<'a> {
                     self.summary.deselected += usize::from(!narrow);
                     continue;
                 }
+                self.cache.selected(&id);
                 match self.intent.verdicts.get(&id) {
                     Some(Verdict::Fresh { status, duration }) if !self.intent.force => {
                         let (status, duration) = (*status, *duration);
@@ -466,6 +473,7 @@ impl<'a> Conductor<'a> {
         self.summary.recorded += result.duration;
         self.recorder.finished(&result)?;
         self.listener.hear(&result);
+        self.cache.finished(&result);
         Ok(emit(self.reporters, &Event::TestFinished(result))?)
     }
 
@@ -585,6 +593,12 @@ impl<'a> Conductor<'a> {
         self.recorder
             .keep_note(&key, &blob::encode(&self.intent.arrangement)?)?;
         let controller_code = self.end_controller(outcome)?;
+        // The session of one worker writes it itself.
+        if self.intent.workers > 1
+            && let Err(error) = self.cache.write()
+        {
+            self.note(error.to_string())?;
+        }
         self.recorder.flush()?;
         if let Some(error) = self.failure {
             return Err(error);

@@ -17,6 +17,7 @@ mod jobs;
 mod listener;
 mod lookup;
 mod plan;
+mod pytest_cache;
 mod pytest_options;
 mod python;
 mod record;
@@ -28,6 +29,7 @@ mod session;
 mod settings;
 mod sources;
 mod specs;
+mod temporary;
 mod worker_files;
 mod world;
 

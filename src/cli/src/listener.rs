@@ -70,6 +70,15 @@ impl Listener {
         }
     }
 
+    /// Tells it of the warnings of the collection: those of one worker, since each meets them.
+    pub fn hear_of_warnings(&self, warnings: Vec<u8>) {
+        if let Some(controller) = &self.controller
+            && !warnings.is_empty()
+        {
+            controller.tell_warnings(warnings);
+        }
+    }
+
     /// Ends it, and gives what it has to say.
     pub fn end(&mut self, interrupted: bool) -> Option<ControllerEnd> {
         let controller = self.controller.take()?;

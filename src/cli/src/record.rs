@@ -15,6 +15,7 @@ use dx_py_protocol::{Collected, Hello, Trace};
 use dx_py_select::{Inputs, Observation, ReadKind};
 
 use crate::distributions::Distributions;
+use crate::temporary::TemporaryFolders;
 use crate::world::World;
 
 /// How many outcomes, or how much time, one batch of writes gathers at the most.
@@ -35,6 +36,7 @@ pub struct Recorder<'a> {
     observations: HashMap<u32, Observation>,
     writers: HashMap<Arc<str>, u32>,
     touched: HashSet<String>,
+    temporary: TemporaryFolders,
     paths: HashMap<String, PathBuf>,
     good: HashMap<TestId, (TestStatus, Duration)>,
     /// Files with a test whose teardown failed.
@@ -80,6 +82,7 @@ impl<'a> Recorder<'a> {
             observations: HashMap::new(),
             writers: HashMap::new(),
             touched: HashSet::new(),
+            temporary: TemporaryFolders::now(),
             paths: HashMap::new(),
             good: HashMap::new(),
             unsettled: HashSet::new(),
@@ -345,7 +348,7 @@ impl<'a> Recorder<'a> {
         let mut found: HashSet<Input> = HashSet::new();
         let mut doubt = None;
         for file in &inputs.files {
-            if self.is_standard_library(file) {
+            if self.is_standard_library(file) || self.is_made_by_the_run(file) {
                 continue;
             }
             let key = self.world.key(file);
@@ -383,6 +386,10 @@ impl<'a> Recorder<'a> {
             }
         }
         for (kind, key) in &inputs.reads {
+            let is_path = matches!(kind, ReadKind::Existence | ReadKind::Listing);
+            if is_path && self.is_made_by_the_run(key) {
+                continue;
+            }
             found.insert(match kind {
                 ReadKind::File => Input::File(self.world.key(key)),
                 ReadKind::Existence => Input::Existence(self.world.key(key)),
@@ -401,6 +408,12 @@ impl<'a> Recorder<'a> {
             && !self
                 .distributions
                 .has_top_level(name.split('.').next().unwrap_or(name))
+    }
+
+    /// Whether a path belongs to what tests put into the temporary folder.
+    fn is_made_by_the_run(&self, path: &str) -> bool {
+        let path = Path::new(path);
+        !path.starts_with(self.world.root()) && self.temporary.is_new(path)
     }
 
     fn is_standard_library(&self, file: &str) -> bool {

@@ -25,7 +25,9 @@ const FILES: &[(&str, &str)] = carried![
     "say.py",
     "session.py",
     "speech.py",
+    "temporary.py",
     "trace.py",
+    "warning_messages.py",
     "wire.py",
 ];
 

@@ -311,8 +311,9 @@ impl World {
             .filter_entry(|entry| {
                 let name = entry.file_name().to_string_lossy();
                 let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
-                !(IGNORED_NAMES.contains(&&*name)
-                    || is_dir && entry.path().join("pyvenv.cfg").exists())
+                let has = |inner: &str| is_dir && entry.path().join(inner).exists();
+                // pytest's cache is where `cache_dir` says.
+                !(IGNORED_NAMES.contains(&&*name) || has("pyvenv.cfg") || has("v/cache/nodeids"))
             })
             .build();
         let mut hasher = Hasher::new();

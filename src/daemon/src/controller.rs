@@ -149,6 +149,17 @@ impl Controller {
             node: node.to_owned(),
             text: text.to_owned(),
             status,
+            warnings: Vec::new(),
+        });
+    }
+
+    /// Tells it of the warnings of the collection.
+    pub fn tell_warnings(&self, warnings: Vec<u8>) {
+        self.send(&Order::TellCollection {
+            node: String::new(),
+            text: String::new(),
+            status: TestStatus::Passed,
+            warnings,
         });
     }
 

@@ -35,17 +35,19 @@ pub enum Command {
         message: String,
         /// More of that.
         text: String,
-        /// pytest's reports; empty if there are none.
+        /// pytest's reports and warnings; empty if there are none.
         raw: Vec<u8>,
     },
-    /// For a controller: a file failed to be collected, or skipped itself.
+    /// For a controller: what came of collecting.
     TellCollection {
         /// The collector's node ID.
         node: String,
         /// The error, or the reason.
         text: String,
-        /// [`TestStatus::Error`] or [`TestStatus::Skipped`].
+        /// [`TestStatus::Error`] or [`TestStatus::Skipped`]; [`TestStatus::Passed`] if there is nothing to tell but warnings.
         status: TestStatus,
+        /// pytest's warnings; empty if there are none.
+        warnings: Vec<u8>,
     },
 }
 
@@ -85,8 +87,13 @@ impl Command {
                 out.str(id.as_str()).u8(status.code());
                 out.str(message).str(text).blob(raw);
             }
-            Self::TellCollection { node, text, .. } => {
-                out.str(node).str(text);
+            Self::TellCollection {
+                node,
+                text,
+                warnings,
+                ..
+            } => {
+                out.str(node).str(text).blob(warnings);
             }
             Self::Finish | Self::Stop => {}
         }
@@ -136,6 +143,7 @@ impl Command {
                 node: data.str()?,
                 text: data.str()?,
                 status: status(header.argument)?,
+                warnings: data.blob()?,
             },
         };
         data.end()?;

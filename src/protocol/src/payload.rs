@@ -102,6 +102,10 @@ pub struct CollectionDone {
     pub one_worker: String,
     /// The conftest whose order of all tests may matter; empty if there is none.
     pub ordered: String,
+    /// Where pytest's cache is; empty if the session does without.
+    pub cache: String,
+    /// The warnings of the collection, for a controller, in a form that only Python reads; empty if there are none.
+    pub warnings: Vec<u8>,
 }
 
 /// Something that was read.
@@ -239,6 +243,8 @@ impl Report {
                 wide: data.strs()?,
                 one_worker: data.str()?,
                 ordered: data.str()?,
+                cache: data.str()?,
+                warnings: data.blob()?,
             }),
             ResultKind::Next => Self::Next,
             ResultKind::TestStarted => Self::TestStarted(TestId::new(data.str()?)),
@@ -321,6 +327,7 @@ impl Report {
                 });
                 out.strs(&done.wide);
                 out.str(&done.one_worker).str(&done.ordered);
+                out.str(&done.cache).blob(&done.warnings);
                 ResultKind::CollectionDone
             }
             Self::Next => ResultKind::Next,
@@ -450,7 +457,7 @@ mod tests {
                     text: file.clone(),
                     raw: file.into_bytes(),
                 },
-                Command::TellCollection { node: "a".into(), text: "b".into(), status: TestStatus::Error },
+                Command::TellCollection { node: "a".into(), text: "b".into(), status: TestStatus::Error, warnings: vec![1] },
                 Command::Finish,
                 Command::Stop,
             ] {
@@ -522,6 +529,8 @@ mod tests {
                 wide: vec![text()],
                 one_worker: text(),
                 ordered: text(),
+                cache: text(),
+                warnings: vec![1, 2],
             }),
             Report::Next,
             Report::TestStarted(TestId::new("a")),

@@ -1,0 +1,148 @@
+//! What pytest would remember of a run for `--lf`, `--ff` and `--nf`: of several workers none writes it.
+//!
+//! The rules are those of pytest's cache plugin: a test that failed is added, one that passed or was skipped is removed, all others
+//! stay; so do files that can't be collected, until they can.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use dx_py_core::{TestId, TestResult, TestStatus};
+use dx_py_protocol::{Collected, CollectionReport};
+use serde_json::{Value, json};
+
+const LAST_FAILED: &str = "v/cache/lastfailed";
+const NODE_IDS: &str = "v/cache/nodeids";
+
+/// The files with which pytest keeps its cache out of version control and backups.
+const SUPPORTING_FILES: [(&str, &str); 3] = [
+    (".gitignore", "# Created by dx-py, as pytest does it.\n*\n"),
+    (
+        "CACHEDIR.TAG",
+        "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is the cache of pytest; see https://bford.info/cachedir/\n",
+    ),
+    (
+        "README.md",
+        "# pytest's cache\n\nData for pytest's `--lf` and `--ff` options and for its `cache` fixture. Do not commit it.\n",
+    ),
+];
+
+/// The cache can't be written.
+#[derive(Debug, thiserror::Error)]
+#[error("pytest's cache can't be written, so `pytest --lf` won't know of this run: {path}: {source}\nCheck the permissions of the folder, or leave the cache out with `-p no:cacheprovider`.", path = .path.display())]
+pub struct CacheError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// What a run has to tell pytest's cache.
+#[derive(Debug, Default)]
+pub struct PytestCache {
+    folder: Option<PathBuf>,
+    outcomes: BTreeMap<String, TestStatus>,
+    items: BTreeMap<String, Vec<String>>,
+    selected: BTreeSet<String>,
+    uncollected: BTreeMap<String, TestStatus>,
+}
+
+impl PytestCache {
+    /// Files were collected, by a session whose cache is in `folder`; an empty path means that it does without.
+    pub fn collected(&mut self, files: &[Collected], folder: &str) {
+        self.folder = Some(PathBuf::from(folder)).filter(|_| !folder.is_empty());
+        for file in files {
+            let ids = file.items.iter().map(|item| item.id.clone());
+            self.items.insert(file.file.clone(), ids.collect());
+        }
+    }
+
+    /// A test is among those that the run is about.
+    pub fn selected(&mut self, id: &TestId) {
+        self.selected.insert(id.to_string());
+    }
+
+    /// A file failed to be collected, or skipped itself.
+    pub fn not_collected(&mut self, report: &CollectionReport) {
+        self.uncollected.insert(report.node.clone(), report.status);
+    }
+
+    /// A test came to its outcome.
+    pub fn finished(&mut self, result: &TestResult) {
+        self.outcomes.insert(result.id.to_string(), result.status);
+    }
+
+    /// Writes what changed.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn write(&self) -> Result<(), CacheError> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let mut failed = BTreeMap::new();
+        if let Value::Object(known) = read(&folder.join(LAST_FAILED)) {
+            failed.extend(known);
+        }
+        self.update_failed(&mut failed);
+        let mut ids = self.selected.clone();
+        if let Value::Array(known) = read(&folder.join(NODE_IDS)) {
+            let texts = known.iter().filter_map(Value::as_str);
+            ids.extend(texts.map(str::to_owned));
+        }
+        replace(folder, LAST_FAILED, &json!(failed), &json!({}))?;
+        replace(folder, NODE_IDS, &json!(ids), &Value::Null)
+    }
+
+    fn update_failed(&self, failed: &mut BTreeMap<String, Value>) {
+        for (file, ids) in &self.items {
+            // All tests of a file that couldn't be collected count as failed until they have run.
+            if failed.remove(file).is_some() {
+                failed.extend(ids.iter().map(|id| (id.clone(), json!(true))));
+            }
+        }
+        for (node, status) in self.uncollected.iter().chain(&self.outcomes) {
+            if status.is_bad() {
+                failed.insert(node.clone(), json!(true));
+            } else {
+                failed.remove(node);
+            }
+        }
+    }
+}
+
+/// A value of the cache; null if there is none, or if it can't be read.
+fn read(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// Replaces a value, unless it is the same. `absent` is what a value that isn't there stands for.
+fn replace(folder: &Path, name: &str, value: &Value, absent: &Value) -> Result<(), CacheError> {
+    let path = folder.join(name);
+    let known = read(&path);
+    if known == *value || known.is_null() && value == absent {
+        return Ok(());
+    }
+    let failed = |source| CacheError {
+        path: path.clone(),
+        source,
+    };
+    if !folder.is_dir() {
+        fs::create_dir_all(folder).map_err(failed)?;
+        for (name, text) in SUPPORTING_FILES {
+            fs::write(folder.join(name), text).map_err(failed)?;
+        }
+    }
+    let parent = path.parent().unwrap_or(folder);
+    fs::create_dir_all(parent).map_err(failed)?;
+    // As others may read what pytest writes, while temporary files are for their owner only.
+    let mut file = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(parent)
+        .map_err(failed)?;
+    let text = serde_json::to_string_pretty(value).map_err(|error| failed(error.into()))?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.persist(&path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
