@@ -120,3 +120,45 @@ fn pytests_own_cache_is_no_input_where_pytest_is_the_project() {
     let run = project.test(&["-n", "1"]);
     assert_eq!((run.code, run.ran()), (0, 0), "{}{}", run.out, run.err);
 }
+
+/// The harness sets PYTHONDONTWRITEBYTECODE, so pytest itself keeps nothing.
+#[test]
+fn rewritten_modules_are_kept_by_content() {
+    let project = Project::new(&[
+        ("conftest.py", "VALUE = 1\n"),
+        (
+            "test_a.py",
+            "def test_a():\n    one = 1\n    assert one == 2\n",
+        ),
+        ("test_b.py", "def test_b(): assert '\\d'\n"),
+    ]);
+    let kept = || -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(project.path().join(".dx/bytecode")).unwrap();
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    };
+    let text = |run: &crate::support::Run| run.json["tests"][0]["message"].to_string();
+    let first = project.test(&["--all", "-n", "1"]);
+    // Of `test_b` the compiler has something to say each time.
+    assert_eq!(kept().len(), 2, "{:?}", kept());
+    let second = project.test(&["--all", "-n", "1"]);
+    assert!(text(&first).contains("1 == 2"));
+    assert_eq!(text(&second), text(&first));
+    let warned = |run: &crate::support::Run| run.json["warnings"].to_string();
+    assert!(warned(&first).contains("invalid escape sequence"));
+    assert_eq!(warned(&second), warned(&first));
+    for path in kept() {
+        let mut bytes = std::fs::read(&path).unwrap();
+        let last = bytes.len() - 9;
+        bytes[last] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    }
+    assert_eq!(text(&project.test(&["--all", "-n", "1"])), text(&first));
+    project.write(
+        "test_a.py",
+        "def test_a():\n    one = 1\n    assert one == 3\n",
+    );
+    assert!(text(&project.test(&["--all", "-n", "1"])).contains("1 == 3"));
+    assert_eq!(kept().len(), 3);
+}

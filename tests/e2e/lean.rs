@@ -22,7 +22,8 @@ fn told(run: &Run) -> Value {
     }
     let all =
         serde_json::json!({"tests": tests, "warnings": run.json["warnings"], "code": run.code});
-    serde_json::from_str(&without_addresses(&all.to_string())).unwrap()
+    serde_json::from_str(&without_addresses(&all.to_string()))
+        .expect("a document without addresses is one still")
 }
 
 /// Runs the project by both engines, and gives the lean one's run, in which so many tests took the lean path.

@@ -79,12 +79,15 @@ def _run_pytest(
     fatal: Callable[[str, int], int],
 ) -> int:
     from _pytest.config import ConftestImportFailure, UsageError, _prepareconfig
+    from dx_py_test_runner import bytecode
     from dx_py_test_runner.session import WorkerPlugin
     from dx_py_test_runner.wire import BYE
 
     import pytest
 
     plugin = WorkerPlugin(wire, trace, role, engine)
+    own = os.path.dirname(os.path.abspath(__file__))
+    bytecode.install(os.path.join(os.path.dirname(os.path.dirname(own)), "bytecode"))
     if getattr(pytest, "version_tuple", (0,)) >= (8, 2):  # from there on `pytest.main` sets it, and code asks for it
         os.environ["PYTEST_VERSION"] = pytest.__version__
     code = 1

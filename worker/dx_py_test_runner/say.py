@@ -201,6 +201,12 @@ def _anyio(item: Any, marks: frozenset[str]) -> str:
     return ""
 
 
+def _cov(item: Any, marks: frozenset[str]) -> str:
+    if getattr(item.config.option, "cov_context", None):
+        return "pytest-cov notes which test runs"
+    return "pytest-cov pauses for the test" if "no_cover" in marks or "no_cover" in item.fixturenames else ""
+
+
 def _is_async(function: Any) -> bool:
     code = getattr(function, "__code__", None)
     return code is None or bool(code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR))
@@ -212,6 +218,7 @@ _PLUGINS: dict[str, Concern] = {
     "_hypothesis_pytestplugin": _hypothesis,
     "pytest_asyncio.plugin": _asyncio,
     "anyio.pytest_plugin": _anyio,
+    "pytest_cov.plugin": _cov,
 }
 #: Those whose `pytest_pyfunc_call` leaves all other tests alone.
 _IF_CALLED = ("pytest_asyncio.plugin", "anyio.pytest_plugin")

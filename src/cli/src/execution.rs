@@ -12,6 +12,7 @@ use crate::alone::{Hearing, Policy};
 use crate::args::TestArgs;
 use crate::conductor::{Conductor, Intent};
 use crate::coverage::{self, Coverage};
+use crate::database;
 use crate::invocation::Invocation;
 use crate::plan::Plan;
 use crate::record::{Recorder, Recording};
@@ -206,6 +207,7 @@ pub fn execute(
         .catalog
         .store_file_stats(&session.world.new_stats())?;
     session.catalog.finish_run(run, &summary)?;
+    database::prune_bytecode(&session.project.dx_dir());
     report_end(reporters, &summary, &outcome)
 }
 

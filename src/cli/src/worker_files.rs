@@ -15,6 +15,7 @@ macro_rules! carried {
 const FILES: &[(&str, &str)] = carried![
     "__init__.py",
     "boot.py",
+    "bytecode.py",
     "collect.py",
     "controller.py",
     "items.py",
