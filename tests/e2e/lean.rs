@@ -334,6 +334,22 @@ fn hooks_that_are_not_known_get_the_whole_protocol() {
 }
 
 #[test]
+fn a_hook_around_the_protocol_holds_for_all_folders() {
+    let project = Project::new(&[
+        ("test_a.py", "def test_a(): pass\n"),
+        (
+            "one/conftest.py",
+            "import pytest\n@pytest.hookimpl(hookwrapper=True)\ndef pytest_runtest_protocol(item):\n    item.user_properties.append(('around', 1))\n    yield\n",
+        ),
+        ("one/test_b.py", "def test_b(): pass\n"),
+    ]);
+    let run = agree(&project, &[], 0);
+    for test in run.json["tests"].as_array().into_iter().flatten() {
+        assert_eq!(test["properties"][0]["name"], "around", "{test}");
+    }
+}
+
+#[test]
 fn plugins_that_run_some_of_the_tests() {
     let project = Project::with_plugins(&[
         ("pytest.ini", "[pytest]\nasyncio_mode = strict\n"),

@@ -158,7 +158,9 @@ def _module(implementation: Any) -> str:
 def _unknown(ihook: Any, config: Any) -> str:
     """The first implementation that the lean path doesn't keep, if there is one."""
     for name, kept in _KEPT.items():
-        for implementation in getattr(ihook, name).get_hookimpls():
+        # pytest asks everybody about the protocol, also conftests of other folders.
+        asked = config.hook if name == "pytest_runtest_protocol" else ihook
+        for implementation in getattr(asked, name).get_hookimpls():
             module = _module(implementation)
             if module in kept or module in _PLUGINS or module in _AT_OTHER_TIMES:
                 continue

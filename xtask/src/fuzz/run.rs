@@ -335,7 +335,8 @@ impl Runner {
         let is_place = |argument: &String| !argument.starts_with('-') && argument.contains('/');
         let partial = sample.arguments.iter().any(is_place);
         let mut general = (expected.general.clone(), actual.general.clone());
-        if partial {
+        // A pytest that ends before it collects leaves nothing out.
+        if partial || !expected.general.contains_key("deselected") {
             general.0.remove("deselected");
             general.1.remove("deselected");
         }
