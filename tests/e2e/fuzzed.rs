@@ -201,3 +201,55 @@ fn tests_that_a_hook_leaves_out_are_counted_when_nothing_runs() {
         );
     }
 }
+
+#[test]
+fn folders_that_pytest_passes_over_by_itself_are_collected_if_they_are_named() {
+    for ini in [
+        "[pytest]\nnorecursedirs = two\n",
+        "[pytest]\ntestpaths = tests/one\n",
+    ] {
+        let project = Project::new(&[
+            ("pytest.ini", ini),
+            ("tests/one/test_a.py", "def test_a(): pass\n"),
+            ("tests/two/test_b.py", "def test_b(): pass\n"),
+            ("tests/two/inner/test_c.py", "def test_c(): assert 0\n"),
+        ]);
+        for args in [
+            &["tests/one", "tests/two"][..],
+            &["tests/two", "-n", "2"],
+            &["tests/two/inner/test_c.py", "tests/one"],
+            &[],
+            &["tests/one"],
+        ] {
+            let paths: Vec<&str> = args.iter().copied().filter(|a| a.contains('/')).collect();
+            let (code, expected) = project.pytest(&paths);
+            for more in [&[][..], &["--all"]] {
+                let run = project.test(&[args, more].concat());
+                let outcomes: std::collections::BTreeMap<String, String> = run
+                    .outcomes()
+                    .into_iter()
+                    .map(|(id, outcome)| (id, outcome.trim_start_matches("fresh ").to_owned()))
+                    .collect();
+                assert_eq!(
+                    (run.code, &outcomes),
+                    (code, &expected),
+                    "{args:?} {more:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_of_ours_shows_in_syntax_errors() {
+    let project = Project::new(&[("test_a.py", "def test_a(:\n    pass\n")]);
+    for _ in 0..2 {
+        let run = project.test(&[]);
+        let text = run.json["collection_errors"].to_string();
+        assert!(
+            text.contains("SyntaxError") && text.contains("rewrite.py"),
+            "{text}"
+        );
+        assert!(!text.contains("dx_py_test_runner"), "{text}");
+    }
+}

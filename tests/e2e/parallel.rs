@@ -232,3 +232,45 @@ fn a_test_that_fails_only_after_others_of_its_file_stays_a_failure() {
         );
     }
 }
+
+/// The workers that ran tests.
+fn workers_of(run: &crate::support::Run) -> std::collections::BTreeSet<String> {
+    let tests = run.json["tests"].as_array().into_iter().flatten();
+    tests.map(|test| test["worker"].to_string()).collect()
+}
+
+#[test]
+fn a_long_file_is_shared_out_where_its_tests_have_nothing_in_common() {
+    let sleepy = |count: usize, argument: &str| -> String {
+        let test = |n: usize| format!("def test_{n}({argument}): time.sleep(0.25)\n");
+        (0..count).map(test).collect()
+    };
+    let head = "import pytest, time\n@pytest.fixture(scope='module')\ndef wide(): return []\n";
+    let project = Project::new(&[("test_a.py", &format!("{head}{}", sleepy(12, "")))]);
+    // How long they take isn't known at first, and then it is.
+    assert_eq!(workers_of(&project.test(&["-n", "2"])).len(), 1);
+    let run = project.test(&["-n", "2", "--all"]);
+    assert_eq!(workers_of(&run).len(), 2, "{}", run.out);
+    assert_eq!(run.outcomes().len(), 12);
+    assert_eq!(project.test(&["-n", "2"]).ran(), 0);
+
+    let project = Project::new(&[("test_a.py", &format!("{head}{}", sleepy(12, "wide")))]);
+    for _ in 0..2 {
+        let run = project.test(&["-n", "2", "--all"]);
+        assert_eq!(workers_of(&run).len(), 1, "{}", run.out);
+    }
+}
+
+#[test]
+fn tests_that_lean_on_each_other_are_put_together_again() {
+    let tests: String = (0..12)
+        .map(|n| format!("def test_{n}():\n    time.sleep(0.25)\n    assert len(SEEN) == {n}\n    SEEN.append(1)\n"))
+        .collect();
+    let project = Project::new(&[("test_a.py", &format!("import time\nSEEN = []\n{tests}"))]);
+    assert_eq!(project.test(&["-n", "2"]).code, 0);
+    let run = project.test(&["-n", "2", "--all"]);
+    assert_eq!(run.code, 0, "{}", run.out);
+    assert!(run.out.contains("runs alone from now on"), "{}", run.out);
+    let run = project.test(&["-n", "2", "--all"]);
+    assert_eq!((run.code, workers_of(&run).len()), (0, 1), "{}", run.out);
+}

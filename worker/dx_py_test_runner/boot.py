@@ -88,6 +88,7 @@ def _run_pytest(
     plugin = WorkerPlugin(wire, trace, role, engine)
     own = os.path.dirname(os.path.abspath(__file__))
     bytecode.install(os.path.join(os.path.dirname(os.path.dirname(own)), "bytecode"))
+    trace.about_to_run = bytecode.keep
     if getattr(pytest, "version_tuple", (0,)) >= (8, 2):  # from there on `pytest.main` sets it, and code asks for it
         os.environ["PYTEST_VERSION"] = pytest.__version__
     code = 1

@@ -54,6 +54,26 @@ class Items:
         for marker in own:
             _pack_marker(out, marker)
         out.raw(above.packed)
+        out.texts(_bonds(item, above))
+
+
+def _bonds(item: Any, above: _Above) -> list[str]:
+    """What an item has in common with others of its file, so that they run in the same worker: a class, fixtures of the module or
+    package, a group for xdist. `*` stands for the file."""
+    info = getattr(item, "_fixtureinfo", None)
+    if info is None:
+        return ["*"]
+    outermost = above.classes.partition("::")[0]
+    bonds = [outermost] if outermost else []
+    for name, definitions in info.name2fixturedefs.items():
+        scope = definitions[-1].scope if definitions else "function"
+        # A fixture of class scope belongs to the module where there is no class.
+        if scope in ("module", "package") or scope == "class" and not outermost:
+            bonds.append(name)
+    for mark in (*item.own_markers, *above.markers):
+        if mark.name == "xdist_group":
+            bonds.append("xdist_group " + ", ".join(str(part) for part in (*mark.args, *mark.kwargs.values())))
+    return bonds
 
 
 def _line(item: Any) -> Optional[int]:

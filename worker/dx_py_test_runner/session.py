@@ -14,7 +14,7 @@ from typing import Any, Optional
 import pytest
 from _pytest.terminal import getreportopt
 
-from . import collect, needs, say, wire
+from . import bytecode, collect, needs, say, wire
 from .items import Items
 from .lean import Lean
 from .outcome import ERROR, PASSED, SKIPPED, Outcome, dumped, sections_of, text_of
@@ -84,6 +84,11 @@ class WorkerPlugin:
 
     # Start
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_load_initial_conftests(self, early_config: Any) -> None:
+        """See how modules are rewritten, before the first one is."""
+        bytecode.heed(early_config)
+
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: Any) -> None:
         """Silence the terminal report: the orchestrator has its own."""
@@ -140,9 +145,11 @@ class WorkerPlugin:
         if command[0] != wire.COLLECT:
             raise session.Interrupted("stopped")
         asked = Unpack(command[3])
-        narrow, paths = asked.u8() == 1, asked.texts()
+        mode, paths = asked.u8(), asked.texts()
+        narrow, named = mode > 0, mode == 2
         config = session.config
-        reason = _needs_everything(config) if narrow else ""
+        # What the user named is everything.
+        reason = _needs_everything(config) if narrow and not named else ""
         arguments = config.args
         if narrow and not reason:
             config.args = paths
@@ -150,7 +157,7 @@ class WorkerPlugin:
         undo = self._collect_lean(session)
         outcome = yield
         if narrow and not reason and outcome.excinfo is None:
-            reason = _needs_everything(config)
+            reason = "" if named else _needs_everything(config)
             config.args = arguments
             if reason:
                 self._deselected.clear()

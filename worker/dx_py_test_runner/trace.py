@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib.machinery
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.util import source_from_cache
 from types import CodeType, FrameType, ModuleType
 from typing import Any, Optional
@@ -49,6 +49,8 @@ class Trace:
         self.context: Optional[str] = None
         self.listings: set[str] = set()
         self.collecting = False
+        #: Told of the code of each module of the user's that is about to run.
+        self.about_to_run: Callable[[CodeType], None] = lambda _code: None
         self._modules: list[tuple[str, str]] = []
         self._imports: list[tuple[str, str]] = []
         self._reads: list[tuple[str, int, str]] = []
@@ -226,6 +228,7 @@ class Trace:
         elif event == "exec":
             code = args[0]
             if type(code) is CodeType and self._kind(code.co_filename) == _USER:
+                self.about_to_run(code)
                 self._scan(code)
         elif event == "import":
             name = args[0]

@@ -11,7 +11,7 @@ use dx_py_protocol::{Collected, CollectedItem, CollectionDone, CollectionReport,
 
 use crate::alone::{Alone, Judgement, Policy};
 use crate::arrangement::Arrangement;
-use crate::jobs::{Planned, UNKNOWN, by_file, in_order};
+use crate::jobs::{Planned, UNKNOWN, in_order, is_divisible, shared_out};
 use crate::listener::{Listener, Start};
 use crate::pytest_cache::PytestCache;
 use crate::record::Recorder;
@@ -312,7 +312,7 @@ impl<'a> Conductor<'a> {
                         self.fresh(id, status, duration)?;
                     }
                     _ => {
-                        tests.push(self.planned_test(id, &file.file, item.place));
+                        tests.push(self.planned_test(id, &file.file, &item));
                     }
                 }
             }
@@ -325,7 +325,7 @@ impl<'a> Conductor<'a> {
         Ok(if self.intent.workers == 1 {
             in_order(planned)
         } else {
-            by_file(planned)
+            shared_out(planned, self.intent.workers)
         })
     }
 
@@ -347,12 +347,13 @@ impl<'a> Conductor<'a> {
         })
     }
 
-    fn planned_test(&self, id: TestId, file: &str, place: u32) -> Planned {
+    fn planned_test(&self, id: TestId, file: &str, item: &CollectedItem) -> Planned {
         Planned {
             expected: self.intent.expected.get(&id).copied().unwrap_or(UNKNOWN),
             file: file.to_owned(),
             id,
-            place,
+            place: item.place,
+            bonds: item.bonds.clone(),
         }
     }
 
@@ -366,7 +367,7 @@ impl<'a> Conductor<'a> {
             for item in file.items {
                 let id = TestId::new(item.id.as_str());
                 if self.includes(&id, &item) {
-                    planned.push(self.planned_test(id, &file.file, item.place));
+                    planned.push(self.planned_test(id, &file.file, &item));
                 }
             }
         }
@@ -501,6 +502,11 @@ impl<'a> Conductor<'a> {
                 .map(|path| self.recorder.key(path))
                 .collect(),
             deselected: done.deselected.clone(),
+            divisible: files
+                .iter()
+                .filter(|file| is_divisible(file.items.iter().map(|item| &item.bonds[..])))
+                .map(|file| file.file.clone())
+                .collect(),
             wide: done.wide.clone(),
         };
         Ok(self

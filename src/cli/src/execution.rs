@@ -51,13 +51,18 @@ pub fn execute(
     let args = asked.args;
     // Collecting a part spares time while the part is small; else everything is collected, which is what pytest does.
     // A conftest of another folder that has a say in all tests must be loaded.
-    let narrow = !plan.ask_pytest
-        && session.wide.is_empty()
-        && plan.paths.len() * 2 <= plan.known_files.max(2);
-    let wanted = if plan.ask_pytest {
+    let narrow = plan.names_places
+        || !plan.ask_pytest
+            && session.wide.is_empty()
+            && plan.paths.len() * 2 <= plan.known_files.max(2);
+    let wanted = if plan.ask_pytest || plan.names_places {
         asked.workers
     } else {
-        asked.workers.min(plan.paths.len()).max(1)
+        let lanes = plan
+            .paths
+            .len()
+            .max(lanes_within(session, &plan, asked.workers));
+        asked.workers.min(lanes).max(1)
     };
     let measured = asked.coverage == Coverage::Asked
         || asked.coverage == Coverage::Configured && plan.fresh.is_empty() && plan.deselected == 0;
@@ -85,6 +90,7 @@ pub fn execute(
     let mut run_plan = RunPlan {
         workers,
         collect: narrow.then(|| plan.paths.clone()),
+        named: plan.names_places,
         timeout: timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         maxfail: args.failure_limit(),
         first_process: 0,
@@ -179,8 +185,10 @@ pub fn execute(
         specs.workers(1, Role::Mute, second)
     });
     if let Some((files, everything)) = conductor.second_phase(&outcome)? {
-        let collect = if everything {
-            plan.names_files.then(|| plan.paths.clone())
+        let collect = if plan.names_places {
+            Some(plan.paths.clone())
+        } else if everything {
+            None
         } else {
             files
                 .iter()
@@ -209,6 +217,28 @@ pub fn execute(
     session.catalog.finish_run(run, &summary)?;
     database::prune_bytecode(&session.project.dx_dir());
     report_end(reporters, &summary, &outcome)
+}
+
+/// How long a divisible file must be expected to run before it is worth another worker, which costs as much as starting pytest does.
+const WORTH_A_WORKER: Duration = Duration::from_secs(1);
+
+/// How many workers can share the files that are to run, if one of them can be divided and is worth it.
+fn lanes_within(session: &Session, plan: &Plan, workers: usize) -> usize {
+    let Some(list) = &session.file_list else {
+        return 0;
+    };
+    let durations = known(session, |test| test.duration);
+    let expected = |file: &String| -> Duration {
+        let tests = plan.dirty.iter().filter(|(test, _)| test.file() == file);
+        tests.filter_map(|(test, _)| durations.get(test)).sum()
+    };
+    let divisible = |file: &&String| list.divisible.contains(file);
+    let mut long = plan.dirty_files.iter().filter(divisible);
+    if long.any(|file| expected(file) > WORTH_A_WORKER) {
+        workers
+    } else {
+        0
+    }
 }
 
 /// What is known of each test, as far as `what` is.

@@ -20,8 +20,8 @@ pub struct Plan {
     pub dirty_files: BTreeSet<String>,
     /// Files that hold dirty tests, or that must be collected, as paths for pytest.
     pub paths: Vec<String>,
-    /// Whether there are paths among these that pytest wouldn't collect by itself.
-    pub names_files: bool,
+    /// Whether these are the places that the user named, since pytest wouldn't collect all of them by itself.
+    pub names_places: bool,
     /// How many files are known.
     pub known_files: usize,
     /// Tests that were left out by the selection.
@@ -30,14 +30,19 @@ pub struct Plan {
     pub ask_pytest: bool,
 }
 
-/// Compares every known test with the world.
-pub fn make_plan(session: &Session, selection: &Selection, forced: Option<&str>) -> Plan {
+/// Compares every known test with the world. `paths_are_free` says that pytest isn't given paths of its own, which would count.
+pub fn make_plan(
+    session: &Session,
+    selection: &Selection,
+    forced: Option<&str>,
+    paths_are_free: bool,
+) -> Plan {
     let mut plan = Plan {
         fresh: BTreeMap::new(),
         dirty: Vec::new(),
         dirty_files: BTreeSet::new(),
         paths: Vec::new(),
-        names_files: false,
+        names_places: false,
         known_files: 0,
         deselected: 0,
         ask_pytest: session.file_list.is_none(),
@@ -120,30 +125,32 @@ pub fn make_plan(session: &Session, selection: &Selection, forced: Option<&str>)
             .filter(|path| selection.may_include_file(path));
         plan.paths.extend(broken.cloned());
     }
-    // A place that the user names, and that pytest hasn't collected by itself, is collected all the same.
+    // A place that the user names, and that pytest wouldn't collect by itself, is collected all the same; the others with it then.
     let root = &session.project.root;
     let places = selection.places(root);
-    let unknown = |place: &&PathBuf| {
-        let inner = RelPath::new(root, place);
-        place.is_file()
-            && inner.is_some_and(|inner| {
-                !session
-                    .state
-                    .files
-                    .iter()
-                    .any(|file| file.path == inner.as_str())
-            })
+    let is_collected = |file: &RelPath| match &session.file_list {
+        Some(list) => {
+            let mut known = session.state.files.iter();
+            let known = known.find(|known| known.path == file.as_str());
+            known.is_some_and(|known| list.files.contains(&known.file))
+                || list.broken.iter().any(|path| path == file.as_str())
+        }
+        None => session.project.looks_at(file),
     };
-    let outside: Vec<String> = places
-        .iter()
-        .filter(unknown)
-        .map(|place| place.display().to_string())
-        .collect();
-    if plan.ask_pytest && !places.is_empty() && outside.len() == places.len() {
+    let is_outside = |place: &PathBuf| {
+        RelPath::new(root, place).is_some_and(|inner| {
+            place.is_file() && !is_collected(&inner)
+                || place.is_dir() && !session.project.looks_into(&inner)
+        })
+    };
+    if paths_are_free && places.iter().any(is_outside) {
         plan.ask_pytest = false;
+        plan.names_places = true;
+        plan.paths = places
+            .iter()
+            .map(|place| place.display().to_string())
+            .collect();
     }
-    plan.names_files = !outside.is_empty();
-    plan.paths.extend(outside);
     plan
 }
 

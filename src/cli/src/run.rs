@@ -68,7 +68,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
         Coverage::Asked => Some("coverage is measured"),
         _ => None,
     };
-    let plan = make_plan(&session, &selection, forced);
+    let plan = make_plan(&session, &selection, forced, invocation.paths.is_empty());
     if args.dry_run {
         dry_run(&session, &plan, &selection, &mut text_output(args))?;
         return Ok(0);

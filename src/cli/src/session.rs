@@ -44,6 +44,8 @@ pub struct FileList {
     pub files: Vec<String>,
     /// Paths of files that couldn't be collected, for pytest.
     pub broken: Vec<String>,
+    /// Files whose tests can be run in several pieces.
+    pub divisible: Vec<String>,
     /// How many tests of which files pytest's options and hooks left out.
     pub deselected: Vec<(String, u32)>,
     /// Conftests of some folder whose hooks pytest calls for all tests.

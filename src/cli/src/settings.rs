@@ -163,6 +163,37 @@ impl Project {
         }
     }
 
+    /// Whether pytest looks at this file by itself, by its name and place.
+    pub fn looks_at(&self, file: &RelPath) -> bool {
+        self.collected().files.is_match(file.file_name())
+            && file.parent().is_some_and(|folder| self.looks_into(&folder))
+    }
+
+    /// Whether pytest looks into this folder by itself, when it is started here without paths.
+    pub fn looks_into(&self, folder: &RelPath) -> bool {
+        let mut passed_over = GlobSetBuilder::new();
+        for glob in self
+            .ini
+            .no_recurse
+            .iter()
+            .filter_map(|glob| Glob::new(glob).ok())
+        {
+            passed_over.add(glob);
+        }
+        let passed_over = passed_over.build().unwrap_or_default();
+        let mut places = self.collected().places;
+        if places.is_empty() {
+            places.extend(RelPath::new(&self.root, &self.cwd));
+        }
+        places.iter().any(|place| {
+            folder.is_within(place)
+                && std::iter::once(folder.clone())
+                    .chain(folder.ancestors())
+                    .take_while(|inner| inner != place)
+                    .all(|inner| !passed_over.is_match(inner.file_name()))
+        })
+    }
+
     /// The number of workers for `-n` (a number, or `auto`), dx-py.toml, or one for each core.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ pub struct RunPlan {
     pub workers: usize,
     /// What each collects: everything, or only these paths.
     pub collect: Option<Vec<String>>,
+    /// Whether these are what the user named.
+    pub named: bool,
     /// How long a test may take.
     pub timeout: Option<Duration>,
     /// After how many failures to stop.
@@ -423,5 +425,6 @@ async fn join_all<F: Future<Output = ()>>(futures: Vec<F>) {
 pub(crate) fn collect_command(plan: &RunPlan) -> Command {
     Command::Collect {
         only: plan.collect.clone(),
+        named: plan.named,
     }
 }

@@ -13,6 +13,8 @@ pub enum Command {
     Collect {
         /// Only these; `None` for everything.
         only: Option<Vec<String>>,
+        /// Whether that is what the user named, so that hooks that look at all tests see these.
+        named: bool,
     },
     /// Run these tests of one collected file.
     Run {
@@ -67,8 +69,8 @@ impl Command {
     pub fn payload(&self) -> Vec<u8> {
         let mut out = Writer::new();
         match self {
-            Self::Collect { only } => {
-                out.u8(u8::from(only.is_some()));
+            Self::Collect { only, named } => {
+                out.u8(u8::from(only.is_some()) + u8::from(*named));
                 out.strs(only.as_deref().unwrap_or_default());
             }
             Self::Run { file, tests } => {
@@ -120,10 +122,11 @@ impl Command {
         let mut data = Reader::new(payload);
         let command = match header.kind()? {
             MessageKind::Collect => {
-                let narrow = data.u8()? == 1;
+                let mode = data.u8()?;
                 let paths = data.strs()?;
                 Self::Collect {
-                    only: narrow.then_some(paths),
+                    only: (mode > 0).then_some(paths),
+                    named: mode == 2,
                 }
             }
             MessageKind::Run => Self::Run {

@@ -30,6 +30,7 @@ pub(crate) fn read_item(data: &mut Reader<'_>) -> Result<CollectedItem, Protocol
                 kwargs: data.pairs()?,
             })
         })?,
+        bonds: data.strs()?,
     })
 }
 
@@ -42,6 +43,7 @@ pub(crate) fn write_item(out: &mut Writer, item: &CollectedItem) {
             .strs(&marker.args)
             .pairs(&marker.kwargs);
     });
+    out.strs(&item.bonds);
 }
 
 /// Reads the result of a test, whose status and duration are in the header.
