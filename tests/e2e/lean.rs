@@ -1,6 +1,9 @@
 //! The lean path: what pytest's own hook implementations do holds on it too. Each test is a row of the table in ARCHITECTURE.md. The
 //! oracle is pytest's protocol (`--engine pytest`), which the other tests compare with pytest itself.
 
+use std::process::Command;
+use std::sync::OnceLock;
+
 use serde_json::Value;
 
 use crate::support::{Project, Run};
@@ -26,6 +29,19 @@ fn told(run: &Run) -> Value {
         .expect("a document without addresses is one still")
 }
 
+/// Whether the lean engine knows this pytest: 8.4 to 9. Others get the whole protocol.
+fn is_known() -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| {
+        let code =
+            "import pytest; raise SystemExit(not (8, 4) <= pytest.version_tuple[:2] < (10, 0))";
+        let status = Command::new(crate::support::python())
+            .args(["-c", code])
+            .status();
+        status.is_ok_and(|status| status.success())
+    })
+}
+
 /// Runs the project by both engines, and gives the lean one's run, in which so many tests took the lean path.
 fn agree(project: &Project, args: &[&str], lean: u64) -> Run {
     let with = |engine| {
@@ -36,12 +52,14 @@ fn agree(project: &Project, args: &[&str], lean: u64) -> Run {
     let (full, run) = (with("pytest"), with("lean"));
     assert_eq!(full.json["summary"]["lean"], 0);
     assert_eq!(
-        run.json["summary"]["lean"], lean,
+        run.json["summary"]["lean"],
+        if is_known() { lean } else { 0 },
         "{}",
         run.json["summary"]["full_protocol"]
     );
     assert_eq!(told(&run), told(&full), "{}", run.out);
-    let (code, outcomes) = project.pytest(args);
+    let own: Vec<&str> = args.iter().copied().filter(|arg| *arg != "--").collect();
+    let (code, outcomes) = project.pytest(&own);
     let sorted: std::collections::BTreeMap<String, String> = run.outcomes();
     assert_eq!((run.code, sorted), (code, outcomes));
     run
@@ -222,7 +240,10 @@ fn assertions() {
     ]);
     let run = agree(&project, &[], 2);
     let reason = run.json["summary"]["full_protocol"].to_string();
-    assert!(reason.contains("pytest_assertion_pass"), "{reason}");
+    assert!(
+        reason.contains("pytest_assertion_pass") || !is_known(),
+        "{reason}"
+    );
 }
 
 #[test]
@@ -317,6 +338,9 @@ fn hooks_that_are_not_known_get_the_whole_protocol() {
     // Another way to call functions is asked on the lean path.
     let run = agree(&project, &[], 3);
     let reasons = run.json["summary"]["full_protocol"].to_string();
+    if !is_known() {
+        return assert!(reasons.contains("the internals of pytest"), "{reasons}");
+    }
     assert!(reasons.contains("pytest_runtest_call in"), "{reasons}");
     assert!(reasons.contains("TestCaseFunction"), "{reasons}");
     let (_, out, _) = project.dx(&[
