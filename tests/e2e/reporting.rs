@@ -274,3 +274,19 @@ fn options_of_pytest_are_taken_as_if_they_were_our_own() {
     let wrong = project.test(&["--no-such-option"]);
     assert_eq!(wrong.code, 4, "{wrong:?}");
 }
+
+#[test]
+fn places_of_skips_are_told_from_where_the_session_began() {
+    let project = Project::new(&[(
+        "inner/test_a.py",
+        "import pytest\n@pytest.fixture\ndef elsewhere(tmp_path, monkeypatch): monkeypatch.chdir(tmp_path)\ndef test_a(elsewhere): pytest.skip('no')\n",
+    )]);
+    for engine in ["lean", "pytest"] {
+        let run = project.test(&["--all", "-rs", "--engine", engine]);
+        assert!(
+            run.out.contains("SKIPPED [1] inner/test_a.py:4: no"),
+            "{}",
+            run.out
+        );
+    }
+}

@@ -53,8 +53,8 @@ def sub_test_of(report: Any) -> str:
     return head[len(whole) :].strip() if type(head) is str and head.startswith(whole) else ""
 
 
-def place_of(report: Any) -> str:
-    """Where a skip was decided, as pytest's summary shows it."""
+def place_of(report: Any, start: str) -> str:
+    """Where a skip was decided, as pytest's summary shows it: relative to where the session began, wherever a test has gone since."""
     longrepr = report.longrepr
     if not isinstance(longrepr, tuple) or len(longrepr) != 3:
         return ""
@@ -62,7 +62,7 @@ def place_of(report: Any) -> str:
     if not isinstance(path, str):
         path = str(path)
     if os.path.isabs(path):
-        path = os.path.relpath(path)
+        path = os.path.relpath(path, start)
     by_mark = report.when == "setup" and "skip" in report.keywords and "pytestmark" not in report.keywords
     return path if by_mark or line is None else f"{path}:{line}"
 
@@ -82,6 +82,9 @@ def sections_of(report: Any) -> list[tuple[str, str]]:
 
 class Outcome:
     """The reports of one test, joined."""
+
+    #: The working directory of the session.
+    start = os.getcwd()
 
     __slots__ = ("status", "phases", "reports", "sections", "properties", "heard", "_kept", "_warnings")
 
@@ -109,7 +112,7 @@ class Outcome:
         if self.status is None or status > self.status:
             self.status = status
         if status != PASSED:
-            text = text_of(report) if status >= FAILED else place_of(report) if status == SKIPPED else ""
+            text = text_of(report) if status >= FAILED else place_of(report, self.start) if status == SKIPPED else ""
             message = message_of(report, status)
             if status >= FAILED:
                 message = f"{sub_test_of(report)} {message}".lstrip(" ")

@@ -269,6 +269,7 @@ class WorkerPlugin:
         """Remember the root."""
         self._config = session.config
         self._root = session.config.rootpath
+        Outcome.start = str(session.config.invocation_params.dir)
 
     # The end
 
