@@ -169,6 +169,13 @@ fn logging() {
     );
     agree(&project, &[], 13);
     agree(&project, &["--", "--log-level=DEBUG"], 13);
+    let without = file(
+        "import logging, pytest\n\
+         @pytest.fixture\ndef without(pytestconfig):\n    logging.root.handlers = []\n    plugin = pytestconfig.pluginmanager.unregister(name='logging-plugin')\n    yield\n    pytestconfig.pluginmanager.register(plugin, 'logging-plugin')\n\
+         def test_without(without): assert not logging.root.handlers\n\
+         def test_with(caplog):\n    logging.warning('x')\n    assert caplog.messages == ['x']\n",
+    );
+    agree(&without, &[], 2);
     let run = project.test(&["--all", "-n", "1", "--", "--log-cli-level=DEBUG"]);
     assert_eq!(run.code, 1);
 }

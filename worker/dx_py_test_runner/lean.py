@@ -284,6 +284,7 @@ class _Tools:
 
         manager = config.pluginmanager
         self.config = config
+        self.manager: Any = manager
         self.capture: CaptureManager = manager.getplugin("capturemanager")
         self.method: str = self.capture._method
         self.logging: Any = manager.getplugin("logging-plugin")
@@ -443,8 +444,11 @@ class _Scene:
 
     def begin_phase(self, _item: Any, when: str) -> None:
         """What pytest's wrappers do before a phase."""
-        if self._logging is not None:
-            if not self._are_handlers_attached():
+        if self._logging is not None and self._tools.manager.getplugin("logging-plugin") is None:
+            # A fixture may unregister the plugin for its test.
+            self._detach_handlers()
+        elif self._logging is not None:
+            if not self._contexts or not self._are_handlers_attached():
                 self._detach_handlers()
                 self._attach_handlers()
             if self._report.records:
