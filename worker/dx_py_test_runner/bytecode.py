@@ -24,7 +24,6 @@ _DIGEST = 32
 _DAY = 86400.0
 _now = time.time
 
-
 #: Where the code of files is to be kept that pytest is about to rewrite, by their names.
 _awaited: dict[str, str] = {}
 _is_on = True

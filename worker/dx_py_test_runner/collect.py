@@ -36,9 +36,8 @@ def install(session: Any) -> Callable[[], None]:
             is_plain = plain[self] = self.session is session and _has_plain_hooks(self)
         if is_plain:
             item = pytest.Function.from_parent(self, name=name, fixtureinfo=_NO_FIXTURES)
-            cls = item.cls
             # Of a method pytest looks at the function, not at what is bound to an instance.
-            item._fixtureinfo = manager.getfixtureinfo(item, function, cls)
+            item._fixtureinfo = manager.getfixtureinfo(item, function, item.cls)
             item.fixturenames = item._fixtureinfo.names_closure
             item._initrequest()
             if not _is_parametrised(item):
@@ -77,7 +76,7 @@ class _Closures:
     def __init__(self, manager: Any) -> None:
         self._known: dict[Any, tuple[list[str], dict[str, Any]]] = {}
         self._manager = manager
-        self._closure = closure = manager.getfixtureclosure
+        closure = manager.getfixtureclosure
         register = manager._register_fixture
 
         def remembered(

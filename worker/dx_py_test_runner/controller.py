@@ -1,8 +1,8 @@
 """The controller: a session without tests of its own, for plugins that report.
 
 It hears of every test what the workers' pytest said of it, in the form that pytest gives reports to cross processes, and what warnings
-there were, and runs the hooks with it; so plugins and conftests that write a report, or start something once for all workers, do so here. pytest-cov combines
-and reports what the workers measured in such a session too, which hears of nothing.
+there were, and runs the hooks with it; so plugins and conftests that write a report, or start something once for all workers, do so
+here. pytest-cov combines and reports what the workers measured in such a session too, which hears of nothing.
 """
 
 from __future__ import annotations

@@ -16,6 +16,13 @@ import pytest
 
 from . import needs
 
+_IN_EACH_PHASE = (
+    "_pytest.threadexception",
+    "_pytest.unraisableexception",
+    "_pytest.runner",
+    "_pytest.capture",
+    "_pytest.logging",
+)
 #: pytest's own implementations of the hooks that the lean path replaces, by module. `lean.py` tells how each is kept.
 _KEPT = {
     "pytest_runtest_protocol": (
@@ -27,29 +34,9 @@ _KEPT = {
     ),
     "pytest_runtest_logstart": ("_pytest.terminal", "_pytest.logging"),
     "pytest_runtest_logfinish": ("_pytest.terminal", "_pytest.logging"),
-    "pytest_runtest_setup": (
-        "_pytest.threadexception",
-        "_pytest.unraisableexception",
-        "_pytest.runner",
-        "_pytest.skipping",
-        "_pytest.capture",
-        "_pytest.logging",
-    ),
-    "pytest_runtest_call": (
-        "_pytest.threadexception",
-        "_pytest.unraisableexception",
-        "_pytest.runner",
-        "_pytest.skipping",
-        "_pytest.capture",
-        "_pytest.logging",
-    ),
-    "pytest_runtest_teardown": (
-        "_pytest.threadexception",
-        "_pytest.unraisableexception",
-        "_pytest.runner",
-        "_pytest.capture",
-        "_pytest.logging",
-    ),
+    "pytest_runtest_setup": (*_IN_EACH_PHASE, "_pytest.skipping"),
+    "pytest_runtest_call": (*_IN_EACH_PHASE, "_pytest.skipping"),
+    "pytest_runtest_teardown": _IN_EACH_PHASE,
     "pytest_runtest_makereport": ("_pytest.runner", "_pytest.unittest", "_pytest.skipping", "_pytest.tmpdir"),
     "pytest_runtest_logreport": (
         "_pytest.terminal",

@@ -216,13 +216,10 @@ class Wire:
             return
         size = len(payload)
         offset = self._push(payload) if size > _INLINE else None
+        at, flags = (0, 0) if offset is None else (offset, _IN_RING)
+        header = _REPORT.pack(b"DXTR", _VERSION, kind, sequence, duration_ns, at, size, status, flags, 0)
         queued, self._queued = self._queued, b""
-        if offset is None:
-            header = _REPORT.pack(b"DXTR", _VERSION, kind, sequence, duration_ns, 0, size, status, 0, 0)
-            self._sendall(queued + header + payload)
-        else:
-            header = _REPORT.pack(b"DXTR", _VERSION, kind, sequence, duration_ns, offset, size, status, _IN_RING, 0)
-            self._sendall(queued + header)
+        self._sendall(queued + header + (payload if offset is None else b""))
 
     def queue(self, kind: int, payload: bytes, sequence: int, duration_ns: int, status: int) -> None:
         """Send one short message together with the next one that is sent, which follows soon."""

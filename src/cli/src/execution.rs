@@ -1,6 +1,6 @@
 //! Runs what the plan says: the phases of a run, and what is begun again when the sessions ask for another arrangement.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -58,11 +58,12 @@ pub fn execute(
     let wanted = if plan.ask_pytest || plan.names_places {
         asked.workers
     } else {
-        let lanes = plan
-            .paths
-            .len()
-            .max(lanes_within(session, &plan, asked.workers));
-        asked.workers.min(lanes).max(1)
+        match plan.paths.len() {
+            files if files < asked.workers && has_long_divisible_file(session, &plan) => {
+                asked.workers
+            }
+            files => asked.workers.min(files).max(1),
+        }
     };
     let measured = asked.coverage == Coverage::Asked
         || asked.coverage == Coverage::Configured && plan.fresh.is_empty() && plan.deselected == 0;
@@ -222,23 +223,25 @@ pub fn execute(
 /// How long a divisible file must be expected to run before it is worth another worker, which costs as much as starting pytest does.
 const WORTH_A_WORKER: Duration = Duration::from_secs(1);
 
-/// How many workers can share the files that are to run, if one of them can be divided and is worth it.
-fn lanes_within(session: &Session, plan: &Plan, workers: usize) -> usize {
+/// Whether one of the files that are to run can be divided, and is worth another worker.
+fn has_long_divisible_file(session: &Session, plan: &Plan) -> bool {
     let Some(list) = &session.file_list else {
-        return 0;
+        return false;
     };
-    let durations = known(session, |test| test.duration);
-    let expected = |file: &String| -> Duration {
-        let tests = plan.dirty.iter().filter(|(test, _)| test.file() == file);
-        tests.filter_map(|(test, _)| durations.get(test)).sum()
-    };
-    let divisible = |file: &&String| list.divisible.contains(file);
-    let mut long = plan.dirty_files.iter().filter(divisible);
-    if long.any(|file| expected(file) > WORTH_A_WORKER) {
-        workers
-    } else {
-        0
-    }
+    let dirty: HashSet<&TestId> = plan.dirty.iter().map(|(test, _)| test).collect();
+    let mut files = session.state.files.iter();
+    files.any(|file| {
+        let expected = || -> Duration {
+            let tests = file
+                .tests
+                .iter()
+                .filter(|test| dirty.contains(&test.test.id));
+            tests.filter_map(|test| test.duration).sum()
+        };
+        plan.dirty_files.contains(&file.file)
+            && list.divisible.contains(&file.file)
+            && expected() > WORTH_A_WORKER
+    })
 }
 
 /// What is known of each test, as far as `what` is.

@@ -106,6 +106,15 @@ impl Collected {
     }
 }
 
+/// The globs of pytest's configuration that are valid.
+fn glob_set<'a>(patterns: impl Iterator<Item = &'a String>) -> GlobSet {
+    let mut globs = GlobSetBuilder::new();
+    for glob in patterns.filter_map(|pattern| Glob::new(pattern).ok()) {
+        globs.add(glob);
+    }
+    globs.build().unwrap_or_default()
+}
+
 impl Project {
     /// Finds the project around the working directory.
     ///
@@ -140,22 +149,18 @@ impl Project {
 
     /// Which tests found in sources pytest's configuration lets it collect, when it is started here without paths.
     pub fn collected(&self) -> Collected {
-        let mut files = GlobSetBuilder::new();
         let patterns = self
             .ini
             .python_files
             .iter()
             .chain(&self.config.python_files);
-        for glob in patterns.filter_map(|pattern| Glob::new(pattern).ok()) {
-            files.add(glob);
-        }
         let paths = if self.cwd == self.root {
             &self.ini.test_paths[..]
         } else {
             &[]
         };
         Collected {
-            files: files.build().unwrap_or_default(),
+            files: glob_set(patterns),
             places: paths
                 .iter()
                 .filter_map(|path| RelPath::from_text(path))
@@ -171,16 +176,7 @@ impl Project {
 
     /// Whether pytest looks into this folder by itself, when it is started here without paths.
     pub fn looks_into(&self, folder: &RelPath) -> bool {
-        let mut passed_over = GlobSetBuilder::new();
-        for glob in self
-            .ini
-            .no_recurse
-            .iter()
-            .filter_map(|glob| Glob::new(glob).ok())
-        {
-            passed_over.add(glob);
-        }
-        let passed_over = passed_over.build().unwrap_or_default();
+        let passed_over = glob_set(self.ini.no_recurse.iter());
         let mut places = self.collected().places;
         if places.is_empty() {
             places.extend(RelPath::new(&self.root, &self.cwd));

@@ -442,61 +442,52 @@ mod tests {
     }
 
     proptest! {
-           // Property 5: protocol message round trip
-           #[test]
-           fn results_and_commands_come_back_from_their_bytes(result in results(), file in ".*", tests in prop::collection::vec(".*", 0..5), sequence: u64) {
-               let report = Report::TestFinished(Box::new(result));
-               let (header, payload) = report.encode();
-               prop_assert_eq!(Report::decode(&header, &payload).unwrap(), report);
-               for command in [
-                   Command::Run { file: file.clone(), tests: tests.iter().map(|test| TestId::new(test.as_str())).collect() },
-                   Command::Collect {
-    only: Some(tests.clone()),
-    named: false,
-    },
-    Command::Collect {
-    only: Some(tests),
-    named: true,
-    },
-                   Command::Collect {
-    only: None,
-    named: false,
-    },
-                   Command::TellTest {
-                       id: TestId::new(file.as_str()),
-                       status: TestStatus::Failed,
-                       message: file.clone(),
-                       text: file.clone(),
-                       raw: file.into_bytes(),
-                   },
-                   Command::TellCollection { node: "a".into(), text: "b".into(), status: TestStatus::Error, warnings: vec![1] },
-                   Command::Finish,
-                   Command::Stop,
-               ] {
-                   let bytes = command.encode(sequence);
-                   let header = TestMessage::parse(&bytes).unwrap();
-                   prop_assert_eq!({ header.sequence }, sequence);
-                   prop_assert_eq!(Command::decode(&header, &bytes[TestMessage::SIZE..]).unwrap(), command);
-               }
-           }
+        // Property 5: protocol message round trip
+        #[test]
+        fn results_and_commands_come_back_from_their_bytes(result in results(), file in ".*", tests in prop::collection::vec(".*", 0..5), sequence: u64) {
+            let report = Report::TestFinished(Box::new(result));
+            let (header, payload) = report.encode();
+            prop_assert_eq!(Report::decode(&header, &payload).unwrap(), report);
+            for command in [
+                Command::Run { file: file.clone(), tests: tests.iter().map(|test| TestId::new(test.as_str())).collect() },
+                Command::Collect { only: Some(tests.clone()), named: false },
+                Command::Collect { only: Some(tests), named: true },
+                Command::Collect { only: None, named: false },
+                Command::TellTest {
+                    id: TestId::new(file.as_str()),
+                    status: TestStatus::Failed,
+                    message: file.clone(),
+                    text: file.clone(),
+                    raw: file.into_bytes(),
+                },
+                Command::TellCollection { node: "a".into(), text: "b".into(), status: TestStatus::Error, warnings: vec![1] },
+                Command::Finish,
+                Command::Stop,
+            ] {
+                let bytes = command.encode(sequence);
+                let header = TestMessage::parse(&bytes).unwrap();
+                prop_assert_eq!({ header.sequence }, sequence);
+                prop_assert_eq!(Command::decode(&header, &bytes[TestMessage::SIZE..]).unwrap(), command);
+            }
+        }
 
-           // Property 6: protocol error handling
-           #[test]
-           fn damaged_payloads_are_described_and_never_panic(kind in prop::sample::select(ResultKind::ALL.to_vec()), payload in prop::collection::vec(any::<u8>(), 0..200), status: u8) {
-               let mut header = TestResultMessage::new(kind, 0, payload.len() as u32);
-               header.status = status;
-               if let Err(error) = Report::decode(&header, &payload) {
-                   prop_assert!(!error.to_string().is_empty());
-               }
-           }
+        // Property 6: protocol error handling
+        #[test]
+        fn damaged_payloads_are_described_and_never_panic(kind in prop::sample::select(ResultKind::ALL.to_vec()), payload in prop::collection::vec(any::<u8>(), 0..200), status: u8) {
+            let mut header = TestResultMessage::new(kind, 0, payload.len() as u32);
+            header.status = status;
+            if let Err(error) = Report::decode(&header, &payload) {
+                prop_assert!(!error.to_string().is_empty());
+            }
+        }
 
-           #[test]
-           fn a_cut_payload_is_an_error(result in results(), cut in 1usize..) {
-               let (header, payload) = Report::TestFinished(Box::new(result)).encode();
-               let len = payload.len() - 1 - cut % payload.len();
-               prop_assert!(Report::decode(&header, &payload[..len]).is_err());
-           }
-       }
+        #[test]
+        fn a_cut_payload_is_an_error(result in results(), cut in 1usize..) {
+            let (header, payload) = Report::TestFinished(Box::new(result)).encode();
+            let len = payload.len() - 1 - cut % payload.len();
+            prop_assert!(Report::decode(&header, &payload[..len]).is_err());
+        }
+    }
 
     #[test]
     fn every_other_report_comes_back() {
