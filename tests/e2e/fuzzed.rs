@@ -241,15 +241,58 @@ fn folders_that_pytest_passes_over_by_itself_are_collected_if_they_are_named() {
 }
 
 #[test]
-fn nothing_of_ours_shows_in_syntax_errors() {
-    let project = Project::new(&[("test_a.py", "def test_a(:\n    pass\n")]);
-    for _ in 0..2 {
-        let run = project.test(&[]);
+fn nothing_of_ours_shows_in_collection_errors() {
+    let project = Project::new(&[
+        ("pytest.ini", "[pytest]\naddopts = --tb=short\n"),
+        ("test_a.py", "def test_a(:\n    pass\n"),
+        (
+            "test_ids.py",
+            "import pytest\nclass S(str): pass\ndef of(value): raise KeyError(value)\n\
+             def test_plain(): pass\n@pytest.mark.parametrize('x', [1], ids=of)\ndef test_b(x): pass\n",
+        ),
+        (
+            "test_scope.py",
+            "import pytest\ndef wide(fixture_name, config): raise KeyError(fixture_name)\n\
+             @pytest.fixture(scope=wide)\ndef f(): pass\ndef test_c(f): pass\n",
+        ),
+        (
+            "test_mark.py",
+            "import pytest\ndef test_d(): pass\ntest_d.pytestmark = 3\n",
+        ),
+    ]);
+    for args in [&[][..], &["--all", "-n", "1"]] {
+        let run = project.test(args);
+        let errors = run.json["collection_errors"].as_array().unwrap().clone();
+        assert_eq!(errors.len(), 4, "{}", run.out);
         let text = run.json["collection_errors"].to_string();
-        assert!(
-            text.contains("SyntaxError") && text.contains("rewrite.py"),
-            "{text}"
-        );
+        for part in ["SyntaxError", "rewrite.py", "KeyError: 1", "KeyError: 'f'"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
         assert!(!text.contains("dx_py_test_runner"), "{text}");
     }
+}
+
+#[test]
+fn deprecated_definitions_of_fixtures_are_warned_of_where_they_are() {
+    let project = Project::new(&[
+        (
+            "conftest.py",
+            "def pytest_collection_finish(session):\n\
+             \x20   manager = session._fixturemanager\n\
+             \x20   manager._register_fixture(name='extra', func=lambda: 1, nodeid='')\n",
+        ),
+        (
+            "test_a.py",
+            "def test_a(request): assert request.getfixturevalue('extra') == 1\n",
+        ),
+    ]);
+    let run = project.test(&["-n", "1"]);
+    assert_eq!(run.code, 0, "{}", run.out);
+    assert!(
+        !run.json["warnings"]
+            .to_string()
+            .contains("dx_py_test_runner"),
+        "{}",
+        run.json["warnings"]
+    );
 }

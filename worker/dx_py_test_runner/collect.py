@@ -8,14 +8,17 @@ is left to pytest, whose own method is called for it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import pytest
 from _pytest.fixtures import FuncFixtureInfo
+from _pytest.outcomes import OutcomeException
 from _pytest.python import PyCollector
 
 #: Implementations that only act on what parametrises: marks, and fixtures with parameters.
 _PLAIN_GENERATORS = ("_pytest.python", "_pytest.fixtures")
+#: Of pytest 9, and of 8.4.
+_DEFINITIONS = ("_arg2node2fixturedefs", "_arg2nodeid2fixturedefs", "_arg2fixturedefs")
 #: For a node whose fixtures are worked out after it is there.
 _NO_FIXTURES = FuncFixtureInfo((), (), [], {})
 
@@ -30,20 +33,25 @@ def install(session: Any) -> Callable[[], None]:
     closures = _Closures(manager)
     plain: dict[Any, bool] = {}
 
-    def generate(self: Any, name: str, function: Any) -> Iterator[Any]:
-        is_plain = plain.get(self)
-        if is_plain is None:
-            is_plain = plain[self] = self.session is session and _has_plain_hooks(self)
-        if is_plain:
-            item = pytest.Function.from_parent(self, name=name, fixtureinfo=_NO_FIXTURES)
+    def plain_item(parent: Any, name: str, function: Any) -> Optional[pytest.Function]:
+        """The only item of a function that nothing parametrises; none if it has several, or if pytest shall tell what is wrong."""
+        try:
+            item = pytest.Function.from_parent(parent, name=name, fixtureinfo=_NO_FIXTURES)
             # Of a method pytest looks at the function, not at what is bound to an instance.
             item._fixtureinfo = manager.getfixtureinfo(item, function, item.cls)
             item.fixturenames = item._fixtureinfo.names_closure
             item._initrequest()
-            if not _is_parametrised(item):
-                yield item
-                return
-        yield from original(self, name, function)
+            return None if _is_parametrised(item) else item
+        except (Exception, OutcomeException):
+            return None
+
+    # pytest's own generator is handed out, not iterated over: this function would show in its tracebacks.
+    def generate(self: Any, name: str, function: Any) -> Iterator[Any]:
+        is_plain = plain.get(self)
+        if is_plain is None:
+            is_plain = plain[self] = self.session is session and _has_plain_hooks(self)
+        item = plain_item(self, name, function) if is_plain else None
+        return original(self, name, function) if item is None else iter((item,))
 
     def undo() -> None:
         PyCollector._genfunctions = original  # type: ignore[method-assign]
@@ -77,7 +85,6 @@ class _Closures:
         self._known: dict[Any, tuple[list[str], dict[str, Any]]] = {}
         self._manager = manager
         closure = manager.getfixtureclosure
-        register = manager._register_fixture
 
         def remembered(
             parentnode: Any, initialnames: tuple[str, ...], ignore_args: Any
@@ -92,15 +99,40 @@ class _Closures:
             # What is handed out is changed when the function is parametrised.
             return list(names), dict(definitions)
 
-        def registering(*args: Any, **kwargs: Any) -> Any:
-            self._known.clear()
-            return register(*args, **kwargs)
-
+        for name in _definitions(manager):
+            setattr(manager, name, _Definitions(getattr(manager, name), self._known))
         manager.getfixtureclosure = remembered
-        manager._register_fixture = registering
 
     def undo(self) -> None:
         """Let pytest work it out again."""
-        for name in ("getfixtureclosure", "_register_fixture"):
-            vars(self._manager).pop(name, None)
+        for name in _definitions(self._manager):
+            setattr(self._manager, name, dict(getattr(self._manager, name)))
+        vars(self._manager).pop("getfixtureclosure", None)
         self._known.clear()
+
+
+def _definitions(manager: Any) -> list[str]:
+    """The attributes that hold the definitions of fixtures by name, in this version of pytest."""
+    found = [name for name in _DEFINITIONS if isinstance(getattr(manager, name, None), dict)]
+    if not found:
+        raise AttributeError("definitions of fixtures")
+    return found
+
+
+class _Definitions(dict[str, Any]):
+    """Definitions of fixtures by name; what is known of closures is forgotten when another one comes.
+
+    The manager's own methods are left alone: they would show in tracebacks, and in the places of warnings.
+    """
+
+    def __init__(self, definitions: dict[str, Any], known: dict[Any, Any]) -> None:
+        super().__init__(definitions)
+        self._known = known
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        self._known.clear()
+        return super().setdefault(name, default)
+
+    def __setitem__(self, name: str, definitions: Any) -> None:
+        self._known.clear()
+        super().__setitem__(name, definitions)

@@ -118,7 +118,7 @@ impl Runner {
     }
 
     fn plain(&self, text: &str) -> String {
-        let text = without_frames_of_pytest(text);
+        let text = only_the_last_frame_of_pytest(&without_frames_of_pytest(text));
         let text = self.temporary.replace_all(&text, "TMP");
         let text = self.environment.replace_all(&text, "ENVIRONMENT");
         let text = self.observer.replace_all(&text, "");
@@ -375,15 +375,46 @@ fn without_frames_of_pytest(text: &str) -> String {
         if within.is_some_and(|frame| at.is_some_and(|at| at > frame)) {
             continue;
         }
-        let of_pytest = ["/site-packages/_pytest/", "/site-packages/pluggy/"]
-            .iter()
-            .any(|place| line.contains(place));
-        within = at.filter(|at| line[*at..].starts_with("File \"") && of_pytest);
+        within = at.filter(|at| line[*at..].starts_with("File \"") && is_of_pytest(line));
         if within.is_none() {
             kept.push(line);
         }
     }
     kept.join("\n")
+}
+
+fn is_of_pytest(line: &str) -> bool {
+    ["/site-packages/_pytest/", "/site-packages/pluggy/"]
+        .iter()
+        .any(|place| line.contains(place))
+}
+
+/// A traceback that has frames of pytest alone is shown with all of them. On the lean path there are fewer, so only the last one
+/// is compared.
+fn only_the_last_frame_of_pytest(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let frames = |line: &&str| {
+        let place = line.split_once(".py:").map_or("", |(_, rest)| rest);
+        !line.starts_with(' ') && place.starts_with(|c: char| c.is_ascii_digit())
+    };
+    if !lines.iter().any(|line| is_of_pytest(line)) {
+        return text.to_owned();
+    }
+    if lines
+        .iter()
+        .filter(|line| frames(line))
+        .any(|line| !is_of_pytest(line))
+    {
+        return text.to_owned();
+    }
+    let separator = lines.iter().rposition(|line| line.starts_with("_ _ _ "));
+    let short = || {
+        lines
+            .iter()
+            .rposition(|line| frames(line) && line.contains(": in "))
+    };
+    let start = separator.map(|at| at + 1).or_else(short).unwrap_or(0);
+    lines[start..].join("\n")
 }
 
 /// Adds a line for each name that has different texts; with `both` also for those that only pytest has.
@@ -426,7 +457,20 @@ fn text(value: &Value) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::without_frames_of_pytest;
+    use super::{only_the_last_frame_of_pytest, without_frames_of_pytest};
+
+    #[test]
+    fn of_tracebacks_with_frames_of_pytest_alone_the_last_is_compared() {
+        let long = "cls = 1\n>   x\n\n/v/site-packages/_pytest/runner.py:3: \n_ _ _ _\n/v/site-packages/pluggy/a.py:1: in f\n    y\n_ _ _ _\n\n>   z\nE   W\n\n/v/site-packages/_pytest/python.py:191: W";
+        let last = "\n>   z\nE   W\n\n/v/site-packages/_pytest/python.py:191: W";
+        assert_eq!(only_the_last_frame_of_pytest(long), last);
+        assert_eq!(only_the_last_frame_of_pytest(last), last);
+        let short = "/v/site-packages/_pytest/a.py:3: in f\n    x\n/v/site-packages/_pytest/b.py:4: in g\n    y\nE   W";
+        let last = "/v/site-packages/_pytest/b.py:4: in g\n    y\nE   W";
+        assert_eq!(only_the_last_frame_of_pytest(short), last);
+        let mixed = format!("{short}\ntest_a.py:1: W");
+        assert_eq!(only_the_last_frame_of_pytest(&mixed), mixed);
+    }
 
     #[test]
     fn frames_of_pytest_are_left_out() {
