@@ -1,7 +1,9 @@
 //! The queues of jobs: one for all, one for each worker, and stealing between them.
 //!
-//! A worker takes from its own queue first, then from the one for all, then steals from another's. The one for all is in the order
-//! of longest processing time first (Graham 1969), which bounds how late the last worker ends; one worker runs pytest's order.
+//! A worker takes from its own queue first, then from the one for all, then steals from another's. Jobs are dealt to the workers by
+//! longest processing time first (Graham 1969), which bounds how late the last one ends. Each runs those that it was dealt in pytest's
+//! order, since suites lean on it: what one file leaves behind is met by those that pytest runs after it, as under pytest-xdist. The
+//! end of the session waits in the queue for all, and makes up for what was expected wrongly. One worker runs pytest's order.
 
 use std::time::Duration;
 
@@ -18,6 +20,11 @@ pub struct Job {
     /// How long they are expected to take.
     pub expected: Duration,
 }
+
+/// Which part of the work is left to whoever comes first: a fourth of it.
+const OPEN_PART: u32 = 4;
+/// Which part of a worker's share is too long to be left for the end: an eighth.
+const LONG_PART: u32 = 8;
 
 /// The queues of a run.
 #[derive(Debug)]
@@ -39,14 +46,43 @@ impl Queues {
         }
     }
 
-    /// Adds jobs for all, the longest first; for one worker, and among equals, in the order that they have.
-    pub fn add(&self, mut jobs: Vec<Job>) {
-        if self.local.len() > 1 {
-            jobs.sort_by_key(|job| std::cmp::Reverse(job.expected));
+    /// Adds jobs, which come in pytest's order.
+    pub fn add(&self, jobs: Vec<Job>) {
+        let slots = self.deal(&jobs);
+        for (job, slot) in jobs.into_iter().zip(slots) {
+            match slot {
+                Some(slot) => self.local[slot].push(job),
+                None => self.shared.push(job),
+            }
         }
-        for job in jobs {
-            self.shared.push(job);
+    }
+
+    /// Which slot's queue each job goes to; none for the one for all.
+    fn deal(&self, jobs: &[Job]) -> Vec<Option<usize>> {
+        let mut slots = vec![None; jobs.len()];
+        let workers = u32::try_from(self.local.len()).unwrap_or(u32::MAX);
+        if workers == 1 {
+            return slots;
         }
+        let share = jobs.iter().map(|job| job.expected).sum::<Duration>() / workers;
+        let mut at_the_end = Duration::ZERO;
+        let mut dealt: Vec<usize> = (0..jobs.len())
+            .rev()
+            .filter(|at| {
+                at_the_end += jobs[*at].expected;
+                at_the_end > share * workers / OPEN_PART || jobs[*at].expected > share / LONG_PART
+            })
+            .collect();
+        dealt.sort_by_key(|at| (std::cmp::Reverse(jobs[*at].expected), *at));
+        let mut loads = vec![Duration::ZERO; self.local.len()];
+        for at in dealt {
+            let slot = (0..loads.len()).min_by_key(|slot| loads[*slot]);
+            slots[at] = slot;
+            if let Some(slot) = slot {
+                loads[slot] += jobs[at].expected;
+            }
+        }
+        slots
     }
 
     /// Gives back what a worker didn't finish. It goes to that slot's own queue, from which others may steal it.
@@ -73,17 +109,16 @@ impl Queues {
                 Steal::Retry => {}
             }
         }
-        let others = self.stealers.iter().enumerate();
-        for (_, stealer) in others.filter(|(other, _)| *other != slot) {
-            loop {
-                match stealer.steal() {
-                    Steal::Success(job) => return Some(job),
-                    Steal::Empty => break,
-                    Steal::Retry => {}
-                }
+        loop {
+            // From whoever has most before it.
+            let others = self.stealers.iter().enumerate();
+            let (_, victim) = others
+                .filter(|(other, stealer)| *other != slot && !stealer.is_empty())
+                .max_by_key(|(_, stealer)| stealer.len())?;
+            if let Steal::Success(job) = victim.steal() {
+                return Some(job);
             }
         }
-        None
     }
 
     /// Whether no queue has a job.
@@ -122,16 +157,58 @@ mod tests {
         }
     }
 
+    fn all_of(queues: &Queues, slot: usize) -> Vec<String> {
+        std::iter::from_fn(|| queues.local[slot].pop())
+            .map(|job| job.file)
+            .collect()
+    }
+
     #[test]
-    fn the_longest_comes_first_and_leftovers_can_be_stolen() {
+    fn the_longest_are_dealt_first_and_each_worker_keeps_the_order() {
         let queues = Queues::new(2);
-        queues.add(vec![job(0, 1), job(1, 9), job(2, 5)]);
-        assert_eq!(queues.take(0).unwrap().file, "1");
-        queues.give_back(0, job(7, 1));
-        assert_eq!(queues.take(1).unwrap().file, "2");
-        assert_eq!(queues.take(1).unwrap().file, "0");
-        assert_eq!(queues.take(1).unwrap().file, "7");
-        assert_eq!(queues.take(0), None);
+        let times = [10, 40, 10, 30, 20, 50, 1, 1, 30, 2];
+        queues.add(
+            times
+                .iter()
+                .enumerate()
+                .map(|(number, time)| job(number, *time))
+                .collect(),
+        );
+        // 50, 30, 10 and 10 against 40, 30 and 20.
+        assert_eq!(all_of(&queues, 0), ["0", "2", "5", "8"]);
+        assert_eq!(all_of(&queues, 1), ["1", "3", "4"]);
+        let shared: Vec<String> = std::iter::from_fn(|| queues.take(0))
+            .map(|job| job.file)
+            .collect();
+        assert_eq!(shared, ["6", "7", "9"]);
+    }
+
+    #[test]
+    fn leftovers_can_be_stolen_from_whoever_has_most() {
+        let queues = Queues::new(3);
+        queues.give_back(0, job(6, 1));
+        queues.give_back(1, job(7, 1));
+        queues.give_back(1, job(8, 1));
+        let order: Vec<String> = std::iter::from_fn(|| queues.take(2))
+            .map(|job| job.file)
+            .collect();
+        assert_eq!(order, ["7", "8", "6"]);
+    }
+
+    proptest! {
+        #[test]
+        fn dealing_keeps_the_order_and_no_worker_gets_too_much(times in prop::collection::vec(1u64..100, 1..60), workers in 2usize..5) {
+            let queues = Queues::new(workers);
+            queues.add(times.iter().enumerate().map(|(number, time)| job(number, *time)).collect());
+            let longest = *times.iter().max().unwrap() as f64;
+            let best = (times.iter().sum::<u64>() as f64 / workers as f64).max(longest);
+            for slot in 0..workers {
+                let of: Vec<usize> = all_of(&queues, slot).iter().map(|file| file.parse().unwrap()).collect();
+                prop_assert!(of.is_sorted());
+                let dealt: u64 = of.iter().map(|at| times[*at]).sum();
+                prop_assert!(dealt as f64 <= best + longest, "{dealt} of {best}");
+            }
+        }
     }
 
     #[test]
