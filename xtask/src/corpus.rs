@@ -223,14 +223,12 @@ fn examine(corpus: &Corpus, suite: &Suite, dx: &Path, runs: usize) -> Result<(St
         let xdist = if way.as_xdist && !different.is_empty() {
             suite.xdist().unwrap_or_else(|error| {
                 println!("    xdist: {error:#}");
-                Outcomes::new()
+                Vec::new()
             })
         } else {
-            Outcomes::new()
+            Vec::new()
         };
-        let explained = different
-            .iter()
-            .filter(|one| one.got.is_some() && xdist.get(&one.test) == one.got.as_ref());
+        let explained = different.iter().filter(|one| xdist_agrees(one, &xdist));
         unexplained += different.len() - explained.count();
         show(&different, &xdist);
         row.push_str(&format!(
@@ -245,13 +243,21 @@ fn examine(corpus: &Corpus, suite: &Suite, dx: &Path, runs: usize) -> Result<(St
     Ok((row, unexplained))
 }
 
-fn show(different: &[Difference], xdist: &Outcomes) {
+/// Whether one of xdist's runs has the outcome that dx-py has.
+fn xdist_agrees(one: &Difference, xdist: &[Outcomes]) -> bool {
+    one.got.is_some()
+        && xdist
+            .iter()
+            .any(|run| run.get(&one.test) == one.got.as_ref())
+}
+
+fn show(different: &[Difference], xdist: &[Outcomes]) {
     for one in different.iter().take(SHOWN) {
         let said = |outcome: &Option<String>| outcome.clone().unwrap_or_else(|| "-".into());
-        let too = match xdist.get(&one.test) {
-            Some(outcome) if Some(outcome) == one.got.as_ref() => ", and so xdist",
-            Some(_) => ", xdist as pytest",
-            None => "",
+        let too = match xdist {
+            [] => "",
+            runs if xdist_agrees(one, runs) => ", and so xdist",
+            _ => ", xdist as pytest",
         };
         println!(
             "    {}: pytest {}, dx-py {}{too}",

@@ -252,13 +252,19 @@ impl Suite {
         Ok(vec![overlay])
     }
 
-    /// One run under pytest-xdist with two workers.
+    /// A run under pytest-xdist with two workers for each way that it has to distribute tests: what suites share shows in some only.
     ///
     /// # Errors
     /// If it can't be installed or run.
-    pub fn xdist(&self) -> Result<Outcomes> {
+    pub fn xdist(&self) -> Result<Vec<Outcomes>> {
         let paths = self.xdist_paths()?;
-        Ok(self.pytest(&["-p", "xdist", "-n", "2"], &paths)?.outcomes)
+        ["load", "loadfile", "worksteal"]
+            .iter()
+            .map(|how| {
+                let args = ["-p", "xdist", "-n", "2", "--dist", how];
+                Ok(self.pytest(&args, &paths)?.outcomes)
+            })
+            .collect()
     }
 
     /// Takes what dx-py recorded away.
