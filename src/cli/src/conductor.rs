@@ -1,25 +1,25 @@
 //! Stands between the executor, which runs jobs, and everything that wants to know of them: the recorder and the reporters.
 
+mod ending;
+mod planning;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dx_py_core::{Event, RunSummary, TestId, TestResult, TestStatus, Verdict, blob};
 use dx_py_daemon::LaunchSpec;
 use dx_py_executor::{Handler, Job, Outcome, RunnerEvent};
-use dx_py_protocol::{Collected, CollectedItem, CollectionDone, CollectionReport, Hello};
+use dx_py_protocol::{Collected, CollectionDone, CollectionReport, Hello};
 
 use crate::alone::{Alone, Judgement, Policy};
 use crate::arrangement::Arrangement;
-use crate::jobs::{Planned, UNKNOWN, in_order, is_divisible, shared_out};
 use crate::listener::{Listener, Start};
 use crate::pytest_cache::PytestCache;
 use crate::record::Recorder;
 use crate::report::Reporter;
 use crate::report::emit;
-use crate::run::exit;
-use crate::selection::{Candidate, Selection};
-use crate::session::{Environment, FileList};
+use crate::selection::Selection;
+use crate::session::Environment;
 
 /// What a run is meant to do.
 pub struct Intent<'a> {
@@ -243,137 +243,6 @@ impl<'a> Conductor<'a> {
         Ok(())
     }
 
-    fn plan(
-        &mut self,
-        process: u32,
-        files: Vec<Collected>,
-        done: CollectionDone,
-    ) -> anyhow::Result<Vec<Job>> {
-        for file in &files {
-            self.broken.remove(&file.path);
-        }
-        if done.full {
-            let collected = &done.one_worker;
-            let found = self
-                .intent
-                .arrangement
-                .after_collection(&self.one_worker, collected);
-            if self.intent.workers > 1 && !found.one_worker.is_empty() {
-                self.rearranged = Some(found);
-                return Ok(Vec::new());
-            }
-            self.intent.arrangement = found;
-            if self.intent.workers > 1 {
-                self.alone.heed_order(done.ordered.clone());
-            }
-        }
-        let reason = self.fallback();
-        if !reason.is_empty() {
-            self.note(format!("one worker: {reason}"))?;
-        }
-        if done.full {
-            self.keep_file_list(process, &files, &done)?;
-        }
-        if !done.reason.is_empty() {
-            self.note(format!("all files were collected: {}", done.reason))?;
-        }
-        if done
-            .wide
-            .iter()
-            .any(|file| !self.intent.wide.contains(file))
-        {
-            self.intent.force = true;
-            self.intent.wide.extend(done.wide.iter().cloned());
-        }
-        self.recorder.collected(&files)?;
-        self.cache.collected(&files, &done.cache);
-        if self.alone.is_second_phase() {
-            return Ok(self.plan_alone(files));
-        }
-        self.listener.hear_of_warnings(done.warnings);
-        let mut planned = Vec::new();
-        let narrow = self.intent.narrow.is_some();
-        if !narrow {
-            self.summary.deselected = self.intent.selection.count_of(&done.deselected);
-        }
-        let mut total = 0;
-        for file in files {
-            let mut tests = Vec::new();
-            for item in file.items {
-                let id = TestId::new(item.id.as_str());
-                if !self.includes(&id, &item) {
-                    self.summary.deselected += usize::from(!narrow);
-                    continue;
-                }
-                self.cache.selected(&id);
-                match self.intent.verdicts.get(&id) {
-                    Some(Verdict::Fresh { status, duration }) if !self.intent.force => {
-                        let (status, duration) = (*status, *duration);
-                        self.fresh(id, status, duration)?;
-                    }
-                    _ => {
-                        tests.push(self.planned_test(id, &file.file, &item));
-                    }
-                }
-            }
-            total += tests.len();
-            if !tests.is_empty() && !self.alone.defers(&file.file) {
-                planned.append(&mut tests);
-            }
-        }
-        emit(self.reporters, &Event::Planned { total })?;
-        Ok(if self.intent.workers == 1 {
-            in_order(planned)
-        } else {
-            shared_out(planned, self.intent.workers)
-        })
-    }
-
-    /// Why there is one worker although more were wanted; else empty.
-    fn fallback(&self) -> String {
-        if self.intent.workers == 1 && self.intent.wanted > 1 {
-            self.intent.arrangement.one_worker.clone()
-        } else {
-            String::new()
-        }
-    }
-
-    fn includes(&self, id: &TestId, item: &CollectedItem) -> bool {
-        self.intent.selection.includes(&Candidate {
-            id,
-            keywords: &item.keywords,
-            markers: &item.markers,
-            last: self.intent.last.get(id).copied(),
-        })
-    }
-
-    fn planned_test(&self, id: TestId, file: &str, item: &CollectedItem) -> Planned {
-        Planned {
-            expected: self.intent.expected.get(&id).copied().unwrap_or(UNKNOWN),
-            file: file.to_owned(),
-            id,
-            place: item.place,
-            bonds: item.bonds.clone(),
-        }
-    }
-
-    /// Plans the second phase: whole files, in pytest's order.
-    fn plan_alone(&mut self, files: Vec<Collected>) -> Vec<Job> {
-        let mut planned = Vec::new();
-        for file in files {
-            if !self.alone.runs_now(&file.file) {
-                continue;
-            }
-            for item in file.items {
-                let id = TestId::new(item.id.as_str());
-                if self.includes(&id, &item) {
-                    planned.push(self.planned_test(id, &file.file, &item));
-                }
-            }
-        }
-        in_order(planned)
-    }
-
     /// Whether a controller is to be started, as far as is known.
     pub fn wants_controller(&self) -> bool {
         !self.listener.is_there() && self.intent.arrangement.controller
@@ -478,42 +347,6 @@ impl<'a> Conductor<'a> {
         Ok(emit(self.reporters, &Event::TestFinished(result))?)
     }
 
-    /// Keeps which files there are. What is told of paths here is relative to the root, as everywhere in the catalog.
-    fn keep_file_list(
-        &mut self,
-        process: u32,
-        files: &[Collected],
-        done: &CollectionDone,
-    ) -> anyhow::Result<()> {
-        let collected: HashSet<PathBuf> =
-            files.iter().map(|file| PathBuf::from(&file.path)).collect();
-        let Some(facts) = self
-            .recorder
-            .file_list_facts(process, &done.listings, &collected)
-        else {
-            return Ok(());
-        };
-        let list = FileList {
-            facts,
-            files: files.iter().map(|file| file.file.clone()).collect(),
-            broken: self
-                .broken
-                .iter()
-                .map(|path| self.recorder.key(path))
-                .collect(),
-            deselected: done.deselected.clone(),
-            divisible: files
-                .iter()
-                .filter(|file| is_divisible(file.items.iter().map(|item| &item.bonds[..])))
-                .map(|file| file.file.clone())
-                .collect(),
-            wide: done.wide.clone(),
-        };
-        Ok(self
-            .recorder
-            .keep_note(&self.intent.file_list_key, &blob::encode(&list)?)?)
-    }
-
     fn take(&mut self, event: RunnerEvent) -> anyhow::Result<()> {
         match event {
             RunnerEvent::Hello { hello, .. } => self.take_hello(&hello)?,
@@ -543,116 +376,8 @@ impl<'a> Conductor<'a> {
         Ok(())
     }
 
-    /// Ends the controller, lets it say what it has to say, and gives the exit code that it, or a hook in the only worker, decided on.
-    fn end_controller(&mut self, outcome: &Outcome) -> anyhow::Result<Option<u8>> {
-        let Some(end) = self.listener.end(outcome.interrupted) else {
-            let failed = self.listener.has_failed().then_some(exit::INTERNAL);
-            return Ok(outcome.decided_code.or(failed));
-        };
-        if !end.text.trim().is_empty() {
-            emit(self.reporters, &Event::Section(end.text))?;
-        }
-        if end.decided_code == Some(exit::INTERNAL) {
-            self.note(end.errors)?;
-        }
-        Ok(end.decided_code)
-    }
-
     fn keep_failure(&mut self, error: anyhow::Error) {
         self.failure.get_or_insert(error);
-    }
-
-    /// Ends the run: writes what is left, and makes up the totals.
-    ///
-    /// # Errors
-    /// The first error that the run met: what it recorded before is kept.
-    pub fn end(mut self, outcome: &Outcome, began: Instant) -> anyhow::Result<RunSummary> {
-        let (results, reports) = self.alone.release();
-        for result in results {
-            self.tell(Box::new(result))?;
-        }
-        for report in reports {
-            self.tell_collection_report(report)?;
-        }
-        if let Some(reason) = self.alone.overturned_by_order() {
-            self.intent.arrangement = self.intent.arrangement.after_order(&reason);
-            self.note(format!(
-                "one worker from now on: {reason}, and tests failed without it"
-            ))?;
-        }
-        let (new, learned) = self.alone.learned();
-        for (file, why) in &new {
-            self.note(format!(
-                "{file} runs alone from now on: {why} (`serial = [\"{file}\"]` in dx-py.toml says so to everyone)"
-            ))?;
-        }
-        if !new.is_empty() {
-            let key = self.intent.learned_note.clone();
-            self.recorder.keep_note(&key, &blob::encode(&learned)?)?;
-        }
-        if let Some(text) = &outcome.failed_start {
-            self.intent.arrangement = self.intent.arrangement.after_failed_start(text);
-            let reason = self.intent.arrangement.one_worker.clone();
-            self.note(format!("one worker from now on: {reason}"))?;
-        }
-        let key = self.intent.arrangement_note.clone();
-        self.recorder
-            .keep_note(&key, &blob::encode(&self.intent.arrangement)?)?;
-        let controller_code = self.end_controller(outcome)?;
-        // The session of one worker writes it itself.
-        if self.intent.workers > 1
-            && let Err(error) = self.cache.write()
-        {
-            self.note(error.to_string())?;
-        }
-        self.recorder.flush()?;
-        if let Some(error) = self.failure {
-            return Err(error);
-        }
-        let uncacheable = std::mem::take(&mut self.recorder.uncacheable);
-        let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (what, reason) in uncacheable {
-            reasons.entry(reason).or_default().push(what);
-        }
-        for (reason, what) in reasons {
-            let first = what.iter().min().cloned().unwrap_or_default();
-            let more = if what.len() > 1 {
-                format!(" and {} more", what.len() - 1)
-            } else {
-                String::new()
-            };
-            self.note(format!("{first}{more} will run again: {reason}"))?;
-        }
-        let fallback = self.fallback();
-        let summary = &mut self.summary;
-        summary.workers = self.intent.workers;
-        summary.one_worker = fallback;
-        summary.not_run = outcome.not_run.len();
-        summary.stopped = outcome.stopped.clone();
-        summary.wall = began.elapsed();
-        let bad = TestStatus::ALL
-            .iter()
-            .any(|status| status.is_bad() && summary.ran[usize::from(status.code())] > 0);
-        // A test that should have run and didn't, although nothing stopped the run, must not look like a success.
-        let bad = bad || summary.not_run > 0 && summary.stopped.is_none();
-        let unusual = outcome
-            .exit_codes
-            .iter()
-            .copied()
-            .find(|code| !matches!(code, 0..=2 | 5));
-        summary.exit_code = match &outcome.fatal {
-            Some((code, _)) => *code,
-            None if outcome.interrupted => exit::INTERRUPTED,
-            None if controller_code.is_some() => controller_code.unwrap_or_default(),
-            None => match unusual {
-                Some(code) => code,
-                None if bad || summary.collection_errors > 0 => exit::FAILED,
-                None if outcome.stopped.is_some() => exit::INTERRUPTED,
-                None if summary.ran_total() + summary.fresh_total() == 0 => exit::NO_TESTS,
-                None => 0,
-            },
-        };
-        Ok(self.summary)
     }
 }
 

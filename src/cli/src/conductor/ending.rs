@@ -1,0 +1,137 @@
+//! The end of a run: what is learned from it, and its totals.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use dx_py_core::{Event, RunSummary, TestStatus, blob};
+use dx_py_executor::Outcome;
+
+use super::Conductor;
+use crate::report::emit;
+use crate::run::exit;
+
+impl Conductor<'_> {
+    /// Ends the run: writes what is left, and makes up the totals.
+    ///
+    /// # Errors
+    /// The first error that the run met: what it recorded before is kept.
+    pub fn end(mut self, outcome: &Outcome, began: Instant) -> anyhow::Result<RunSummary> {
+        let (results, reports) = self.alone.release();
+        for result in results {
+            self.tell(Box::new(result))?;
+        }
+        for report in reports {
+            self.tell_collection_report(report)?;
+        }
+        self.learn(outcome)?;
+        let controller_code = self.end_controller(outcome)?;
+        // The session of one worker writes it itself.
+        if self.intent.workers > 1
+            && let Err(error) = self.cache.write()
+        {
+            self.note(error.to_string())?;
+        }
+        self.recorder.flush()?;
+        if let Some(error) = self.failure {
+            return Err(error);
+        }
+        self.tell_uncacheable()?;
+        let fallback = self.fallback();
+        let summary = &mut self.summary;
+        summary.workers = self.intent.workers;
+        summary.one_worker = fallback;
+        summary.not_run = outcome.not_run.len();
+        summary.stopped = outcome.stopped.clone();
+        summary.wall = began.elapsed();
+        summary.exit_code = exit_code(summary, outcome, controller_code);
+        Ok(self.summary)
+    }
+
+    /// Keeps what later runs do otherwise because of this one, and says so.
+    fn learn(&mut self, outcome: &Outcome) -> anyhow::Result<()> {
+        if let Some(reason) = self.alone.overturned_by_order() {
+            self.intent.arrangement = self.intent.arrangement.after_order(&reason);
+            self.note(format!(
+                "one worker from now on: {reason}, and tests failed without it"
+            ))?;
+        }
+        let (new, learned) = self.alone.learned();
+        for (file, why) in &new {
+            self.note(format!(
+                "{file} runs alone from now on: {why} (`serial = [\"{file}\"]` in dx-py.toml says so to everyone)"
+            ))?;
+        }
+        if !new.is_empty() {
+            let key = self.intent.learned_note.clone();
+            self.recorder.keep_note(&key, &blob::encode(&learned)?)?;
+        }
+        if let Some(text) = &outcome.failed_start {
+            self.intent.arrangement = self.intent.arrangement.after_failed_start(text);
+            let reason = self.intent.arrangement.one_worker.clone();
+            self.note(format!("one worker from now on: {reason}"))?;
+        }
+        let key = self.intent.arrangement_note.clone();
+        self.recorder
+            .keep_note(&key, &blob::encode(&self.intent.arrangement)?)?;
+        Ok(())
+    }
+
+    /// Says what leaves no pass that can be used again.
+    fn tell_uncacheable(&mut self) -> anyhow::Result<()> {
+        let uncacheable = std::mem::take(&mut self.recorder.uncacheable);
+        let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (what, reason) in uncacheable {
+            reasons.entry(reason).or_default().push(what);
+        }
+        for (reason, what) in reasons {
+            let first = what.iter().min().cloned().unwrap_or_default();
+            let more = if what.len() > 1 {
+                format!(" and {} more", what.len() - 1)
+            } else {
+                String::new()
+            };
+            self.note(format!("{first}{more} will run again: {reason}"))?;
+        }
+        Ok(())
+    }
+
+    /// Ends the controller, lets it say what it has to say, and gives the exit code that it, or a hook in the only worker, decided on.
+    fn end_controller(&mut self, outcome: &Outcome) -> anyhow::Result<Option<u8>> {
+        let Some(end) = self.listener.end(outcome.interrupted) else {
+            let failed = self.listener.has_failed().then_some(exit::INTERNAL);
+            return Ok(outcome.decided_code.or(failed));
+        };
+        if !end.text.trim().is_empty() {
+            emit(self.reporters, &Event::Section(end.text))?;
+        }
+        if end.decided_code == Some(exit::INTERNAL) {
+            self.note(end.errors)?;
+        }
+        Ok(end.decided_code)
+    }
+}
+
+fn exit_code(summary: &RunSummary, outcome: &Outcome, controller_code: Option<u8>) -> u8 {
+    let bad = TestStatus::ALL
+        .iter()
+        .any(|status| status.is_bad() && summary.ran[usize::from(status.code())] > 0);
+    // A test that should have run and didn't, although nothing stopped the run, must not look like a success.
+    let bad = bad || summary.not_run > 0 && summary.stopped.is_none();
+    let unusual = outcome
+        .exit_codes
+        .iter()
+        .copied()
+        .find(|code| !matches!(code, 0..=2 | 5));
+    match &outcome.fatal {
+        Some((code, _)) => *code,
+        None if outcome.interrupted => exit::INTERRUPTED,
+        None if controller_code.is_some() => controller_code.unwrap_or_default(),
+        None => match unusual {
+            Some(code) => code,
+            None if bad || summary.collection_errors > 0 => exit::FAILED,
+            None if outcome.stopped.is_some() => exit::INTERRUPTED,
+            None if summary.ran_total() + summary.fresh_total() == 0 => exit::NO_TESTS,
+            None => 0,
+        },
+    }
+}

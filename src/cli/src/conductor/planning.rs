@@ -1,0 +1,183 @@
+//! From what was collected to the jobs of a run.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use dx_py_core::{Event, TestId, Verdict, blob};
+use dx_py_executor::Job;
+use dx_py_protocol::{Collected, CollectedItem, CollectionDone};
+
+use super::Conductor;
+use crate::jobs::{Planned, UNKNOWN, in_order, is_divisible, shared_out};
+use crate::report::emit;
+use crate::selection::Candidate;
+use crate::session::FileList;
+
+impl Conductor<'_> {
+    pub(super) fn plan(
+        &mut self,
+        process: u32,
+        files: Vec<Collected>,
+        done: CollectionDone,
+    ) -> anyhow::Result<Vec<Job>> {
+        for file in &files {
+            self.broken.remove(&file.path);
+        }
+        if done.full {
+            let collected = &done.one_worker;
+            let found = self
+                .intent
+                .arrangement
+                .after_collection(&self.one_worker, collected);
+            if self.intent.workers > 1 && !found.one_worker.is_empty() {
+                self.rearranged = Some(found);
+                return Ok(Vec::new());
+            }
+            self.intent.arrangement = found;
+            if self.intent.workers > 1 {
+                self.alone.heed_order(done.ordered.clone());
+            }
+        }
+        let reason = self.fallback();
+        if !reason.is_empty() {
+            self.note(format!("one worker: {reason}"))?;
+        }
+        if done.full {
+            self.keep_file_list(process, &files, &done)?;
+        }
+        if !done.reason.is_empty() {
+            self.note(format!("all files were collected: {}", done.reason))?;
+        }
+        if done
+            .wide
+            .iter()
+            .any(|file| !self.intent.wide.contains(file))
+        {
+            self.intent.force = true;
+            self.intent.wide.extend(done.wide.iter().cloned());
+        }
+        self.recorder.collected(&files)?;
+        self.cache.collected(&files, &done.cache);
+        if self.alone.is_second_phase() {
+            return Ok(self.plan_alone(files));
+        }
+        self.listener.hear_of_warnings(done.warnings);
+        let mut planned = Vec::new();
+        let narrow = self.intent.narrow.is_some();
+        if !narrow {
+            self.summary.deselected = self.intent.selection.count_of(&done.deselected);
+        }
+        let mut total = 0;
+        for file in files {
+            let mut tests = Vec::new();
+            for item in file.items {
+                let id = TestId::new(item.id.as_str());
+                if !self.includes(&id, &item) {
+                    self.summary.deselected += usize::from(!narrow);
+                    continue;
+                }
+                self.cache.selected(&id);
+                match self.intent.verdicts.get(&id) {
+                    Some(Verdict::Fresh { status, duration }) if !self.intent.force => {
+                        let (status, duration) = (*status, *duration);
+                        self.fresh(id, status, duration)?;
+                    }
+                    _ => {
+                        tests.push(self.planned_test(id, &file.file, &item));
+                    }
+                }
+            }
+            total += tests.len();
+            if !tests.is_empty() && !self.alone.defers(&file.file) {
+                planned.append(&mut tests);
+            }
+        }
+        emit(self.reporters, &Event::Planned { total })?;
+        Ok(if self.intent.workers == 1 {
+            in_order(planned)
+        } else {
+            shared_out(planned, self.intent.workers)
+        })
+    }
+
+    /// Why there is one worker although more were wanted; else empty.
+    pub(super) fn fallback(&self) -> String {
+        if self.intent.workers == 1 && self.intent.wanted > 1 {
+            self.intent.arrangement.one_worker.clone()
+        } else {
+            String::new()
+        }
+    }
+
+    fn includes(&self, id: &TestId, item: &CollectedItem) -> bool {
+        self.intent.selection.includes(&Candidate {
+            id,
+            keywords: &item.keywords,
+            markers: &item.markers,
+            last: self.intent.last.get(id).copied(),
+        })
+    }
+
+    fn planned_test(&self, id: TestId, file: &str, item: &CollectedItem) -> Planned {
+        Planned {
+            expected: self.intent.expected.get(&id).copied().unwrap_or(UNKNOWN),
+            file: file.to_owned(),
+            id,
+            place: item.place,
+            bonds: item.bonds.clone(),
+        }
+    }
+
+    /// Plans the second phase: whole files, in pytest's order.
+    fn plan_alone(&mut self, files: Vec<Collected>) -> Vec<Job> {
+        let mut planned = Vec::new();
+        for file in files {
+            if !self.alone.runs_now(&file.file) {
+                continue;
+            }
+            for item in file.items {
+                let id = TestId::new(item.id.as_str());
+                if self.includes(&id, &item) {
+                    planned.push(self.planned_test(id, &file.file, &item));
+                }
+            }
+        }
+        in_order(planned)
+    }
+
+    /// Keeps which files there are. What is told of paths here is relative to the root, as everywhere in the catalog.
+    fn keep_file_list(
+        &mut self,
+        process: u32,
+        files: &[Collected],
+        done: &CollectionDone,
+    ) -> anyhow::Result<()> {
+        let collected: HashSet<PathBuf> =
+            files.iter().map(|file| PathBuf::from(&file.path)).collect();
+        let Some(facts) = self
+            .recorder
+            .file_list_facts(process, &done.listings, &collected)
+        else {
+            return Ok(());
+        };
+        let list = FileList {
+            facts,
+            files: files.iter().map(|file| file.file.clone()).collect(),
+            broken: self
+                .broken
+                .iter()
+                .map(|path| self.recorder.key(path))
+                .collect(),
+            deselected: done.deselected.clone(),
+            divisible: files
+                .iter()
+                .filter(|file| is_divisible(file.items.iter().map(|item| &item.bonds[..])))
+                .map(|file| file.file.clone())
+                .collect(),
+            wide: done.wide.clone(),
+        };
+        Ok(self
+            .recorder
+            .keep_note(&self.intent.file_list_key, &blob::encode(&list)?)?)
+    }
+}
