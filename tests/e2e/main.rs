@@ -1,6 +1,7 @@
 //! End-to-end tests: the built program on small projects, with real pytest as the oracle.
 
 mod configuration;
+mod daemon;
 mod fuzzed;
 mod insides;
 mod lean;

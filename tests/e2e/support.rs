@@ -120,6 +120,11 @@ impl Project {
         self
     }
 
+    /// Sets an environment variable for what is run from now on.
+    pub fn set(&mut self, name: &'static str, value: &'static str) {
+        self.env.push((name, value));
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.dir.path()
@@ -155,6 +160,8 @@ impl Project {
         }
         // Bytecode goes by seconds and size; tests rewrite files faster than that.
         command.env("PYTHONDONTWRITEBYTECODE", "1");
+        // Hundreds of projects would leave as many interpreters behind.
+        command.env("DX_PY_DAEMON", "0");
         command.envs(self.env.iter().copied());
         command
     }

@@ -1,5 +1,6 @@
 """Starts a worker: `python boot.py SOCKET_FD RING_FD NUMBER COUNT BASETEMP RUN_ID ROLE ENGINE -- PYTEST_ARGUMENTS…`; or, with the one
-argument `controller` or `report` before the dashes, the session for plugins that report, or the one that reports coverage.
+argument `controller` or `report` before the dashes, the session for plugins that report, or the one that reports coverage; or
+`zygote FOLDER NAME SECONDS MODULES…`, the zygote that forks workers, named so, which ends when it was idle for so long.
 
 The role is `told` for a worker whose reports a controller will hear, `lone` for one that is all there is, so that plugins say in it
 what they have to say at the end, and `mute` for every other. The engine is `lean` or `pytest`.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Optional
 
 
 def main(argv: list[str]) -> int:
@@ -24,19 +25,30 @@ def main(argv: list[str]) -> int:
 
         sys.path[0] = os.getcwd()
         return (control if argv[1] == "controller" else report)(argv[3:])
-    sock_fd, ring_fd, number, count = (int(text) for text in argv[1:5])
-    basetemp, run_id, role, engine = argv[5:9]
-    arguments = argv[10:]
-    for fd in (sock_fd, ring_fd):
-        os.set_inheritable(fd, False)
     sys.path[0] = os.path.dirname(own)
     from dx_py_test_runner.observe import install
     from dx_py_test_runner.trace import Trace
     from dx_py_test_runner.wire import FATAL, Pack, Wire
 
     sys.path[0] = os.getcwd()
-    wire = Wire(sock_fd, ring_fd)
     trace = Trace(os.path.join(own, ""), os.getcwd())
+    try:
+        import importlib.util
+
+        spec = importlib.util.find_spec("pytest")
+    except (ImportError, ValueError):
+        spec = None
+    if argv[1] == "zygote":
+        worker = None if spec is None else _fork_workers(argv, trace)
+        if worker is None:
+            os._exit(0)  # what was imported has nothing to do at the end of this process
+        argv = worker
+    sock_fd, ring_fd, number, count = (int(text) for text in argv[1:5])
+    basetemp, run_id, role, engine = argv[5:9]
+    arguments = argv[10:]
+    for fd in (sock_fd, ring_fd):
+        os.set_inheritable(fd, False)
+    wire = Wire(sock_fd, ring_fd)
 
     def fatal(text: str, code: int) -> int:
         out = Pack()
@@ -44,12 +56,6 @@ def main(argv: list[str]) -> int:
         wire.send(FATAL, out.bytes(), status=code)
         return code
 
-    try:
-        import importlib.util
-
-        spec = importlib.util.find_spec("pytest")
-    except (ImportError, ValueError):
-        spec = None
     if spec is None:
         return fatal(
             f"pytest is not installed for {sys.executable}\n"
@@ -62,8 +68,17 @@ def main(argv: list[str]) -> int:
         os.environ["PYTEST_XDIST_WORKER"] = f"gw{number}"
         os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(count)
         os.environ["PYTEST_XDIST_TESTRUNUID"] = run_id
-    install(trace)
+    if not trace.is_installed:
+        install(trace)
     return _run_pytest(wire, trace, arguments, number, count, basetemp, run_id, role, engine, fatal)
+
+
+def _fork_workers(argv: list[str], trace: Any) -> Optional[list[str]]:
+    """Be the zygote; gives, in a worker, the worker's arguments."""
+    from dx_py_test_runner.zygote import Zygote
+
+    folder, name, idle = argv[2:5]
+    return Zygote(folder, name, float(idle), trace).serve(argv[5:])
 
 
 def _run_pytest(

@@ -47,6 +47,7 @@ _VOLATILE_PREFIXES = ("PYTEST_", "DX_PY_")
 
 def install(trace: Trace) -> None:
     """Start observing."""
+    trace.is_installed = True
     sys.addaudithook(_audit_hook(trace))
     _wrap_stat(trace)
     _wrap_environ(trace)

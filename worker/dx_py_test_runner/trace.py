@@ -68,8 +68,9 @@ class Trace:
         self._known_reads: set[tuple[str, int, str]] = set()
         self._writers: dict[str, Optional[str]] = {}
         self._kinds: dict[str, int] = {}
-        self._pid = os.getpid()
         self.busy = False
+        #: Whether it hears of anything yet.
+        self.is_installed = False
         self._stdlib = _standard_library()
         self._internal = [own_dir, *_installed_kernel()]
         self._sites = ("/site-packages/", "/dist-packages/")
@@ -101,6 +102,10 @@ class Trace:
         if not installed and any(filename.startswith(prefix) for prefix in self._stdlib):
             return _STDLIB
         return _USER
+
+    def is_of_project(self, filename: str) -> bool:
+        """Whether a file is neither installed nor the standard library's, nor of this package."""
+        return self._kind(filename) == _USER and not any(site in filename for site in self._sites)
 
     def owners(self, frame: Optional[FrameType]) -> list[str]:
         """The files of the user's modules on the stack, the nearest first; none if the reader is pytest or this package."""
@@ -193,7 +198,7 @@ class Trace:
     # Audit events
 
     def audit(self, event: str, args: tuple[Any, ...]) -> None:
-        """The audit hook. Hooks can't be removed, so a child that was forked off leaves at once."""
+        """The audit hook."""
         if event == "open":
             path, _mode, flags = args
             if isinstance(path, int) or self.busy:

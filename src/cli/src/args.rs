@@ -40,6 +40,8 @@ pub enum Command {
     Flaky(CommonArgs),
     /// Delete the project's `.dx/` folder
     Clean(CommonArgs),
+    /// Keep an interpreter warm for the next runs, or end it
+    Daemon(DaemonArgs),
     /// Show the configuration
     Config(ConfigArgs),
 }
@@ -295,4 +297,23 @@ pub struct ConfigArgs {
 pub enum ConfigAction {
     /// Print the settings in force, and where each comes from
     Show(CommonArgs),
+}
+
+/// Arguments of `dx-py daemon`.
+#[derive(Debug, Clone, Args)]
+pub struct DaemonArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: DaemonAction,
+}
+
+/// What `dx-py daemon` does.
+#[derive(Debug, Clone, Subcommand)]
+pub enum DaemonAction {
+    /// Start the interpreter now, rather than after the next run
+    Start(CommonArgs),
+    /// End all that the project has
+    Stop,
+    /// Show what runs, and what it has imported
+    Status,
 }

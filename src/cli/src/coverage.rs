@@ -26,11 +26,11 @@ pub enum Coverage {
 impl Coverage {
     /// What the arguments and the configuration ask for.
     pub fn of(invocation: &Invocation, project: &Project) -> Self {
-        let variable = std::env::var("PYTEST_ADDOPTS").unwrap_or_default();
-        let configured = variable
-            .split_whitespace()
-            .chain(project.ini.addopts.iter().map(String::as_str));
-        Self::from_words(invocation.options.iter().map(String::as_str), configured)
+        let configured = project.addopts();
+        Self::from_words(
+            invocation.options.iter().map(String::as_str),
+            configured.iter().map(String::as_str),
+        )
     }
 
     fn from_words<'a>(

@@ -49,6 +49,16 @@ impl Invocation {
         invocation
     }
 
+    /// Lets `-k` and `-m` of dx-py's own replace those of `addopts`, as they would on pytest's command line. What pytest then has
+    /// before it to select from isn't what it has without them, which the digest tells.
+    pub fn override_selection(&mut self, addopts: &[String], keywords: bool, marks: bool) {
+        for (flag, is_given) in [("-k", keywords), ("-m", marks)] {
+            if is_given && addopts.iter().any(|word| word.starts_with(flag)) {
+                self.options.splice(0..0, [flag.to_owned(), String::new()]);
+            }
+        }
+    }
+
     /// The digest of all that bears on outcomes beside what is an input of its own.
     pub fn digest(&self, project: &Project) -> Digest {
         let mut hasher = Hasher::new();

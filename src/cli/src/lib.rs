@@ -7,6 +7,7 @@ mod changes;
 mod commands;
 mod conductor;
 mod coverage;
+mod daemon;
 mod database;
 mod distributions;
 mod execution;
@@ -61,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::History(args) => printed(|out| lookup::history(args, out)),
         Command::Flaky(_) => printed(|out| lookup::flaky(out)),
         Command::Clean(_) => printed(|out| commands::clean(out)),
+        Command::Daemon(args) => printed(|out| daemon::daemon(&args.action, out)),
         Command::Config(args) => printed(|out| commands::config(&args.action, out)),
     };
     match result {

@@ -37,10 +37,15 @@ pub mod exit {
 pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
     let began = Instant::now();
     let project = Project::find()?;
-    let invocation = Invocation {
+    let mut invocation = Invocation {
         engine: args.engine,
         ..Invocation::new(&args.pytest_args, args.no_capture, &project.cwd)
     };
+    invocation.override_selection(
+        &project.addopts(),
+        args.keywords.is_some(),
+        args.marks.is_some(),
+    );
     let flag = args.workers.as_deref().or(invocation.workers());
     let workers = project.workers(flag)?;
     if let Some(option) = invocation.needs_pytest_itself() {

@@ -1,5 +1,6 @@
 //! Temporary folders and random numbers of a run.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -19,6 +20,14 @@ fn random() -> u64 {
 /// A seed for Python's hashes, from 1.
 pub fn hash_seed() -> u32 {
     (random() % u64::from(u32::MAX - 1)) as u32 + 1
+}
+
+/// The variable that gives Python that seed, unless the user has set it.
+pub fn hash_seed_variable(seed: u32) -> Vec<(OsString, OsString)> {
+    match std::env::var_os("PYTHONHASHSEED") {
+        Some(_) => Vec::new(),
+        None => vec![("PYTHONHASHSEED".into(), seed.to_string().into())],
+    }
 }
 
 /// A name for a run.

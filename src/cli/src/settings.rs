@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dx_py_core::{RelPath, TestCase};
+use dx_py_daemon::Zygotes;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
 use crate::ini::PytestIni;
 use crate::invocation::workers_in;
+
+/// After how long without a run a warm interpreter ends.
+const IDLE: Duration = Duration::from_secs(15 * 60);
 
 /// What dx-py.toml, or `[tool.dx-py]` in pyproject.toml, may say.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -37,6 +41,11 @@ pub struct ConfigFile {
     /// More globs of files that hold tests, beside pytest's `python_files`, for `discover`.
     #[serde(default)]
     pub python_files: Vec<String>,
+    /// Whether an interpreter is kept warm between runs.
+    pub daemon: Option<bool>,
+    /// Installed modules that it imports ahead of time, beside pytest.
+    #[serde(default)]
+    pub preload: Vec<String>,
 }
 
 /// The configuration can't be used.
@@ -190,6 +199,35 @@ impl Project {
         })
     }
 
+    /// Where the interpreters are that are kept warm between runs; `None` if none are to be kept.
+    ///
+    /// What was asked for holds, first in `DX_PY_DAEMON`, then in dx-py.toml. A CI system has nothing from a process that outlives
+    /// the run.
+    pub fn zygotes(&self) -> Option<Zygotes> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let asked = variable("DX_PY_DAEMON").map(|value| value != "0");
+        let wanted = asked
+            .or(self.config.daemon)
+            .unwrap_or_else(|| variable("CI").is_none());
+        wanted.then(|| self.zygotes_of_project())
+    }
+
+    /// Where the interpreters are that are kept warm, whether they are wanted or not.
+    pub fn zygotes_of_project(&self) -> Zygotes {
+        Zygotes {
+            folder: self.dx_dir().join("zygote"),
+            preload: self.config.preload.clone(),
+            idle: IDLE,
+        }
+    }
+
+    /// The words of pytest's `addopts` and of `PYTEST_ADDOPTS`: good for finding options, not for their values.
+    pub fn addopts(&self) -> Vec<String> {
+        let variable = std::env::var("PYTEST_ADDOPTS").unwrap_or_default();
+        let words = variable.split_whitespace().map(str::to_owned);
+        self.ini.addopts.iter().cloned().chain(words).collect()
+    }
+
     /// The number of workers for `-n` (a number, or `auto`), dx-py.toml, or one for each core.
     ///
     /// # Errors
@@ -199,7 +237,7 @@ impl Project {
         match flag {
             None => {
                 let configured = self.config.workers;
-                let of_xdist = || workers_in(&self.ini.addopts)?.parse().ok();
+                let of_xdist = || workers_in(&self.addopts())?.parse().ok();
                 Ok(configured
                     .or_else(of_xdist)
                     .unwrap_or_else(cores)

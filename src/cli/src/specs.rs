@@ -56,6 +56,7 @@ impl Specs {
             role: Role::Mute,
             engine: args.engine,
             inherit_output: args.no_capture,
+            zygotes: session.project.zygotes(),
         };
         Ok(Self {
             base,
@@ -72,6 +73,14 @@ impl Specs {
         }
     }
 
+    /// Lets an interpreter get warm for the next run, if one is to be kept. That it can't be started changes nothing.
+    pub fn warm_up(&self) {
+        let spec = self.workers(2, Role::Mute, &[]);
+        if let Some(zygotes) = &spec.zygotes {
+            let _ = zygotes.start(&spec);
+        }
+    }
+
     /// For so many workers in that role, with more arguments for pytest.
     pub fn workers(&self, count: usize, role: Role, more: &[&str]) -> LaunchSpec {
         let mut spec = self.base.clone();
@@ -80,11 +89,8 @@ impl Specs {
         spec.pytest_args.extend(more.iter().map(Into::into));
         if count > 1 {
             spec.basetemp = self.base_temp.as_ref().map(|folder| folder.path.clone());
-            if std::env::var_os("PYTHONHASHSEED").is_none() {
-                // One seed for all workers, so that tests parametrised over a set have the same IDs in each.
-                let seed = self.seed.to_string();
-                spec.env.push(("PYTHONHASHSEED".into(), seed.into()));
-            }
+            // One seed for all workers, so that tests parametrised over a set have the same IDs in each.
+            spec.env.extend(scratch::hash_seed_variable(self.seed));
         }
         spec
     }

@@ -23,6 +23,7 @@ const FILES: &[(&str, &str)] = carried![
     "needs.py",
     "observe.py",
     "outcome.py",
+    "preload.py",
     "say.py",
     "session.py",
     "speech.py",
@@ -30,6 +31,7 @@ const FILES: &[(&str, &str)] = carried![
     "trace.py",
     "warning_messages.py",
     "wire.py",
+    "zygote.py",
 ];
 
 /// The folder below `dx` that holds the package of this very version; written if it isn't there yet.

@@ -2,19 +2,22 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use dx_py_core::Engine;
 use dx_py_protocol::{Command as Order, FrameDecoder, ProtocolError, Report, Ring, RingConsumer};
+use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
 
 use crate::output::Tail;
+use crate::zygote::{Fork, Zygotes};
 
 /// The capacity of a worker's ring: 4 MiB.
 const RING_CAPACITY: u64 = 4 << 20;
@@ -66,6 +69,8 @@ pub struct LaunchSpec {
     pub engine: Engine,
     /// Whether workers print to this process's standard output and error.
     pub inherit_output: bool,
+    /// Where interpreters are that can be forked; `None` starts one for each worker.
+    pub zygotes: Option<Zygotes>,
 }
 
 /// A worker couldn't be started.
@@ -156,10 +161,135 @@ pub(crate) fn die_with_parent(command: &mut std::process::Command) {
     }
 }
 
+/// The process of a worker: started here, or forked by a zygote.
+#[derive(Debug)]
+enum Process {
+    Child(Child),
+    Fork(Fork),
+}
+
+impl Process {
+    /// Its number, until it has ended.
+    fn pid(&self) -> Option<Pid> {
+        match self {
+            Self::Child(child) => Pid::from_raw(i32::try_from(child.id()?).ok()?),
+            Self::Fork(fork) => fork.pid(),
+        }
+    }
+
+    /// Waits until it has ended. May be cancelled without loss.
+    async fn wait(&mut self) -> ExitCause {
+        match self {
+            Self::Child(child) => match child.wait().await {
+                Ok(status) => status.into(),
+                Err(_) => ExitCause::Unknown,
+            },
+            Self::Fork(fork) => fork.wait().await,
+        }
+    }
+}
+
+/// What a worker prints.
+struct Output {
+    stdout: Option<Receiver>,
+    stderr: Receiver,
+}
+
+/// The arguments of worker `number`, but for the numbers of its socket and its ring.
+fn arguments(spec: &LaunchSpec, number: u32) -> Vec<OsString> {
+    let mut all: Vec<OsString> = vec![
+        number.to_string().into(),
+        spec.workers.to_string().into(),
+        spec.basetemp.clone().unwrap_or_default().into(),
+        spec.run_id.clone().into(),
+        spec.role.as_str().into(),
+        spec.engine.as_str().into(),
+        "--".into(),
+    ];
+    all.extend(spec.pytest_args.iter().cloned());
+    all
+}
+
+/// Lets a zygote fork the worker, if there is one that serves.
+fn fork(spec: &LaunchSpec, number: u32, inherited: &[OwnedFd; 2]) -> Option<(Fork, Output)> {
+    let zygotes = spec.zygotes.as_ref().filter(|_| !spec.inherit_output)?;
+    let (stdout, out) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).ok()?;
+    let (stderr, error) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).ok()?;
+    let streams = [
+        inherited[0].as_fd(),
+        inherited[1].as_fd(),
+        out.as_fd(),
+        error.as_fd(),
+    ];
+    let fork = zygotes.fork(spec, &arguments(spec, number), streams)?;
+    let output = Output {
+        stdout: Receiver::from_owned_fd(stdout).ok(),
+        stderr: Receiver::from_owned_fd(stderr).ok()?,
+    };
+    Some((fork, output))
+}
+
+/// Starts an interpreter.
+fn start(
+    spec: &LaunchSpec,
+    number: u32,
+    inherited: &[OwnedFd; 2],
+) -> Result<(Child, Option<Output>), LaunchError> {
+    let failed = |source| LaunchError::Spawn {
+        path: spec.python.clone(),
+        source,
+    };
+    let numbers: Vec<RawFd> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
+    let mut command = Command::new(&spec.python);
+    command
+        .arg(spec.worker_dir.join("dx_py_test_runner/boot.py"))
+        .args(numbers.iter().map(ToString::to_string))
+        .args(arguments(spec, number))
+        .envs(spec.env.iter().map(|(name, value)| (name, value)))
+        .current_dir(&spec.cwd)
+        .stdin(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true);
+    if !spec.inherit_output {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    }
+    // SAFETY: between fork and exec only system calls are made, which are safe there. The process dies with the thread that
+    // forked it; that is the thread of the current-thread runtime, which lives as long as the run.
+    unsafe {
+        command.pre_exec(move || {
+            #[cfg(target_os = "linux")]
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            for number in &numbers {
+                let fd = rustix::fd::BorrowedFd::borrow_raw(*number);
+                rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
+            }
+            Ok(())
+        });
+    }
+    let mut child = command.spawn().map_err(failed)?;
+    let receiver = |fd: io::Result<OwnedFd>| fd.and_then(Receiver::from_owned_fd).map_err(failed);
+    let stdout = child
+        .stdout
+        .take()
+        .map(|stream| receiver(stream.into_owned_fd()));
+    let stderr = child
+        .stderr
+        .take()
+        .map(|stream| receiver(stream.into_owned_fd()));
+    let output = match stderr {
+        Some(stderr) => Some(Output {
+            stdout: stdout.transpose()?,
+            stderr: stderr?,
+        }),
+        None => None,
+    };
+    Ok((child, output))
+}
+
 /// A running worker. Dropping it kills it and its process group.
 #[derive(Debug)]
 pub struct Interpreter {
-    child: Child,
+    process: Process,
     pid: Option<Pid>,
     stream: UnixStream,
     decoder: FrameDecoder,
@@ -179,60 +309,24 @@ impl Interpreter {
         let ring = Ring::create(RING_CAPACITY)?;
         let decoder = FrameDecoder::new(RingConsumer::new(&ring)?);
         let inherited = [OwnedFd::from(theirs), OwnedFd::from(ring)];
-        let numbers: Vec<RawFd> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
-
-        let mut command = Command::new(&spec.python);
-        command
-            .arg(spec.worker_dir.join("dx_py_test_runner/boot.py"))
-            .args(numbers.iter().map(ToString::to_string))
-            .arg(number.to_string())
-            .arg(spec.workers.to_string())
-            .arg(spec.basetemp.as_deref().unwrap_or("".as_ref()))
-            .arg(&spec.run_id)
-            .arg(spec.role.as_str())
-            .arg(spec.engine.as_str())
-            .arg("--")
-            .args(&spec.pytest_args)
-            .envs(spec.env.iter().map(|(name, value)| (name, value)))
-            .current_dir(&spec.cwd)
-            .stdin(Stdio::null())
-            .process_group(0)
-            .kill_on_drop(true);
-        if !spec.inherit_output {
-            command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        }
-        // SAFETY: between fork and exec only system calls are made, which are safe there. The process dies with the thread that
-        // forked it; that is the thread of the current-thread runtime, which lives as long as the run.
-        unsafe {
-            command.pre_exec(move || {
-                #[cfg(target_os = "linux")]
-                rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-                for number in &numbers {
-                    let fd = rustix::fd::BorrowedFd::borrow_raw(*number);
-                    rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
-                }
-                Ok(())
-            });
-        }
-        let mut child = command.spawn().map_err(|source| LaunchError::Spawn {
-            path: spec.python.clone(),
-            source,
-        })?;
+        let (process, output) = match fork(spec, number, &inherited) {
+            Some((fork, output)) => (Process::Fork(fork), Some(output)),
+            None => {
+                let (child, output) = start(spec, number, &inherited)?;
+                (Process::Child(child), output)
+            }
+        };
         drop(inherited);
-        if let Some(stdout) = child.stdout.take() {
-            Tail::follow(stdout);
-        }
-        let stderr = child.stderr.take().map(|stream| {
-            let (tail, task) = Tail::follow(stream);
+        let stderr = output.map(|output| {
+            if let Some(stdout) = output.stdout {
+                Tail::follow(stdout);
+            }
+            let (tail, task) = Tail::follow(output.stderr);
             (tail, Some(task))
         });
-        let pid = child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
         Ok(Self {
-            child,
-            pid,
+            pid: process.pid(),
+            process,
             stream,
             decoder,
             buffer: vec![0; 64 << 10],
@@ -272,7 +366,7 @@ impl Interpreter {
     /// Ends a worker that hangs, first asking `faulthandler` for the stack of every thread; gives what it printed last.
     pub async fn kill_with_stacks(&mut self) -> String {
         self.signal(Signal::ABORT);
-        if tokio::time::timeout(Duration::from_secs(1), self.child.wait())
+        if tokio::time::timeout(Duration::from_secs(1), self.process.wait())
             .await
             .is_err()
         {
@@ -293,11 +387,11 @@ impl Interpreter {
             // An error means that the group is gone already.
             let _ = kill_process_group(pid, Signal::KILL);
         }
-        let _ = self.child.start_kill();
+        self.signal(Signal::KILL);
     }
 
     fn signal(&self, signal: Signal) {
-        if let (Some(pid), Some(_)) = (self.pid, self.child.id()) {
+        if let Some(pid) = self.process.pid() {
             // An error means that the process is gone already.
             let _ = kill_process(pid, signal);
         }
@@ -305,15 +399,11 @@ impl Interpreter {
 
     /// Waits for the process to end, killing it if it hasn't after a second.
     pub async fn wait_exit(&mut self) -> ExitCause {
-        match tokio::time::timeout(Duration::from_secs(1), self.child.wait()).await {
-            Ok(Ok(status)) => status.into(),
-            Ok(Err(_)) => ExitCause::Unknown,
+        match tokio::time::timeout(Duration::from_secs(1), self.process.wait()).await {
+            Ok(cause) => cause,
             Err(_) => {
                 self.kill();
-                self.child
-                    .wait()
-                    .await
-                    .map_or(ExitCause::Unknown, Into::into)
+                self.process.wait().await
             }
         }
     }

@@ -1,13 +1,15 @@
 //! The pool of Python interpreters that run tests.
 //!
-//! [`launch`] starts one interpreter and speaks the protocol with it; [`pool`] keeps account of which are free; [`controller`] starts the
+//! [`launch`] starts one interpreter and speaks the protocol with it; [`zygote`] knows of those that fork others; [`pool`] keeps account of which are free; [`controller`] starts the
 //! session for plugins that report. What the interpreters are given to do is decided elsewhere.
 
 pub mod controller;
 pub mod launch;
 pub mod output;
 pub mod pool;
+pub mod zygote;
 
 pub use controller::{Controller, ControllerEnd, ControllerError};
 pub use launch::{ConnectionError, ExitCause, Interpreter, LaunchError, LaunchSpec, Role};
 pub use pool::{Grant, Pool};
+pub use zygote::{Status, Zygotes};

@@ -1,0 +1,321 @@
+//! Interpreters that are kept warm between runs: forks are like fresh ones, and never stale.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::support::Project;
+
+/// What a test can find out of its process. Bound ports, numbers of processes and the like are left out.
+const FACTS: &str = r#"
+import gc, json, locale, logging, os, random, resource, signal, sys, threading, time, warnings
+
+def test_facts():
+    mask = os.umask(0)
+    os.umask(mask)
+    facts = {
+        'argv': sys.argv, 'orig_argv': getattr(sys, 'orig_argv', [])[:1] + getattr(sys, 'orig_argv', [])[5:6] + getattr(sys, 'orig_argv', [])[8:], 'path': sys.path,
+        'environ': sorted(pair for pair in os.environ.items() if pair[0] not in ('DX_PY_DAEMON', 'PYTEST_XDIST_TESTRUNUID', 'PYTEST_XDIST_WORKER', 'PYTEST_CURRENT_TEST')),
+        'cwd': os.getcwd(), 'umask': mask, 'nice': os.nice(0), 'group': os.getpgrp() == os.getpid(), 'session': os.getsid(0),
+        'signals': [str(signal.getsignal(one)) for one in sorted(signal.valid_signals())], 'blocked': str(signal.pthread_sigmask(0, [])),
+        'limits': [resource.getrlimit(getattr(resource, name)) for name in sorted(dir(resource)) if name.startswith('RLIMIT_')],
+        'flags': str(sys.flags), 'meta_path': [str(type(one)) for one in sys.meta_path], 'hooks': len(sys.path_hooks),
+        'threads': [one.name for one in threading.enumerate()], 'main': threading.main_thread().ident == threading.get_ident(),
+        'native': threading.get_native_id() == os.getpid(), 'gc': [gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()],
+        'limit': sys.getrecursionlimit(), 'locale': locale.setlocale(locale.LC_ALL), 'encoding': [sys.stdin.encoding, sys.__stdout__.encoding],
+        'buffered': [sys.__stdout__.line_buffering, sys.__stderr__.line_buffering, sys.__stdout__.isatty()],
+        'stdin': os.readlink('/proc/self/fd/0'), 'excepthook': str(sys.excepthook)[:20], 'level': logging.root.level,
+        'main_file': os.path.basename(sys.modules['__main__'].__file__), 'dont_write': sys.dont_write_bytecode,
+        'recent': logging.LogRecord('x', 0, '', 0, '', None, None).relativeCreated < 30000,
+        'open': sorted(len(os.readlink(f'/proc/self/fd/{one}').split(':')) for one in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{one}')),
+    }
+    with open(os.environ['FACTS'], 'a') as file: file.write(json.dumps([os.getppid(), random.random(), facts]) + '\n')
+"#;
+
+fn status(project: &Project) -> String {
+    project.dx(&["daemon", "status"]).1
+}
+
+/// The numbers of the parents of the processes that wrote facts, and the facts.
+fn facts(path: &Path) -> Vec<(u64, f64, BTreeMap<String, serde_json::Value>)> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn pid_in(status: &str) -> u64 {
+    let (_, rest) = status.split_once("process ").unwrap();
+    rest.split(',').next().unwrap().parse().unwrap()
+}
+
+fn is_alive(pid: u64) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z")
+}
+
+fn within(limit: Duration, condition: impl Fn() -> bool) -> bool {
+    let began = Instant::now();
+    while began.elapsed() < limit {
+        if condition() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
+}
+
+/// A project whose runs keep an interpreter warm.
+fn warm(files: &[(&str, &str)]) -> Project {
+    let mut project = Project::new(files);
+    project.set("DX_PY_DAEMON", "1");
+    project
+}
+
+fn start(project: &Project) -> String {
+    let python = crate::support::python();
+    let (code, out, err) = project.dx(&["daemon", "start", "--python", python.to_str().unwrap()]);
+    assert_eq!(code, 0, "{err}");
+    out
+}
+
+#[test]
+fn a_fork_is_like_a_fresh_interpreter() {
+    let mut project = warm(&[("test_a.py", FACTS), ("test_b.py", FACTS)]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("facts");
+    let text: &'static str = path.to_str().unwrap().to_owned().leak();
+    project.set("FACTS", text);
+    for workers in ["1", "2"] {
+        std::fs::write(&path, "").unwrap();
+        project.dx(&["daemon", "stop"]);
+        project.set("DX_PY_DAEMON", "0");
+        assert_eq!(project.test(&["--all", "-n", workers]).code, 0);
+        project.set("DX_PY_DAEMON", "1");
+        start(&project);
+        let run = project.test(&["--all", "-n", workers]);
+        assert_eq!(run.code, 0, "{}", run.out);
+        let all = facts(&path);
+        assert_eq!(all.len(), 4);
+        let zygote = pid_in(&status(&project));
+        assert!(all[..2].iter().all(|one| one.0 != zygote));
+        assert!(all[2..].iter().all(|one| one.0 == zygote));
+        let seed = |facts: &BTreeMap<String, serde_json::Value>| {
+            // Each run has a seed of its own, the zygote has one for all of its forks.
+            let mut facts = facts.clone();
+            let text = facts["environ"].to_string();
+            assert_eq!(text.contains("PYTHONHASHSEED"), workers == "2");
+            let variables = facts["environ"].as_array().unwrap();
+            let is_seed = |pair: &&serde_json::Value| pair[0] != "PYTHONHASHSEED";
+            let rest: Vec<_> = variables.iter().filter(is_seed).cloned().collect();
+            facts.insert("environ".into(), rest.into());
+            facts
+        };
+        let fresh = seed(&all[0].2);
+        for one in &all[2..] {
+            for (name, value) in seed(&one.2) {
+                // Of one worker the seed isn't set, and its flag says so.
+                if workers == "2" || name != "flags" {
+                    assert_eq!(value, fresh[&name], "{name}");
+                }
+            }
+        }
+        assert_ne!(
+            all[2].1.to_bits(),
+            all[3].1.to_bits(),
+            "forks share random numbers"
+        );
+    }
+}
+
+#[test]
+fn a_run_leaves_one_behind_and_the_next_uses_it() {
+    let project = warm(&[(
+        "test_a.py",
+        "import os\ndef test_a(): print('parent', os.getppid())\n",
+    )]);
+    let first = project.test(&["-rA"]);
+    assert_eq!(first.code, 0, "{}", first.out);
+    assert!(within(Duration::from_secs(20), || status(&project)
+        .contains("is warm")));
+    let pid = pid_in(&status(&project));
+    let second = project.test(&["--all", "-rA"]);
+    assert!(
+        second.out.contains(&format!("parent {pid}")),
+        "{}",
+        second.out
+    );
+    assert!(!first.out.contains(&format!("parent {pid}")));
+    assert_eq!(
+        project.dx(&["daemon", "stop"]).1,
+        "ended the warm interpreter\n"
+    );
+    assert!(within(Duration::from_secs(5), || !is_alive(pid)));
+    assert_eq!(status(&project), "no interpreter is kept warm\n");
+}
+
+#[test]
+fn what_it_has_imported_is_never_stale() {
+    let mut project = warm(&[
+        ("dx-py.toml", "preload = ['third']\n"),
+        ("venv/site-packages/third.py", "VALUE = 1\n"),
+        (
+            "test_a.py",
+            "import os, third\ndef test_a(): print('value', third.VALUE, os.getppid())\n",
+        ),
+    ]);
+    let path: &'static str = project
+        .path()
+        .join("venv/site-packages")
+        .to_str()
+        .unwrap()
+        .to_owned()
+        .leak();
+    project.set("PYTHONPATH", path);
+    assert!(start(&project).contains("third: 1 modules"));
+    let pid = pid_in(&status(&project));
+    let first = project.test(&["-rA"]);
+    assert!(
+        first.out.contains(&format!("value 1 {pid}")),
+        "{}",
+        first.out
+    );
+    assert_eq!(project.test(&[]).json["summary"]["ran"], 0);
+    project.write("venv/site-packages/third.py", "VALUE = 2 # changed\n");
+    let second = project.test(&["-rA"]);
+    assert!(second.out.contains("value 2"), "{}", second.out);
+    assert!(!second.out.contains(&pid.to_string()), "{}", second.out);
+    assert!(within(Duration::from_secs(5), || !is_alive(pid)));
+}
+
+#[test]
+fn modules_that_change_the_process_are_not_imported_ahead() {
+    let mut project = warm(&[
+        (
+            "dx-py.toml",
+            "preload = ['warner', 'starter', 'setter', 'filter', 'absent', 'mine', 'good']\n",
+        ),
+        ("venv/site-packages/good.py", ""),
+        (
+            "venv/site-packages/warner.py",
+            "import warnings\nwarnings.warn('old', DeprecationWarning)\n",
+        ),
+        (
+            "venv/site-packages/starter.py",
+            "import threading, time\nthreading.Thread(target=time.sleep, args=(100,), daemon=True).start()\n",
+        ),
+        (
+            "venv/site-packages/setter.py",
+            "import os\nos.environ['A'] = 'b'\n",
+        ),
+        (
+            "venv/site-packages/filter.py",
+            "import warnings\nwarnings.simplefilter('ignore')\n",
+        ),
+        ("lib/mine.py", ""),
+        (
+            "test_a.py",
+            "import sys\ndef test_a(): assert 'good' in sys.modules and not {'warner', 'starter', 'setter', 'mine'} & set(sys.modules)\n",
+        ),
+    ]);
+    let paths: Vec<String> = ["venv/site-packages", "lib"]
+        .iter()
+        .map(|path| project.path().join(path).display().to_string())
+        .collect();
+    project.set("PYTHONPATH", paths.join(":").leak());
+    let told = start(&project);
+    for line in [
+        "good: 1 modules",
+        "warner isn't imported ahead: it warns: old",
+        "starter isn't imported ahead: it changes threads",
+        "setter isn't imported ahead: it changes the environment",
+        "filter isn't imported ahead: it changes the filters of warnings",
+        "absent isn't imported ahead: it can't be imported: ModuleNotFoundError",
+        "mine isn't imported ahead: it isn't installed",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    assert_eq!(project.test(&[]).code, 0);
+}
+
+#[test]
+fn modules_of_the_project_that_hide_others_keep_it_from_serving() {
+    let project = warm(&[
+        ("statistics.py", "MINE = 1\n"),
+        (
+            "test_a.py",
+            "import statistics\ndef test_a(): assert statistics.MINE\n",
+        ),
+    ]);
+    let run = project.test(&[]);
+    assert_eq!(run.code, 0, "{}", run.out);
+    assert!(within(Duration::from_secs(20), || status(&project)
+        .contains("statistics.py hides a module")));
+    assert_eq!(project.test(&["--all"]).code, 0);
+
+    let project = warm(&[(
+        "test_a.py",
+        "import sys\ndef test_a(): assert not hasattr(__import__('statistics'), 'MINE')\n",
+    )]);
+    start(&project);
+    assert_eq!(project.test(&[]).code, 0);
+    project.write("statistics.py", "MINE = 1\n");
+    assert_eq!(project.test(&["--all"]).code, 1);
+}
+
+#[test]
+fn workers_end_with_whoever_asked_for_them() {
+    let project = warm(&[(
+        "test_a.py",
+        "import os, time\ndef test_a():\n    open('pid', 'w').write(str(os.getpid()))\n    time.sleep(60)\n",
+    )]);
+    start(&project);
+    let zygote = pid_in(&status(&project));
+    let mut child = project
+        .command(&[
+            "test",
+            "-n",
+            "1",
+            "--python",
+            crate::support::python().to_str().unwrap(),
+        ])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let read = || {
+        std::fs::read_to_string(project.path().join("pid"))
+            .ok()?
+            .parse::<u64>()
+            .ok()
+    };
+    assert!(within(Duration::from_secs(20), || read().is_some()));
+    let worker = read().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(within(Duration::from_secs(2), || !is_alive(worker)));
+    assert!(is_alive(zygote));
+    std::fs::remove_dir_all(project.path().join(".dx")).unwrap();
+    assert!(within(Duration::from_secs(6), || !is_alive(zygote)));
+}
+
+#[test]
+fn a_worker_that_dies_is_told_as_ever() {
+    let project = warm(&[(
+        "test_a.py",
+        "import os, signal\ndef test_a(): os._exit(7)\ndef test_b(): os.kill(os.getpid(), signal.SIGSEGV)\ndef test_c(): pass\n",
+    )]);
+    start(&project);
+    let run = project.test(&["-n", "1", "--no-second-opinion"]);
+    assert!(run.out.contains("died: exit code 7"), "{}", run.out);
+    assert!(run.out.contains("died: signal 11 (SIGSEGV)"), "{}", run.out);
+    assert!(run.out.contains("1 passed"), "{}", run.out);
+}
+
+#[test]
+fn a_ci_system_gets_none() {
+    let mut project = Project::new(&[("test_a.py", "def test_a(): pass\n")]);
+    project.set("DX_PY_DAEMON", "");
+    project.set("CI", "true");
+    assert_eq!(project.test(&[]).code, 0);
+    assert!(!project.path().join(".dx/zygote").exists());
+}

@@ -1,0 +1,338 @@
+"""The zygote: an interpreter that has pytest imported, and forks workers that need not import it again.
+
+It listens on a socket in `.dx/zygote/`, which only this user may open. A connection is one worker's life: a request comes with the
+worker's streams, the worker's number and later how it ended are told, and if the one who asked goes away the worker is killed. What a
+fresh interpreter would find otherwise than a fork does is either set in the fork, or part of the zygote's name, or makes the zygote
+stale: it says so, and ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+import time
+from typing import Any, Optional
+
+from .observe import install
+from .preload import preload
+from .trace import Trace
+
+# Bound before the observer wraps them.
+_stat = os.stat
+_listdir = os.listdir
+_now = time.monotonic
+
+#: How often it looks whether it is still wanted, in seconds.
+_PATIENCE = 2.0
+#: How long a request may take to arrive, in seconds.
+_HASTE = 2.0
+_LARGEST_REQUEST = 16 << 20
+#: The worker's socket, its ring, standard output and standard error; more are what any program would get that was started there.
+_STREAMS = 4
+_MOST_STREAMS = 253
+
+
+class Zygote:
+    """Forks workers until it is idle for too long, stale, or told to stop."""
+
+    def __init__(self, folder: str, name: str, idle: float, trace: Trace) -> None:
+        self._folder, self._name, self._idle, self._trace = folder, name, idle, trace
+        self._cwd = os.getcwd()
+        self._workers: dict[int, socket.socket] = {}
+        self._is_ending = False
+        self._seed = os.environ.get("PYTHONHASHSEED")
+
+    def serve(self, modules: list[str]) -> Optional[list[str]]:
+        """Import what workers need, then fork them. Gives, in a worker, its arguments; None when the zygote is to end."""
+        # What whoever started it has open is nothing to keep open for so long.
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        lock = os.open(self._path("lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return None  # another one serves
+        # What is read while modules are imported is remembered in the forks, as if they had imported them.
+        install(self._trace)
+        loaded = preload(modules)
+        self._seen = self._look()
+        unfit = self._unfit()
+        if unfit:
+            self._keep_state({"pid": 0, "unfit": unfit})
+            return None
+        self._keep_state(loaded)
+        listener = self._listen()
+        self._listener = listener
+        waker, woken = socket.socketpair()
+        for one in (waker, woken):
+            one.setblocking(False)
+        signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
+        self._own: list[Any] = [listener, waker, woken]
+        self._lock = lock
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(listener, selectors.EVENT_READ)
+        self._selector.register(woken, selectors.EVENT_READ)
+        gc.collect()
+        gc.freeze()  # collections of a fork would touch, and so copy, every page
+        last = _now()
+        while not self._is_ending or self._workers:
+            for key, _ in self._selector.select(_PATIENCE):
+                last = _now()
+                if key.fileobj is listener:
+                    argv = self._accept(listener)
+                    if argv is not None:
+                        return argv
+                elif key.fileobj is woken:
+                    woken.recv(4096)
+                    self._reap()
+                else:
+                    self._hear(key.data)
+            is_idle = not self._workers and _now() - last > self._idle
+            if is_idle or not os.path.exists(self._path("sock")):
+                self._end()
+        self._end()
+        return None
+
+    def _path(self, ending: str) -> str:
+        return os.path.join(self._folder, f"{self._name}.{ending}")
+
+    def _listen(self) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            os.unlink(self._path("sock"))
+        except FileNotFoundError:
+            pass
+        # The paths of sockets may have some hundred bytes only.
+        os.chdir(self._folder)
+        before = os.umask(0o177)
+        try:
+            listener.bind(f"{self._name}.sock")
+        finally:
+            os.umask(before)
+            os.chdir(self._cwd)
+        listener.listen(64)
+        return listener
+
+    def _end(self) -> None:
+        if not self._is_ending:
+            self._is_ending = True
+            self._selector.unregister(self._listener)
+            self._listener.close()
+        for ending in ("sock", "json"):
+            try:
+                os.unlink(self._path(ending))
+            except OSError:
+                pass
+
+    def _keep_state(self, loaded: dict[str, Any]) -> None:
+        state = {"pid": os.getpid(), "python": sys.executable, "started": time.time(), **loaded}
+        temporary = self._path(f"json.{os.getpid()}")
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(state, file)
+        os.replace(temporary, self._path("json"))
+
+    # Whether it is still right
+
+    def _look(self) -> dict[str, Any]:
+        """What a fresh interpreter would be made of: the files of modules, and the folders that are searched for them."""
+        files = {os.path.join(sys.prefix, "pyvenv.cfg"), sys.executable, *sys.path[1:]}
+        for module in list(sys.modules.values()):
+            spec = getattr(module, "__spec__", None)
+            origin = getattr(spec, "origin", None)
+            if isinstance(origin, str) and os.path.isabs(origin):
+                files.add(origin)
+        return {file: _state_of(file) for file in files}
+
+    def _is_stale(self) -> bool:
+        if any(_state_of(file) != state for file, state in self._seen.items()):
+            return True
+        return bool(self._hidden())
+
+    def _hidden(self) -> list[str]:
+        """The modules that are loaded here and hidden for a fresh interpreter: the folder that it starts in is searched first."""
+        loaded = {name.partition(".")[0] for name in sys.modules}
+        names = [name for name in _listdir(self._cwd) if name.partition(".")[0] in loaded]
+        return [name for name in names if _may_be_module(self._cwd, name)]
+
+    def _unfit(self) -> str:
+        """Why forks would differ from fresh interpreters here whatever is done; else empty."""
+        hidden = self._hidden()
+        if hidden:
+            return f"{hidden[0]} hides a module that pytest uses"
+        own = [file for file in self._seen if _is_code(file) and self._trace.is_of_project(file)]
+        return f"{own[0]} belongs to the project, and pytest uses it" if own else ""
+
+    # Workers
+
+    def _accept(self, listener: socket.socket) -> Optional[list[str]]:
+        link, _ = listener.accept()
+        fds: list[int] = []
+        try:
+            link.settimeout(_HASTE)
+            if not _is_ours(link):
+                link.close()
+                return None
+            parts, fds = _request(link)
+            if parts[0] == b"stop":
+                self._end()
+            elif self._is_stale():
+                link.sendall(b"stale\n")
+                self._end()
+            elif len(fds) == _STREAMS + len(parts[3].split()):
+                return self._fork(link, parts, fds)
+        except (OSError, ValueError, EOFError, struct.error):
+            pass  # whoever asked starts an interpreter instead
+        for fd in fds:
+            os.close(fd)
+        link.close()
+        return None
+
+    def _fork(self, link: socket.socket, parts: list[bytes], fds: list[int]) -> Optional[list[str]]:
+        pid = os.fork()
+        if pid == 0:
+            link.close()
+            return self._become_worker(parts, fds)
+        for fd in fds:
+            os.close(fd)
+        try:
+            os.setpgid(pid, pid)
+        except OSError:
+            pass  # it has done so itself
+        self._workers[pid] = link
+        link.setblocking(False)
+        self._selector.register(link, selectors.EVENT_READ, data=pid)
+        self._tell(pid, f"pid {pid}\n")
+        return None
+
+    def _tell(self, pid: int, text: str) -> None:
+        try:
+            self._workers[pid].sendall(text.encode())
+        except OSError:
+            pass  # it is gone, which is heard of next
+
+    def _hear(self, pid: int) -> None:
+        """A connection says nothing but that it ends: then nobody wants the worker any more."""
+        link = self._workers.get(pid)
+        try:
+            if link is None or link.recv(64):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        if link is not None:
+            self._selector.unregister(link)
+            try:
+                os.killpg(pid, signal.SIGKILL)
+            except OSError:
+                pass  # it has ended by itself
+
+    def _reap(self) -> None:
+        while self._workers:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._tell(pid, f"exit {status}\n")
+            link = self._workers.pop(pid)
+            try:
+                self._selector.unregister(link)
+            except KeyError:
+                pass
+            link.close()
+
+    def _become_worker(self, parts: list[bytes], fds: list[int]) -> list[str]:
+        """Make this process what a fresh interpreter would be for that request; gives its arguments."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._selector.close()
+        for one in (*self._own, *self._workers.values()):
+            one.close()
+        os.close(self._lock)
+        os.setpgid(0, 0)
+        _, mask, cwd, numbers, count, *rest = parts
+        wanted = [1, 2, *(int(number) for number in numbers.split())]
+        sock, ring, *others = [_moved(fd, max(wanted) + 1) for fd in fds]
+        for fd, number in zip(others, wanted):
+            os.dup2(fd, number, inheritable=True)
+            os.close(fd)
+        os.umask(int(mask))
+        os.chdir(os.fsdecode(cwd))
+        arguments = [os.fsdecode(part) for part in rest[: int(count)]]
+        self._set_environment(rest[int(count) :])
+        sys.path_importer_cache.clear()
+        importlib.invalidate_caches()
+        _restart_clocks()
+        gc.unfreeze()
+        argv = [sys.argv[0], str(sock), str(ring), *arguments]
+        if hasattr(sys, "orig_argv"):
+            sys.orig_argv[:] = [sys.orig_argv[0], *argv]
+        return argv
+
+    def _set_environment(self, pairs: list[bytes]) -> None:
+        environment = dict(pair.split(b"=", 1) for pair in pairs if b"=" in pair[1:])
+        if b"PYTHONHASHSEED" in environment and self._seed is not None:
+            environment[b"PYTHONHASHSEED"] = os.fsencode(self._seed)  # the one that is in force
+        os.environb.clear()
+        os.environb.update(environment)
+
+
+def _state_of(file: str) -> Optional[tuple[int, int, int]]:
+    try:
+        found = _stat(file)
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _is_code(file: str) -> bool:
+    return file.endswith((".py", ".so"))
+
+
+def _may_be_module(folder: str, name: str) -> bool:
+    return name.endswith((".py", ".so")) or os.path.isfile(os.path.join(folder, name, "__init__.py"))
+
+
+def _is_ours(link: socket.socket) -> bool:
+    """Whether the peer is the same user; where that can't be asked the folder's mode has to do."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    _, uid, _ = struct.unpack("3i", link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return bool(uid == os.getuid())
+
+
+def _request(link: socket.socket) -> tuple[list[bytes], list[int]]:
+    data, fds, _, _ = socket.recv_fds(link, 1 << 16, _MOST_STREAMS)
+    while len(data) < 4 or len(data) < 4 + struct.unpack("<I", data[:4])[0]:
+        more = link.recv(1 << 16)
+        if not more or len(data) > _LARGEST_REQUEST:
+            for fd in fds:
+                os.close(fd)
+            raise EOFError
+        data += more
+    return data[4:].split(b"\0"), list(fds)
+
+
+def _moved(fd: int, least: int) -> int:
+    """The same stream under a number that is at least so large."""
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least)
+    os.close(fd)
+    return moved
+
+
+def _restart_clocks() -> None:
+    """Let what counts from the start of the process count from now."""
+    logging: Any = sys.modules.get("logging")
+    if logging is not None:
+        is_whole = isinstance(logging._startTime, int)
+        logging._startTime = time.time_ns() if is_whole else time.time()
