@@ -38,15 +38,19 @@ fn status(project: &Project) -> String {
 
 /// The numbers of the parents of the processes that wrote facts, and the facts.
 fn facts(path: &Path) -> Vec<(u64, f64, BTreeMap<String, serde_json::Value>)> {
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = std::fs::read_to_string(path).expect("works");
     text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
+        .map(|line| serde_json::from_str(line).expect("works"))
         .collect()
 }
 
 fn pid_in(status: &str) -> u64 {
-    let (_, rest) = status.split_once("process ").unwrap();
-    rest.split(',').next().unwrap().parse().unwrap()
+    let (_, rest) = status.split_once("process ").expect("works");
+    rest.split(',')
+        .next()
+        .expect("works")
+        .parse()
+        .expect("works")
 }
 
 fn is_alive(pid: u64) -> bool {
@@ -74,7 +78,12 @@ fn warm(files: &[(&str, &str)]) -> Project {
 
 fn start(project: &Project) -> String {
     let python = crate::support::python();
-    let (code, out, err) = project.dx(&["daemon", "start", "--python", python.to_str().unwrap()]);
+    let (code, out, err) = project.dx(&[
+        "daemon",
+        "start",
+        "--python",
+        python.to_str().expect("works"),
+    ]);
     assert_eq!(code, 0, "{err}");
     out
 }
@@ -82,12 +91,12 @@ fn start(project: &Project) -> String {
 #[test]
 fn a_fork_is_like_a_fresh_interpreter() {
     let mut project = warm(&[("test_a.py", FACTS), ("test_b.py", FACTS)]);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("works");
     let path = folder.path().join("facts");
-    let text: &'static str = path.to_str().unwrap().to_owned().leak();
+    let text: &'static str = path.to_str().expect("works").to_owned().leak();
     project.set("FACTS", text);
     for workers in ["1", "2"] {
-        std::fs::write(&path, "").unwrap();
+        std::fs::write(&path, "").expect("works");
         project.dx(&["daemon", "stop"]);
         project.set("DX_PY_DAEMON", "0");
         assert_eq!(project.test(&["--all", "-n", workers]).code, 0);
@@ -105,7 +114,7 @@ fn a_fork_is_like_a_fresh_interpreter() {
             let mut facts = facts.clone();
             let text = facts["environ"].to_string();
             assert_eq!(text.contains("PYTHONHASHSEED"), workers == "2");
-            let variables = facts["environ"].as_array().unwrap();
+            let variables = facts["environ"].as_array().expect("works");
             let is_seed = |pair: &&serde_json::Value| pair[0] != "PYTHONHASHSEED";
             let rest: Vec<_> = variables.iter().filter(is_seed).cloned().collect();
             facts.insert("environ".into(), rest.into());
@@ -168,7 +177,7 @@ fn what_it_has_imported_is_never_stale() {
         .path()
         .join("venv/site-packages")
         .to_str()
-        .unwrap()
+        .expect("works")
         .to_owned()
         .leak();
     project.set("PYTHONPATH", path);
@@ -277,11 +286,11 @@ fn workers_end_with_whoever_asked_for_them() {
             "-n",
             "1",
             "--python",
-            crate::support::python().to_str().unwrap(),
+            crate::support::python().to_str().expect("works"),
         ])
         .stdout(std::process::Stdio::null())
         .spawn()
-        .unwrap();
+        .expect("works");
     let read = || {
         std::fs::read_to_string(project.path().join("pid"))
             .ok()?
@@ -289,12 +298,12 @@ fn workers_end_with_whoever_asked_for_them() {
             .ok()
     };
     assert!(within(Duration::from_secs(20), || read().is_some()));
-    let worker = read().unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let worker = read().expect("works");
+    child.kill().expect("works");
+    child.wait().expect("works");
     assert!(within(Duration::from_secs(2), || !is_alive(worker)));
     assert!(is_alive(zygote));
-    std::fs::remove_dir_all(project.path().join(".dx")).unwrap();
+    std::fs::remove_dir_all(project.path().join(".dx")).expect("works");
     assert!(within(Duration::from_secs(6), || !is_alive(zygote)));
 }
 

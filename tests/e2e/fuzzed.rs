@@ -296,3 +296,43 @@ fn deprecated_definitions_of_fixtures_are_warned_of_where_they_are() {
         run.json["warnings"]
     );
 }
+
+#[test]
+fn keywords_are_looked_for_where_pytest_looks() {
+    let plain = "[pytest]\nmarkers =\n    slow\n";
+    let with_addopts = format!("{plain}addopts = -k \"not plain\" -m \"not slow\"\n");
+    for ini in [plain, &with_addopts] {
+        let project = Project::new(&[
+            ("pytest.ini", ini),
+            (
+                "folder/inner/test_a.py",
+                "def test_plain(): pass\ndef test_b(): pass\n",
+            ),
+            ("package/__init__.py", ""),
+            (
+                "package/test_c.py",
+                "import pytest\ndef test_c(): pass\ntest_c.spoken = test_c._hidden = 1\n@pytest.mark.slow\ndef test_d(): pass\n",
+            ),
+        ]);
+        for args in [
+            &["-k", "folder"][..],
+            &["-k", "inner and not plain"],
+            &["-k", "package"],
+            &["-k", "spoken or __wrapped__"],
+            &["-k", "hidden"],
+            &["-k", "plain"],
+            &["-m", "slow"],
+            &["-k", "test_d", "-m", "slow"],
+            &[],
+        ] {
+            let (code, expected) = project.pytest(args);
+            let run = project.test(args);
+            let outcomes: std::collections::BTreeMap<String, String> = run
+                .outcomes()
+                .into_iter()
+                .map(|(id, outcome)| (id, outcome.trim_start_matches("fresh ").to_owned()))
+                .collect();
+            assert_eq!((run.code, &outcomes), (code, &expected), "{args:?}");
+        }
+    }
+}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
+import _pytest.mark
 import pytest
 from _pytest.compat import get_real_func
 
 from .wire import Pack
 
 _real_function: Any = get_real_func
-_CONTAINERS: tuple[type, ...] = (pytest.Session, getattr(pytest, "Directory", pytest.Session))
+_Directory: Any = getattr(pytest, "Directory", ())  # since pytest 8
+#: Whether an attribute of a function is a keyword; before pytest 9.2 all are.
+_is_keyword: Any = getattr(_pytest.mark, "_is_matchable_function_attribute", lambda _name: True)
 
 
 class _Above:
@@ -20,7 +23,7 @@ class _Above:
 
     def __init__(self, parent: Any) -> None:
         chain = parent.listchain()
-        self.names = {node.name for node in chain if not isinstance(node, _CONTAINERS)}
+        self.names = {node.name for node in chain if not _is_outermost(node)}
         for node in chain:
             self.names.update(node.extra_keyword_matches)
         self.classes = "::".join(node.name for node in chain if isinstance(node, pytest.Class))
@@ -55,6 +58,11 @@ class Items:
             _pack_marker(out, marker)
         out.raw(above.packed)
         out.texts(_bonds(item, above))
+
+
+def _is_outermost(node: Any) -> bool:
+    """Whether a node is the session or the root's folder, whose names `-k` doesn't look into."""
+    return isinstance(node, pytest.Session) or isinstance(node, _Directory) and isinstance(node.parent, pytest.Session)
 
 
 def _bonds(item: Any, above: _Above) -> list[str]:
@@ -92,7 +100,7 @@ def _line(item: Any) -> Optional[int]:
 def _keywords(item: Any, above: _Above) -> set[str]:
     """The names that `-k` looks into, as pytest gathers them."""
     names: set[Any] = {item.name, *above.names, *item.extra_keyword_matches}
-    names.update(getattr(getattr(item, "function", None), "__dict__", ()))
+    names.update(filter(_is_keyword, getattr(getattr(item, "function", None), "__dict__", ())))
     names.update(marker.name for marker in item.own_markers)
     return {str(name) for name in names}
 

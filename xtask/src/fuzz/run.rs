@@ -40,6 +40,8 @@ pub struct Runner {
     temporary: Regex,
     address: Regex,
     environment: Regex,
+    /// Which test was the first to ask for a wide fixture depends on which tests ran.
+    requester: Regex,
     observer: Regex,
     /// Faulty worker files, as a folder to be copied into `.dx/`, if faults are planted.
     pub worker: Option<PathBuf>,
@@ -66,6 +68,7 @@ impl Runner {
                 r#"(?m)^  File ".*/dx_py_test_runner/observe\.py".*\n(?:    .*\n)*"#,
             )?,
             environment: Regex::new(r"environ\(\{.*\}\)")?,
+            requester: Regex::new(r"<SubRequest ('[^']*') for <[^>]*>>")?,
             worker: None,
             outcomes: BTreeMap::new(),
         })
@@ -121,6 +124,7 @@ impl Runner {
         let text = only_the_last_frame_of_pytest(&without_frames_of_pytest(text));
         let text = self.temporary.replace_all(&text, "TMP");
         let text = self.environment.replace_all(&text, "ENVIRONMENT");
+        let text = self.requester.replace_all(&text, "<SubRequest $1>");
         let text = self.observer.replace_all(&text, "");
         self.address.replace_all(&text, "0xADDRESS").into_owned()
     }
