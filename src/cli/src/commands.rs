@@ -207,6 +207,13 @@ pub fn config(action: &ConfigAction, out: &mut dyn Write) -> anyhow::Result<u8> 
     )?;
     writeln!(out, "env             {}", project.config.env.join(" "))?;
     writeln!(out, "always          {}", project.config.always.join(" "))?;
+    let is_kept = if project.zygotes().is_some() {
+        "yes"
+    } else {
+        "no"
+    };
+    writeln!(out, "daemon          {is_kept}")?;
+    writeln!(out, "preload         {}", project.config.preload.join(" "))?;
     writeln!(out, "testpaths       {}", project.ini.test_paths.join(" "))?;
     writeln!(out, "pythonpath      {}", project.ini.python_path.join(" "))?;
     writeln!(
