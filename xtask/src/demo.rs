@@ -97,7 +97,8 @@ impl Demo {
             .arg("--json")
             .arg(&json)
             .current_dir(&self.dir)
-            .env("VIRTUAL_ENV", &self.venv);
+            .env("VIRTUAL_ENV", &self.venv)
+            .env("DX_PY_DAEMON", "0");
         if let Some(python) = python {
             command.arg("--python").arg(python);
         }

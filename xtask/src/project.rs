@@ -78,6 +78,7 @@ impl Project {
         let mut command = Command::new(&self.dx);
         command
             .current_dir(&self.dir)
+            .env("DX_PY_DAEMON", "0")
             .args(["test", "-q", "--timeout", "60", "--json"])
             .arg(json)
             .args(more);

@@ -178,6 +178,10 @@ pub fn command(peer: Peer, dx: &Path, venv: &Path, dir: &Path, workers: usize) -
     if peer.reads_no_ini() && dir.join("src").exists() {
         command.env("PYTHONPATH", dir.join("src"));
     }
+    if peer == Peer::Dx {
+        // It would be warm in the second run.
+        command.env("DX_PY_DAEMON", "0");
+    }
     if peer == Peer::Tiderace {
         command.env("TIDERACE_PYTHON", bin.join("python"));
     }

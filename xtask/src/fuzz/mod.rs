@@ -126,6 +126,7 @@ pub fn fuzz(args: &FuzzArgs) -> Result<()> {
         if done > 0 && done.is_multiple_of(50) {
             println!("{done} projects, {different} with a difference so far");
         }
+        runner.warm = seed.is_multiple_of(4);
         let (history, done) = history(seed, args.edits, &mut counts);
         let Some((at, difference)) = shrink::replay(&mut runner, &history)? else {
             continue;

@@ -75,6 +75,7 @@ fn unpacked(runner: &Runner, dir: &Path) -> Result<std::path::PathBuf> {
     let (dx, python) = runner.programs();
     Command::new(dx)
         .current_dir(dir)
+        .env("DX_PY_DAEMON", "0")
         .args(["test", "-q", "--python"])
         .arg(python)
         .stdin(Stdio::null())

@@ -43,6 +43,8 @@ pub struct Runner {
     /// Which test was the first to ask for a wide fixture depends on which tests ran.
     requester: Regex,
     observer: Regex,
+    /// Whether an interpreter is kept warm between the runs of dx-py, and forks its workers.
+    pub warm: bool,
     /// Faulty worker files, as a folder to be copied into `.dx/`, if faults are planted.
     pub worker: Option<PathBuf>,
     /// How often each outcome was seen, by pytest's account.
@@ -69,6 +71,7 @@ impl Runner {
             )?,
             environment: Regex::new(r"environ\(\{.*\}\)")?,
             requester: Regex::new(r"<SubRequest ('[^']*') for <[^>]*>>")?,
+            warm: false,
             worker: None,
             outcomes: BTreeMap::new(),
         })
@@ -113,6 +116,7 @@ impl Runner {
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
             .env("PYTHONHASHSEED", "1")
+            .env("DX_PY_DAEMON", if self.warm { "1" } else { "0" })
             .envs(&sample.environment)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
