@@ -167,3 +167,24 @@ fn rewritten_modules_are_kept_by_content() {
     assert!(text(&project.test(&["--all", "-n", "1"])).contains("1 == 3"));
     assert_eq!(kept().len(), 3);
 }
+
+#[test]
+fn what_a_worker_had_not_sent_yet_is_heard_after_its_death() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "import os, pytest\n\
+         @pytest.mark.parametrize('n', range(40))\n\
+         def test_short(n):\n    with open('log', 'a') as file: file.write(f'{n}\\n')\n\
+         def test_dies(): os.kill(os.getpid(), 9)\n\
+         def test_after(): pass\n",
+    )]);
+    let run = project.test(&["-n", "1", "--no-second-opinion"]);
+    let log = std::fs::read_to_string(project.path().join("log")).unwrap();
+    let once: String = (0..40).map(|n| format!("{n}\n")).collect();
+    assert_eq!(log, once, "tests ran again, or not at all");
+    let passed = run.tests.values().filter(|outcome| *outcome == "passed");
+    assert_eq!(passed.count(), 41, "{}", run.out);
+    let message = "while it ran this test";
+    assert!(run.out.contains(message), "{}", run.out);
+    assert_eq!(run.outcome("test_dies"), "failed");
+}

@@ -8,6 +8,8 @@ is left to pytest, whose own method is called for it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from inspect import CO_VARARGS, CO_VARKEYWORDS
+from types import FunctionType
 from typing import Any, Callable, Optional
 
 import pytest
@@ -38,7 +40,9 @@ def install(session: Any) -> Callable[[], None]:
         try:
             item = pytest.Function.from_parent(parent, name=name, fixtureinfo=_NO_FIXTURES)
             # Of a method pytest looks at the function, not at what is bound to an instance.
-            item._fixtureinfo = manager.getfixtureinfo(item, function, item.cls)
+            item._fixtureinfo = manager.getfixtureinfo(
+                item, None if _asks_for_nothing(function, item) else function, item.cls
+            )
             item.fixturenames = item._fixtureinfo.names_closure
             item._initrequest()
             return None if _is_parametrised(item) else item
@@ -59,6 +63,15 @@ def install(session: Any) -> Callable[[], None]:
 
     PyCollector._genfunctions = generate  # type: ignore[method-assign,assignment]
     return undo
+
+
+def _asks_for_nothing(function: Any, item: pytest.Function) -> bool:
+    """Whether a function has no parameters, as its code alone tells; pytest works out the signature of each."""
+    if item.cls is not None or type(function) is not FunctionType:
+        return False
+    code, attributes = function.__code__, function.__dict__
+    takes_more = code.co_kwonlyargcount or code.co_flags & (CO_VARARGS | CO_VARKEYWORDS)
+    return not (code.co_argcount or takes_more or "__wrapped__" in attributes or "__signature__" in attributes)
 
 
 def _has_plain_hooks(collector: Any) -> bool:

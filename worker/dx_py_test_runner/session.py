@@ -364,10 +364,9 @@ class WorkerPlugin:
                 return Job(sequence, [self._items[name] for name in asked.texts()])
 
     def _run_item(self, item: Any, successor: Any) -> None:
-        started = Pack()
-        started.text(item.nodeid)
-        self._wire.send(wire.TEST_STARTED, started.bytes(), sequence=self._sequence)
-        self._trace.enter("t:" + item.nodeid)
+        name = item.nodeid
+        self._wire.queue(wire.TEST_STARTED, wire.pack_text(name), self._sequence)
+        self._trace.enter("t:" + name)
         self._outcome = outcome = Outcome()
         began = self._clock()
         if self._lean.takes(item):
@@ -379,10 +378,9 @@ class WorkerPlugin:
         self._outcome = None
         self._trace.enter(None)
         if outcome.heard or outcome.properties or outcome.status != PASSED:
-            self._finished(item.nodeid, outcome)
+            self._finished(name, outcome)
         else:
-            # It goes with the message that the next test has begun, or that there is none.
-            passed = wire.pack_pass(item.nodeid, outcome.phases)
+            passed = wire.pack_pass(name, outcome.phases)
             self._wire.queue(wire.TEST_FINISHED, passed, self._sequence, sum(outcome.phases), PASSED)
 
     def pytest_runtest_logreport(self, report: Any) -> None:

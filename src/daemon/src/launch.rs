@@ -22,6 +22,9 @@ use crate::zygote::{Fork, Zygotes};
 /// The capacity of a worker's ring: 4 MiB.
 const RING_CAPACITY: u64 = 4 << 20;
 
+/// How often it is looked for what a worker has written and not sent yet.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 /// What a worker does about plugins that report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
@@ -351,12 +354,17 @@ impl Interpreter {
             if let Some(report) = self.decoder.next_report()? {
                 return Ok(Some(report));
             }
-            let count = match self.stream.read(&mut self.buffer).await {
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
-                Err(error) => return Err(error.into()),
+            let read = self.stream.read(&mut self.buffer);
+            let count = match tokio::time::timeout(LOOK_EVERY, read).await {
+                Ok(Ok(count)) => count,
+                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => {
+                    self.decoder.look();
+                    continue;
+                }
             };
-            if count == 0 {
+            if count == 0 && !self.decoder.look() {
                 return Ok(None);
             }
             self.decoder.push(&self.buffer[..count]);

@@ -4,21 +4,28 @@
 //! don't slow each other down. Indices only grow; a byte's place is its index modulo the capacity. The producer publishes the head
 //! after the data (release), the consumer reads it before the data (acquire), and the other way round for the tail. This is the
 //! bounded queue of Lamport (1983), with byte counts for slots. The wake-up isn't here: a message on the stream tells of each payload.
+//!
+//! Behind the ring lies the end of the stream that the worker hasn't sent yet: where in the stream it starts, how long it is, and the
+//! bytes. It only grows until it is sent, and its length is published after its bytes, so that it can be read at any time.
 
 use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use memmap2::{MmapMut, MmapOptions};
 
 use crate::ProtocolError;
 
 const MAGIC: [u8; 4] = *b"DXRB";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const CAPACITY_AT: usize = 8;
 const HEAD_AT: usize = 64;
 const TAIL_AT: usize = 128;
 const DATA_AT: usize = 192;
+/// Before what isn't sent yet: its place in the stream, and its length.
+const UNSENT_HEADER: usize = 16;
+/// How much of the stream may wait: 64 KiB.
+const UNSENT_CAPACITY: usize = 64 << 10;
 
 /// The shared memory itself.
 #[derive(Debug)]
@@ -35,7 +42,7 @@ impl Ring {
     pub fn create(capacity: u64) -> Result<File, ProtocolError> {
         let make = || -> io::Result<File> {
             let file = tempfile::tempfile()?;
-            file.set_len(DATA_AT as u64 + capacity)?;
+            file.set_len(size_with(capacity))?;
             // SAFETY: the file was made here and has no name, so nobody else can change or shorten it.
             let mut map = unsafe { MmapOptions::new().map_mut(&file)? };
             map[..4].copy_from_slice(&MAGIC);
@@ -62,16 +69,16 @@ impl Ring {
             return Err(ProtocolError::NotARing("it has another version"));
         }
         let capacity = u64::from(word(CAPACITY_AT)) | u64::from(word(CAPACITY_AT + 4)) << 32;
-        if capacity != len - DATA_AT as u64 {
+        if len != size_with(capacity) {
             return Err(ProtocolError::NotARing("its capacity isn't its size"));
         }
         Ok(Self { map, capacity })
     }
 
     fn index(&self, at: usize) -> &AtomicU64 {
-        debug_assert!(at == HEAD_AT || at == TAIL_AT);
-        // SAFETY: both places lie within the map (its length was checked), are aligned to 8 bytes since maps are aligned to pages,
-        // and are only accessed atomically once the ring is in use.
+        assert!(at.is_multiple_of(8) && at + 8 <= self.map.len());
+        // SAFETY: the place lies within the map and is aligned to 8 bytes since maps are aligned to pages. Indices, and what isn't
+        // sent yet, are only accessed atomically once the ring is in use.
         unsafe { AtomicU64::from_ptr(self.map.as_ptr().add(at).cast::<u64>().cast_mut()) }
     }
 
@@ -80,6 +87,16 @@ impl Ring {
         let at = (index % self.capacity) as usize;
         (DATA_AT + at, len.min(self.capacity as usize - at))
     }
+}
+
+/// Where what isn't sent yet begins, behind a ring of that capacity.
+fn unsent_at(capacity: u64) -> u64 {
+    (DATA_AT as u64 + capacity).next_multiple_of(8)
+}
+
+/// The size of the whole file.
+fn size_with(capacity: u64) -> u64 {
+    unsent_at(capacity.min(u64::MAX / 2)) + (UNSENT_HEADER + UNSENT_CAPACITY) as u64
 }
 
 /// The writing end. There must be only one.
@@ -111,6 +128,21 @@ impl RingProducer {
             .index(HEAD_AT)
             .store(head + payload.len() as u64, Ordering::Release);
         Some(head)
+    }
+}
+
+#[cfg(test)]
+impl RingProducer {
+    /// Writes what isn't sent yet as the worker does: `start` if it is the first, the bytes, then the length.
+    pub(crate) fn write_unsent(&mut self, start: Option<u64>, held: usize, bytes: &[u8]) {
+        let at = unsent_at(self.0.capacity) as usize;
+        if let Some(start) = start {
+            self.0.index(at).store(start, Ordering::Release);
+        }
+        let begin = at + UNSENT_HEADER + held;
+        self.0.map[begin..begin + bytes.len()].copy_from_slice(bytes);
+        let len = (held + bytes.len()) as u64;
+        self.0.index(at + 8).store(len, Ordering::Release);
     }
 }
 
@@ -151,6 +183,33 @@ impl RingConsumer {
             .index(TAIL_AT)
             .store(tail + len as u64, Ordering::Release);
         Ok(payload)
+    }
+}
+
+impl RingConsumer {
+    /// The end of the stream that the worker hasn't sent yet, and where in the stream it starts; `None` if there is none, or if it was
+    /// being sent just now.
+    pub fn unsent(&self) -> Option<(u64, Vec<u8>)> {
+        let at = unsent_at(self.0.capacity) as usize;
+        let look = || {
+            let len = self.0.index(at + 8).load(Ordering::Acquire);
+            (self.0.index(at).load(Ordering::Acquire), len)
+        };
+        let (start, len) = look();
+        let len = usize::try_from(len).ok()?;
+        if len == 0 || len > UNSENT_CAPACITY {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(len.next_multiple_of(8));
+        for word in 0..len.div_ceil(8) {
+            let place = at + UNSENT_HEADER + word * 8;
+            bytes.extend(self.0.index(place).load(Ordering::Relaxed).to_ne_bytes());
+        }
+        bytes.truncate(len);
+        fence(Ordering::Acquire);
+        // What was sent meanwhile may have been written over.
+        let (again, grown) = look();
+        (again == start && grown >= len as u64).then_some((start, bytes))
     }
 }
 
