@@ -328,3 +328,42 @@ fn a_ci_system_gets_none() {
     assert_eq!(project.test(&[]).code, 0);
     assert!(!project.path().join(".dx/zygote").exists());
 }
+
+#[test]
+fn one_that_waits_for_its_last_worker_leaves_the_next_alone() {
+    let mut project = warm(&[
+        ("dx-py.toml", "preload = ['third']\n"),
+        ("venv/site-packages/third.py", "VALUE = 1\n"),
+        (
+            "test_a.py",
+            "import os, time\ndef test_a():\n    open('begun', 'w').close()\n    while not os.path.exists('go'): time.sleep(0.01)\n",
+        ),
+        ("test_b.py", "def test_b(): pass\n"),
+    ]);
+    let path = project.path().join("venv/site-packages");
+    project.set(
+        "PYTHONPATH",
+        path.to_str().expect("is text").to_owned().leak(),
+    );
+    start(&project);
+    let old = pid_in(&status(&project));
+    let python = crate::support::python();
+    let mut child = project
+        .command(&["test", "-n", "1", "test_a.py", "--python"])
+        .arg(python)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary can be started");
+    let begun = project.path().join("begun");
+    assert!(within(Duration::from_secs(20), || begun.exists()));
+    project.write("venv/site-packages/third.py", "VALUE = 2 # changed\n");
+    assert_eq!(project.test(&["-n", "1", "test_b.py"]).code, 0);
+    let serves = || status(&project).contains("is warm");
+    assert!(within(Duration::from_secs(20), serves));
+    let new = pid_in(&status(&project));
+    assert_ne!(new, old);
+    project.write("go", "");
+    assert!(child.wait().expect("it ends").success());
+    assert!(within(Duration::from_secs(5), || !is_alive(old)));
+    assert_eq!(pid_in(&status(&project)), new);
+}

@@ -66,6 +66,7 @@ class Zygote:
         unfit = self._unfit()
         if unfit:
             self._keep_state({"pid": 0, "unfit": unfit})
+            self._remove("lock")
             return None
         self._keep_state(loaded)
         listener = self._listen()
@@ -98,7 +99,6 @@ class Zygote:
             is_idle = not self._workers and _now() - last > self._idle
             if is_idle or not os.path.exists(self._path("sock")):
                 self._end()
-        self._end()
         return None
 
     def _path(self, ending: str) -> str:
@@ -122,11 +122,15 @@ class Zygote:
         return listener
 
     def _end(self) -> None:
+        """Fork no more, and end when the last worker has. Another one may have the same name from now on."""
         if not self._is_ending:
             self._is_ending = True
             self._selector.unregister(self._listener)
             self._listener.close()
-        for ending in ("sock", "json"):
+            self._remove("sock", "json", "lock")
+
+    def _remove(self, *endings: str) -> None:
+        for ending in endings:
             try:
                 os.unlink(self._path(ending))
             except OSError:
@@ -149,6 +153,8 @@ class Zygote:
             origin = getattr(spec, "origin", None)
             if isinstance(origin, str) and os.path.isabs(origin):
                 files.add(origin)
+        for folder in sys.path[1:]:
+            files.update(os.path.join(folder, name) for name in _names_in(folder) if name.endswith(".pth"))
         return {file: _state_of(file) for file in files}
 
     def _is_stale(self) -> bool:
@@ -159,7 +165,7 @@ class Zygote:
     def _hidden(self) -> list[str]:
         """The modules that are loaded here and hidden for a fresh interpreter: the folder that it starts in is searched first."""
         loaded = {name.partition(".")[0] for name in sys.modules}
-        names = [name for name in _listdir(self._cwd) if name.partition(".")[0] in loaded]
+        names = [name for name in _names_in(self._cwd) if name.partition(".")[0] in loaded]
         return [name for name in names if _may_be_module(self._cwd, name)]
 
     def _unfit(self) -> str:
@@ -293,6 +299,13 @@ def _state_of(file: str) -> Optional[tuple[int, int, int]]:
     except (OSError, ValueError):
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return _listdir(folder)
+    except OSError:
+        return []  # a ZIP file, or nothing
 
 
 def _is_code(file: str) -> bool:
