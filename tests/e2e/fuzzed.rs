@@ -336,3 +336,19 @@ fn keywords_are_looked_for_where_pytest_looks() {
         }
     }
 }
+
+#[test]
+fn a_late_error_that_a_mark_expects_leaves_nothing_fresh() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "import pytest\ndef teardown_module(): assert 0, 'late'\n\
+         def test_a(): pass\ndef test_b(): assert 0\n\
+         @pytest.mark.xfail\ndef test_c(): pass\n",
+    )]);
+    for _ in 0..2 {
+        let run = project.test(&["-n", "1"]);
+        let (code, expected) = project.pytest(&[]);
+        assert_eq!((run.code, run.outcomes()), (code, expected), "{}", run.out);
+        assert_eq!(run.ran(), 3, "{}", run.out);
+    }
+}

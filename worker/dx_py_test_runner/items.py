@@ -67,7 +67,7 @@ def _is_outermost(node: Any) -> bool:
 
 def _bonds(item: Any, above: _Above) -> list[str]:
     """What an item has in common with others of its file, so that they run in the same worker: a class, fixtures of the module or
-    package, a group for xdist. `*` stands for the file."""
+    package, a group for xdist. A fixture, which `>` marks, binds all tests from its first user on. `*` stands for the file."""
     info = getattr(item, "_fixtureinfo", None)
     if info is None:
         return ["*"]
@@ -77,7 +77,7 @@ def _bonds(item: Any, above: _Above) -> list[str]:
         scope = definitions[-1].scope if definitions else "function"
         # A fixture of class scope belongs to the module where there is no class.
         if scope in ("module", "package") or scope == "class" and not outermost:
-            bonds.append(name)
+            bonds.append(">" + name)  # until the file ends
     for mark in (*item.own_markers, *above.markers):
         if mark.name == "xdist_group":
             bonds.append("xdist_group " + ", ".join(str(part) for part in (*mark.args, *mark.kwargs.values())))

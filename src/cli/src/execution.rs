@@ -217,7 +217,9 @@ pub fn execute(
         .store_file_stats(&session.world.new_stats())?;
     session.catalog.finish_run(run, &summary)?;
     database::prune_bytecode(&session.project.dx_dir());
-    specs.warm_up();
+    if !outcome.interrupted && outcome.fatal.is_none() {
+        specs.warm_up();
+    }
     report_end(reporters, &summary, &outcome)
 }
 

@@ -25,6 +25,10 @@ pub struct Planned {
     pub bonds: Vec<String>,
 }
 
+/// How the bond of a wide fixture begins. It lives until its file ends, and what its teardown comes to lands on the last test there,
+/// so it binds all tests from its first user on.
+const WIDE: char = '>';
+
 /// What it must gain, in expected time, that a file isn't run in one go.
 const WORTHWHILE: Duration = Duration::from_millis(100);
 
@@ -78,6 +82,7 @@ fn units<'a>(bonds: impl Iterator<Item = &'a [String]>) -> Vec<Vec<usize>> {
     let bonds: Vec<&[String]> = bonds.collect();
     let mut sets = UnionFind::<usize>::new(bonds.len());
     let mut first_with: HashMap<&str, usize> = HashMap::new();
+    let mut fixture_from = bonds.len();
     let whole = bonds
         .iter()
         .any(|bonds| bonds.iter().any(|bond| bond == "*"));
@@ -86,9 +91,15 @@ fn units<'a>(bonds: impl Iterator<Item = &'a [String]>) -> Vec<Vec<usize>> {
             sets.union(0, at);
         }
         for bond in *bonds {
+            if bond.starts_with(WIDE) {
+                fixture_from = fixture_from.min(at);
+            }
             let first = *first_with.entry(bond).or_insert(at);
             sets.union(first, at);
         }
+    }
+    for at in fixture_from..bonds.len() {
+        sets.union(fixture_from, at);
     }
     let mut units: Vec<Vec<usize>> = Vec::new();
     let mut unit_of: HashMap<usize, usize> = HashMap::new();
@@ -148,6 +159,15 @@ mod tests {
         }
     }
 
+    /// Upper case letters are wide fixtures.
+    fn bond(letter: char) -> String {
+        if letter.is_uppercase() {
+            format!("{WIDE}{letter}")
+        } else {
+            letter.to_string()
+        }
+    }
+
     /// Tests of one file, each with the letters that it has in common with others, and milliseconds.
     fn file(name: &str, tests: &[(&str, u64)]) -> Vec<Planned> {
         let planned = tests
@@ -155,7 +175,7 @@ mod tests {
             .enumerate()
             .map(|(number, (bonds, time))| Planned {
                 expected: Duration::from_millis(*time),
-                bonds: bonds.chars().map(String::from).collect(),
+                bonds: bonds.chars().map(bond).collect(),
                 ..planned(&format!("{name}::{number}"), number as u32)
             });
         planned.collect()
@@ -181,6 +201,8 @@ mod tests {
         assert_eq!(names(&shared_out(long.clone(), 1)), ["0 1 2 3 4"]);
         let balanced = [long, file("b.py", &[("", 1500)])].concat();
         assert_eq!(names(&shared_out(balanced, 2)), ["0 1 2 3 4", "0"]);
+        let wide = file("a.py", &[("", 300), ("", 300), ("F", 300), ("", 300)]);
+        assert_eq!(names(&shared_out(wide, 2)), ["0", "1", "2 3"]);
         let whole = file("a.py", &[("", 900), ("*", 900)]);
         assert!(!is_divisible(whole.iter().map(|test| &test.bonds[..])));
         assert_eq!(names(&shared_out(whole, 2)), ["0 1"]);
@@ -193,7 +215,7 @@ mod tests {
         // Property 11: test distribution completeness
         #[test]
         fn dividing_files_loses_no_test_and_keeps_the_order_and_what_belongs_together(
-            tests in prop::collection::vec(("[a-d]{0,2}", 0u64..400), 1..40),
+            tests in prop::collection::vec(("[a-d]{0,2}F{0,1}", 0u64..400), 1..40),
             workers in 1usize..5,
         ) {
             let tests: Vec<(&str, u64)> = tests.iter().map(|(bonds, time)| (bonds.as_str(), *time)).collect();
@@ -207,6 +229,10 @@ mod tests {
             for bond in ["a", "b", "c", "d"] {
                 let has = |id: &TestId| all[number(id)].bonds.iter().any(|other| other == bond);
                 prop_assert!(jobs.iter().filter(|job| job.tests.iter().any(has)).count() <= 1);
+            }
+            if let Some(first) = tests.iter().position(|(bonds, _)| bonds.contains('F')) {
+                let lives = |job: &&Job| job.tests.iter().any(|id| number(id) >= first);
+                prop_assert_eq!(jobs.iter().filter(lives).count(), 1);
             }
             seen.sort_unstable();
             prop_assert_eq!(seen, (0..all.len()).collect::<Vec<_>>());
