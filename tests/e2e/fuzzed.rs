@@ -352,3 +352,40 @@ fn a_late_error_that_a_mark_expects_leaves_nothing_fresh() {
         assert_eq!(run.ran(), 3, "{}", run.out);
     }
 }
+
+#[test]
+fn files_that_hold_doctests_alone_are_not_collected_for_more() {
+    let project = Project::new(&[
+        (
+            "pytest.ini",
+            "[pytest]\naddopts = --doctest-modules --doctest-glob=*.rst\n",
+        ),
+        (
+            "folder/check_a.py",
+            "def test_no(): assert 0\ndef f():\n    \"\"\"\n    >>> 1\n    2\n    \"\"\"\n",
+        ),
+        (
+            "folder/check_b.py",
+            "def test_no(): assert 0\ndef f():\n    \"\"\"\n    >>> 1\n    1\n    \"\"\"\n",
+        ),
+        ("notes.rst", ">>> 1\n2\n"),
+        ("test_c.py", "def test_c(): pass\n"),
+    ]);
+    for args in [
+        &["-n", "2"][..],
+        &["-n", "1"],
+        &["-n", "2", "--no-second-opinion"],
+    ] {
+        let (code, expected) = project.pytest(&[]);
+        let run = project.test(args);
+        assert_eq!((run.code, run.outcomes()), (code, expected), "{}", run.out);
+        project.write(
+            "folder/check_b.py",
+            "def test_no(): assert 0\ndef f():\n    \"\"\"\n    >>> 2\n    2\n    \"\"\"\n",
+        );
+    }
+    // What the user names is collected as pytest does.
+    let (code, expected) = project.pytest(&["folder/check_a.py"]);
+    let run = project.test(&["folder/check_a.py"]);
+    assert_eq!((run.code, run.outcomes()), (code, expected), "{}", run.out);
+}

@@ -7,8 +7,10 @@ is left to pytest, whose own method is called for it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from inspect import CO_VARARGS, CO_VARKEYWORDS
+from pathlib import Path
 from types import FunctionType
 from typing import Any, Callable, Optional
 
@@ -72,6 +74,26 @@ def _asks_for_nothing(function: Any, item: pytest.Function) -> bool:
     code, attributes = function.__code__, function.__dict__
     takes_more = code.co_kwonlyargcount or code.co_flags & (CO_VARARGS | CO_VARKEYWORDS)
     return not (code.co_argcount or takes_more or "__wrapped__" in attributes or "__signature__" in attributes)
+
+
+def unnamed(session: Any, arguments: list[str]) -> Callable[[], None]:
+    """Let pytest take only `arguments` for paths that the user named, whatever it is told to collect; gives what undoes it.
+
+    It collects all tests of a file that is named, also if its name isn't one of a test file, and doctests of any text.
+    """
+    here = session.config.invocation_params.dir
+    named = {Path(os.path.abspath(here / argument.partition("::")[0])) for argument in arguments}
+    above = named.union(*(path.parents for path in named))
+
+    def isinitpath(path: Any, *, with_parents: bool = False) -> bool:
+        return Path(path) in (above if with_parents else named)
+
+    session.isinitpath = isinitpath
+
+    def undo() -> None:
+        del session.isinitpath
+
+    return undo
 
 
 def _has_plain_hooks(collector: Any) -> bool:

@@ -151,6 +151,7 @@ class WorkerPlugin:
         # What the user named is everything.
         reason = _needs_everything(config) if narrow and not named else ""
         arguments = config.args
+        forget = collect.unnamed(session, arguments) if narrow and not named else lambda: None
         if narrow and not reason:
             config.args = paths
         self._trace.collecting = self._collecting = True
@@ -164,6 +165,7 @@ class WorkerPlugin:
                 self._collection_warnings.clear()
                 session.perform_collect()
         undo()
+        forget()
         config.args = arguments
         self._trace.collecting = self._collecting = False
         if outcome.excinfo is not None or config.option.collectonly:

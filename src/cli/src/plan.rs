@@ -139,7 +139,9 @@ pub fn make_plan(
     };
     let is_outside = |place: &PathBuf| {
         RelPath::new(root, place).is_some_and(|inner| {
-            place.is_file() && !is_collected(&inner)
+            // Of a file that isn't named as test files are pytest collects more if it is named itself.
+            let is_test_file = session.project.is_test_file(&inner);
+            place.is_file() && !(is_test_file && is_collected(&inner))
                 || place.is_dir() && !session.project.looks_into(&inner)
         })
     };

@@ -177,10 +177,14 @@ impl Project {
         }
     }
 
+    /// Whether a file is named as test files are.
+    pub fn is_test_file(&self, file: &RelPath) -> bool {
+        self.collected().files.is_match(file.file_name())
+    }
+
     /// Whether pytest looks at this file by itself, by its name and place.
     pub fn looks_at(&self, file: &RelPath) -> bool {
-        self.collected().files.is_match(file.file_name())
-            && file.parent().is_some_and(|folder| self.looks_into(&folder))
+        self.is_test_file(file) && file.parent().is_some_and(|folder| self.looks_into(&folder))
     }
 
     /// Whether pytest looks into this folder by itself, when it is started here without paths.
