@@ -1,7 +1,7 @@
 //! The pool of Python interpreters that run tests.
 //!
-//! [`launch`] starts one interpreter and speaks the protocol with it; [`zygote`] knows of those that fork others; [`pool`] keeps account of which are free; [`controller`] starts the
-//! session for plugins that report. What the interpreters are given to do is decided elsewhere.
+//! [`launch`] starts one interpreter and speaks the protocol with it; [`zygote`] knows of those that fork others; [`pool`] keeps
+//! account of which are free; [`controller`] starts the session for plugins that report. What the interpreters are given to do is decided elsewhere.
 
 pub mod controller;
 pub mod launch;
