@@ -383,3 +383,27 @@ fn files_that_hold_doctests_alone_are_not_collected_for_more() {
     let run = project.test(&["folder/check_a.py"]);
     assert_eq!((run.code, run.outcomes()), (code, expected), "{}", run.out);
 }
+
+/// What a file's tests were left out of is counted as it is now, not as it was when the file was last collected.
+#[test]
+fn tests_that_are_left_out_are_counted_after_an_edit() {
+    let project = Project::new(&[
+        ("pytest.ini", "[pytest]\nmarkers =\n    slow\n"),
+        ("test_a.py", "def test_a(): pass\n"),
+        ("test_b.py", "def test_b(): pass\n"),
+    ]);
+    let left_out = |workers: &str| {
+        let run = project.test(&["-n", workers, "-m", "slow"]);
+        assert_eq!(run.code, 5, "{}", run.out);
+        run.json["summary"]["deselected"].clone()
+    };
+    assert_eq!(left_out("1"), 2);
+    for (count, workers) in [(3, "2"), (4, "1")] {
+        let more: String = (0..count)
+            .map(|at| format!("def test_{at}(): pass\n"))
+            .collect();
+        project.write("test_a.py", &more);
+        assert_eq!(left_out(workers), count + 1);
+        assert_eq!(left_out(workers), count + 1);
+    }
+}

@@ -355,3 +355,81 @@ fn a_file_that_is_linked_elsewhere_while_tests_run_has_not_changed() {
     let run = project.test(&[]);
     assert_eq!(run.ran(), 0, "{}{}", run.out, run.err);
 }
+
+/// Of a changed file nobody knows which tests it holds, also when none of those that are known is meant.
+#[test]
+fn new_tests_are_found_among_known_ones_that_are_left_out() {
+    let project = Project::new(&[
+        ("pytest.ini", "[pytest]\nmarkers =\n    slow\n"),
+        (
+            "test_a.py",
+            "import pytest\nfrom names import NAMES\ndef test_a(): pass\n",
+        ),
+        ("names.py", "NAMES = [1]\n"),
+        (
+            "test_b.py",
+            "import pytest\nfrom names import NAMES\n@pytest.mark.parametrize('n', NAMES)\ndef test_b(n): pass\n",
+        ),
+        ("test_c.py", "def test_c(): pass\n"),
+    ]);
+    let compare = |args: &[&str]| {
+        let run = project.test(args);
+        let (code, expected) = project.pytest(args);
+        let passed: Vec<&String> = expected.keys().collect();
+        let mut got: Vec<String> = run.outcomes().into_keys().collect();
+        got.sort();
+        assert_eq!(run.code, code, "{args:?}: {}", run.out);
+        assert_eq!(got.iter().collect::<Vec<_>>(), passed, "{args:?}");
+        run.ran()
+    };
+    compare(&[]);
+    assert_eq!(compare(&["-m", "slow"]), 0);
+    project.write(
+        "test_a.py",
+        "import pytest\nfrom names import NAMES\ndef test_a(): pass\n@pytest.mark.slow\ndef test_new(): pass\n",
+    );
+    let dry = project.test(&["--dry-run", "-m", "slow"]).out;
+    assert!(
+        dry.contains("test_a.py: test_a.py changed; it would be collected again"),
+        "{dry}"
+    );
+    assert!(!dry.contains("test_c.py"), "{dry}");
+    assert_eq!(compare(&["-m", "slow"]), 1);
+    project.write(
+        "test_c.py",
+        "def test_c(): pass\ndef test_new(): pass\ndef test_old(): pass\n",
+    );
+    assert_eq!(compare(&["-k", "new and test_c"]), 1);
+    project.write("names.py", "NAMES = [1, 22]\n");
+    assert_eq!(compare(&["-k", "22"]), 1);
+    let deselected = |run: &crate::support::Run| run.json["summary"]["deselected"].clone();
+    let run = project.test(&["-k", "22"]);
+    assert_eq!((run.ran(), deselected(&run)), (0, 6.into()));
+    assert_eq!(compare(&["test_c.py", "-k", "22"]), 0);
+}
+
+/// The tests that a file had are known again only by collecting it.
+#[test]
+fn a_removed_test_is_there_again_after_going_back() {
+    let project = Project::new(&[("test_b.py", "def test_b(): pass\n")]);
+    let (both, one) = (
+        "def test_a(): pass\ndef test_lost(): pass\n",
+        "def test_a(): pass\n",
+    );
+    project.write("test_a.py", both);
+    assert_eq!(project.test(&[]).ran(), 3);
+    project.write("test_a.py", one);
+    assert_eq!(project.test(&[]).ran(), 1);
+    for workers in ["1", "2"] {
+        project.write("test_a.py", both);
+        let run = project.test(&["-n", workers]);
+        assert!(
+            run.outcomes().contains_key("test_a.py::test_lost"),
+            "{}",
+            run.out
+        );
+        assert_eq!(run.ran(), 1, "the other is fresh: {}", run.out);
+        project.write("test_a.py", one);
+        assert_eq!(project.test(&["-n", workers]).ran(), 0);
+    }
+}

@@ -117,7 +117,7 @@ impl Catalog {
             [UNIVERSES_KEPT],
         )?;
         db.execute_batch(
-            "DELETE FROM input_sets WHERE id NOT IN (SELECT input_set FROM passes);
+            "DELETE FROM input_sets WHERE id NOT IN (SELECT input_set FROM passes UNION SELECT input_set FROM collection_sets);
              DELETE FROM test_names WHERE id NOT IN (SELECT test_name FROM outcomes);",
         )?;
         let mut used = std::collections::HashSet::new();
@@ -329,7 +329,12 @@ mod unit {
         catalog
             .record_collections(
                 universe,
-                &[("a.py".into(), "a.py".into(), vec![test.clone()])],
+                &[crate::CollectedFile {
+                    file: "a.py".into(),
+                    path: "a.py".into(),
+                    tests: vec![test.clone()],
+                    set: None,
+                }],
             )
             .unwrap();
         let fact = |text: &str| Fact {

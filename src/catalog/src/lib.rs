@@ -13,7 +13,9 @@ pub use error::CatalogError;
 pub use history::{FlakyRow, HistoryRow, RunRow};
 pub use open::{Catalog, SetAside};
 pub use sets::{FactTable, SetId};
-pub use tests::{CollectedTest, KnownFile, KnownTest, Pass, PassId, UniverseId, UniverseState};
+pub use tests::{
+    CollectedFile, CollectedTest, KnownFile, KnownTest, Pass, PassId, UniverseId, UniverseState,
+};
 
 use dx_py_core::Digest;
 

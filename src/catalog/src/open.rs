@@ -13,7 +13,10 @@ use crate::sets::SetId;
 use crate::{CatalogError, StatRow};
 
 /// The migrations; the schema's number is how many of them have been applied.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../schema/0001_initial.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../schema/0001_initial.sql"),
+    include_str!("../../../schema/0002_collections.sql"),
+];
 
 /// `DXPY`, which `file` and SQLite's tools can show.
 const APPLICATION_ID: i64 = 0x4458_5059;

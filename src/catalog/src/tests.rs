@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use dx_py_core::{Digest, Marker, TestId, TestStatus, blob};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::open::now;
 use crate::sets::SetId;
@@ -75,6 +75,21 @@ pub struct KnownFile {
     pub path: String,
     /// Its tests in pytest's order.
     pub tests: Vec<KnownTest>,
+    /// The inputs under each of which these tests, and no others, were collected from it, the newest first.
+    pub sets: Vec<SetId>,
+}
+
+/// A file as it was collected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectedFile {
+    /// Its node ID.
+    pub file: String,
+    /// Its path: relative to the root below it, else absolute.
+    pub path: String,
+    /// Its tests in pytest's order.
+    pub tests: Vec<CollectedTest>,
+    /// The inputs of its collection, if they are known.
+    pub set: Option<SetId>,
 }
 
 /// All that is known of a universe.
@@ -130,9 +145,21 @@ impl Catalog {
                 age: Duration::from_millis((now - row.get::<_, i64>(5)?).max(0).unsigned_abs()),
             });
         }
+        let mut sets: HashMap<i64, Vec<SetId>> = HashMap::new();
+        let mut query = self.db.prepare(
+            "SELECT collection, input_set FROM collection_sets JOIN collections ON collections.id = collection
+             WHERE universe = ? ORDER BY at DESC, input_set DESC",
+        )?;
+        let mut rows = query.query([universe.0])?;
+        while let Some(row) = rows.next()? {
+            sets.entry(row.get(0)?)
+                .or_default()
+                .push(SetId(row.get(1)?));
+        }
         let mut state = UniverseState::default();
         let mut query = self.db.prepare(
-            "SELECT collections.file, collections.path, tests.id, name, function, class, line, keywords, markers, status, duration
+            "SELECT collections.file, collections.path, tests.id, name, function, class, line, keywords, markers, status, duration,
+                 collections.id
              FROM collections LEFT JOIN tests ON tests.collection = collections.id
              WHERE universe = ? ORDER BY collections.id, position",
         )?;
@@ -144,6 +171,7 @@ impl Catalog {
                     file,
                     path: row.get(1)?,
                     tests: Vec::new(),
+                    sets: sets.remove(&row.get(11)?).unwrap_or_default(),
                 });
             }
             let Some(id) = row.get::<_, Option<i64>>(2)? else {
@@ -170,21 +198,28 @@ impl Catalog {
     }
 
     /// Files were collected, and this is what they hold: tests that are no more in them are forgotten with their passes, others
-    /// keep theirs. Each file is its node ID, its path, and its tests in order.
+    /// keep theirs. The inputs of earlier collections are kept while they gave the same tests.
     ///
     /// # Errors
     /// If it can't be written.
     pub fn record_collections(
         &mut self,
         universe: UniverseId,
-        files: &[(String, String, Vec<CollectedTest>)],
+        files: &[CollectedFile],
     ) -> Result<(), CatalogError> {
         let db = self.write()?;
         db.execute(
             "UPDATE universes SET used = ? WHERE id = ?",
             params![now(), universe.0],
         )?;
-        for (file, path, tests) in files {
+        let at = now();
+        for CollectedFile {
+            file,
+            path,
+            tests,
+            set,
+        } in files
+        {
             db.prepare_cached(
                 "INSERT INTO collections (universe, file, path) VALUES (?, ?, ?)
                  ON CONFLICT (universe, file) DO UPDATE SET path = excluded.path",
@@ -193,6 +228,22 @@ impl Catalog {
             let collection: i64 = db
                 .prepare_cached("SELECT id FROM collections WHERE universe = ? AND file = ?")?
                 .query_row(params![universe.0, file], |row| row.get(0))?;
+            if !holds_the_same(&db, collection, tests)? {
+                db.prepare_cached("DELETE FROM collection_sets WHERE collection = ?")?
+                    .execute([collection])?;
+            }
+            if let Some(set) = set {
+                db.prepare_cached(
+                    "INSERT INTO collection_sets (collection, input_set, at) VALUES (?, ?, ?)
+                     ON CONFLICT (collection, input_set) DO UPDATE SET at = excluded.at",
+                )?
+                .execute(params![collection, set.0, at])?;
+                db.prepare_cached(
+                    "DELETE FROM collection_sets WHERE collection = ?1 AND input_set NOT IN
+                         (SELECT input_set FROM collection_sets WHERE collection = ?1 ORDER BY at DESC, input_set DESC LIMIT ?2)",
+                )?
+                .execute(params![collection, PASSES_KEPT])?;
+            }
             db.prepare_cached("UPDATE tests SET position = -1 WHERE collection = ?")?
                 .execute([collection])?;
             let mut upsert = db.prepare_cached(
@@ -280,6 +331,32 @@ pub(crate) fn nanoseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
+/// Whether the tests that are recorded of a collected file are these, in this order; the lines they stand in may differ.
+fn holds_the_same(
+    db: &Connection,
+    collection: i64,
+    tests: &[CollectedTest],
+) -> Result<bool, CatalogError> {
+    let mut query = db.prepare_cached(
+        "SELECT name, function, class, keywords, markers FROM tests WHERE collection = ? ORDER BY position",
+    )?;
+    let mut rows = query.query([collection])?;
+    for test in tests {
+        let Some(row) = rows.next()? else {
+            return Ok(false);
+        };
+        let same = row.get_ref(0)?.as_str().ok() == Some(test.id.as_str())
+            && row.get_ref(1)?.as_str().ok() == Some(test.function.as_str())
+            && row.get::<_, Option<String>>(2)? == test.class
+            && row.get_ref(3)?.as_blob().ok() == Some(&blob::encode(&test.keywords)?)
+            && row.get_ref(4)?.as_blob().ok() == Some(&blob::encode(&test.markers)?);
+        if !same {
+            return Ok(false);
+        }
+    }
+    Ok(rows.next()?.is_none())
+}
+
 #[cfg(test)]
 mod unit {
     use super::*;
@@ -296,6 +373,52 @@ mod unit {
         }
     }
 
+    fn file(tests: Vec<CollectedTest>, set: Option<SetId>) -> CollectedFile {
+        CollectedFile {
+            file: "a.py".into(),
+            path: "a.py".into(),
+            tests,
+            set,
+        }
+    }
+
+    #[test]
+    fn collecting_the_same_tests_keeps_the_inputs_of_earlier_collections() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut catalog, _) = Catalog::open(&dir.path().join("c.db")).unwrap();
+        let universe = catalog.universe(Digest::of(b"u")).unwrap();
+        let mut sets = Vec::new();
+        for content in [b"1", b"2", b"3"] {
+            let fact = Fact {
+                input: Input::File("a.py".into()),
+                digest: Digest::of(content),
+            };
+            sets.push(catalog.intern_set(&[fact]).unwrap());
+        }
+        let mut record = |tests: &[CollectedTest], set| {
+            catalog
+                .record_collections(universe, &[file(tests.to_vec(), set)])
+                .unwrap();
+            let state = catalog.load_universe(universe).unwrap();
+            state.files[0].sets.clone()
+        };
+        let (x, y) = (test("x"), test("y"));
+        let both = [x.clone(), y.clone()];
+        assert_eq!(record(&both, Some(sets[0])), [sets[0]]);
+        let mut moved = both.clone();
+        moved[1].line += 1;
+        assert_eq!(record(&moved, Some(sets[1])).len(), 2);
+        assert_eq!(record(&both, None).len(), 2);
+        let mut marked = both.clone();
+        marked[0].keywords.push("slow".into());
+        assert_eq!(record(&marked, Some(sets[2])), [sets[2]]);
+        assert_eq!(record(&both, Some(sets[2])), [sets[2]]);
+        for tests in [&both[..1], &[], &[y, x], &both] {
+            assert_eq!(record(tests, None), []);
+            assert_eq!(record(tests, Some(sets[0])), [sets[0]]);
+        }
+    }
+
     #[test]
     fn collecting_again_keeps_the_passes_of_tests_that_are_still_there() {
         let dir = tempfile::tempdir().unwrap();
@@ -304,7 +427,7 @@ mod unit {
         let record = |catalog: &mut Catalog, names: &[&str]| {
             let tests = names.iter().map(|name| test(name)).collect();
             catalog
-                .record_collections(universe, &[("a.py".into(), "a.py".into(), tests)])
+                .record_collections(universe, &[file(tests, None)])
                 .unwrap();
         };
         record(&mut catalog, &["x", "y"]);

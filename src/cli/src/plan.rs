@@ -18,13 +18,16 @@ pub struct Plan {
     pub dirty: Vec<(TestId, String)>,
     /// The node IDs of files with dirty tests.
     pub dirty_files: BTreeSet<String>,
+    /// The node IDs of files of which isn't known which tests they hold now, though none of those that are known is dirty; with
+    /// reasons.
+    pub stale: Vec<(String, String)>,
     /// Files that hold dirty tests, or that must be collected, as paths for pytest.
     pub paths: Vec<String>,
     /// Whether these are the places that the user named, since pytest wouldn't collect all of them by itself.
     pub names_places: bool,
     /// How many files are known.
     pub known_files: usize,
-    /// Tests that were left out by the selection.
+    /// Tests that were left out by the selection, but for those of files that are collected again.
     pub deselected: usize,
     /// Whether pytest must be asked which files there are.
     pub ask_pytest: bool,
@@ -41,6 +44,7 @@ pub fn make_plan(
         fresh: BTreeMap::new(),
         dirty: Vec::new(),
         dirty_files: BTreeSet::new(),
+        stale: Vec::new(),
         paths: Vec::new(),
         names_places: false,
         known_files: 0,
@@ -73,7 +77,7 @@ pub fn make_plan(
         let closure = RelPath::from_text(&file.path)
             .map(|path| session.sources.graph.closure(&path))
             .unwrap_or_default();
-        let mut dirty = false;
+        let (mut dirty, mut deselected) = (false, 0);
         for test in &file.tests {
             let candidate = Candidate {
                 id: &test.test.id,
@@ -82,7 +86,7 @@ pub fn make_plan(
                 last: test.last,
             };
             if !selection.includes(&candidate) {
-                plan.deselected += 1;
+                deselected += 1;
                 continue;
             }
             match session.verdict_with(&closure, test, forced) {
@@ -116,9 +120,29 @@ pub fn make_plan(
                 plan.dirty[dirty_before..].sort_by_key(|(test, _)| order.get(test));
             }
         }
+        // A test that was left out, or that nobody knows, may be among those that are meant since the file changed.
+        let stale = if dirty || !selection.may_include_file(&file.file) {
+            None
+        } else {
+            session.staleness(&closure, file)
+        };
+        if let Some(reason) = stale {
+            plan.paths.push(file.path.clone());
+            plan.stale.push((file.file.clone(), reason));
+        } else if !dirty {
+            plan.deselected += deselected;
+        }
     }
     if let Some(list) = &session.file_list {
-        plan.deselected += selection.count_of(&list.deselected);
+        let again: HashSet<&str> = plan
+            .dirty_files
+            .iter()
+            .chain(plan.stale.iter().map(|(file, _)| file))
+            .map(String::as_str)
+            .collect();
+        let rest = list.deselected.iter();
+        let rest = rest.filter(|(file, _)| !again.contains(file.as_str()));
+        plan.deselected += selection.count_of(rest);
         let broken = list
             .broken
             .iter()
@@ -148,6 +172,7 @@ pub fn make_plan(
     if paths_are_free && places.iter().any(is_outside) {
         plan.ask_pytest = false;
         plan.names_places = true;
+        plan.deselected = 0; // what the places hold is collected, and counted then
         plan.paths = places
             .iter()
             .map(|place| place.display().to_string())
@@ -169,6 +194,9 @@ pub fn dry_run(
     let mut total = plan.dirty.len();
     for (test, reason) in &plan.dirty {
         writeln!(out, "{test}: {reason}")?;
+    }
+    for (file, reason) in &plan.stale {
+        writeln!(out, "{file}: {reason}; it would be collected again")?;
     }
     if plan.ask_pytest {
         let collected = session.project.collected();
@@ -233,6 +261,9 @@ pub fn explain(plan: &Plan, session: &Session, out: &mut dyn Write) -> io::Resul
         } else {
             writeln!(out, "{file} ({} tests): {reason}", tests.len())?;
         }
+    }
+    for (file, reason) in &plan.stale {
+        writeln!(out, "{file}: {reason}; it is collected again")?;
     }
     if plan.ask_pytest {
         writeln!(out, "all files are collected: {}", session.file_list_reason)?;

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dx_py_catalog::{Catalog, CatalogError, CollectedTest, PassId, RunId, SetId, UniverseId};
+use dx_py_catalog::{
+    Catalog, CatalogError, CollectedFile, CollectedTest, PassId, RunId, SetId, UniverseId,
+};
 use dx_py_core::{Fact, Input, Phase, PhaseReport, RelPath, TestId, TestResult, TestStatus};
 use dx_py_graph::ImportGraph;
 use dx_py_protocol::{Collected, Hello, Trace};
@@ -117,14 +119,20 @@ impl<'a> Recorder<'a> {
         self.world.key(path)
     }
 
-    /// Files were collected: what they hold replaces what was known of them.
+    /// Files were collected by process `process`: what they hold replaces what was known of them.
     ///
     /// # Errors
     /// If the catalog can't be written.
-    pub fn collected(&mut self, files: &[Collected]) -> Result<(), CatalogError> {
-        let rows: Vec<(String, String, Vec<CollectedTest>)> = files
+    pub fn collected(&mut self, process: u32, files: &[Collected]) -> Result<(), CatalogError> {
+        let rows: Vec<CollectedFile> = files
             .iter()
             .map(|file| {
+                // Without inputs the file is collected again, as one is whose inputs have changed.
+                let shared = self.shared_facts(process, &file.file, Path::new(&file.path));
+                let set = match shared {
+                    Ok((_, facts)) => Some(self.catalog.intern_set(&facts)?),
+                    Err(_) => None,
+                };
                 let tests = file
                     .items
                     .iter()
@@ -137,9 +145,14 @@ impl<'a> Recorder<'a> {
                         markers: item.markers.clone(),
                     })
                     .collect();
-                (file.file.clone(), self.world.key(&file.path), tests)
+                Ok(CollectedFile {
+                    file: file.file.clone(),
+                    path: self.world.key(&file.path),
+                    tests,
+                    set,
+                })
             })
-            .collect();
+            .collect::<Result<_, CatalogError>>()?;
         self.catalog.record_collections(self.universe, &rows)?;
         for file in files {
             self.paths
@@ -242,16 +255,13 @@ impl<'a> Recorder<'a> {
             }
             return Ok(());
         }
-        let shared = self.inputs_of_file(process, file, &path);
-        let mut facts = match self.facts(process, &shared) {
-            Ok(facts) => facts,
+        let (shared, facts) = match self.shared_facts(process, file, &path) {
+            Ok(shared) => shared,
             Err(reason) => {
                 self.uncacheable.insert(file.to_owned(), reason);
                 return Ok(());
             }
         };
-        facts.extend(self.base.iter().cloned());
-        facts.extend(self.chain(&path));
         let shared_set = self.catalog.intern_set(&facts)?;
         let mut passes: Vec<(TestId, SetId, TestStatus, Duration)> = Vec::new();
         for test in tests {
@@ -288,6 +298,21 @@ impl<'a> Recorder<'a> {
             digest: self.world.digest(&input),
             input,
         }
+    }
+
+    /// The inputs that the tests of a collected file share, as process `process` observed them so far, and the facts that stand for
+    /// them and for what every test of the place depends on; or the reason why nobody can say which state was seen.
+    fn shared_facts(
+        &self,
+        process: u32,
+        file: &str,
+        path: &Path,
+    ) -> Result<(Inputs, Vec<Fact>), String> {
+        let shared = self.inputs_of_file(process, file, path);
+        let mut facts = self.facts(process, &shared)?;
+        facts.extend(self.base.iter().cloned());
+        facts.extend(self.chain(path));
+        Ok((shared, facts))
     }
 
     /// The inputs that the tests of a collected file share, as process `process` observed them.

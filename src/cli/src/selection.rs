@@ -136,9 +136,9 @@ impl Selection {
     }
 
     /// How many tests are counted for files that may hold some that are meant.
-    pub fn count_of(&self, counts: &[(String, u32)]) -> usize {
+    pub fn count_of<'a>(&self, counts: impl IntoIterator<Item = &'a (String, u32)>) -> usize {
         let meant = counts
-            .iter()
+            .into_iter()
             .filter(|(file, _)| self.may_include_file(file));
         meant.map(|(_, count)| *count as usize).sum()
     }

@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use dx_py_catalog::{Catalog, FactTable, KnownTest, PassId, SetId, UniverseId, UniverseState};
+use dx_py_catalog::{
+    Catalog, FactTable, KnownFile, KnownTest, PassId, SetId, UniverseId, UniverseState,
+};
 use dx_py_core::{Digest, Fact, Hasher, Input, RelPath, TestId, Verdict, blob};
 use dx_py_graph::environment;
 use dx_py_select::verdict::PassState;
@@ -161,7 +163,8 @@ impl Session {
             .iter()
             .flat_map(|file| &file.tests)
             .flat_map(|test| &test.passes);
-        let facts = catalog.load_facts(passes.map(|pass| pass.set))?;
+        let collections = state.files.iter().flat_map(|file| &file.sets).copied();
+        let facts = catalog.load_facts(passes.map(|pass| pass.set).chain(collections))?;
         let sets = compare(&facts, &world);
         let base = invocation.base_digest(&project);
         let learned = catalog
@@ -316,6 +319,22 @@ impl Session {
             last: test.last,
             forced,
         })
+    }
+
+    /// Why it isn't known which tests a file holds now; nothing if it is. `closure` is what the file reaches through its imports.
+    pub fn staleness(&self, closure: &BTreeSet<RelPath>, file: &KnownFile) -> Option<String> {
+        let mut reason = None;
+        for set in &file.sets {
+            let broken = match self.sets.get(set).and_then(SetState::reason) {
+                Some(broken) => broken,
+                None => match self.unknown_import(*set, closure) {
+                    Some(import) => format!("its imports now reach {import}"),
+                    None => return None,
+                },
+            };
+            reason.get_or_insert(broken);
+        }
+        Some(reason.unwrap_or_else(|| "the inputs of its collection aren't known".to_owned()))
     }
 
     fn unknown_import(&self, set: SetId, closure: &BTreeSet<RelPath>) -> Option<RelPath> {

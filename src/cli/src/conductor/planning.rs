@@ -56,24 +56,25 @@ impl Conductor<'_> {
             self.intent.force = true;
             self.intent.wide.extend(done.wide.iter().cloned());
         }
-        self.recorder.collected(&files)?;
+        self.recorder.collected(process, &files)?;
         self.cache.collected(&files, &done.cache);
         if self.alone.is_second_phase() {
             return Ok(self.plan_alone(files));
         }
         self.listener.hear_of_warnings(done.warnings);
         let mut planned = Vec::new();
-        let narrow = self.intent.narrow.is_some();
-        if !narrow {
-            self.summary.deselected = self.intent.selection.count_of(&done.deselected);
+        if done.full || self.intent.narrow.is_none() {
+            // Else the plan has counted what the files hold that weren't collected again.
+            self.summary.deselected = 0;
         }
+        self.summary.deselected += self.intent.selection.count_of(&done.deselected);
         let mut total = 0;
         for file in files {
             let mut tests = Vec::new();
             for item in file.items {
                 let id = TestId::new(item.id.as_str());
                 if !self.includes(&id, &item) {
-                    self.summary.deselected += usize::from(!narrow);
+                    self.summary.deselected += 1;
                     continue;
                 }
                 self.cache.selected(&id);
