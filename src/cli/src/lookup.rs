@@ -49,7 +49,7 @@ pub fn why(args: &WhyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         return Ok(exit::NO_TESTS);
     }
     for (file, test) in found.iter().take(50) {
-        match session.verdict(&file.path, test, None) {
+        match session.reach(&file.path).verdict(test, None) {
             Verdict::Fresh {
                 status,
                 duration: time,

@@ -74,9 +74,7 @@ pub fn make_plan(
     for file in files {
         plan.known_files += 1;
         let (fresh_before, dirty_before) = (plan.fresh.len(), plan.dirty.len());
-        let closure = RelPath::from_text(&file.path)
-            .map(|path| session.sources.graph.closure(&path))
-            .unwrap_or_default();
+        let reach = session.reach(&file.path);
         let (mut dirty, mut deselected) = (false, 0);
         for test in &file.tests {
             let candidate = Candidate {
@@ -89,7 +87,7 @@ pub fn make_plan(
                 deselected += 1;
                 continue;
             }
-            match session.verdict_with(&closure, test, forced) {
+            match reach.verdict(test, forced) {
                 Verdict::Fresh { status, duration } => {
                     plan.fresh.entry(file.file.clone()).or_default().push((
                         test.test.id.clone(),
@@ -124,7 +122,7 @@ pub fn make_plan(
         let stale = if dirty || !selection.may_include_file(&file.file) {
             None
         } else {
-            session.staleness(&closure, file)
+            reach.staleness(file)
         };
         if let Some(reason) = stale {
             plan.paths.push(file.path.clone());

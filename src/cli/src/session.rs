@@ -1,13 +1,14 @@
 //! Everything that is known before Python is started: the project, its catalog, and how the records compare with the world now.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 
 use anyhow::Context;
 use dx_py_catalog::{
-    Catalog, FactTable, KnownFile, KnownTest, PassId, SetId, UniverseId, UniverseState,
+    Catalog, FactTable, KnownFile, KnownTest, Pass, PassId, SetId, UniverseId, UniverseState,
 };
-use dx_py_core::{Digest, Fact, Hasher, Input, RelPath, TestId, Verdict, blob};
+use dx_py_core::{Digest, Fact, Hasher, Input, Marker, RelPath, TestId, Verdict, blob};
 use dx_py_graph::environment;
 use dx_py_select::verdict::PassState;
 use dx_py_select::{SetState, Subject, verdict};
@@ -270,86 +271,22 @@ impl Session {
         inputs
     }
 
-    /// The verdict on a known test of a file at `path`.
-    pub fn verdict(&self, path: &str, test: &KnownTest, forced: Option<&str>) -> Verdict {
+    /// What the file at `path` reaches through its imports now, to judge its tests by.
+    pub fn reach(&self, path: &str) -> Reach<'_> {
         let closure = RelPath::from_text(path)
             .map(|path| self.sources.graph.closure(&path))
             .unwrap_or_default();
-        self.verdict_with(&closure, test, forced)
-    }
-
-    /// The same, for callers that know what the file reaches through its imports.
-    pub fn verdict_with(
-        &self,
-        closure: &BTreeSet<RelPath>,
-        test: &KnownTest,
-        forced: Option<&str>,
-    ) -> Verdict {
-        let always = self.always.is_match(test.test.id.as_str())
-            || test
-                .test
-                .markers
-                .iter()
-                .any(|marker| marker.name == "dx_always");
-        let forced = forced
-            .or_else(|| always.then_some("it is marked to run always"))
-            .map(str::to_owned);
-        let expiry = self.project.expiry();
-        let passes = test
-            .passes
-            .iter()
-            .filter_map(|pass| {
-                let set = self.sets.get(&pass.set)?;
-                let unknown_import = if set.holds() {
-                    self.unknown_import(pass.set, closure)
-                } else {
-                    None
-                };
-                Some(PassState {
-                    status: pass.status,
-                    duration: pass.duration,
-                    set,
-                    unknown_import,
-                    expired: expiry.is_some_and(|limit| pass.age > limit),
-                })
-            })
-            .collect();
-        verdict(&Subject {
-            passes,
-            last: test.last,
-            forced,
-        })
-    }
-
-    /// Why it isn't known which tests a file holds now; nothing if it is. `closure` is what the file reaches through its imports.
-    pub fn staleness(&self, closure: &BTreeSet<RelPath>, file: &KnownFile) -> Option<String> {
-        let mut reason = None;
-        for set in &file.sets {
-            let broken = match self.sets.get(set).and_then(SetState::reason) {
-                Some(broken) => broken,
-                None => match self.unknown_import(*set, closure) {
-                    Some(import) => format!("its imports now reach {import}"),
-                    None => return None,
-                },
-            };
-            reason.get_or_insert(broken);
+        Reach {
+            session: self,
+            closure,
+            unknown: RefCell::default(),
         }
-        Some(reason.unwrap_or_else(|| "the inputs of its collection aren't known".to_owned()))
     }
 
-    fn unknown_import(&self, set: SetId, closure: &BTreeSet<RelPath>) -> Option<RelPath> {
-        let known: HashSet<&str> = self
-            .facts
-            .facts_of(set)
-            .filter_map(|fact| match &fact.input {
-                Input::File(path) => Some(path.as_str()),
-                _ => None,
-            })
-            .collect();
-        closure
-            .iter()
-            .find(|file| !known.contains(file.as_str()))
-            .cloned()
+    /// Whether the configuration or a mark says that the test always runs.
+    fn always_runs(&self, test: &KnownTest) -> bool {
+        let marked = |marker: &Marker| marker.name == "dx_always";
+        self.always.is_match(test.test.id.as_str()) || test.test.markers.iter().any(marked)
     }
 
     /// The passes of each test that match the world now.
@@ -383,6 +320,72 @@ impl Session {
     /// The name under which what the interpreter says of itself is kept.
     pub fn environment_note(&self) -> String {
         environment_note(&self.interpreter)
+    }
+}
+
+/// A file and what it reaches through its imports now. Most tests of a file share their inputs: each set is looked at once.
+pub struct Reach<'a> {
+    session: &'a Session,
+    closure: BTreeSet<RelPath>,
+    unknown: RefCell<HashMap<SetId, Option<RelPath>>>,
+}
+
+impl Reach<'_> {
+    /// The verdict on a known test of the file.
+    pub fn verdict(&self, test: &KnownTest, forced: Option<&str>) -> Verdict {
+        let always = || {
+            self.session
+                .always_runs(test)
+                .then_some("it is marked to run always")
+        };
+        let expiry = self.session.project.expiry();
+        let state = |pass: &Pass| {
+            let set = self.session.sets.get(&pass.set)?;
+            Some(PassState {
+                status: pass.status,
+                duration: pass.duration,
+                set,
+                unknown_import: set.holds().then(|| self.unknown_import(pass.set)).flatten(),
+                expired: expiry.is_some_and(|limit| pass.age > limit),
+            })
+        };
+        verdict(&Subject {
+            passes: test.passes.iter().filter_map(state).collect(),
+            last: test.last,
+            forced: forced.or_else(always).map(str::to_owned),
+        })
+    }
+
+    /// Why nobody can say which tests the file holds now; nothing if it is known.
+    pub fn staleness(&self, file: &KnownFile) -> Option<String> {
+        let mut reason = None;
+        for set in &file.sets {
+            let broken = match self.session.sets.get(set).and_then(SetState::reason) {
+                Some(broken) => broken,
+                None => format!("its imports now reach {}", self.unknown_import(*set)?),
+            };
+            reason.get_or_insert(broken);
+        }
+        Some(reason.unwrap_or_else(|| "the inputs of its collection aren't known".to_owned()))
+    }
+
+    /// A file that is reached now, and of which the set knows nothing.
+    fn unknown_import(&self, set: SetId) -> Option<RelPath> {
+        let find = || {
+            let known: HashSet<&str> = self
+                .session
+                .facts
+                .facts_of(set)
+                .filter_map(|fact| match &fact.input {
+                    Input::File(path) => Some(path.as_str()),
+                    _ => None,
+                })
+                .collect();
+            let mut reached = self.closure.iter();
+            reached.find(|file| !known.contains(file.as_str())).cloned()
+        };
+        let mut unknown = self.unknown.borrow_mut();
+        unknown.entry(set).or_insert_with(find).clone()
     }
 }
 

@@ -29,20 +29,16 @@ pub fn site_packages(prefix: &Path) -> Vec<PathBuf> {
 pub fn project_roots(sites: &[PathBuf], root: &Path) -> Vec<RelPath> {
     let mut roots = Vec::new();
     for site in sites {
-        let mut names: Vec<PathBuf> = fs::read_dir(site)
+        let mut names: Vec<String> = fs::read_dir(site)
             .into_iter()
             .flatten()
             .flatten()
-            .map(|entry| entry.path())
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| name.ends_with(".pth") || is_finder(name))
             .collect();
         names.sort();
-        for path in names {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            let Ok(text) = fs::read_to_string(&path) else {
+        for name in names {
+            let Ok(text) = fs::read_to_string(site.join(&name)) else {
                 continue;
             };
             if name.ends_with(".pth") {
@@ -51,7 +47,7 @@ pub fn project_roots(sites: &[PathBuf], root: &Path) -> Vec<RelPath> {
                     !line.is_empty() && !line.starts_with('#') && !line.starts_with("import ")
                 });
                 roots.extend(folders.filter_map(|line| inside(root, &site.join(line))));
-            } else if name.starts_with("__editable__") && name.ends_with("_finder.py") {
+            } else {
                 roots.extend(
                     mapped(&text)
                         .iter()
@@ -63,6 +59,11 @@ pub fn project_roots(sites: &[PathBuf], root: &Path) -> Vec<RelPath> {
     let mut seen = std::collections::HashSet::new();
     roots.retain(|path| seen.insert(path.clone()));
     roots
+}
+
+/// Whether it is the name of the module by which setuptools' editable installs find their packages.
+fn is_finder(name: &str) -> bool {
+    name.starts_with("__editable__") && name.ends_with("_finder.py")
 }
 
 fn inside(root: &Path, path: &Path) -> Option<RelPath> {
