@@ -32,6 +32,41 @@ fn coverage_is_reported_beside_options_of_the_cache() {
 }
 
 #[test]
+fn a_worker_that_starts_late_keeps_what_others_measured() {
+    // pytest-cov deletes all data when a session begins, here after the other worker has run everything and saved.
+    let project = Project::with_plugins(&[
+        (
+            "pytest.ini",
+            "[pytest]\naddopts = -p pytest_cov -p late --cov=lib --cov-report=term\n",
+        ),
+        (
+            "late.py",
+            "import os, time\nif os.environ.get('PYTEST_XDIST_WORKER') == 'gw1': time.sleep(3)\n",
+        ),
+        ("lib.py", "def f(x):\n    return x + 1\n"),
+        (
+            "test_a.py",
+            "import lib\ndef test_a():\n    assert lib.f(1) == 2\n",
+        ),
+        ("test_b.py", "def test_b(): pass\n"),
+    ]);
+    let run = project.test(&["--all", "-n", "2"]);
+    assert!(run.out.contains("100%"), "{}\n{}", run.out, run.err);
+
+    // What was measured before the run is gone all the same.
+    project.write("test_a.py", "import lib\ndef test_a(): pass\n");
+    for workers in ["1", "2"] {
+        let run = project.test(&["--all", "-n", workers]);
+        assert!(
+            run.out.contains("50%"),
+            "-n {workers}\n{}\n{}",
+            run.out,
+            run.err
+        );
+    }
+}
+
+#[test]
 fn names_in_the_temporary_folder_are_no_input() {
     let project = Project::new(&[(
         "test_a.py",

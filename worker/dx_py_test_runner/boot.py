@@ -95,21 +95,22 @@ def _run_pytest(
 ) -> int:
     from _pytest.config import ConftestImportFailure, UsageError, _prepareconfig
     from dx_py_test_runner import bytecode
+    from dx_py_test_runner.coverage_data import CoverageData
     from dx_py_test_runner.session import WorkerPlugin
     from dx_py_test_runner.wire import BYE
 
     import pytest
 
     plugin = WorkerPlugin(wire, trace, role, engine)
-    own = os.path.dirname(os.path.abspath(__file__))
-    bytecode.install(os.path.join(os.path.dirname(os.path.dirname(own)), "bytecode"))
+    dx = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    bytecode.install(os.path.join(dx, "bytecode"))
     trace.about_to_run = bytecode.keep
     if getattr(pytest, "version_tuple", (0,)) >= (8, 2):  # from there on `pytest.main` sets it, and code asks for it
         os.environ["PYTEST_VERSION"] = pytest.__version__
     code = 1
     try:
         try:
-            config = _prepareconfig(arguments, [plugin])
+            config = _prepareconfig(arguments, [plugin, CoverageData(dx, run_id)])
         except ConftestImportFailure as error:
             return fatal(_conftest_failure(error), 4)
         except pytest.exit.Exception as error:

@@ -67,10 +67,9 @@ pub fn execute(
     };
     let measured = asked.coverage == Coverage::Asked
         || asked.coverage == Coverage::Configured && plan.fresh.is_empty() && plan.deselected == 0;
-    let (first, second): (&[&str], &[&str]) = match (asked.coverage, measured) {
-        (Coverage::Absent, _) => (&[], &[]),
-        (_, true) => (&[], &["--cov-append"]),
-        (_, false) => (&["--no-cov"], &["--no-cov"]),
+    let more: &[&str] = match asked.coverage {
+        Coverage::Asked | Coverage::Configured if !measured => &["--no-cov"],
+        _ => &[],
     };
     let specs = Specs::new(session, args, asked.invocation, wanted)?;
     let mut workers = session.arrangement.workers(wanted);
@@ -150,13 +149,13 @@ pub fn execute(
     loop {
         if workers > 1 && conductor.wants_controller() {
             // pytest-cov has a session of its own at the end.
-            let more: &[&str] = match asked.coverage {
+            let silent: &[&str] = match asked.coverage {
                 Coverage::Absent => &[],
                 _ => &["--no-cov"],
             };
             conductor.start_controller(
                 &specs.workers(1, Role::Mute, &[]),
-                more,
+                silent,
                 args.verbose > 0,
             )?;
         }
@@ -170,7 +169,7 @@ pub fn execute(
         run_plan.workers = workers;
         outcome = run_phase(
             run_plan.clone(),
-            specs.workers(workers, role, first),
+            specs.workers(workers, role, more),
             &mut conductor,
         )?;
         run_plan.first_process = outcome.last_process;
@@ -181,9 +180,9 @@ pub fn execute(
     }
     // What was started once for all workers is there, and one that looks like plain pytest would start it again.
     let alone = specs.alone(if conductor.has_controller() {
-        specs.workers(workers, Role::Told, second)
+        specs.workers(workers, Role::Told, more)
     } else {
-        specs.workers(1, Role::Mute, second)
+        specs.workers(1, Role::Mute, more)
     });
     if let Some((files, everything)) = conductor.second_phase(&outcome)? {
         let collect = if plan.names_places {
@@ -205,7 +204,7 @@ pub fn execute(
     }
     let mut summary = conductor.end(&outcome, asked.began)?;
     if measured && outcome.fatal.is_none() && !outcome.interrupted {
-        let report = coverage::report(&specs.workers(1, Role::Mute, second))?;
+        let report = coverage::report(&specs.workers(1, Role::Mute, more))?;
         emit(reporters, &Event::Section(report.text))?;
         if !report.is_good && summary.exit_code == 0 {
             summary.exit_code = exit::FAILED;

@@ -18,6 +18,7 @@ const FILES: &[(&str, &str)] = carried![
     "bytecode.py",
     "collect.py",
     "controller.py",
+    "coverage_data.py",
     "items.py",
     "lean.py",
     "needs.py",
