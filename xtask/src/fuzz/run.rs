@@ -408,7 +408,7 @@ fn is_of_pytest(line: &str) -> bool {
 }
 
 /// A traceback that has frames of pytest alone is shown with all of them. On the lean path there are fewer, so only the last one
-/// is compared.
+/// is compared; an empty line comes before it only if others do.
 fn only_the_last_frame_of_pytest(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let frames = |line: &&str| {
@@ -432,7 +432,10 @@ fn only_the_last_frame_of_pytest(text: &str) -> String {
             .rposition(|line| frames(line) && line.contains(": in "))
     };
     let start = separator.map(|at| at + 1).or_else(short).unwrap_or(0);
-    lines[start..].join("\n")
+    lines[start..]
+        .join("\n")
+        .trim_start_matches('\n')
+        .to_owned()
 }
 
 /// Adds a line for each name that has different texts; with `both` also for those that only pytest has.
@@ -480,7 +483,7 @@ mod tests {
     #[test]
     fn of_tracebacks_with_frames_of_pytest_alone_the_last_is_compared() {
         let long = "cls = 1\n>   x\n\n/v/site-packages/_pytest/runner.py:3: \n_ _ _ _\n/v/site-packages/pluggy/a.py:1: in f\n    y\n_ _ _ _\n\n>   z\nE   W\n\n/v/site-packages/_pytest/python.py:191: W";
-        let last = "\n>   z\nE   W\n\n/v/site-packages/_pytest/python.py:191: W";
+        let last = ">   z\nE   W\n\n/v/site-packages/_pytest/python.py:191: W";
         assert_eq!(only_the_last_frame_of_pytest(long), last);
         assert_eq!(only_the_last_frame_of_pytest(last), last);
         let short = "/v/site-packages/_pytest/a.py:3: in f\n    x\n/v/site-packages/_pytest/b.py:4: in g\n    y\nE   W";
