@@ -169,6 +169,42 @@ fn rewritten_modules_are_kept_by_content() {
 }
 
 #[test]
+fn workers_that_share_the_rewriting_of_modules_find_what_pytest_finds() {
+    let project = Project::new(&[
+        ("lib.py", "VALUE = 1\n"),
+        ("other.py", "VALUE = 1\n"),
+        (
+            "test_a.py",
+            "import lib\ndef test_a():\n    one = lib.VALUE\n    assert one == 2\n",
+        ),
+        ("test_b.py", "import other\ndef test_b(): assert '\\d'\n"),
+        ("test_c.py", "def test_c(:\n"),
+        ("test_d.py", "# coding: nothing\ndef test_d(): pass\n"),
+        ("test_e.py", "import lib, missing\ndef test_e(): pass\n"),
+        ("test_f.py", "import other\ndef test_f(): pass\n"),
+        ("test_g.py", "import lib\ndef test_g(): pass\n"),
+    ]);
+    let told = |run: &crate::support::Run| {
+        let of = |name: &str| run.json[name].to_string();
+        (of("warnings"), of("collection_errors"))
+    };
+    let options = ["--all", "--continue-on-collection-errors", "-n"];
+    let shared = project.test(&[&options[..], &["2"]].concat());
+    let (code, expected) = project.pytest(&["--continue-on-collection-errors"]);
+    assert_eq!(shared.code, code, "{}\n{}", shared.out, shared.err);
+    assert_eq!(shared.outcomes(), expected, "{}", shared.out);
+    assert!(shared.out.contains("1 == 2"), "{}", shared.out);
+    let again = project.test(&[&options[..], &["1"]].concat());
+    assert_eq!(told(&shared), told(&again));
+
+    // What a worker rewrote for another is no input of its own tests. (What failed runs in any case.)
+    project.write("other.py", "VALUE = 2\n");
+    let run = project.test(&["--continue-on-collection-errors", "-n", "2", "--explain"]);
+    assert_eq!(run.ran(), 3, "{}", run.out);
+    assert!(run.out.contains("1 fresh"), "{}", run.out);
+}
+
+#[test]
 fn what_a_worker_had_not_sent_yet_is_heard_after_its_death() {
     let project = Project::new(&[(
         "test_a.py",

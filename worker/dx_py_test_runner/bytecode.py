@@ -3,6 +3,9 @@
 pytest rewrites the assertions of a module when it is first imported, which takes a millisecond for each, and keeps the result as a
 `.pyc` file beside it. A fresh checkout has none, a read-only one can't have any, and with PYTHONDONTWRITEBYTECODE none is written. A
 code object holds the path of its file, and how it was made depends on pytest and Python: all of that is in its key.
+
+Workers that collect the same files at the same time would each rewrite all of them, which costs more than anything else where a
+checkout is fresh: each rewrites a share beforehand, and finds the others' then.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Any, Optional
 
 import pytest
 from _pytest.assertion import rewrite
+from _pytest.pathlib import fnmatch_ex
 
 _DIGEST = 32
 _DAY = 86400.0
@@ -27,10 +31,13 @@ _now = time.time
 #: Where the code of files is to be kept that pytest is about to rewrite, by their names.
 _awaited: dict[str, str] = {}
 _is_on = True
+_folder = ""
+_read_pyc: Any = None
 
 
 def install(folder: str) -> None:
     """Let pytest look into `folder` where it finds no `.pyc` file. With internals that aren't known nothing is changed."""
+    global _folder, _read_pyc
     original = getattr(rewrite, "_read_pyc", None)
     code = getattr(original, "__code__", None)
     if original is None or code is None or code.co_varnames[: code.co_argcount] != ("source", "pyc", "trace"):
@@ -50,6 +57,35 @@ def install(folder: str) -> None:
         return found
 
     rewrite._read_pyc = read
+    _folder, _read_pyc = folder, original
+
+
+def prepare(config: Any, paths: list[str]) -> None:
+    """Rewrite these test modules, which are about to be imported, and keep their code; those that need it no more are passed over."""
+    if not (paths and _is_on and _folder):
+        return
+    rewriting = getattr(rewrite, "_rewrite_test", None)
+    state = config.stash.get(rewrite.assertstate_key, None)
+    patterns = getattr(getattr(state, "hook", None), "fnpats", ())
+    code = getattr(rewriting, "__code__", None)
+    if rewriting is None or code is None or code.co_varnames[: code.co_argcount] != ("fn", "config"):
+        return
+    for path in paths:
+        source = Path(path)
+        if not any(fnmatch_ex(pattern, source) for pattern in patterns):
+            continue
+        try:
+            place = os.path.join(_folder, _key(source.read_bytes(), source))
+            pyc = rewrite.get_cache_dir(source) / (source.name[:-3] + rewrite.PYC_TAIL)
+            if os.path.exists(place) or _read_pyc(source, pyc) is not None:
+                continue
+            with warnings.catch_warnings(record=True) as log:
+                warnings.simplefilter("always")
+                found = rewriting(source, config)[1]
+        except Exception:  # the import tells what is wrong with it
+            continue
+        if not log:
+            _write(place, found)
 
 
 def heed(config: Any) -> None:

@@ -145,9 +145,10 @@ class WorkerPlugin:
         if command[0] != wire.COLLECT:
             raise session.Interrupted("stopped")
         asked = Unpack(command[3])
-        mode, paths = asked.u8(), asked.texts()
+        mode, paths, new = asked.u8(), asked.texts(), asked.texts()
         narrow, named = mode > 0, mode == 2
         config = session.config
+        bytecode.prepare(config, new)
         # What the user named is everything.
         reason = _needs_everything(config) if narrow and not named else ""
         arguments = config.args

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use dx_py_core::{Event, RunSummary, TestId, Verdict};
+use dx_py_core::{Event, RelPath, RunSummary, TestId, Verdict};
 use dx_py_daemon::{LaunchSpec, Role};
 use dx_py_executor::{Outcome, Processes, RunPlan};
 
@@ -91,6 +91,7 @@ pub fn execute(
         workers,
         collect: narrow.then(|| plan.paths.clone()),
         named: plan.names_places,
+        rewrite: modules_to_rewrite(session, &plan, workers, narrow),
         timeout: timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         maxfail: args.failure_limit(),
         first_process: 0,
@@ -198,6 +199,7 @@ pub fn execute(
         let plan_alone = RunPlan {
             workers: 1,
             collect,
+            rewrite: Vec::new(),
             ..run_plan
         };
         outcome = outcome.followed_by(run_phase(plan_alone, alone, &mut conductor)?);
@@ -244,6 +246,22 @@ fn has_long_divisible_file(session: &Session, plan: &Plan) -> bool {
             && list.divisible.contains(&file.file)
             && expected() > WORTH_A_WORKER
     })
+}
+
+/// The test modules that no earlier run has seen with this content, if several workers would each rewrite all of them.
+fn modules_to_rewrite(session: &Session, plan: &Plan, workers: usize, narrow: bool) -> Vec<String> {
+    if workers == 1 {
+        return Vec::new();
+    }
+    let project = &session.project;
+    let paths: HashSet<&str> = plan.paths.iter().map(String::as_str).collect();
+    let collected = |file: &&RelPath| {
+        project.is_test_file(file)
+            && (!narrow || plan.names_places || paths.contains(file.as_str()))
+    };
+    let new = session.sources.new.iter().filter(collected);
+    new.map(|file| file.to_path(&project.root).display().to_string())
+        .collect()
 }
 
 /// What is known of each test, as far as `what` is.

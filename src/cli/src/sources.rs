@@ -16,6 +16,8 @@ pub struct Sources {
     pub scan: Scan,
     /// Who imports whom.
     pub graph: ImportGraph,
+    /// The files with a content that was not there when they were last looked at.
+    pub new: Vec<RelPath>,
 }
 
 impl Sources {
@@ -76,6 +78,7 @@ impl Sources {
             .filter(|file| !present.contains(&file.path))
             .map(|file| file.path.clone())
             .collect();
+        let new = changed.iter().map(|file| file.path.clone()).collect();
         let dirty = !changed.is_empty() || !removed.is_empty();
         let mut graph = old;
         graph.update(changed, &removed, roots);
@@ -85,7 +88,7 @@ impl Sources {
             // Both only spare work: a run on a full disk goes on without them, and the catalog tells of the disk.
             let _ = graph.save(&graph_path).is_ok() && scan.write_index(&index_path).is_ok();
         }
-        Self { scan, graph }
+        Self { scan, graph, new }
     }
 
     /// The file at a path as a user names it, if it is one of the project's.

@@ -209,7 +209,7 @@ async fn take_in<C: Connection>(
             let command = {
                 let mut shared = shared.borrow_mut();
                 shared.emit(RunnerEvent::Hello { process, hello });
-                collect_command(&shared.plan)
+                collect_command(&shared.plan, session.slot)
             };
             if worker.send(&command, 0).await.is_err() {
                 return Some(End::Died);

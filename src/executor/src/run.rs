@@ -28,6 +28,8 @@ pub struct RunPlan {
     pub collect: Option<Vec<String>>,
     /// Whether these are what the user named.
     pub named: bool,
+    /// Absolute paths of test modules that are new: each worker rewrites its share of them before it collects.
+    pub rewrite: Vec<String>,
     /// How long a test may take.
     pub timeout: Option<Duration>,
     /// After how many failures to stop.
@@ -421,10 +423,12 @@ async fn join_all<F: Future<Output = ()>>(futures: Vec<F>) {
     .await;
 }
 
-/// The command that a worker's collection starts with.
-pub(crate) fn collect_command(plan: &RunPlan) -> Command {
+/// The command that the collection of the worker in this slot starts with.
+pub(crate) fn collect_command(plan: &RunPlan, slot: u32) -> Command {
+    let share = plan.rewrite.iter().skip(slot as usize);
     Command::Collect {
         only: plan.collect.clone(),
         named: plan.named,
+        rewrite: share.step_by(plan.workers.max(1)).cloned().collect(),
     }
 }

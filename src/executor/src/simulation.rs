@@ -254,6 +254,7 @@ fn simulate_private(
     let plan = RunPlan {
         workers,
         collect: None,
+        rewrite: Vec::new(),
         named: false,
         timeout: Some(Duration::from_secs(5)),
         maxfail,

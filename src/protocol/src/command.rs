@@ -15,6 +15,8 @@ pub enum Command {
         only: Option<Vec<String>>,
         /// Whether that is what the user named, so that hooks that look at all tests see these.
         named: bool,
+        /// Absolute paths of new test modules that this worker rewrites before it collects, so that others needn't.
+        rewrite: Vec<String>,
     },
     /// Run these tests of one collected file.
     Run {
@@ -69,9 +71,14 @@ impl Command {
     pub fn payload(&self) -> Vec<u8> {
         let mut out = Writer::new();
         match self {
-            Self::Collect { only, named } => {
+            Self::Collect {
+                only,
+                named,
+                rewrite,
+            } => {
                 out.u8(u8::from(only.is_some()) + u8::from(*named));
                 out.strs(only.as_deref().unwrap_or_default());
+                out.strs(rewrite);
             }
             Self::Run { file, tests } => {
                 out.str(file);
@@ -127,6 +134,7 @@ impl Command {
                 Self::Collect {
                     only: (mode > 0).then_some(paths),
                     named: mode == 2,
+                    rewrite: data.strs()?,
                 }
             }
             MessageKind::Run => Self::Run {

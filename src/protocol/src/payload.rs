@@ -450,9 +450,9 @@ mod tests {
             prop_assert_eq!(Report::decode(&header, &payload).unwrap(), report);
             for command in [
                 Command::Run { file: file.clone(), tests: tests.iter().map(|test| TestId::new(test.as_str())).collect() },
-                Command::Collect { only: Some(tests.clone()), named: false },
-                Command::Collect { only: Some(tests), named: true },
-                Command::Collect { only: None, named: false },
+                Command::Collect { only: Some(tests.clone()), named: false, rewrite: Vec::new() },
+                Command::Collect { only: Some(tests), named: true, rewrite: vec![file.clone()] },
+                Command::Collect { only: None, named: false, rewrite: Vec::new() },
                 Command::TellTest {
                     id: TestId::new(file.as_str()),
                     status: TestStatus::Failed,
