@@ -104,7 +104,7 @@ class WorkerPlugin:
         for name, plugin in config.pluginmanager.list_name_plugin():
             file = getattr(plugin, "__file__", None)
             module = getattr(plugin, "__name__", name)
-            if plugin is None or plugin is self:
+            if plugin is None or type(plugin).__module__.startswith("dx_py_test_runner."):
                 continue
             if file is None:
                 module = getattr(plugin, "__module__", None) or type(plugin).__module__
