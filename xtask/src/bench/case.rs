@@ -26,6 +26,8 @@ pub struct Case {
     pub expect: Expect,
     /// Whether it is measured in the first round only, since it takes long and isn't what the suite is for.
     pub once: bool,
+    /// Whether an interpreter is warm already, as in all runs of a user's but the first. It has a copy of the suite to itself.
+    pub warm: bool,
 }
 
 /// What a suite is made of, with its size.
@@ -123,6 +125,7 @@ impl Case {
             prepare: nothing,
             expect: Expect::All,
             once: false,
+            warm: false,
         }
     }
 
@@ -160,6 +163,14 @@ impl Case {
         }
     }
 
+    fn warm(workers: usize) -> Self {
+        Self {
+            title: "--all, with records and a warm interpreter".to_owned(),
+            warm: true,
+            ..Self::all(workers)
+        }
+    }
+
     fn once(self) -> Self {
         Self { once: true, ..self }
     }
@@ -191,6 +202,7 @@ fn usual(cores: usize) -> Vec<Case> {
         Case::unchanged(Peer::Dx, cores),
         Case::edit(Peer::Dx, cores),
         Case::all(cores),
+        Case::warm(cores),
         Case::first(Peer::Testmon, cores).once(),
         Case::unchanged(Peer::Testmon, cores),
         Case::edit(Peer::Testmon, cores),

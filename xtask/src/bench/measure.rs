@@ -78,7 +78,7 @@ fn wait(block: bool) -> Option<Ended> {
 }
 
 /// Makes this process the parent of those whose own parent ends before they do, so that their CPU time is seen.
-fn adopt_orphans() {
+pub fn adopt_orphans() {
     // SAFETY: this option takes a number and touches no memory.
     #[cfg(target_os = "linux")]
     unsafe {
@@ -91,6 +91,19 @@ fn adopt_orphans() {
 /// # Errors
 /// If it can't be started or takes longer than `limit`.
 pub fn measure(command: &mut Command, printed: &Path, limit: Duration) -> Result<Ran> {
+    measure_then(command, printed, limit, || Ok(()))
+}
+
+/// The same, where something that was made ready for the command is ended after it: that counts as CPU time, but not as wall time.
+///
+/// # Errors
+/// If the command can't be started or takes longer than `limit`, or from `after`.
+pub fn measure_then(
+    command: &mut Command,
+    printed: &Path,
+    limit: Duration,
+    after: impl FnOnce() -> Result<()>,
+) -> Result<Ran> {
     adopt_orphans();
     let output = File::create(printed)?;
     command
@@ -123,7 +136,9 @@ pub fn measure(command: &mut Command, printed: &Path, limit: Duration) -> Result
     }
     drop(done);
     let late = watchdog.join().unwrap_or(false);
+    let ended = after();
     settle(pid, &mut cost);
+    ended?;
     if late {
         bail!("took longer than {} s", limit.as_secs());
     }

@@ -143,8 +143,21 @@ pub fn install() -> Result<Vec<Installed>> {
     Ok(all)
 }
 
-/// A command in an environment and a folder, without variables that would change what a runner does.
+/// The command that runs all tests of a folder with an environment.
+///
+/// # Errors
+/// If the environment's path can't stand in `PATH`.
 pub fn command(peer: Peer, dx: &Path, venv: &Path, dir: &Path, workers: usize) -> Result<Command> {
+    let mut command = plain(peer, dx, venv, dir)?;
+    command.args(peer.arguments(workers));
+    Ok(command)
+}
+
+/// A runner without arguments, and without variables that would change what it does.
+///
+/// # Errors
+/// If the environment's path can't stand in `PATH`.
+pub fn plain(peer: Peer, dx: &Path, venv: &Path, dir: &Path) -> Result<Command> {
     let bin = venv.join("bin");
     let program = match peer {
         Peer::Pytest | Peer::Xdist | Peer::Testmon => bin.join("python"),
@@ -171,7 +184,6 @@ pub fn command(peer: Peer, dx: &Path, venv: &Path, dir: &Path, workers: usize) -
     let mut path: Vec<PathBuf> = std::env::split_paths(&path).collect();
     path.insert(0, bin.clone());
     command
-        .args(peer.arguments(workers))
         .current_dir(dir)
         .env("VIRTUAL_ENV", venv)
         .env("PATH", std::env::join_paths(path)?);
@@ -179,7 +191,7 @@ pub fn command(peer: Peer, dx: &Path, venv: &Path, dir: &Path, workers: usize) -
         command.env("PYTHONPATH", dir.join("src"));
     }
     if peer == Peer::Dx {
-        // It would be warm in the second run.
+        // It would be warm in the second run; the rows where it is say so.
         command.env("DX_PY_DAEMON", "0");
     }
     if peer == Peer::Tiderace {

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use super::case::{Case, Suite};
 use super::counts::Counts;
-use super::measure::measure;
+use super::measure::{adopt_orphans, measure, measure_then};
 use super::peers::{self, Installed, Peer};
 use super::rows::{Measured, Row};
 
@@ -40,8 +41,11 @@ impl Bench<'_> {
         }
     }
 
-    fn dir(&self, suite: &Suite, peer: Peer) -> PathBuf {
-        self.home.join(suite.name).join(peer.name())
+    fn dir(&self, suite: &Suite, case: &Case) -> PathBuf {
+        let warm = if case.warm { ", warm" } else { "" };
+        self.home
+            .join(suite.name)
+            .join(format!("{}{warm}", case.peer.name()))
     }
 
     /// Lays the suite once for each runner, since some write beside the tests.
@@ -51,7 +55,7 @@ impl Bench<'_> {
             fs::remove_dir_all(&home)?;
         }
         for case in &suite.cases {
-            let dir = self.dir(suite, case.peer);
+            let dir = self.dir(suite, case);
             if !dir.exists() {
                 suite.content.write(&dir)?;
             }
@@ -114,7 +118,7 @@ impl Bench<'_> {
         pytest: &mut Option<Counts>,
         row: &mut Row,
     ) -> Result<()> {
-        let dir = self.dir(suite, case.peer);
+        let dir = self.dir(suite, case);
         (case.prepare)(&dir, round)?;
         let Ok(venv) = self.venv(case.peer) else {
             bail!("no environment");
@@ -125,7 +129,20 @@ impl Bench<'_> {
             .home
             .join(suite.name)
             .join(format!("{}.txt", row.heading));
-        let ran = measure(&mut command, &printed, LIMIT)?;
+        let ran = if case.warm {
+            let daemon = |action: &str| self.daemon(action, venv, &dir);
+            // The first round records what the tests import, which is what an interpreter has ready.
+            if round == 0 {
+                measure(&mut command, &printed, LIMIT)?;
+            }
+            adopt_orphans();
+            daemon("start")?;
+            measure_then(command.env("DX_PY_DAEMON", "1"), &printed, LIMIT, || {
+                daemon("stop")
+            })?
+        } else {
+            measure(&mut command, &printed, LIMIT)?
+        };
         row.counts = Counts::parse(case.peer, &ran.text);
         if case.peer == Peer::Pytest {
             let counts = row
@@ -140,6 +157,21 @@ impl Bench<'_> {
         });
         if round > 0 {
             row.costs.push(ran.cost);
+        }
+        Ok(())
+    }
+    /// Starts or stops the interpreters that dx-py keeps warm for a folder.
+    fn daemon(&self, action: &str, venv: &Path, dir: &Path) -> Result<()> {
+        let mut command = peers::plain(Peer::Dx, self.dx, venv, dir)?;
+        let output = command
+            .args(["daemon", action])
+            .stdin(Stdio::null())
+            .output()?;
+        if !output.status.success() {
+            bail!(
+                "dx-py daemon {action}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         Ok(())
     }
