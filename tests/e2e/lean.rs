@@ -95,6 +95,57 @@ fn set_up_call_and_teardown_fail_with_the_same_text() {
     agree(&project, &["--tb=native"], 0);
 }
 
+/// Such tests are only called, and are collected by what they have in common; what they do shows as that of any other test.
+#[test]
+fn tests_that_use_no_fixture() {
+    let project = file(
+        "import logging, os, subprocess, sys, warnings\nimport pytest\n\
+         def test_first(): pass\n\
+         def test_prints(): print('unseen')\n\
+         def test_prints_below(): os.write(1, b'unseen below')\n\
+         def test_child(): subprocess.run('echo unseen child; echo unseen error >&2', shell=True)\n\
+         def test_own_output(): print('seen'); os.write(2, b'seen below'); assert 0\n\
+         def test_logs(): logging.warning('unseen')\n\
+         def test_own_log(): logging.warning('seen'); assert 0\n\
+         def test_warns(): warnings.warn('once')\n\
+         def test_warns_again(): warnings.warn('again', stacklevel=2)\n\
+         def test_filters(): warnings.simplefilter('error')\n\
+         def test_filters_are_back(): warnings.warn('no error')\n\
+         def test_name(): assert os.environ['PYTEST_CURRENT_TEST'] == 'test_a.py::test_name (call)'\n\
+         def test_moves_output(): os.dup2(os.open(os.devnull, os.O_WRONLY), 1); sys.stdout = sys.stderr\n\
+         def test_output_is_back(): print('seen'); assert 0\n\
+         def test_returns(): return 1\n\
+         def test_skips(): pytest.skip('inside')\n\
+         @pytest.mark.xfail\ndef test_expected(): assert 0\n\
+         @pytest.mark.own\ndef test_marked(): pass\n\
+         @pytest.mark.parametrize('x', [1, 2])\ndef test_each(x): assert x\n\
+         @pytest.mark.usefixtures('tmp_path')\ndef test_used(): pass\n\
+         def test_default(x=1): assert x == 1\n\
+         def test_any(*args, **kwargs): assert not args and not kwargs\n\
+         test_lambda = lambda: None\n\
+         def test_no_test(): assert 0\ntest_no_test.__test__ = False\n\
+         def test_attribute(): pass\ntest_attribute.owner = 'me'\n\
+         class TestClass:\n    def test_x(self): print('unseen')\n    def test_y(self): print('seen'); assert not self\n\
+         def test_module_of_others(): assert 'test_b' in sys.modules\n\
+         def test_last(): assert 1 == 2\n",
+    );
+    project.write(
+        "test_b.py",
+        "from test_a import test_first, test_name as test_other\n\
+         def test_own(): pass\n\
+         def teardown_module(): assert 0, 'late'\n",
+    );
+    project.write("pytest.ini", "[pytest]\nmarkers = own\n");
+    let run = agree(&project, &[], 32);
+    assert!(!run.out.contains("unseen"), "{}", run.out);
+    agree(&project, &["-k", "own or seen or other", "-v"], 7);
+    project.write(
+        "conftest.py",
+        "def pytest_itemcollected(item): item.fixturenames.insert(0, 'tmp_path')\n",
+    );
+    agree(&project, &[], 32);
+}
+
 #[test]
 fn skipping() {
     let project = file(

@@ -1,15 +1,15 @@
 """Makes plain test functions into items without asking hooks that have nothing to say on them.
 
 pytest builds two nodes for each function, asks hooks for its parameters, and works out its fixtures from scratch. A function that
-nothing parametrises needs one node, and functions of the same parent with the same arguments need the same fixtures. Everything else
-is left to pytest, whose own method is called for it.
+nothing parametrises needs one node, and functions of the same parent with the same arguments need the same fixtures; those of a module
+that ask for no fixture have all but their name in common. Everything else is left to pytest, whose own method is called for it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from inspect import CO_VARARGS, CO_VARKEYWORDS
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR, CO_ITERABLE_COROUTINE, CO_VARARGS, CO_VARKEYWORDS
 from pathlib import Path
 from types import FunctionType
 from typing import Any, Callable, Optional
@@ -19,16 +19,33 @@ from _pytest.fixtures import FuncFixtureInfo
 from _pytest.outcomes import OutcomeException
 from _pytest.python import PyCollector
 
+#: Makes items of a thing that a collector holds under a name, or leaves that to others.
+Maker = Callable[[Any, str, Any], Optional[list[pytest.Function]]]
+
 #: Implementations that only act on what parametrises: marks, and fixtures with parameters.
 _PLAIN_GENERATORS = ("_pytest.python", "_pytest.fixtures")
+#: Implementations of `pytest_pycollect_makeitem` that leave plain functions to pytest itself: they look for classes, and for coroutines.
+_PLAIN_MAKERS = (
+    "_pytest.python",
+    "_pytest.unittest",
+    "pytest_asyncio.plugin",
+    "anyio.pytest_plugin",
+    "dx_py_test_runner.session",
+)
+#: What isn't a plain function's.
+_SPECIAL = (
+    CO_VARARGS | CO_VARKEYWORDS | CO_GENERATOR | CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR
+)  # fmt: skip
+#: Marks that decide on the fixtures of a function.
+_MARKS_OF_FIXTURES = frozenset(("parametrize", "usefixtures"))
 #: Of pytest 9, and of 8.4.
 _DEFINITIONS = ("_arg2node2fixturedefs", "_arg2nodeid2fixturedefs", "_arg2fixturedefs")
 #: For a node whose fixtures are worked out after it is there.
 _NO_FIXTURES = FuncFixtureInfo((), (), [], {})
 
 
-def install(session: Any) -> Callable[[], None]:
-    """Collect plain functions the short way in this session; gives what undoes it.
+def install(session: Any) -> tuple[Callable[[], None], Maker]:
+    """Collect plain functions the short way in this session; gives what undoes it, and what is asked first for items of a module.
 
     Raises AttributeError if pytest's internals are others than those known here.
     """
@@ -42,14 +59,27 @@ def install(session: Any) -> Callable[[], None]:
         try:
             item = pytest.Function.from_parent(parent, name=name, fixtureinfo=_NO_FIXTURES)
             # Of a method pytest looks at the function, not at what is bound to an instance.
-            item._fixtureinfo = manager.getfixtureinfo(
+            item._fixtureinfo = info = manager.getfixtureinfo(
                 item, None if _asks_for_nothing(function, item) else function, item.cls
             )
-            item.fixturenames = item._fixtureinfo.names_closure
+            item.fixturenames = info.names_closure
             item._initrequest()
-            return None if _is_parametrised(item) else item
+            if _is_parametrised(item):
+                return None
+            if type(parent) is pytest.Module and _is_bare(function) and _has_plain_makers(parent):
+                closures.keep(parent, info)
+            return item
         except (Exception, OutcomeException):
             return None
+
+    def bare_item(collector: Any, name: str, obj: Any) -> Optional[list[pytest.Function]]:
+        """The item of a function that has but its name for itself, once another one of its module has been made."""
+        if type(obj) is not FunctionType or not name.startswith(prefixes):
+            return None
+        info = closures.kept(collector)
+        if info is None or not _is_bare(obj):
+            return None
+        return [pytest.Function.from_parent(collector, name=name, callobj=obj, fixtureinfo=info)]
 
     # pytest's own generator is handed out, not iterated over: this function would show in its tracebacks.
     def generate(self: Any, name: str, function: Any) -> Iterator[Any]:
@@ -63,8 +93,25 @@ def install(session: Any) -> Callable[[], None]:
         PyCollector._genfunctions = original  # type: ignore[method-assign]
         closures.undo()
 
+    prefixes = tuple(prefix for prefix in session.config.getini("python_functions") if not set(prefix) & set("*?["))
     PyCollector._genfunctions = generate  # type: ignore[method-assign,assignment]
-    return undo
+    return undo, bare_item
+
+
+def _module_of(implementation: Any) -> str:
+    return getattr(implementation.function, "__module__", "") or ""
+
+
+def _is_bare(function: Any) -> bool:
+    """Whether a function has no parameters, no attributes but marks that don't decide on fixtures, and returns when it is called."""
+    code = function.__code__
+    if code.co_argcount or code.co_kwonlyargcount or code.co_flags & _SPECIAL:
+        return False
+    attributes = function.__dict__
+    if not attributes:
+        return True
+    marks = attributes.get("pytestmark")
+    return len(attributes) == 1 and type(marks) is list and _MARKS_OF_FIXTURES.isdisjoint({mark.name for mark in marks})
 
 
 def _asks_for_nothing(function: Any, item: pytest.Function) -> bool:
@@ -98,12 +145,17 @@ def unnamed(session: Any, arguments: list[str]) -> Callable[[], None]:
 
 def _has_plain_hooks(collector: Any) -> bool:
     """Whether nobody beside pytest itself generates parameters for the functions of a module or class."""
-    for implementation in collector.ihook.pytest_generate_tests.get_hookimpls():
-        if getattr(implementation.function, "__module__", "") not in _PLAIN_GENERATORS:
-            return False
+    if any(_module_of(one) not in _PLAIN_GENERATORS for one in collector.ihook.pytest_generate_tests.get_hookimpls()):
+        return False
     module, cls = collector.getparent(pytest.Module), collector.getparent(pytest.Class)
     holders = [node.obj for node in (module, cls) if node is not None]
     return not any(hasattr(holder, "pytest_generate_tests") for holder in holders)
+
+
+def _has_plain_makers(collector: Any) -> bool:
+    """Whether nobody has a say in what is made of a plain function."""
+    implementations = collector.ihook.pytest_pycollect_makeitem.get_hookimpls()
+    return all(_module_of(implementation) in _PLAIN_MAKERS for implementation in implementations)
 
 
 def _is_parametrised(item: Any) -> bool:
@@ -117,7 +169,8 @@ class _Closures:
     """Remembers which fixtures functions of one parent need, by the names that they begin with, until another fixture is defined."""
 
     def __init__(self, manager: Any) -> None:
-        self._known: dict[Any, tuple[list[str], dict[str, Any]]] = {}
+        # By parent and names what pytest gives; by parent alone what functions get that ask for nothing.
+        self._known: dict[Any, Any] = {}
         self._manager = manager
         closure = manager.getfixtureclosure
 
@@ -137,6 +190,17 @@ class _Closures:
         for name in _definitions(manager):
             setattr(manager, name, _Definitions(getattr(manager, name), self._known))
         manager.getfixtureclosure = remembered
+
+    def keep(self, parent: Any, info: FuncFixtureInfo) -> None:
+        """Remember the fixtures of a function of this parent that asks for nothing."""
+        self._known[parent] = info
+
+    def kept(self, parent: Any) -> Optional[FuncFixtureInfo]:
+        """Those of another such function."""
+        info = self._known.get(parent)
+        if info is None:
+            return None
+        return FuncFixtureInfo(info.argnames, info.initialnames, list(info.names_closure), dict(info.name2fixturedefs))
 
     def undo(self) -> None:
         """Let pytest work it out again."""

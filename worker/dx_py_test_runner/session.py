@@ -81,6 +81,7 @@ class WorkerPlugin:
         self._tells_passes = False
         self._collected_order: list[str] = []
         self._collection_warnings: list[dict[str, Any]] = []
+        self._make_item: collect.Maker = _nobody_makes
 
     # Start
 
@@ -166,6 +167,7 @@ class WorkerPlugin:
                 self._collection_warnings.clear()
                 session.perform_collect()
         undo()
+        self._make_item = _nobody_makes
         forget()
         config.args = arguments
         self._trace.collecting = self._collecting = False
@@ -189,7 +191,8 @@ class WorkerPlugin:
         """Let plain functions be collected the short way; gives what ends it."""
         if self._engine == "lean" and say.is_known():
             try:
-                return collect.install(session)
+                undo, self._make_item = collect.install(session)
+                return undo
             except AttributeError:  # other internals, of a version that nobody has seen yet
                 pass
         return lambda: None
@@ -244,6 +247,11 @@ class WorkerPlugin:
         yield
         self._trace.enter(before)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makeitem(self, collector: Any, name: str, obj: Any) -> Optional[list[pytest.Function]]:
+        """Make items of plain functions the short way."""
+        return self._make_item(collector, name, obj)
+
     def pytest_collectreport(self, report: Any) -> None:
         """Tell of files that could not be collected, or that skipped themselves."""
         if report.passed or not self._collecting:
@@ -281,6 +289,9 @@ class WorkerPlugin:
         """See whether a hook decides on another exit code."""
         yield
         self.code_was_changed = self._role == "lone" and session.exitstatus != exitstatus
+        # Nobody needs them any more, and pytest looks through all that there is for lost errors now, several times.
+        self._items.clear()
+        session.items.clear()
 
     # The innermost wrapper: pytest's own summary, which wraps the hook as well, stays silent.
     @pytest.hookimpl(trylast=True, hookwrapper=True)
@@ -359,7 +370,8 @@ class WorkerPlugin:
             if command is None:
                 os._exit(1)  # the orchestrator is gone: nobody is left to run tests for
             kind, sequence, _argument, payload = command
-            if kind == wire.FINISH:
+            # A job may have been sent before it was known that it isn't to be run.
+            if kind == wire.FINISH or self._wire.stop_requested(at_once=True):
                 return None
             if kind == wire.RUN:
                 asked = Unpack(payload)
@@ -481,6 +493,10 @@ class WorkerPlugin:
         out = Pack()
         out.text(text)
         self._wire.send(wire.FATAL, out.bytes(), status=code)
+
+
+def _nobody_makes(_collector: Any, _name: str, _obj: Any) -> None:
+    """Leaves it to pytest."""
 
 
 def _needs_everything(config: Any) -> str:

@@ -285,10 +285,11 @@ class Wire:
             return self._early.pop(0)
         return _read_command(self._recv_into)
 
-    def stop_requested(self) -> bool:
-        """Whether the orchestrator asked to stop after this test, or is gone. Other commands are kept for `receive`."""
+    def stop_requested(self, at_once: bool = False) -> bool:
+        """Whether the orchestrator asked to stop after this test, or is gone; unless `at_once`, it isn't looked for so soon again. Other
+        commands are kept for `receive`."""
         now = _now()
-        if now - self._looked < _PATIENCE:
+        if now - self._looked < _PATIENCE and not at_once:
             return False
         self._looked = now
         while self._poll.poll(0):

@@ -6,7 +6,7 @@ use dx_py_core::{RunSummary, TestResult, TestStatus};
 use rusqlite::params;
 
 use crate::open::now;
-use crate::tests::{UniverseId, duration, nanoseconds, status};
+use crate::tests::{CollectionIds, UniverseId, duration, nanoseconds, status};
 use crate::{Catalog, CatalogError, RunId};
 
 /// How many runs are kept.
@@ -162,6 +162,7 @@ impl Catalog {
             return Ok(());
         }
         let db = self.write()?;
+        let mut files = CollectionIds::new(&db, universe);
         for result in results {
             let (name, code) = (result.id.as_str(), result.status.code());
             let time = nanoseconds(result.duration);
@@ -172,10 +173,12 @@ impl Catalog {
                  SELECT ?, id, ?, ?, ?, ? FROM test_names WHERE name = ?",
             )?
             .execute(params![run.0, code, time, result.message(), result.second_opinion, name])?;
-            db.prepare_cached(
-                "UPDATE tests SET status = ?, duration = ? WHERE name = ? AND collection IN (SELECT id FROM collections WHERE universe = ? AND file = ?)",
-            )?
-            .execute(params![code, time, name, universe.0, result.id.file()])?;
+            if let Some(collection) = files.of(&result.id)? {
+                db.prepare_cached(
+                    "UPDATE tests SET status = ?, duration = ? WHERE collection = ? AND name = ?",
+                )?
+                .execute(params![code, time, collection, name])?;
+            }
         }
         Ok(db.commit()?)
     }

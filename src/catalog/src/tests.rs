@@ -228,7 +228,8 @@ impl Catalog {
             let collection: i64 = db
                 .prepare_cached("SELECT id FROM collections WHERE universe = ? AND file = ?")?
                 .query_row(params![universe.0, file], |row| row.get(0))?;
-            if !holds_the_same(&db, collection, tests)? {
+            let recorded = compare(&db, collection, tests)?;
+            if recorded == Recorded::Other {
                 db.prepare_cached("DELETE FROM collection_sets WHERE collection = ?")?
                     .execute([collection])?;
             }
@@ -243,6 +244,9 @@ impl Catalog {
                          (SELECT input_set FROM collection_sets WHERE collection = ?1 ORDER BY at DESC, input_set DESC LIMIT ?2)",
                 )?
                 .execute(params![collection, PASSES_KEPT])?;
+            }
+            if recorded == Recorded::Same {
+                continue;
             }
             db.prepare_cached("UPDATE tests SET position = -1 WHERE collection = ?")?
                 .execute([collection])?;
@@ -284,19 +288,30 @@ impl Catalog {
         }
         let at = now();
         let db = self.write()?;
+        let mut files = CollectionIds::new(&db, universe);
         for (test, set, status, duration) in passes {
+            let Some(collection) = files.of(test)? else {
+                continue;
+            };
             let id: Option<i64> = db
-                .prepare_cached(
-                    "SELECT tests.id FROM tests JOIN collections ON collections.id = tests.collection WHERE universe = ? AND file = ? AND name = ?",
-                )?
-                .query_row(params![universe.0, test.file(), test.as_str()], |row| row.get(0))
+                .prepare_cached("SELECT id FROM tests WHERE collection = ? AND name = ?")?
+                .query_row(params![collection, test.as_str()], |row| row.get(0))
                 .optional()?;
             let Some(id) = id else { continue };
+            let (status, time) = (status.code(), nanoseconds(*duration));
+            // Mostly the inputs are those of an earlier run.
+            let known = db
+                .prepare_cached(
+                    "UPDATE passes SET status = ?, duration = ?, at = ? WHERE test = ? AND input_set = ?",
+                )?
+                .execute(params![status, time, at, id, set.0])?;
+            if known > 0 {
+                continue;
+            }
             db.prepare_cached(
-                "INSERT INTO passes (test, input_set, status, duration, at) SELECT ?, id, ?, ?, ? FROM input_sets WHERE id = ?
-                 ON CONFLICT (test, input_set) DO UPDATE SET status = excluded.status, duration = excluded.duration, at = excluded.at",
+                "INSERT INTO passes (test, input_set, status, duration, at) SELECT ?, id, ?, ?, ? FROM input_sets WHERE id = ?",
             )?
-            .execute(params![id, status.code(), nanoseconds(*duration), at, set.0])?;
+            .execute(params![id, status, time, at, set.0])?;
             db.prepare_cached(
                 "DELETE FROM passes WHERE test = ?1 AND id NOT IN (SELECT id FROM passes WHERE test = ?1 ORDER BY at DESC, id DESC LIMIT ?2)",
             )?
@@ -319,6 +334,40 @@ impl Catalog {
     }
 }
 
+/// The rows of a universe's collected files, each looked up once while tests of one file follow each other.
+pub(crate) struct CollectionIds<'a> {
+    db: &'a Connection,
+    universe: UniverseId,
+    last: Option<(String, Option<i64>)>,
+}
+
+impl<'a> CollectionIds<'a> {
+    pub(crate) fn new(db: &'a Connection, universe: UniverseId) -> Self {
+        Self {
+            db,
+            universe,
+            last: None,
+        }
+    }
+
+    /// The row of a test's file; none if it isn't known.
+    pub(crate) fn of(&mut self, test: &TestId) -> Result<Option<i64>, CatalogError> {
+        let file = test.file();
+        if let Some((known, id)) = &self.last
+            && known == file
+        {
+            return Ok(*id);
+        }
+        let id = self
+            .db
+            .prepare_cached("SELECT id FROM collections WHERE universe = ? AND file = ?")?
+            .query_row(params![self.universe.0, file], |row| row.get(0))
+            .optional()?;
+        self.last = Some((file.to_owned(), id));
+        Ok(id)
+    }
+}
+
 pub(crate) fn status(code: u8) -> Result<TestStatus, CatalogError> {
     TestStatus::from_code(code).ok_or_else(|| CatalogError::Value(format!("test status {code}")))
 }
@@ -331,19 +380,30 @@ pub(crate) fn nanoseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// Whether the tests that are recorded of a collected file are these, in this order; the lines they stand in may differ.
-fn holds_the_same(
+/// What is recorded of a collected file, compared with what it holds now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recorded {
+    /// Other tests, or another order.
+    Other,
+    /// The same tests in other lines.
+    Moved,
+    /// The very same.
+    Same,
+}
+
+fn compare(
     db: &Connection,
     collection: i64,
     tests: &[CollectedTest],
-) -> Result<bool, CatalogError> {
+) -> Result<Recorded, CatalogError> {
     let mut query = db.prepare_cached(
-        "SELECT name, function, class, keywords, markers FROM tests WHERE collection = ? ORDER BY position",
+        "SELECT name, function, class, keywords, markers, line FROM tests WHERE collection = ? ORDER BY position",
     )?;
     let mut rows = query.query([collection])?;
+    let mut recorded = Recorded::Same;
     for test in tests {
         let Some(row) = rows.next()? else {
-            return Ok(false);
+            return Ok(Recorded::Other);
         };
         let same = row.get_ref(0)?.as_str().ok() == Some(test.id.as_str())
             && row.get_ref(1)?.as_str().ok() == Some(test.function.as_str())
@@ -351,10 +411,16 @@ fn holds_the_same(
             && row.get_ref(3)?.as_blob().ok() == Some(&blob::encode(&test.keywords)?)
             && row.get_ref(4)?.as_blob().ok() == Some(&blob::encode(&test.markers)?);
         if !same {
-            return Ok(false);
+            return Ok(Recorded::Other);
+        }
+        if row.get::<_, u32>(5)? != test.line {
+            recorded = Recorded::Moved;
         }
     }
-    Ok(rows.next()?.is_none())
+    Ok(match rows.next()? {
+        Some(_) => Recorded::Other,
+        None => recorded,
+    })
 }
 
 #[cfg(test)]

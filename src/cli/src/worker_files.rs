@@ -26,6 +26,7 @@ const FILES: &[(&str, &str)] = carried![
     "outcome.py",
     "preload.py",
     "say.py",
+    "scene.py",
     "session.py",
     "speech.py",
     "temporary.py",

@@ -31,6 +31,8 @@ struct Session {
     /// Planned files whose tests this process doesn't have.
     lacks: HashSet<String>,
     greeted: bool,
+    /// Whether the answer to its next request for work has been sent.
+    is_ahead: bool,
 }
 
 enum End {
@@ -66,6 +68,7 @@ pub(crate) async fn drive<L: Launcher>(slot: usize, launcher: &L, shared: &RefCe
             stopping: None,
             lacks: HashSet::new(),
             greeted: false,
+            is_ahead: false,
         };
         let end = serve(&mut session, &mut worker, &mut halt, shared).await;
         match end {
@@ -299,21 +302,52 @@ async fn take_in<C: Connection>(
     None
 }
 
-/// Answers a request for work: with a job, or that there is none.
+/// Answers a request for work: with a job, or that there is none. While there is plenty, the answer to the next request is sent ahead,
+/// so that the worker needn't wait until all that it has told before is taken in.
 async fn answer<C: Connection>(
     session: &mut Session,
     worker: &mut C,
     shared: &RefCell<Shared<'_>>,
 ) -> Option<End> {
-    let job = {
-        let mut shared = shared.borrow_mut();
-        let halted = *shared.halt.borrow() != Halt::No;
-        if halted {
-            None
-        } else {
-            shared.take(session.slot, &session.lacks)
+    if session.is_ahead {
+        session.is_ahead = false;
+    } else {
+        let job = next_job(session, shared);
+        let is_last = job.is_none();
+        if let Some(end) = send_job(session, worker, job).await {
+            return Some(end);
         }
-    };
+        if is_last {
+            return None;
+        }
+    }
+    if !shared.borrow().is_plenty(session.slot) {
+        return None;
+    }
+    match next_job(session, shared) {
+        Some(job) => {
+            session.is_ahead = true;
+            send_job(session, worker, Some(job)).await
+        }
+        None => None,
+    }
+}
+
+fn next_job(session: &Session, shared: &RefCell<Shared<'_>>) -> Option<Job> {
+    let mut shared = shared.borrow_mut();
+    let halted = *shared.halt.borrow() != Halt::No;
+    if halted {
+        None
+    } else {
+        shared.take(session.slot, &session.lacks)
+    }
+}
+
+async fn send_job<C: Connection>(
+    session: &mut Session,
+    worker: &mut C,
+    job: Option<Job>,
+) -> Option<End> {
     let sent = match job {
         Some(job) => {
             session.last_job += 1;

@@ -26,6 +26,9 @@ const OPEN_PART: u32 = 4;
 /// Which part of a worker's share is too long to be left for the end: an eighth.
 const LONG_PART: u32 = 8;
 
+/// How many jobs for each worker are plenty.
+const PLENTY: usize = 4;
+
 /// The queues of a run.
 #[derive(Debug)]
 pub struct Queues {
@@ -119,6 +122,13 @@ impl Queues {
                 return Some(job);
             }
         }
+    }
+
+    /// Whether so many jobs wait that one may be taken before its time.
+    pub fn is_plenty(&self, slot: usize) -> bool {
+        let workers = self.local.len();
+        let open = self.shared.len();
+        open > PLENTY * workers || self.local[slot].len() > PLENTY || workers == 1 && open > 0
     }
 
     /// Whether no queue has a job.

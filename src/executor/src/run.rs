@@ -286,6 +286,11 @@ impl Shared<'_> {
         }
     }
 
+    /// Whether a slot's own queue is far from its end, or the one for all is, so that nobody will wait for a job that is given early.
+    pub(crate) fn is_plenty(&self, slot: u32) -> bool {
+        self.homebound.is_empty() && self.queues.is_plenty(slot as usize)
+    }
+
     /// Whether there is work that nobody has taken.
     pub(crate) fn has_jobs(&self) -> bool {
         !self.homebound.is_empty() || !self.queues.is_empty()
