@@ -204,6 +204,130 @@ fn workers_that_share_the_rewriting_of_modules_find_what_pytest_finds() {
     assert!(run.out.contains("1 fresh"), "{}", run.out);
 }
 
+/// Files with tests of many kinds, and a conftest that notes each item that is made. A file that waits is stolen from, so that items
+/// are made late as well.
+fn project_to_share() -> Project {
+    let conftest = "import os, pytest\n\
+        def pytest_itemcollected(item):\n    with open(os.path.dirname(__file__) + '.made', 'a') as file: file.write(item.nodeid + '\\n')\n\
+        @pytest.fixture(scope='session', params=[1, 2])\ndef wide(request): return request.param\n";
+    let tests = "import sys, time, pytest, warnings\n\
+        warnings.warn(f'imported {__name__}')\n\
+        @pytest.mark.parametrize('x', [1, 2, 3])\ndef test_each(x): assert x != 2\n\
+        class TestClass:\n    def test_in(self): time.sleep(0.01)\n\
+        class TestInit:\n    def __init__(self): pass\n    def test_never(self): pass\n\
+        def test_wide(wide): pass\n\
+        def test_others(): assert 'test_0' in sys.modules and 'test_5' in sys.modules\n";
+    let mut files = vec![
+        ("conftest.py".to_owned(), conftest.to_owned()),
+        (
+            "sub/test_slow.py".to_owned(),
+            "import time\ndef test_slow(): time.sleep(0.6)\n".to_owned(),
+        ),
+        (
+            "sub/test_wrong.py".to_owned(),
+            "def test_wrong(nothing): pass\n".to_owned(),
+        ),
+    ];
+    files.extend((0..6).map(|number| (format!("test_{number}.py"), tests.to_owned())));
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    Project::new(&files)
+}
+
+/// How many items were made since the last call.
+fn made(project: &Project) -> usize {
+    let path = format!("{}.made", project.path().display());
+    let count = std::fs::read_to_string(&path).map_or(0, |text| text.lines().count());
+    let _ = std::fs::remove_file(path);
+    count
+}
+
+#[test]
+fn of_several_workers_each_makes_the_items_of_its_files() {
+    let project = project_to_share();
+    let run = |args: &[&str]| project.test(args);
+    let (code, expected) = project.pytest(&[]);
+    let all = made(&project);
+    let first = run(&["--all", "-n", "2", "--no-second-opinion"]);
+    assert_eq!((first.code, first.outcomes()), (code, expected.clone()));
+    assert_eq!(made(&project), 2 * all, "nobody knew which files there are");
+    let second = run(&["--all", "-n", "2", "--no-second-opinion"]);
+    assert_eq!((second.code, second.outcomes()), (code, expected.clone()));
+    let sections = |run: &crate::support::Run| {
+        let mut texts: Vec<String> = run.json["warnings"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(ToString::to_string)
+            .collect();
+        texts.sort();
+        texts
+    };
+    assert_eq!(sections(&first), sections(&second));
+    let count = made(&project);
+    assert!((all..2 * all).contains(&count), "{count} of {all}");
+
+    // Nothing is known to have changed in what passed: those tests are fresh.
+    let again = run(&["-n", "2", "--no-second-opinion"]);
+    assert_eq!(again.ran(), 7, "{}", again.out);
+
+    // A changed file is collected by one of them, and what it holds now runs.
+    project.write(
+        "test_3.py",
+        "def test_new(): pass\ndef test_bad(): assert 0\n",
+    );
+    let conftest = std::fs::read_to_string(project.path().join("conftest.py")).unwrap();
+    project.write("conftest.py", &format!("{conftest}# changed\n"));
+    made(&project);
+    let changed = run(&["-n", "2", "--no-second-opinion"]);
+    let (code, expected) = project.pytest(&[]);
+    assert_eq!((changed.code, changed.outcomes()), (code, expected));
+
+    // Somebody wants to see all tests.
+    project.write(
+        "conftest.py",
+        &format!(
+            "{conftest}def pytest_collection_finish(session): assert len(session.items) > 30\n"
+        ),
+    );
+    run(&["--all", "-n", "2", "--no-second-opinion"]);
+    made(&project);
+    let whole = run(&["--all", "-n", "2", "--no-second-opinion"]);
+    let (code, expected) = project.pytest(&[]);
+    assert_eq!((whole.code, whole.outcomes()), (code, expected));
+}
+
+#[test]
+fn a_worker_that_shares_the_collection_and_dies_is_made_up_for() {
+    let project = project_to_share();
+    let run = |args: &[&str]| project.test(args);
+    run(&["--all", "-n", "2", "--no-second-opinion"]);
+    project.write(
+        "test_4.py",
+        "import uuid, pytest\n\
+         @pytest.mark.parametrize('x', [str(uuid.uuid4()) for _ in range(2)])\ndef test_changing(x): pass\n",
+    );
+    project.write(
+        "test_5.py",
+        "import os\n\
+         def test_dies(): os.kill(os.getpid(), 9)\n\
+         def test_after(): pass\n",
+    );
+    for _ in 0..2 {
+        let died = run(&["--all", "-n", "2", "--no-second-opinion"]);
+        let outcomes = died.outcomes();
+        assert_eq!(outcomes["test_5.py::test_dies"], "failed", "{}", died.out);
+        assert_eq!(outcomes["test_5.py::test_after"], "passed", "{}", died.out);
+        let changing = outcomes
+            .iter()
+            .filter(|(test, outcome)| test.contains("test_changing") && *outcome == "passed");
+        assert_eq!(changing.count(), 2, "{}", died.out);
+        assert_eq!(outcomes.len(), 4 * 7 + 2 + 4, "{}", died.out);
+    }
+}
+
 #[test]
 fn what_a_worker_had_not_sent_yet_is_heard_after_its_death() {
     let project = Project::new(&[(

@@ -15,9 +15,11 @@ from types import FunctionType
 from typing import Any, Callable, Optional
 
 import pytest
+from _pytest import fixtures
 from _pytest.fixtures import FuncFixtureInfo
 from _pytest.outcomes import OutcomeException
 from _pytest.python import PyCollector
+from _pytest.scope import Scope
 
 #: Makes items of a thing that a collector holds under a name, or leaves that to others.
 Maker = Callable[[Any, str, Any], Optional[list[pytest.Function]]]
@@ -36,6 +38,8 @@ _PLAIN_MAKERS = (
 _SPECIAL = (
     CO_VARARGS | CO_VARKEYWORDS | CO_GENERATOR | CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR
 )  # fmt: skip
+#: Attributes that tell of another signature than the code's.
+_WRAPPED = frozenset(("__wrapped__", "__signature__", "patchings"))
 #: Marks that decide on the fixtures of a function.
 _MARKS_OF_FIXTURES = frozenset(("parametrize", "usefixtures"))
 #: Of pytest 9, and of 8.4.
@@ -91,11 +95,54 @@ def install(session: Any) -> tuple[Callable[[], None], Maker]:
 
     def undo() -> None:
         PyCollector._genfunctions = original  # type: ignore[method-assign]
+        fixtures.getfuncargnames = names_of  # type: ignore[attr-defined]
+        fixtures.reorder_items = reorder
         closures.undo()
+
+    names_of = fixtures.getfuncargnames  # type: ignore[attr-defined]
+
+    def argument_names(function: Any, *, name: str = "", cls: Optional[type] = None) -> tuple[str, ...]:
+        found = _argument_names(function, name, cls)
+        return names_of(function, name=name, cls=cls) if found is None else found
+
+    fixtures.getfuncargnames = argument_names  # type: ignore[attr-defined]
+    reorder = fixtures.reorder_items
+
+    def reordered(items: Any) -> list[Any]:
+        return reorder(items) if any(map(_has_wide_parameters, items)) else list(dict.fromkeys(items))
+
+    fixtures.reorder_items = reordered
 
     prefixes = tuple(prefix for prefix in session.config.getini("python_functions") if not set(prefix) & set("*?["))
     PyCollector._genfunctions = generate  # type: ignore[method-assign,assignment]
     return undo, bare_item
+
+
+def _argument_names(function: Any, name: str, cls: Optional[type]) -> Optional[tuple[str, ...]]:
+    """The parameters of a plain function that have no default, as its code tells: pytest works out the signature of each, which takes
+    ten times as long. None if there is more to it."""
+    if type(function) is not FunctionType or not _WRAPPED.isdisjoint(function.__dict__):
+        return None
+    code = function.__code__
+    if code.co_posonlyargcount:
+        return None
+    count, defaults = code.co_argcount, function.__kwdefaults__ or {}
+    names = code.co_varnames[: count - len(function.__defaults__ or ())]
+    only = code.co_varnames[count : count + code.co_kwonlyargcount]
+    names += tuple(one for one in only if one not in defaults)
+    if cls is None:
+        return names
+    # What is found as a plain function is bound to an instance.
+    for base in cls.__mro__:
+        if (name or function.__name__) in base.__dict__:
+            return names[1:] if base.__dict__[name or function.__name__] is function else None
+    return None
+
+
+def _has_wide_parameters(item: Any) -> bool:
+    """Whether a test has a parameter that others share, so that pytest brings them together."""
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and any(scope is not Scope.Function for scope in callspec._arg2scope.values())
 
 
 def _module_of(implementation: Any) -> str:

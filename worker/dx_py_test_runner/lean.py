@@ -221,7 +221,12 @@ class Lean:
         call: Any = runner.CallInfo(None, excinfo, now - duration, now, duration, when, _ispytest=True)
         ihook = item.ihook
         with scene.paused():
+            if error is not None and _is_expected(item, error):
+                # Nobody reads the text of a failure that was expected, and it takes longer to write than most tests to run.
+                item.repr_failure = item._repr_failure_py = _no_text
             report = ihook.pytest_runtest_makereport(item=item, call=call)
+            vars(item).pop("repr_failure", None)
+            vars(item).pop("_repr_failure_py", None)
             ihook.pytest_runtest_logreport(report=report)
             if runner.check_interactive_exception(call, report):
                 ihook.pytest_exception_interact(node=item, call=call, report=report)
@@ -288,6 +293,23 @@ def _is_bare(item: Any, known: say.Say) -> bool:
         return False
     node, (_, exception) = next(reversed(stack.items()))
     return node is item.parent and exception is None
+
+
+def _is_expected(item: Any, error: BaseException) -> bool:
+    """Whether `skipping` will say that a failure was expected."""
+    if item.config.option.runxfail or isinstance(error, pytest.skip.Exception):
+        return False
+    if isinstance(error, pytest.xfail.Exception):
+        return True
+    xfailed = item.stash.get(skipping.xfailed_key, None)
+    if xfailed is None:
+        return False
+    raises = xfailed.raises
+    return raises is None or isinstance(raises, (type, tuple)) and isinstance(error, raises)
+
+
+def _no_text(*_arguments: object, **_options: object) -> str:
+    return ""
 
 
 def _set_up_marked(item: Any) -> None:

@@ -17,6 +17,7 @@ from _pytest.terminal import getreportopt
 from . import bytecode, collect, needs, say, wire
 from .items import Items
 from .lean import Lean
+from .share import Shared
 from .outcome import ERROR, PASSED, SKIPPED, Outcome, dumped, sections_of, text_of
 from .speech import silence, speaking
 from .trace import Trace
@@ -82,6 +83,7 @@ class WorkerPlugin:
         self._collected_order: list[str] = []
         self._collection_warnings: list[dict[str, Any]] = []
         self._make_item: collect.Maker = _nobody_makes
+        self._shared: Optional[Shared] = None
 
     # Start
 
@@ -146,9 +148,12 @@ class WorkerPlugin:
         if command[0] != wire.COLLECT:
             raise session.Interrupted("stopped")
         asked = Unpack(command[3])
-        mode, paths, new = asked.u8(), asked.texts(), asked.texts()
+        mode, paths, new, shares, share = asked.u8(), asked.texts(), asked.texts(), asked.u8(), asked.texts()
         narrow, named = mode > 0, mode == 2
         config = session.config
+        if shares:
+            self._shared = Shared(session, share)
+            self._shared.is_partial &= not _needs_everything(config)
         bytecode.prepare(config, new)
         # What the user named is everything.
         reason = _needs_everything(config) if narrow and not named else ""
@@ -166,6 +171,17 @@ class WorkerPlugin:
                 self._deselected.clear()
                 self._collection_warnings.clear()
                 session.perform_collect()
+        if (
+            self._shared is not None
+            and self._shared.is_partial
+            and outcome.excinfo is None
+            and _needs_everything(config)
+        ):
+            # A conftest of some folder wants to see all tests.
+            self._shared.is_partial = False
+            self._deselected.clear()
+            self._collection_warnings.clear()
+            session.perform_collect()
         undo()
         self._make_item = _nobody_makes
         forget()
@@ -173,12 +189,16 @@ class WorkerPlugin:
         self._trace.collecting = self._collecting = False
         if outcome.excinfo is not None or config.option.collectonly:
             return
-        self._report_items(session)
+        shared = self._shared
+        self._report_items(session.items, None if shared is None else shared.files)
         done = Pack()
         done.texts(sorted(self._trace.listings))
         done.u8(0 if narrow and not reason else 1)
         done.text(reason)
-        done.counts(self._deselected)
+        left_out = self._deselected
+        if shared is not None:
+            left_out = {file: count for file, count in left_out.items() if file in shared.files}
+        done.counts(left_out)
         done.texts(self._add_wide_conftests(config))
         for why in needs.order(config, self._collected_order, session.items):
             done.text(why)
@@ -213,12 +233,14 @@ class WorkerPlugin:
                     found.add(file)
         return sorted(found)
 
-    def _report_items(self, session: Any) -> None:
+    def _report_items(self, all_items: list[Any], only: Optional[frozenset[str]]) -> None:
         files: dict[str, list[Any]] = {}
         places: dict[Any, int] = {}
         items = Items()
-        for place, item in enumerate(session.items):
-            files.setdefault(needs.file_of(item), []).append(item)
+        for place, item in enumerate(all_items):
+            file = needs.file_of(item)
+            if only is None or file in only:
+                files.setdefault(file, []).append(item)
             self._items[item.nodeid] = item
             places[item] = place
         for file, held in files.items():
@@ -241,6 +263,8 @@ class WorkerPlugin:
         """What is read while a file is collected belongs to that file."""
         file = collector.nodeid.split("::", 1)[0]
         inside = isinstance(collector, (pytest.File, pytest.Class)) and bool(file)
+        if self._shared is not None:
+            self._shared.leave_out(collector)
         if inside:
             self._trace.add_collected(file, str(getattr(collector, "path", "") or getattr(collector, "fspath", "")))
         before = self._trace.enter("f:" + file if inside else None)
@@ -336,7 +360,10 @@ class WorkerPlugin:
         self._wire.send(wire.ENGINE, out.bytes())
 
     def _run_jobs(self, session: Any) -> None:
-        lazy = not _third_party_hooks(session.config, ("pytest_runtest_protocol", "pytest_runtest_teardown"))
+        # The items of another worker's file aren't made while a test is torn down.
+        lazy = self._shared is None and not _third_party_hooks(
+            session.config, ("pytest_runtest_protocol", "pytest_runtest_teardown")
+        )
         job = self._next_job()
         while job is not None:
             following: Optional[Job] = None
@@ -373,10 +400,52 @@ class WorkerPlugin:
             # A job may have been sent before it was known that it isn't to be run.
             if kind == wire.FINISH or self._wire.stop_requested(at_once=True):
                 return None
+            asked = Unpack(payload)
+            if kind == wire.COLLECT:
+                asked.u8(), asked.texts(), asked.texts(), asked.u8()
+                self._collect_more(asked.texts())
             if kind == wire.RUN:
-                asked = Unpack(payload)
-                asked.text()
-                return Job(sequence, [self._items[name] for name in asked.texts()])
+                file, names = asked.text(), asked.texts()
+                if self._shared is not None and not self._items.keys() >= set(names):
+                    made = self._make_items(self._shared, [file], quiet=True)
+                    if not self._items.keys() >= set(names):
+                        self._report_items(made, frozenset((file,)))
+                        self._wire.send(wire.LACKS, sequence=sequence)
+                        continue
+                return Job(sequence, [self._items[name] for name in names])
+
+    def _collect_more(self, files: list[str]) -> None:
+        """Make the items of files that another worker should have made, and tell of them."""
+        if self._shared is None:
+            return
+        self._report_items(self._make_items(self._shared, files, quiet=False), frozenset(files))
+        done = Pack()
+        done.texts([])
+        done.u8(0)
+        done.text("")
+        done.counts(self._deselected)
+        done.texts([])
+        for _ in ("why one worker", "why another order", "pytest's cache"):
+            done.text("")
+        done.blob(b"")
+        self._send_trace()
+        self._wire.send(wire.COLLECTION_DONE, done.bytes())
+
+    def _make_items(self, shared: Shared, files: list[str], quiet: bool) -> list[Any]:
+        """Make the items of files whose modules were only imported, as if it had been done with the others."""
+        self._lean.close()
+        self._deselected.clear()
+        session = shared.session
+        before = self._trace.enter(None)
+        self._trace.collecting = self._collecting = True
+        undo = self._collect_lean(session)
+        made = shared.make(files, quiet)
+        undo()
+        self._make_item = _nobody_makes
+        self._trace.collecting = self._collecting = False
+        self._trace.enter(before)
+        self._items.update((item.nodeid, item) for item in made)
+        return made
 
     def _run_item(self, item: Any, successor: Any) -> None:
         name = item.nodeid

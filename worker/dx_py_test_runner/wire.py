@@ -36,7 +36,8 @@ COLLECT, RUN, FINISH, STOP, TELL_TEST, TELL_COLLECTION = range(1, 7)
     STOPPED,
     SECTION,
     ENGINE,
-) = range(1, 16)
+    LACKS,
+) = range(1, 17)
 
 _VERSION = 1
 _COMMAND = struct.Struct("<4sHHQQII")

@@ -39,6 +39,8 @@ pub struct Intent<'a> {
     pub wanted: usize,
     /// The paths that are collected, if not everything is.
     pub narrow: Option<BTreeSet<String>>,
+    /// Whether each worker makes the items of a share of them only, and tells of these.
+    pub split: bool,
     /// Fresh tests by file.
     pub known_fresh: BTreeMap<String, Vec<(TestId, TestStatus, Duration)>>,
     /// Conftests of some folder whose hooks pytest calls for all tests, as far as they were known when the passes were stored.
@@ -57,6 +59,13 @@ pub struct Intent<'a> {
     pub arrangement_note: String,
 }
 
+impl Intent<'_> {
+    /// Whether the tests of all files are collected.
+    fn hears_of_all(&self) -> bool {
+        self.narrow.is_none() && !self.split
+    }
+}
+
 /// The conductor of one run.
 pub struct Conductor<'a> {
     recorder: Recorder<'a>,
@@ -70,6 +79,8 @@ pub struct Conductor<'a> {
     seen_reports: HashSet<String>,
     greeted: bool,
     dirty: usize,
+    planned: usize,
+    told_reason: bool,
     one_worker: String,
     options_told: bool,
     rearranged: Option<Arrangement>,
@@ -96,6 +107,8 @@ impl<'a> Conductor<'a> {
             seen_reports: HashSet::new(),
             greeted: false,
             dirty: 0,
+            planned: 0,
+            told_reason: false,
             one_worker: String::new(),
             options_told: false,
             rearranged: None,
@@ -111,10 +124,12 @@ impl<'a> Conductor<'a> {
     /// If a report can't be written.
     pub fn begin(&mut self, dirty: usize, environment: Option<&Environment>) -> anyhow::Result<()> {
         self.dirty = dirty;
-        if let (Some(known), Some(_)) = (environment, &self.intent.narrow) {
+        if let Some(known) = environment
+            && !self.intent.hears_of_all()
+        {
             self.greet(format!("Python {}, pytest-{}", known.python, known.pytest))?;
         }
-        if self.intent.narrow.is_some() {
+        if !self.intent.hears_of_all() {
             let fresh: Vec<_> = self
                 .intent
                 .known_fresh
@@ -282,6 +297,7 @@ impl<'a> Conductor<'a> {
     pub fn rearranged(&mut self) -> Option<&Arrangement> {
         self.intent.arrangement = self.rearranged.take()?;
         self.intent.workers = self.intent.arrangement.workers(self.intent.workers);
+        self.intent.split = false;
         if self.intent.workers == 1 {
             // Its session has heard of nothing yet; the one worker will say what plugins have to say.
             self.listener.end(false);

@@ -1,5 +1,6 @@
 //! Runs what the plan says: the phases of a run, and what is begun again when the sessions ask for another arrangement.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use crate::conductor::{Conductor, Intent};
 use crate::coverage::{self, Coverage};
 use crate::database;
 use crate::invocation::Invocation;
+use crate::jobs::{UNKNOWN, WORTHWHILE};
 use crate::plan::Plan;
 use crate::record::{Recorder, Recording};
 use crate::report::{Reporter, emit};
@@ -73,6 +75,8 @@ pub fn execute(
     };
     let specs = Specs::new(session, args, asked.invocation, wanted)?;
     let mut workers = session.arrangement.workers(wanted);
+    let shares = shares(session, &plan, workers);
+    let split = !shares.is_empty();
     let policy = policy(session, &plan, args, workers > 1, narrow);
     let paths_by_file: HashMap<String, String> = session
         .state
@@ -92,6 +96,7 @@ pub fn execute(
         collect: narrow.then(|| plan.paths.clone()),
         named: plan.names_places,
         rewrite: modules_to_rewrite(session, &plan, workers, narrow),
+        shares,
         timeout: timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         maxfail: args.failure_limit(),
         first_process: 0,
@@ -105,6 +110,7 @@ pub fn execute(
         workers,
         wanted,
         narrow: narrow.then(|| plan.paths.iter().cloned().collect::<BTreeSet<String>>()),
+        split,
         known_fresh: plan.fresh,
         wide: session.wide.clone(),
         file_list_key: session.file_list_record(&FileList::default())?.0,
@@ -175,7 +181,10 @@ pub fn execute(
         )?;
         run_plan.first_process = outcome.last_process;
         match conductor.rearranged() {
-            Some(arrangement) => workers = arrangement.workers(wanted),
+            Some(arrangement) => {
+                workers = arrangement.workers(wanted);
+                run_plan.shares.clear();
+            }
             None => break,
         }
     }
@@ -200,6 +209,7 @@ pub fn execute(
             workers: 1,
             collect,
             rewrite: Vec::new(),
+            shares: Vec::new(),
             ..run_plan
         };
         outcome = outcome.followed_by(run_phase(plan_alone, alone, &mut conductor)?);
@@ -223,6 +233,54 @@ pub fn execute(
     }
     report_end(reporters, &summary, &outcome)
 }
+
+/// Which files' items each of several workers makes, by their node IDs, so that not each makes all. None if it isn't known which files
+/// there are, or if somebody wants to hear of all tests. The files go to the workers as their tests would, by what they are expected to
+/// take, the longest first.
+fn shares(session: &Session, plan: &Plan, workers: usize) -> Vec<Vec<String>> {
+    let list = session.file_list.as_ref();
+    let is_known = list.is_some_and(|list| list.broken.is_empty()) && session.wide.is_empty();
+    let is_heard = session.arrangement.controller;
+    if workers < 2 || plan.ask_pytest || plan.names_places || !is_known || is_heard {
+        return Vec::new();
+    }
+    let stale = plan.stale.iter().map(|(file, _)| file);
+    let asked: HashSet<&String> = plan.dirty_files.iter().chain(stale).collect();
+    let dirty: HashSet<&TestId> = plan.dirty.iter().map(|(test, _)| test).collect();
+    let files = session.state.files.iter();
+    let files: Vec<(&String, Duration)> = files
+        .filter(|file| asked.contains(&file.file))
+        .map(|file| {
+            let tests = file.tests.iter();
+            let tests = tests.filter(|test| dirty.contains(&test.test.id));
+            let expected = tests.map(|test| test.duration.unwrap_or(UNKNOWN) + MAKING);
+            (&file.file, expected.sum())
+        })
+        .collect();
+    let all: Duration = files.iter().map(|(_, expected)| *expected).sum();
+    let is_too_long = |(file, expected): &(&String, Duration)| {
+        *expected > all / workers as u32 + WORTHWHILE
+            && list.is_some_and(|list| list.divisible.contains(*file))
+    };
+    if files.len() != asked.len() || files.len() < workers || files.iter().any(is_too_long) {
+        return Vec::new();
+    }
+    let mut longest: Vec<usize> = (0..files.len()).collect();
+    longest.sort_by_key(|at| (Reverse(files[*at].1), *at));
+    let mut loads = vec![Duration::ZERO; workers];
+    let mut shares = vec![Vec::new(); workers];
+    for at in longest {
+        let slot = (0..workers).min_by_key(|slot| loads[*slot]);
+        if let Some(slot) = slot {
+            loads[slot] += files[at].1;
+            shares[slot].push(files[at].0.clone());
+        }
+    }
+    shares
+}
+
+/// About what it takes to make the item of a test.
+const MAKING: Duration = Duration::from_micros(50);
 
 /// How long a divisible file must be expected to run before it is worth another worker, which costs as much as starting pytest does.
 const WORTH_A_WORKER: Duration = Duration::from_secs(1);

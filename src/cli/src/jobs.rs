@@ -30,7 +30,7 @@ pub struct Planned {
 const WIDE: char = '>';
 
 /// What it must gain, in expected time, that a file isn't run in one go.
-const WORTHWHILE: Duration = Duration::from_millis(100);
+pub const WORTHWHILE: Duration = Duration::from_millis(100);
 
 /// One job for each file; a file that would take longer than its share of all the work becomes several, so that the last worker isn't
 /// left alone with it. Tests that have something in common stay together.

@@ -50,7 +50,9 @@ pub struct PytestCache {
 impl PytestCache {
     /// Files were collected, by a session whose cache is in `folder`; an empty path means that it does without.
     pub fn collected(&mut self, files: &[Collected], folder: &str) {
-        self.folder = Some(PathBuf::from(folder)).filter(|_| !folder.is_empty());
+        if !folder.is_empty() {
+            self.folder = Some(PathBuf::from(folder));
+        }
         for file in files {
             let ids = file.items.iter().map(|item| item.id.clone());
             self.items.insert(file.file.clone(), ids.collect());

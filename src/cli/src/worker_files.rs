@@ -28,6 +28,7 @@ const FILES: &[(&str, &str)] = carried![
     "say.py",
     "scene.py",
     "session.py",
+    "share.py",
     "speech.py",
     "temporary.py",
     "trace.py",

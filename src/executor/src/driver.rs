@@ -33,6 +33,10 @@ struct Session {
     greeted: bool,
     /// Whether the answer to its next request for work has been sent.
     is_ahead: bool,
+    /// Whether it has asked for work while others may still find some.
+    is_waiting: bool,
+    /// Whether it makes the items of another slot's share, and waits for work.
+    is_adopting: bool,
 }
 
 enum End {
@@ -42,8 +46,16 @@ enum End {
     Died,
 }
 
+/// How often it is looked whether there is work that others have found.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// Keeps slot `slot` supplied with a worker until there is no more work.
 pub(crate) async fn drive<L: Launcher>(slot: usize, launcher: &L, shared: &RefCell<Shared<'_>>) {
+    keep(slot, launcher, shared).await;
+    shared.borrow_mut().leave(slot as u32);
+}
+
+async fn keep<L: Launcher>(slot: usize, launcher: &L, shared: &RefCell<Shared<'_>>) {
     let mut fruitless = 0;
     loop {
         let mut halt = shared.borrow().halt.subscribe();
@@ -69,6 +81,8 @@ pub(crate) async fn drive<L: Launcher>(slot: usize, launcher: &L, shared: &RefCe
             lacks: HashSet::new(),
             greeted: false,
             is_ahead: false,
+            is_waiting: false,
+            is_adopting: false,
         };
         let end = serve(&mut session, &mut worker, &mut halt, shared).await;
         match end {
@@ -85,7 +99,8 @@ pub(crate) async fn drive<L: Launcher>(slot: usize, launcher: &L, shared: &RefCe
                 }
                 let message = format!("worker gw{slot} died: {cause}");
                 bury(&mut session, shared, &message, output);
-                if shared.borrow().planned && !shared.borrow().has_jobs() {
+                let shared = shared.borrow();
+                if shared.planned && !shared.has_jobs() && !shared.is_incomplete() {
                     return;
                 }
             }
@@ -160,6 +175,12 @@ async fn serve<C: Connection>(
                     return End::Died;
                 }
             },
+            () = tokio::time::sleep(LOOK), if session.is_waiting => {
+                session.is_waiting = false;
+                if let Some(end) = answer(session, worker, shared).await {
+                    return end;
+                }
+            },
             () = tokio::time::sleep_until(deadline.unwrap_or_else(far)), if deadline.is_some() => {
                 if session.stopping.is_some() {
                     worker.kill().await;
@@ -220,19 +241,24 @@ async fn take_in<C: Connection>(
         }
         Report::Collected(file) => session.collected.push(file),
         Report::CollectionReport(report) => {
-            if !shared.borrow().planned {
-                shared
-                    .borrow_mut()
-                    .emit(RunnerEvent::CollectionReport(report));
+            let mut shared = shared.borrow_mut();
+            if shared.is_news(&report.node) {
+                shared.emit(RunnerEvent::CollectionReport(report));
             }
         }
         Report::CollectionDone(done) => {
             let files = std::mem::take(&mut session.collected);
-            let mut shared = shared.borrow_mut();
-            if shared.planned {
-                session.lacks = shared.missing_in(&files);
-            } else {
-                shared.plan_jobs(session.slot, process, files, done);
+            {
+                let mut shared = shared.borrow_mut();
+                if session.is_adopting || shared.wants_collection(session.slot) {
+                    shared.plan_jobs(session.slot, process, files, done);
+                } else {
+                    session.lacks = shared.missing_in(&files, session.slot);
+                }
+            }
+            if session.is_adopting {
+                session.is_adopting = false;
+                return answer(session, worker, shared).await;
             }
         }
         Report::Next => return answer(session, worker, shared).await,
@@ -259,6 +285,19 @@ async fn take_in<C: Connection>(
                     tests,
                 });
             }
+        }
+        Report::Lacks { job } => {
+            if let Some(at) = session.jobs.iter().position(|(number, _)| *number == job)
+                && let Some((_, job)) = session.jobs.remove(at)
+            {
+                let found = std::mem::take(&mut session.collected);
+                let file = job.file.clone();
+                let mut shared = shared.borrow_mut();
+                if !shared.bring_home(job, session.slot, process, found) {
+                    session.lacks.insert(file);
+                }
+            }
+            return answer(session, worker, shared).await;
         }
         Report::Warning { node, text } => shared
             .borrow_mut()
@@ -313,8 +352,25 @@ async fn answer<C: Connection>(
         session.is_ahead = false;
     } else {
         let job = next_job(session, shared);
+        if job.is_none() && *shared.borrow().halt.borrow() == Halt::No {
+            let share = shared.borrow_mut().adopt();
+            if let Some(share) = share {
+                session.is_adopting = true;
+                let command = Command::Collect {
+                    only: None,
+                    named: false,
+                    rewrite: Vec::new(),
+                    share: Some(share),
+                };
+                return worker.send(&command, 0).await.err().map(|_| End::Died);
+            }
+            if shared.borrow().is_incomplete() {
+                session.is_waiting = true;
+                return None;
+            }
+        }
         let is_last = job.is_none();
-        if let Some(end) = send_job(session, worker, job).await {
+        if let Some(end) = send_job(session, worker, job, shared).await {
             return Some(end);
         }
         if is_last {
@@ -327,7 +383,7 @@ async fn answer<C: Connection>(
     match next_job(session, shared) {
         Some(job) => {
             session.is_ahead = true;
-            send_job(session, worker, Some(job)).await
+            send_job(session, worker, Some(job), shared).await
         }
         None => None,
     }
@@ -347,6 +403,7 @@ async fn send_job<C: Connection>(
     session: &mut Session,
     worker: &mut C,
     job: Option<Job>,
+    shared: &RefCell<Shared<'_>>,
 ) -> Option<End> {
     let sent = match job {
         Some(job) => {
@@ -361,6 +418,7 @@ async fn send_job<C: Connection>(
         }
         None => {
             session.finished = true;
+            shared.borrow_mut().send_away(session.slot);
             worker.send(&Command::Finish, 0).await
         }
     };

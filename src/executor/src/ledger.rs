@@ -1,6 +1,6 @@
 //! The account of submitted tests: each gets exactly one result, or is told as not run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use dx_py_core::TestId;
 
@@ -8,22 +8,36 @@ use dx_py_core::TestId;
 #[derive(Debug, Default)]
 pub struct Ledger {
     open: HashMap<TestId, usize>,
+    settled: HashSet<TestId>,
     submitted: usize,
 }
 
 impl Ledger {
-    /// Submits a test. One that was submitted before and is still open isn't counted again.
-    pub fn submit(&mut self, test: TestId) {
+    /// Submits a test; false if it has its result already, so that it must not run again. One that was submitted before and is still
+    /// open isn't counted again.
+    pub fn submit(&mut self, test: TestId) -> bool {
+        if self.settled.contains(&test) {
+            return false;
+        }
         let next = self.submitted;
         if let std::collections::hash_map::Entry::Vacant(entry) = self.open.entry(test) {
             entry.insert(next);
             self.submitted += 1;
         }
+        true
     }
 
     /// Takes in a result; false if the test wasn't open, so that the result must not be counted.
     pub fn settle(&mut self, test: &TestId) -> bool {
-        self.open.remove(test).is_some()
+        match self.open.remove_entry(test) {
+            Some((test, _)) => self.settled.insert(test),
+            None => false,
+        }
+    }
+
+    /// Takes a test back that turned out not to be there.
+    pub fn withdraw(&mut self, test: &TestId) {
+        self.open.remove(test);
     }
 
     /// Whether the test has no result yet.

@@ -60,6 +60,13 @@ impl Queues {
         }
     }
 
+    /// Adds jobs, which come in pytest's order, to a slot's own queue.
+    pub fn add_to(&self, slot: usize, jobs: Vec<Job>) {
+        for job in jobs {
+            self.local[slot].push(job);
+        }
+    }
+
     /// Which slot's queue each job goes to; none for the one for all.
     fn deal(&self, jobs: &[Job]) -> Vec<Option<usize>> {
         let mut slots = vec![None; jobs.len()];

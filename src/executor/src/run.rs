@@ -1,7 +1,7 @@
 //! One run, from the first worker to the last result.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub struct RunPlan {
     pub named: bool,
     /// Absolute paths of test modules that are new: each worker rewrites its share of them before it collects.
     pub rewrite: Vec<String>,
+    /// For each slot the node IDs of the files whose items it makes; empty if each makes all. Each imports all that is collected.
+    pub shares: Vec<Vec<String>>,
     /// How long a test may take.
     pub timeout: Option<Duration>,
     /// After how many failures to stop.
@@ -92,7 +94,7 @@ pub enum RunnerEvent {
 
 /// Whoever a run works for.
 pub trait Handler {
-    /// The first worker has collected: these are the files with tests. Gives what is to be run.
+    /// The first worker has collected, or each its share of the files: these are those with tests. Gives what is to be run.
     fn collected(&mut self, process: u32, files: Vec<Collected>, done: CollectionDone) -> Vec<Job>;
     /// Something happened. False ends the run.
     fn event(&mut self, event: RunnerEvent) -> bool;
@@ -180,10 +182,16 @@ pub(crate) struct Shared<'a> {
     pub(crate) queues: Queues,
     pub(crate) ledger: Ledger,
     pub(crate) planned: bool,
-    home: u32,
-    homebound: VecDeque<Job>,
-    home_left: bool,
+    homes: HashMap<String, u32>,
+    homebound: VecDeque<(u32, Job)>,
+    /// The slots that were told that there is no more work.
+    left: HashSet<u32>,
     contents: HashMap<String, u64>,
+    /// The slots whose share of the files hasn't been collected yet.
+    open_shares: BTreeSet<u32>,
+    /// Shares of slots that have ended before that.
+    orphans: Vec<Vec<String>>,
+    reported: HashSet<String>,
     pub(crate) failures: usize,
     pub(crate) failed_starts: Vec<(u8, String)>,
     greeted: bool,
@@ -218,7 +226,8 @@ impl Shared<'_> {
         });
     }
 
-    /// Plans from the first collection. The slot that made it is home to files that others collect differently.
+    /// Plans from the first collection, or from that of a slot's share. The slot that made it is home to files that others collect
+    /// differently.
     pub(crate) fn plan_jobs(
         &mut self,
         slot: u32,
@@ -227,30 +236,98 @@ impl Shared<'_> {
         done: CollectionDone,
     ) {
         self.planned = true;
-        self.home = slot;
-        self.contents = files
-            .iter()
-            .map(|file| (file.file.clone(), content(file)))
-            .collect();
-        let jobs = self.handler.collected(process, files, done);
-        for job in &jobs {
-            for test in &job.tests {
-                self.ledger.submit(test.clone());
-            }
+        for file in &files {
+            self.homes.insert(file.file.clone(), slot);
+            self.contents.insert(file.file.clone(), content(file));
         }
-        self.queues.add(jobs);
+        let mut jobs = self.handler.collected(process, files, done);
+        for job in &mut jobs {
+            // A file that is planned again, since it was collected differently, may have run in part.
+            job.tests.retain(|test| self.ledger.submit(test.clone()));
+        }
+        jobs.retain(|job| !job.tests.is_empty());
+        if self.is_split() {
+            self.queues.add_to(slot as usize, jobs);
+        } else {
+            self.queues.add(jobs);
+        }
     }
 
-    /// The planned files that this collection has not, or not with the same tests: IDs may hold the time of day or an address, and
-    /// a module may bind a port that only one process can have.
-    pub(crate) fn missing_in(&self, files: &[Collected]) -> HashSet<String> {
+    fn is_split(&self) -> bool {
+        !self.plan.shares.is_empty()
+    }
+
+    /// Whether a slot's collection is to be planned from: the first of all, or the first of its share.
+    pub(crate) fn wants_collection(&mut self, slot: u32) -> bool {
+        if self.is_split() {
+            self.open_shares.remove(&slot)
+        } else {
+            !self.planned
+        }
+    }
+
+    /// Whether to tell what became of a collector: the workers that only import the rest find the same there.
+    pub(crate) fn is_news(&mut self, node: &str) -> bool {
+        if self.is_split() {
+            self.reported.insert(node.to_owned())
+        } else {
+            !self.planned
+        }
+    }
+
+    /// A slot has ended. What it should have collected is left to the others.
+    pub(crate) fn leave(&mut self, slot: u32) {
+        self.left.insert(slot);
+        if self.open_shares.remove(&slot)
+            && let Some(share) = self.plan.shares.get(slot as usize)
+        {
+            self.orphans.push(share.clone());
+        }
+    }
+
+    /// A share that another slot has left behind.
+    pub(crate) fn adopt(&mut self) -> Option<Vec<String>> {
+        self.orphans.pop()
+    }
+
+    /// Whether other slots will have jobs that they haven't found yet.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        !self.open_shares.is_empty() || !self.orphans.is_empty()
+    }
+
+    /// Takes back a job whose tests a slot doesn't have. If the slot that has them is gone, those that this one has instead are planned;
+    /// tells whether that is so.
+    pub(crate) fn bring_home(
+        &mut self,
+        job: Job,
+        slot: u32,
+        process: u32,
+        found: Vec<Collected>,
+    ) -> bool {
+        let home = self.homes.get(&job.file).copied().unwrap_or_default();
+        let is_gone = home != slot && self.left.contains(&home);
+        if is_gone {
+            for test in &job.tests {
+                self.ledger.withdraw(test);
+            }
+            self.plan_jobs(slot, process, found, CollectionDone::default());
+        } else {
+            self.homebound.push_back((home, job));
+        }
+        is_gone
+    }
+
+    /// The planned files that this collection of a slot's has not, or not with the same tests: IDs may hold the time of day or an
+    /// address, and a module may bind a port that only one process can have. Of files beyond the slot's share nothing is known.
+    pub(crate) fn missing_in(&self, files: &[Collected], slot: u32) -> HashSet<String> {
         let theirs: HashMap<&str, u64> = files
             .iter()
             .map(|file| (file.file.as_str(), content(file)))
             .collect();
+        let is_asked_for = |file: &String| !self.is_split() || self.homes.get(file) == Some(&slot);
         self.contents
             .iter()
-            .filter(|(file, ours)| theirs.get(file.as_str()) != Some(ours))
+            .filter(|(file, ours)| is_asked_for(file) && theirs.get(file.as_str()) != Some(ours))
             .map(|(file, _)| file.clone())
             .collect()
     }
@@ -258,23 +335,20 @@ impl Shared<'_> {
     /// The next job for a slot whose process doesn't have the tests of `lacks`.
     pub(crate) fn take(&mut self, slot: u32, lacks: &HashSet<String>) -> Option<Job> {
         loop {
-            let own = (slot == self.home).then(|| self.homebound.pop_front());
-            let job = match own.flatten() {
-                Some(job) => job,
-                None => match self.queues.take(slot as usize) {
-                    Some(job) => job,
-                    None => {
-                        self.home_left |= slot == self.home;
-                        return None;
-                    }
-                },
+            // What waits for a slot that is gone is nobody's.
+            let mut waiting = self.homebound.iter();
+            let own = waiting.position(|(home, _)| *home == slot || self.left.contains(home));
+            let job = match own.and_then(|at| self.homebound.remove(at)) {
+                Some((_, job)) => job,
+                None => self.queues.take(slot as usize)?,
             };
             if !lacks.contains(&job.file) {
                 return Some(job);
             }
-            if slot != self.home && !self.home_left {
-                // Home leaves only when no queue has a job, so it comes by.
-                self.homebound.push_back(job);
+            let home = self.homes.get(&job.file).copied().unwrap_or_default();
+            if slot != home && !self.left.contains(&home) {
+                // It leaves only when no queue has a job, so it comes by.
+                self.homebound.push_back((home, job));
                 continue;
             }
             for test in job.tests {
@@ -284,6 +358,11 @@ impl Shared<'_> {
                 self.settle(Box::new(result), slot);
             }
         }
+    }
+
+    /// A slot is told that there is no more work.
+    pub(crate) fn send_away(&mut self, slot: u32) {
+        self.left.insert(slot);
     }
 
     /// Whether a slot's own queue is far from its end, or the one for all is, so that nobody will wait for a job that is given early.
@@ -331,12 +410,15 @@ pub async fn run<L: Launcher>(
     let next_process = plan.first_process;
     let shared = Rc::new(RefCell::new(Shared {
         queues: Queues::new(workers),
+        open_shares: (0..).zip(&plan.shares).map(|(slot, _)| slot).collect(),
+        orphans: Vec::new(),
+        reported: HashSet::new(),
         plan,
         ledger: Ledger::default(),
         planned: false,
-        home: 0,
+        homes: HashMap::new(),
         homebound: VecDeque::new(),
-        home_left: false,
+        left: HashSet::new(),
         contents: HashMap::new(),
         failures: 0,
         failed_starts: Vec::new(),
@@ -430,10 +512,11 @@ async fn join_all<F: Future<Output = ()>>(futures: Vec<F>) {
 
 /// The command that the collection of the worker in this slot starts with.
 pub(crate) fn collect_command(plan: &RunPlan, slot: u32) -> Command {
-    let share = plan.rewrite.iter().skip(slot as usize);
+    let rewrite = plan.rewrite.iter().skip(slot as usize);
     Command::Collect {
         only: plan.collect.clone(),
         named: plan.named,
-        rewrite: share.step_by(plan.workers.max(1)).cloned().collect(),
+        rewrite: rewrite.step_by(plan.workers.max(1)).cloned().collect(),
+        share: plan.shares.get(slot as usize).cloned(),
     }
 }

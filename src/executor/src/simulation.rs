@@ -39,9 +39,35 @@ struct Simulated {
     asked: bool,
     process: usize,
     private: usize,
+    /// The files whose items it has made, and those of its share.
+    made: BTreeSet<usize>,
+    collected: bool,
 }
 
 impl Simulated {
+    /// Makes the items of a file. Each process has IDs of its own in the private files.
+    fn make(&mut self, number: usize) {
+        self.made.insert(number);
+        let file = format!("{number}.py");
+        let id = if number < self.private {
+            self.process.to_string()
+        } else {
+            String::new()
+        };
+        self.reports.push_back(Report::Collected(Collected {
+            path: format!("/{file}"),
+            file,
+            items: vec![CollectedItem {
+                id,
+                ..CollectedItem::default()
+            }],
+        }));
+    }
+
+    fn number(file: &str) -> usize {
+        file.trim_end_matches(".py").parse().unwrap()
+    }
+
     fn fault(&self, test: &TestId) -> Fault {
         let file: usize = test.file().trim_end_matches(".py").parse().unwrap();
         let number: usize = test.name()["test_".len()..].parse().unwrap();
@@ -95,28 +121,26 @@ impl Simulated {
 impl Connection for Simulated {
     async fn send(&mut self, command: &Command, sequence: u64) -> Result<(), String> {
         match command {
-            Command::Collect { .. } => {
-                for (number, tests) in self.suite.iter().enumerate() {
-                    let file = format!("{number}.py");
-                    let path = format!("/{file}/{}", tests.len());
-                    // Each process has IDs of its own in the private files.
-                    let id = if number < self.private {
-                        self.process.to_string()
-                    } else {
-                        String::new()
-                    };
-                    self.reports.push_back(Report::Collected(Collected {
-                        file,
-                        path,
-                        items: vec![CollectedItem {
-                            id,
-                            ..CollectedItem::default()
-                        }],
-                    }));
+            Command::Collect { share, .. } => {
+                let files: Vec<usize> = match share {
+                    Some(share) => share.iter().map(|file| Self::number(file)).collect(),
+                    None => (0..self.suite.len()).collect(),
+                };
+                for number in files {
+                    self.make(number);
                 }
                 self.reports
                     .push_back(Report::CollectionDone(CollectionDone::default()));
-                self.reports.push_back(Report::Next);
+                if !std::mem::replace(&mut self.collected, true) {
+                    self.reports.push_back(Report::Next);
+                }
+            }
+            Command::Run { file, .. }
+                if Self::number(file) < self.private
+                    && !self.made.contains(&Self::number(file)) =>
+            {
+                self.make(Self::number(file));
+                self.reports.push_back(Report::Lacks { job: sequence });
             }
             Command::Run { tests, .. } => {
                 self.jobs
@@ -168,16 +192,26 @@ struct Simulation {
     suite: Rc<Suite>,
     launched: Cell<usize>,
     private: usize,
+    /// The workers of the first so many slots can't start.
+    unable: u32,
 }
 
 impl Launcher for Simulation {
     type Worker = Simulated;
 
-    fn launch(&self, _number: u32) -> Result<Simulated, LaunchError> {
+    fn launch(&self, slot: u32) -> Result<Simulated, LaunchError> {
         self.launched.set(self.launched.get() + 1);
+        let first = if slot < self.unable {
+            Report::Fatal {
+                code: 4,
+                text: "no".into(),
+            }
+        } else {
+            Report::Hello(Hello::default())
+        };
         Ok(Simulated {
             suite: self.suite.clone(),
-            reports: VecDeque::from([Report::Hello(Hello::default())]),
+            reports: VecDeque::from([first]),
             jobs: VecDeque::new(),
             dead: false,
             hung: false,
@@ -185,6 +219,8 @@ impl Launcher for Simulation {
             asked: false,
             process: self.launched.get(),
             private: self.private,
+            made: BTreeSet::new(),
+            collected: false,
         })
     }
 }
@@ -199,11 +235,9 @@ struct Record {
 
 impl Handler for Record {
     fn collected(&mut self, _: u32, files: Vec<Collected>, _: CollectionDone) -> Vec<Job> {
-        assert_eq!(files.len(), self.suite.len());
-        let jobs = self
-            .suite
-            .iter()
-            .enumerate()
+        let numbers = files.iter().map(|file| Simulated::number(&file.file));
+        let jobs = numbers
+            .map(|number| (number, &self.suite[number]))
             .filter(|(_, tests)| !tests.is_empty());
         jobs.map(|(file, tests)| Job {
             file: format!("{file}.py"),
@@ -226,22 +260,40 @@ impl Handler for Record {
 }
 
 fn simulate(suite: Suite, workers: usize, maxfail: Option<usize>) -> (Record, Outcome, usize) {
-    simulate_private(suite, workers, maxfail, 0)
+    simulate_with(suite, workers, maxfail, Twists::default())
 }
 
-/// The first `private` files are collected differently by each process.
-fn simulate_private(
+/// What isn't as usual.
+#[derive(Clone, Copy, Debug, Default)]
+struct Twists {
+    /// The first so many files are collected differently by each process.
+    private: usize,
+    /// Each worker makes the items of a share of the files only.
+    split: bool,
+    /// The workers of the first so many slots can't start; one always can.
+    unable: usize,
+}
+
+fn simulate_with(
     suite: Suite,
     workers: usize,
     maxfail: Option<usize>,
-    private: usize,
+    twists: Twists,
 ) -> (Record, Outcome, usize) {
     let suite = Rc::new(suite);
     let simulation = Simulation {
         suite: suite.clone(),
         launched: Cell::new(0),
-        private,
+        private: twists.private,
+        unable: twists.unable.min(workers - 1) as u32,
     };
+    let mut shares = Vec::new();
+    if twists.split {
+        shares.resize(workers, Vec::new());
+        for number in 0..suite.len() {
+            shares[number % workers].push(format!("{number}.py"));
+        }
+    }
     let mut record = Record {
         suite,
         ..Record::default()
@@ -256,6 +308,7 @@ fn simulate_private(
         collect: None,
         rewrite: Vec::new(),
         named: false,
+        shares,
         timeout: Some(Duration::from_secs(5)),
         maxfail,
         first_process: 0,
@@ -316,12 +369,27 @@ proptest! {
     #[test]
     fn what_processes_collect_differently_runs_where_it_was_planned(suite in suites(), workers in 1usize..5, private in 0usize..10) {
         let total: usize = suite.iter().map(Vec::len).sum();
-        let (record, outcome, _) = simulate_private(suite.clone(), workers, None, private);
+        let (record, outcome, _) = simulate_with(suite.clone(), workers, None, Twists { private, ..Twists::default() });
         prop_assert_eq!(record.results.len(), total);
         prop_assert!(!record.repeated && outcome.not_run.is_empty());
         let calm = suite.iter().flatten().all(|fault| matches!(fault, Fault::None | Fault::Fails));
         let homes: BTreeSet<u32> = (0..private.min(suite.len())).flat_map(|file| (0..suite[file].len()).map(move |test| name(file, test))).map(|test| record.results[&test].worker).collect();
         prop_assert!(!calm || homes.len() <= 1);
+        prop_assert!(!calm || record.started.len() == total);
+    }
+}
+
+proptest! {
+    // Property 11: test distribution completeness
+    #[test]
+    fn workers_that_share_the_collection_hand_out_each_test_once(suite in suites(), workers in 1usize..5, private in 0usize..10, unable in 0usize..4) {
+        let total: usize = suite.iter().map(Vec::len).sum();
+        let (record, outcome, _) = simulate_with(suite.clone(), workers, None, Twists { private, split: true, unable });
+        prop_assert!(!record.repeated && outcome.not_run.is_empty());
+        prop_assert_eq!(record.results.len(), total);
+        let started: BTreeSet<TestId> = record.started.iter().cloned().collect();
+        prop_assert_eq!(started.len(), record.started.len());
+        let calm = suite.iter().flatten().all(|fault| matches!(fault, Fault::None | Fault::Fails));
         prop_assert!(!calm || record.started.len() == total);
     }
 }

@@ -17,6 +17,8 @@ pub enum Command {
         named: bool,
         /// Absolute paths of new test modules that this worker rewrites before it collects, so that others needn't.
         rewrite: Vec<String>,
+        /// The node IDs of the files whose items are made, where several workers share that; the modules of others are imported only.
+        share: Option<Vec<String>>,
     },
     /// Run these tests of one collected file.
     Run {
@@ -75,10 +77,13 @@ impl Command {
                 only,
                 named,
                 rewrite,
+                share,
             } => {
                 out.u8(u8::from(only.is_some()) + u8::from(*named));
                 out.strs(only.as_deref().unwrap_or_default());
                 out.strs(rewrite);
+                out.u8(u8::from(share.is_some()));
+                out.strs(share.as_deref().unwrap_or_default());
             }
             Self::Run { file, tests } => {
                 out.str(file);
@@ -131,10 +136,14 @@ impl Command {
             MessageKind::Collect => {
                 let mode = data.u8()?;
                 let paths = data.strs()?;
+                let rewrite = data.strs()?;
+                let is_shared = data.u8()? > 0;
+                let share = data.strs()?;
                 Self::Collect {
                     only: (mode > 0).then_some(paths),
                     named: mode == 2,
-                    rewrite: data.strs()?,
+                    rewrite,
+                    share: is_shared.then_some(share),
                 }
             }
             MessageKind::Run => Self::Run {

@@ -68,6 +68,8 @@ pub enum ResultKind {
     Section = 14,
     /// How tests were run.
     Engine = 15,
+    /// The worker doesn't have the tests of a job.
+    Lacks = 16,
 }
 
 impl MessageKind {
@@ -88,7 +90,7 @@ impl MessageKind {
 
 impl ResultKind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Hello,
         Self::Collected,
         Self::CollectionReport,
@@ -104,6 +106,7 @@ impl ResultKind {
         Self::Stopped,
         Self::Section,
         Self::Engine,
+        Self::Lacks,
     ];
 
     fn from_code(code: u16) -> Result<Self, ProtocolError> {

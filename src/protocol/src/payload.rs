@@ -167,6 +167,11 @@ pub enum Report {
         /// The job's number.
         job: u64,
     },
+    /// It doesn't have the tests of a job, since their file was collected differently here, and wants another one.
+    Lacks {
+        /// The job's number.
+        job: u64,
+    },
     /// pytest recorded a warning.
     Warning {
         /// Where: a test ID, or empty.
@@ -254,6 +259,9 @@ impl Report {
                 Self::TestFinished(Box::new(read_result(header, &mut data)?))
             }
             ResultKind::JobDone => Self::JobDone {
+                job: header.sequence,
+            },
+            ResultKind::Lacks => Self::Lacks {
                 job: header.sequence,
             },
             ResultKind::Warning => Self::Warning {
@@ -346,6 +354,10 @@ impl Report {
             Self::JobDone { job } => {
                 sequence = *job;
                 ResultKind::JobDone
+            }
+            Self::Lacks { job } => {
+                sequence = *job;
+                ResultKind::Lacks
             }
             Self::Warning { node, text } => {
                 out.str(node).str(text);
@@ -450,9 +462,9 @@ mod tests {
             prop_assert_eq!(Report::decode(&header, &payload).unwrap(), report);
             for command in [
                 Command::Run { file: file.clone(), tests: tests.iter().map(|test| TestId::new(test.as_str())).collect() },
-                Command::Collect { only: Some(tests.clone()), named: false, rewrite: Vec::new() },
-                Command::Collect { only: Some(tests), named: true, rewrite: vec![file.clone()] },
-                Command::Collect { only: None, named: false, rewrite: Vec::new() },
+                Command::Collect { only: Some(tests.clone()), named: false, rewrite: Vec::new(), share: Some(vec![file.clone()]) },
+                Command::Collect { only: Some(tests), named: true, rewrite: vec![file.clone()], share: None },
+                Command::Collect { only: None, named: false, rewrite: Vec::new(), share: Some(Vec::new()) },
                 Command::TellTest {
                     id: TestId::new(file.as_str()),
                     status: TestStatus::Failed,
@@ -539,6 +551,7 @@ mod tests {
             Report::Next,
             Report::TestStarted(TestId::new("a")),
             Report::JobDone { job: 9 },
+            Report::Lacks { job: 9 },
             Report::Warning {
                 node: text(),
                 text: text(),

@@ -50,6 +50,9 @@ const WAYS: [(Way, Way); 2] = [
     (&["-n", "1", "--no-second-opinion"], &["-n", "2"]),
 ];
 
+/// How everything is run once more.
+const EVERYTHING: Way = &["-n", "2", "--all", "--no-second-opinion"];
+
 /// How often something was generated.
 type Counts = BTreeMap<String, usize>;
 
@@ -73,6 +76,13 @@ fn history(seed: u64, edits: usize, counts: &mut Counts) -> (History, Vec<String
             .or_default() += 1;
         done.push("back to the beginning".into());
         history.push((history[0].0.clone(), later));
+    }
+    // Some are run as a whole again, where workers share what is known to be there.
+    if edits > 0 && random.below(2) == 0 {
+        *counts.entry("edit: everything again".into()).or_default() += 1;
+        done.push("everything again".into());
+        let newest = history[history.len() - 1].0.clone();
+        history.push((newest, EVERYTHING));
     }
     for (sample, _) in &history {
         for feature in sample.features() {

@@ -8,7 +8,7 @@ use dx_py_executor::Job;
 use dx_py_protocol::{Collected, CollectedItem, CollectionDone};
 
 use super::Conductor;
-use crate::jobs::{Planned, UNKNOWN, in_order, is_divisible, shared_out};
+use crate::jobs::{Planned, UNKNOWN, by_file, in_order, is_divisible, shared_out};
 use crate::report::emit;
 use crate::selection::Candidate;
 use crate::session::FileList;
@@ -23,7 +23,9 @@ impl Conductor<'_> {
         for file in &files {
             self.broken.remove(&file.path);
         }
-        if done.full {
+        // What a worker tells of its share isn't all that there is.
+        let is_whole = done.full && !self.intent.split;
+        if is_whole {
             let collected = &done.one_worker;
             let found = self
                 .intent
@@ -42,10 +44,10 @@ impl Conductor<'_> {
         if !reason.is_empty() {
             self.note(format!("one worker: {reason}"))?;
         }
-        if done.full {
+        if is_whole {
             self.keep_file_list(process, &files, &done)?;
         }
-        if !done.reason.is_empty() {
+        if !done.reason.is_empty() && !std::mem::replace(&mut self.told_reason, true) {
             self.note(format!("all files were collected: {}", done.reason))?;
         }
         if done
@@ -63,7 +65,7 @@ impl Conductor<'_> {
         }
         self.listener.hear_of_warnings(done.warnings);
         let mut planned = Vec::new();
-        if done.full || self.intent.narrow.is_none() {
+        if is_whole || self.intent.hears_of_all() {
             // Else the plan has counted what the files hold that weren't collected again.
             self.summary.deselected = 0;
         }
@@ -93,8 +95,12 @@ impl Conductor<'_> {
                 planned.append(&mut tests);
             }
         }
+        self.planned += total;
+        let total = self.planned;
         emit(self.reporters, &Event::Planned { total })?;
-        Ok(if self.intent.workers == 1 {
+        Ok(if self.intent.split {
+            by_file(planned)
+        } else if self.intent.workers == 1 {
             in_order(planned)
         } else {
             shared_out(planned, self.intent.workers)
