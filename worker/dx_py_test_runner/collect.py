@@ -95,17 +95,9 @@ def install(session: Any) -> tuple[Callable[[], None], Maker]:
 
     def undo() -> None:
         PyCollector._genfunctions = original  # type: ignore[method-assign]
-        fixtures.getfuncargnames = names_of  # type: ignore[attr-defined]
         fixtures.reorder_items = reorder
         closures.undo()
 
-    names_of = fixtures.getfuncargnames  # type: ignore[attr-defined]
-
-    def argument_names(function: Any, *, name: str = "", cls: Optional[type] = None) -> tuple[str, ...]:
-        found = _argument_names(function, name, cls)
-        return names_of(function, name=name, cls=cls) if found is None else found
-
-    fixtures.getfuncargnames = argument_names  # type: ignore[attr-defined]
     reorder = fixtures.reorder_items
 
     def reordered(items: Any) -> list[Any]:
@@ -159,6 +151,21 @@ def _is_bare(function: Any) -> bool:
         return True
     marks = attributes.get("pytestmark")
     return len(attributes) == 1 and type(marks) is list and _MARKS_OF_FIXTURES.isdisjoint({mark.name for mark in marks})
+
+
+def look_at_code() -> None:
+    """Let pytest's fixtures take the names of arguments from the code of plain functions, from now on. It looks at those of a function for
+    each test that uses `request`, and each time at the signature.
+
+    Raises AttributeError if pytest's internals are others than those known here.
+    """
+    names_of = fixtures.getfuncargnames  # type: ignore[attr-defined]
+
+    def argument_names(function: Any, *, name: str = "", cls: Optional[type] = None) -> tuple[str, ...]:
+        found = _argument_names(function, name, cls)
+        return names_of(function, name=name, cls=cls) if found is None else found
+
+    fixtures.getfuncargnames = argument_names  # type: ignore[attr-defined]
 
 
 def _asks_for_nothing(function: Any, item: pytest.Function) -> bool:

@@ -18,7 +18,7 @@ from . import bytecode, collect, needs, say, wire
 from .items import Items
 from .lean import Lean
 from .share import Shared
-from .outcome import ERROR, PASSED, SKIPPED, Outcome, dumped, sections_of, text_of
+from .outcome import ERROR, FAILED, PASSED, SKIPPED, Outcome, dumped, sections_of, text_of
 from .speech import silence, speaking
 from .trace import Trace
 from .warning_messages import to_data
@@ -163,6 +163,8 @@ class WorkerPlugin:
             config.args = paths
         self._trace.collecting = self._collecting = True
         undo = self._collect_lean(session)
+        if undo is not _leave_it:
+            collect.look_at_code()
         outcome = yield
         if narrow and not reason and outcome.excinfo is None:
             reason = "" if named else _needs_everything(config)
@@ -215,7 +217,7 @@ class WorkerPlugin:
                 return undo
             except AttributeError:  # other internals, of a version that nobody has seen yet
                 pass
-        return lambda: None
+        return _leave_it
 
     def _add_wide_conftests(self, config: Any) -> list[str]:
         """The conftests that were loaded while files were collected and have a say in tests of other folders: all depend on them."""
@@ -493,9 +495,9 @@ class WorkerPlugin:
         out.u32(0)
         out.blob(outcome.raw())
         status = 0 if outcome.status is None else outcome.status
-        self._wire.send(
-            wire.TEST_FINISHED, out.bytes(), sequence=self._sequence, duration_ns=sum(outcome.phases), status=status
-        )
+        # What the user waits for is told at once.
+        tell = self._wire.send if status >= FAILED else self._wire.queue
+        tell(wire.TEST_FINISHED, out.bytes(), self._sequence, sum(outcome.phases), status)
 
     def _send_trace(self) -> None:
         modules, imports, reads, written, touched = self._trace.take()
@@ -562,6 +564,10 @@ class WorkerPlugin:
         out = Pack()
         out.text(text)
         self._wire.send(wire.FATAL, out.bytes(), status=code)
+
+
+def _leave_it() -> None:
+    """Undoes nothing."""
 
 
 def _nobody_makes(_collector: Any, _name: str, _obj: Any) -> None:

@@ -43,6 +43,8 @@ pub struct Runner {
     /// Which test was the first to ask for a wide fixture depends on which tests ran.
     requester: Regex,
     observer: Regex,
+    /// The letters of pytest's progress for sub-tests, which it captures itself as the output of their test.
+    progress: Regex,
     /// Whether an interpreter is kept warm between the runs of dx-py, and forks its workers.
     pub warm: bool,
     /// Faulty worker files, as a folder to be copied into `.dx/`, if faults are planted.
@@ -69,6 +71,7 @@ impl Runner {
             observer: Regex::new(
                 r#"(?m)^  File ".*/dx_py_test_runner/observe\.py".*\n(?:    .*\n)*"#,
             )?,
+            progress: Regex::new(r"^[u,y-]+\z")?,
             environment: Regex::new(r"environ\(\{.*\}\)")?,
             requester: Regex::new(r"<SubRequest ('[^']*') for <[^>]*>>")?,
             warm: false,
@@ -174,6 +177,9 @@ impl Runner {
                 of.insert(name, self.plain(text(&report[2])));
             }
             for pair in each(&test["sections"]) {
+                if self.progress.is_match(text(&pair[1])) {
+                    continue;
+                }
                 let name = format!("section {:?}", text(&pair[0]));
                 of.entry(name)
                     .or_default()
