@@ -14,3 +14,4 @@ mod reporting;
 mod selection;
 mod support;
 mod temporary;
+mod watch;

@@ -32,6 +32,18 @@ impl FactTable {
 }
 
 impl Catalog {
+    /// Whether any fact is about this input.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn has_input(&self, input: &Input) -> Result<bool, CatalogError> {
+        let (kind, key) = input.parts();
+        let mut query = self
+            .db
+            .prepare_cached("SELECT 1 FROM inputs WHERE kind = ? AND key = ?")?;
+        Ok(query.exists(params![kind, key])?)
+    }
+
     /// The set of these facts: an existing one with the same content, or a new one.
     ///
     /// # Errors

@@ -76,6 +76,9 @@ pub struct TestArgs {
     /// Say for each test why it runs
     #[arg(long, help_heading = "What changed")]
     pub explain: bool,
+    /// Run again whenever something changes; keys say what else
+    #[arg(long, conflicts_with = "dry_run", help_heading = "What changed")]
+    pub watch: bool,
 
     /// Only tests whose names match the expression, as in pytest
     #[arg(short = 'k', value_name = "EXPR", help_heading = "Select")]

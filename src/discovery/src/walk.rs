@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use dx_py_core::RelPath;
@@ -57,10 +57,7 @@ pub fn walk(root: &Path, options: &WalkOptions) -> Vec<(RelPath, FileStat)> {
                 return true;
             }
             let name = entry.file_name().to_string_lossy();
-            !name.starts_with('.')
-                && !NEVER.contains(&&*name)
-                && !skipped.is_match(&*name)
-                && !is_environment(entry.path())
+            !is_passed_over(entry.path()) && !skipped.is_match(&*name)
         })
         .build_parallel();
     walker.run(|| {
@@ -84,6 +81,25 @@ pub fn walk(root: &Path, options: &WalkOptions) -> Vec<(RelPath, FileStat)> {
     let mut found = found.into_inner().unwrap_or_default();
     found.sort_by(|a, b| a.0.cmp(&b.0));
     found
+}
+
+/// The folders below `root`, itself included, in which files can be that matter.
+pub fn folders(root: &Path) -> Vec<PathBuf> {
+    let walker = WalkBuilder::new(root)
+        .standard_filters(false)
+        .follow_links(true)
+        .filter_entry(|entry| {
+            let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
+            is_dir && (entry.depth() == 0 || !is_passed_over(entry.path()))
+        })
+        .build();
+    walker.flatten().map(ignore::DirEntry::into_path).collect()
+}
+
+/// Whether nobody looks into a folder: hidden ones, caches, virtual environments.
+pub fn is_passed_over(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with('.') || NEVER.contains(&&*name) || is_environment(folder)
 }
 
 /// Whether a folder is a virtual environment, by pytest's rule.
