@@ -433,3 +433,67 @@ fn a_removed_test_is_there_again_after_going_back() {
         assert_eq!(project.test(&["-n", workers]).ran(), 0);
     }
 }
+
+/// What native code reads isn't seen, so that such a test is called fresh.
+fn project_with_a_miss() -> Project {
+    Project::new(&[
+        (
+            "test_a.py",
+            "import ctypes\nlibc = ctypes.CDLL(None)\nlibc.getenv.restype = ctypes.c_char_p\n\
+             def test_hidden(): assert libc.getenv(b'HIDDEN') is None\n\
+             def test_plain(): pass\n",
+        ),
+        ("test_b.py", "def test_b(): pass\n"),
+    ])
+}
+
+#[test]
+fn an_audit_tells_of_tests_that_were_called_fresh_and_are_not() {
+    let mut project = project_with_a_miss();
+    assert_eq!(project.test(&[]).code, 0);
+    let (code, out, _) = project.audit(&[]);
+    assert_eq!(code, 0, "{out}");
+    assert!(
+        out.contains("3 passed") && out.contains("3 verified"),
+        "{out}"
+    );
+
+    project.set("HIDDEN", "1");
+    let missed = project.test(&[]);
+    assert_eq!((missed.code, missed.ran()), (0, 0), "{}", missed.out);
+    let json = project.path().join(".dx/audit.json");
+    let (code, out, _) = project.audit(&["--json", json.to_str().expect("the path is UTF-8")]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("called fresh, but another outcome"), "{out}");
+    assert!(
+        out.contains("test_a.py::test_hidden: passed before, failed now"),
+        "{out}"
+    );
+    let text = std::fs::read_to_string(json).expect("the report was written");
+    let document: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    let expected = serde_json::json!([{"id": "test_a.py::test_hidden", "recorded": "passed", "outcome": "failed"}]);
+    assert_eq!(document["contradictions"], expected);
+    assert_eq!(document["summary"]["verified"], 3);
+
+    // It isn't called fresh any more.
+    let next = project.test(&[]);
+    assert_eq!((next.code, next.ran()), (1, 1), "{}", next.out);
+}
+
+#[test]
+fn a_sample_of_fresh_tests_is_verified() {
+    let mut project = project_with_a_miss();
+    project.test(&[]);
+    assert_eq!(project.test(&["--verify-fresh", "0"]).ran(), 0);
+    project.set("HIDDEN", "1");
+    let run = project.test(&["--verify-fresh", "100%", "--explain"]);
+    assert_eq!((run.code, run.ran()), (1, 3), "{}", run.out);
+    assert!(
+        run.out.contains("it is fresh, which is verified"),
+        "{}",
+        run.out
+    );
+    let (code, _, err) = project.dx(&["test", "--verify-fresh", "200"]);
+    assert_eq!(code, 4);
+    assert!(err.contains("a percentage from 0 to 100"), "{err}");
+}

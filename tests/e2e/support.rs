@@ -180,6 +180,13 @@ impl Project {
         )
     }
 
+    /// Runs `dx-py audit`.
+    pub fn audit(&self, args: &[&str]) -> (i32, String, String) {
+        let python = python();
+        let python = python.to_str().expect("the path is UTF-8");
+        self.dx(&[&["audit", "--python", python], args].concat())
+    }
+
     /// Runs `dx-py test`.
     pub fn test(&self, args: &[&str]) -> Run {
         let json = self.dir.path().with_extension("json");

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use dx_py_core::Engine;
 
+use crate::verification::percent;
+
 const AFTER_TEST: &str = "pytest's own options (-p, -o, -c, -W, --ignore, --deselect, --runxfail, --strict-markers, --stepwise, \
     --failed-first, --cov, --pdb, --collect-only …) are passed on; those of other plugins follow `--`.";
 
@@ -28,6 +30,9 @@ pub enum Command {
     /// Run the tests that a change can have affected
     #[command(after_help = AFTER_TEST)]
     Test(Box<TestArgs>),
+    /// Run every test, and report those that were called fresh and have another outcome
+    #[command(after_help = AFTER_TEST)]
+    Audit(Box<TestArgs>),
     /// List the tests found in the sources, without starting Python
     Discover(DiscoverArgs),
     /// Show what files import, and what imports them
@@ -76,6 +81,9 @@ pub struct TestArgs {
     /// Say for each test why it runs
     #[arg(long, help_heading = "What changed")]
     pub explain: bool,
+    /// Run so many of the fresh tests too, and fail if one has another outcome than the recorded one
+    #[arg(long, value_name = "PERCENT", value_parser = percent, help_heading = "What changed")]
+    pub verify_fresh: Option<f64>,
     /// Run again whenever something changes; keys say what else
     #[arg(long, conflicts_with = "dry_run", help_heading = "What changed")]
     pub watch: bool,

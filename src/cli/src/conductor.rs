@@ -29,6 +29,8 @@ pub struct Intent<'a> {
     pub verdicts: HashMap<TestId, Verdict>,
     /// How long known tests took.
     pub expected: HashMap<TestId, Duration>,
+    /// Fresh tests that run all the same, with their recorded outcomes.
+    pub verified: HashMap<TestId, TestStatus>,
     /// The last outcome of known tests.
     pub last: HashMap<TestId, TestStatus>,
     /// Whether everything runs.
@@ -360,7 +362,21 @@ impl<'a> Conductor<'a> {
         self.recorder.finished(&result)?;
         self.listener.hear(&result);
         self.cache.finished(&result);
-        Ok(emit(self.reporters, &Event::TestFinished(result))?)
+        let (id, status) = (result.id.clone(), result.status);
+        emit(self.reporters, &Event::TestFinished(result))?;
+        if let Some(recorded) = self.intent.verified.remove(&id) {
+            self.summary.verified.0 += 1;
+            if recorded != status {
+                self.summary.verified.1 += 1;
+                let contradicted = Event::Contradicted {
+                    id,
+                    recorded,
+                    status,
+                };
+                emit(self.reporters, &contradicted)?;
+            }
+        }
+        Ok(())
     }
 
     fn take(&mut self, event: RunnerEvent) -> anyhow::Result<()> {

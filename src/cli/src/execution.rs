@@ -104,6 +104,7 @@ pub fn execute(
     let intent = Intent {
         selection: asked.selection,
         verdicts: verdicts(&plan),
+        verified: plan.verified,
         expected: known(session, |test| test.duration),
         last: known(session, |test| test.last),
         force: args.all || asked.coverage == Coverage::Asked,

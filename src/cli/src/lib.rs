@@ -31,6 +31,7 @@ mod settings;
 mod sources;
 mod specs;
 mod temporary;
+mod verification;
 mod watch;
 mod worker_files;
 mod world;
@@ -58,6 +59,7 @@ pub fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Test(args) if args.watch => watch::watch(args),
         Command::Test(args) => run::test(args),
+        Command::Audit(args) => run::audit(args),
         Command::Discover(args) => printed(|out| commands::discover(args, out)),
         Command::Graph(args) => printed(|out| commands::graph(args, out)),
         Command::Why(args) => printed(|out| lookup::why(args, out)),

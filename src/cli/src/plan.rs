@@ -9,6 +9,7 @@ use dx_py_core::{RelPath, TestCase, TestId, TestStatus, Verdict};
 
 use crate::selection::{Candidate, Selection};
 use crate::session::Session;
+use crate::verification::Sample;
 
 /// What is to be run, as far as the records tell.
 pub struct Plan {
@@ -16,6 +17,8 @@ pub struct Plan {
     pub fresh: BTreeMap<String, Vec<(TestId, TestStatus, Duration)>>,
     /// Dirty tests with reasons, in pytest's order.
     pub dirty: Vec<(TestId, String)>,
+    /// Those of them that are fresh, and run to see whether they deserve it: with their recorded outcomes.
+    pub verified: HashMap<TestId, TestStatus>,
     /// The node IDs of files with dirty tests.
     pub dirty_files: BTreeSet<String>,
     /// The node IDs of files of which isn't known which tests they hold now, though none of those that are known is dirty; with
@@ -33,16 +36,18 @@ pub struct Plan {
     pub ask_pytest: bool,
 }
 
-/// Compares every known test with the world. `paths_are_free` says that pytest isn't given paths of its own, which would count.
+/// Compares every known test with the world. Of those that are fresh a sample is `verified`. `paths_are_free` says that pytest isn't given paths of its own, which would count.
 pub fn make_plan(
     session: &Session,
     selection: &Selection,
     forced: Option<&str>,
+    verified: Sample,
     paths_are_free: bool,
 ) -> Plan {
     let mut plan = Plan {
         fresh: BTreeMap::new(),
         dirty: Vec::new(),
+        verified: HashMap::new(),
         dirty_files: BTreeSet::new(),
         stale: Vec::new(),
         paths: Vec::new(),
@@ -88,6 +93,12 @@ pub fn make_plan(
                 continue;
             }
             match reach.verdict(test, forced) {
+                Verdict::Fresh { status, .. } if verified.includes(&test.test.id) => {
+                    dirty = true;
+                    let reason = "it is fresh, which is verified".to_owned();
+                    plan.dirty.push((test.test.id.clone(), reason));
+                    plan.verified.insert(test.test.id.clone(), status);
+                }
                 Verdict::Fresh { status, duration } => {
                     plan.fresh.entry(file.file.clone()).or_default().push((
                         test.test.id.clone(),

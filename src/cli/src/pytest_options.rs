@@ -174,7 +174,10 @@ pub fn only_displays(argument: &str) -> bool {
 
 /// The process's arguments with pytest's own options of `dx-py test` moved behind `--`.
 pub fn moved_behind_dashes(arguments: Vec<OsString>) -> Vec<OsString> {
-    if arguments.get(1).is_none_or(|verb| verb != "test") {
+    if arguments
+        .get(1)
+        .is_none_or(|verb| verb != "test" && verb != "audit")
+    {
         return arguments;
     }
     let own = own_options_with_value();

@@ -12,9 +12,11 @@ use crate::execution::{Execution, execute};
 use crate::invocation::Invocation;
 use crate::plan::{Plan, dry_run, explain, make_plan};
 use crate::report::{Reporter, emit, reporters, text_output};
+use crate::scratch;
 use crate::selection::Selection;
 use crate::session::Session;
 use crate::settings::Project;
+use crate::verification::Sample;
 
 /// pytest's exit codes.
 pub mod exit {
@@ -28,6 +30,17 @@ pub mod exit {
     pub const USAGE: u8 = 4;
     /// No test matched.
     pub const NO_TESTS: u8 = 5;
+}
+
+/// Runs `dx-py audit`: everything, whatever is recorded of it; gives the exit code, which is 1 if a fresh test has another outcome now.
+///
+/// # Errors
+/// As [`test`].
+pub fn audit(args: &TestArgs) -> anyhow::Result<u8> {
+    test(&TestArgs {
+        verify_fresh: Some(100.0),
+        ..args.clone()
+    })
 }
 
 /// Runs `dx-py test`; gives the exit code.
@@ -73,7 +86,14 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
         Coverage::Asked => Some("coverage is measured"),
         _ => None,
     };
-    let plan = make_plan(&session, &selection, forced, invocation.paths.is_empty());
+    let sample = Sample::new(args.verify_fresh.unwrap_or(0.0), scratch::salt());
+    let plan = make_plan(
+        &session,
+        &selection,
+        forced,
+        sample,
+        invocation.paths.is_empty(),
+    );
     if args.dry_run {
         dry_run(&session, &plan, &selection, &mut text_output(args))?;
         return Ok(0);

@@ -30,6 +30,11 @@ pub fn hash_seed_variable(seed: u32) -> Vec<(OsString, OsString)> {
     }
 }
 
+/// A number that is another one in each run.
+pub fn salt() -> u64 {
+    random()
+}
+
 /// A name for a run.
 pub fn run_id() -> String {
     format!("{:016x}{:016x}", random(), random())

@@ -68,6 +68,15 @@ pub enum Event {
         /// The recorded duration.
         duration: Duration,
     },
+    /// A test that was called fresh ran all the same, and came to another outcome.
+    Contradicted {
+        /// The test.
+        id: TestId,
+        /// The recorded outcome.
+        recorded: TestStatus,
+        /// The outcome now.
+        status: TestStatus,
+    },
     /// A file couldn't be collected: an error (a syntax error, say).
     CollectionFailed {
         /// The collector's node ID, mostly a file.
@@ -108,6 +117,8 @@ pub struct RunSummary {
     pub fresh: [usize; 6],
     /// Selected tests that never ran, since the run was stopped.
     pub not_run: usize,
+    /// Fresh tests that ran all the same, to see whether they deserve it; and how many of them didn't.
+    pub verified: (usize, usize),
     /// Files that couldn't be collected.
     pub collection_errors: usize,
     /// Tests that `-k`, `-m`, patterns or the like left out.

@@ -41,6 +41,9 @@ pub fn final_line(summary: &RunSummary) -> String {
     if summary.fresh_total() > 0 {
         line.push_str(&format!(" · {} fresh", summary.fresh_total()));
     }
+    if summary.verified.0 > 0 {
+        line.push_str(&format!(" · {} verified", summary.verified.0));
+    }
     line.push_str(&left_out);
     let wall = summary.wall.as_secs_f64();
     if wall > 0.0

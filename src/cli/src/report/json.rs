@@ -19,6 +19,7 @@ pub struct JsonReporter {
     warnings: Vec<Value>,
     known_warnings: HashSet<(String, String)>,
     notes: Vec<String>,
+    contradictions: Vec<Value>,
 }
 
 impl JsonReporter {
@@ -32,6 +33,7 @@ impl JsonReporter {
             warnings: Vec::new(),
             known_warnings: HashSet::new(),
             notes: Vec::new(),
+            contradictions: Vec::new(),
         }
     }
 
@@ -55,6 +57,7 @@ impl JsonReporter {
         totals.insert("ran".into(), json!(summary.ran_total()));
         totals.insert("fresh".into(), json!(summary.fresh_total()));
         totals.insert("not_run".into(), json!(summary.not_run));
+        totals.insert("verified".into(), json!(summary.verified.0));
         totals.insert("deselected".into(), json!(summary.deselected));
         totals.insert("collection_errors".into(), json!(summary.collection_errors));
         totals.insert("wall".into(), json!(summary.wall.as_secs_f64()));
@@ -75,6 +78,7 @@ impl JsonReporter {
             "collection_skipped": self.skipped,
             "warnings": self.warnings,
             "notes": self.notes,
+            "contradictions": self.contradictions,
             "summary": totals,
         })
     }
@@ -152,6 +156,15 @@ impl Reporter for JsonReporter {
                 self.skipped.push(json!({"node": node, "reason": reason}))
             }
             Event::WarningRecorded { node, text } => self.warned(node, text),
+            Event::Contradicted {
+                id,
+                recorded,
+                status,
+            } => self.contradictions.push(json!({
+                "id": id.as_str(),
+                "recorded": recorded.as_str(),
+                "outcome": status.as_str(),
+            })),
             Event::Note(text) => self.notes.push(text.clone()),
             Event::Finished(summary) => {
                 let mut text = serde_json::to_vec_pretty(&self.document(summary))?;

@@ -52,6 +52,7 @@ pub struct TerminalReporter<W: Write> {
     collection: Vec<CollectionError>,
     warnings: BTreeMap<String, Vec<String>>,
     notes: Vec<String>,
+    contradictions: Vec<(TestId, TestStatus, TestStatus)>,
     sections: Vec<String>,
     phases: Vec<(Duration, Phase, TestId)>,
     summary: ShortSummary,
@@ -75,6 +76,7 @@ impl<W: Write> TerminalReporter<W> {
             collection: Vec::new(),
             warnings: BTreeMap::new(),
             notes: Vec::new(),
+            contradictions: Vec::new(),
             sections: Vec::new(),
             phases: Vec::new(),
             summary: ShortSummary::default(),
@@ -279,9 +281,31 @@ impl<W: Write> TerminalReporter<W> {
         Ok(())
     }
 
+    fn contradictions(&mut self) -> io::Result<()> {
+        let contradictions = std::mem::take(&mut self.contradictions);
+        if contradictions.is_empty() {
+            return Ok(());
+        }
+        self.rule("called fresh, but another outcome", '═')?;
+        for (id, recorded, status) in &contradictions {
+            let id = one_line(id.as_str());
+            writeln!(
+                self.out,
+                "{id}: {} before, {} now",
+                recorded.as_str(),
+                status.as_str()
+            )?;
+        }
+        writeln!(
+            self.out,
+            "Such a test depends on something that wasn't seen, or on chance. `dx-py why TEST` tells what was seen; `env` in dx-py.toml\nnames variables that count."
+        )
+    }
+
     fn finish(&mut self, summary: &RunSummary) -> io::Result<()> {
         self.clear_progress()?;
         self.failures()?;
+        self.contradictions()?;
         for note in std::mem::take(&mut self.notes) {
             writeln!(
                 self.out,
@@ -410,6 +434,11 @@ impl<W: Write> Reporter for TerminalReporter<W> {
                     places.push(node.clone());
                 }
             }
+            Event::Contradicted {
+                id,
+                recorded,
+                status,
+            } => self.contradictions.push((id.clone(), *recorded, *status)),
             Event::Note(text) => self.notes.push(text.clone()),
             Event::Section(text) => self.sections.push(text.clone()),
             Event::Finished(summary) => self.finish(summary)?,
