@@ -146,6 +146,37 @@ fn tests_that_use_no_fixture() {
     agree(&project, &[], 32);
 }
 
+/// pytest hands parameters over as fixtures, which a test that has nothing else needn't have set up.
+#[test]
+fn tests_that_use_nothing_but_parameters() {
+    let project = file(
+        "import pytest\n\
+         @pytest.fixture\ndef doubled(request): return request.param * 2\n\
+         @pytest.fixture(params=[1, 2])\ndef either(request): return request.param\n\
+         def test_first(): pass\n\
+         @pytest.mark.parametrize('x', [1, 2, 3])\ndef test_one(x): assert x < 3\n\
+         @pytest.mark.parametrize('x', [1, 2])\n@pytest.mark.parametrize('y', [[], {}])\ndef test_two(x, y):\n    assert not y\n    print(x)\n\
+         @pytest.mark.parametrize('x', [1, 2], scope='module')\ndef test_wide(x): assert x == 1\n\
+         @pytest.mark.parametrize('doubled', [1, 2], indirect=True)\ndef test_indirect(doubled): assert doubled == 2\n\
+         @pytest.mark.parametrize('x, doubled', [(1, 2)], indirect=['doubled'])\ndef test_both(x, doubled): assert doubled == 4 * x\n\
+         def test_either(either): assert either == 1\n\
+         @pytest.mark.parametrize('x', [1])\ndef test_with_fixture(x, capsys): assert x == 2\n\
+         @pytest.mark.parametrize('x', [1])\ndef test_request(x, request): assert request.node.funcargs['x'] == request.getfixturevalue('x')\n\
+         @pytest.mark.parametrize('x', [pytest.param(1, marks=pytest.mark.skip), pytest.param(2, marks=pytest.mark.xfail), 3])\ndef test_marked(x): assert x == 3\n\
+         @pytest.mark.parametrize('either', [5])\ndef test_override(either): assert either == 5\n\
+         class TestClass:\n    @pytest.mark.parametrize('x', [1, 2])\n    def test_x(self, x): assert x == 1\n    def test_y(self, x=3): assert x == 3\n\
+         @pytest.mark.parametrize('x', [1])\nclass TestAll:\n    def test_x(self, x): assert x == 2\n    def test_y(self, x): pass\n",
+    );
+    agree(&project, &[], 26);
+    agree(&project, &["-l"], 26);
+    project.write(
+        "conftest.py",
+        "import pytest\n@pytest.hookimpl(wrapper=True)\ndef pytest_fixture_setup(fixturedef, request):\n    print('set up', fixturedef.argname)\n    return (yield)\n",
+    );
+    let run = agree(&project, &[], 26);
+    assert!(!is_known() || run.out.contains("set up x"), "{}", run.out);
+}
+
 #[test]
 fn skipping() {
     let project = file(

@@ -25,13 +25,15 @@ from collections.abc import Callable
 from typing import Any, Optional
 
 import pytest
-from _pytest import runner, skipping
+from _pytest import python, runner, skipping
 from _pytest.python import pytest_pyfunc_call
 
 from . import say
 from .outcome import PASSED, Outcome
 from .scene import Scene, Tools
 
+#: What a parameter's fixture returns it with.
+_DIRECT = getattr(python, "get_direct_param_fixture_func", None)
 _wall = time.time
 _HERE = __file__
 _PHASES = ("setup", "call", "teardown")
@@ -96,7 +98,9 @@ class Lean:
             scene = self._scene = Scene(self._tools, item.parent, known.ihook)
         marked = known.marked or not say.MARKS_OF_SKIPPING.isdisjoint({mark.name for mark in item.own_markers})
         test = _Test(item, outcome, marked, known)
-        if not marked and _is_bare(item, known):
+        arguments = None if marked else _arguments(item, known)
+        if arguments is not None:
+            item.funcargs = arguments
             self._run_bare(scene, test, successor)
         else:
             self._run_phases(scene, test, successor)
@@ -284,15 +288,31 @@ class _Test:
         return len(self.item.own_markers) != self._marks or self.say.marks_above() != self.say.count
 
 
-def _is_bare(item: Any, known: say.Say) -> bool:
-    """Whether there is nothing to set up for a test: it uses no fixture, and what it is in is set up already."""
-    if item.fixturenames or known.call_by_hook:
-        return False
+def _arguments(item: Any, known: say.Say) -> Optional[dict[str, Any]]:
+    """The arguments of a test for which there is nothing to set up: it uses no fixture, its parameters are what it is called with, and what
+    it is in is set up already. None if there is more to do."""
+    if known.call_by_hook:
+        return None
     stack = item.session._setupstate.stack
     if not stack:
-        return False
+        return None
     node, (_, exception) = next(reversed(stack.items()))
-    return node is item.parent and exception is None
+    if node is not item.parent or exception is not None:
+        return None
+    names = item.fixturenames
+    if not names:
+        return {}
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or not known.plain_parameters:
+        return None
+    arguments, definitions = {}, item._fixtureinfo.name2fixturedefs
+    for name in names:
+        found = definitions.get(name)
+        # A wider scope means that tests are brought together, and nothing else.
+        if not found or found[-1].func is not _DIRECT or name not in callspec.params:
+            return None
+        arguments[name] = callspec.params[name]
+    return arguments
 
 
 def _is_expected(item: Any, error: BaseException) -> bool:

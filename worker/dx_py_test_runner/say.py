@@ -94,7 +94,7 @@ def of_run(config: Any, role: str, tells_passes: bool) -> str:
 class Say:
     """What holds for all tests below one module or class."""
 
-    __slots__ = ("reason", "call_by_hook", "marks", "marked", "chain", "count", "ihook")
+    __slots__ = ("reason", "call_by_hook", "plain_parameters", "marks", "marked", "chain", "count", "ihook")
 
     def __init__(self, parent: Any) -> None:
         self.chain: list[list[Any]] = [node.own_markers for node in parent.listchain()]
@@ -106,6 +106,13 @@ class Say:
         self.call_by_hook = any(
             _module(implementation) not in ("_pytest.python", *_IF_CALLED)
             for implementation in getattr(self.ihook, _CALL_HOOK).get_hookimpls()
+        )
+
+        #: Whether nobody sees the fixtures as which parameters are handed over.
+        self.plain_parameters = all(
+            _module(implementation) in _OF_FIXTURES
+            for name in ("pytest_fixture_setup", "pytest_fixture_post_finalizer")
+            for implementation in getattr(self.ihook, name).get_hookimpls()
         )
 
     def marks_above(self) -> int:
@@ -211,6 +218,14 @@ _PLUGINS: dict[str, Concern] = {
 }
 #: Those whose `pytest_pyfunc_call` leaves all other tests alone.
 _IF_CALLED = ("pytest_asyncio.plugin", "anyio.pytest_plugin")
+#: Those that implement hooks of fixtures, and leave parameters alone; pytest's own show them with options that aren't for the lean path.
+_OF_FIXTURES = (
+    "_pytest.fixtures",
+    "_pytest.setuponly",
+    "_pytest.setupplan",
+    "pytest_asyncio.plugin",
+    "anyio.pytest_plugin",
+)
 #: Plugins whose run hooks only matter for a session that reports, or in a controller.
 _AT_OTHER_TIMES = ("xdist.plugin", "xdist.looponfail")
 
