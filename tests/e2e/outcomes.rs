@@ -376,3 +376,47 @@ fn a_dry_run_without_records_predicts_what_pytest_would_collect() {
     let run = project.test(&["--dry-run"]);
     assert!(run.out.contains("2 would run"), "{}", run.out);
 }
+
+#[test]
+fn what_is_on_record_is_there_for_scripts_too() {
+    let project = Project::new(&[
+        ("lib.py", "VALUE = 1\n"),
+        (
+            "test_a.py",
+            "import lib\ndef test_a(): assert lib.VALUE == 1\ndef test_b(): pass\n",
+        ),
+    ]);
+    let python = crate::support::python();
+    let python = python.to_str().expect("the path is UTF-8");
+    let json = |args: &[&str]| -> serde_json::Value {
+        let (code, out, err) = project.dx(args);
+        assert_eq!(code, 0, "{err}");
+        serde_json::from_str(&out).expect("it is JSON")
+    };
+    project.test(&[]);
+    project.write("lib.py", "VALUE = 2\n");
+    project.test(&[]);
+    let why = json(&["why", "test_a.py::test_a", "--json", "--python", python]);
+    assert_eq!(why[0]["test"], "test_a.py::test_a");
+    assert_eq!(why[0]["verdict"], "dirty");
+    assert_eq!(why[0]["changes"], serde_json::json!(["lib.py changed"]));
+    assert!(
+        why[0]["depends_on"].to_string().contains("test_a.py"),
+        "{why}"
+    );
+    let runs = json(&["history", "--json"]);
+    assert_eq!(runs.as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        (&runs[0]["exit_code"], &runs[0]["ran"]),
+        (&1.into(), &2.into())
+    );
+    let rows = json(&["history", "test_a.py::test_a", "--json"]);
+    assert_eq!(
+        (&rows[0]["outcome"], &rows[1]["outcome"]),
+        (&"failed".into(), &"passed".into())
+    );
+    let flaky = json(&["flaky", "--json"]);
+    assert_eq!(flaky[0]["flips"], 1, "{flaky}");
+    let (_, out, _) = project.dx(&["history", "test_a.py::test_b"]);
+    assert!(out.contains("oldest first"), "{out}");
+}

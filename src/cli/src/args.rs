@@ -42,7 +42,7 @@ pub enum Command {
     /// Show recorded outcomes
     History(HistoryArgs),
     /// List tests whose outcome changed although nothing that they depend on did, and others that went back and forth
-    Flaky(CommonArgs),
+    Flaky(FlakyArgs),
     /// Delete the project's `.dx/` folder
     Clean(CommonArgs),
     /// Keep an interpreter warm for the next runs, or end it
@@ -278,6 +278,9 @@ pub struct GraphArgs {
 pub struct WhyArgs {
     /// A test ID, or a part of one
     pub test: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub common: CommonArgs,
     /// Arguments for pytest that the tests were run with
@@ -293,6 +296,17 @@ pub struct HistoryArgs {
     /// How many rows at most
     #[arg(long, default_value_t = 20)]
     pub limit: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `dx-py flaky`.
+#[derive(Debug, Clone, Args)]
+pub struct FlakyArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `dx-py config`.

@@ -64,7 +64,7 @@ pub fn main() -> ExitCode {
         Command::Graph(args) => printed(|out| commands::graph(args, out)),
         Command::Why(args) => printed(|out| lookup::why(args, out)),
         Command::History(args) => printed(|out| lookup::history(args, out)),
-        Command::Flaky(_) => printed(|out| lookup::flaky(out)),
+        Command::Flaky(args) => printed(|out| lookup::flaky(args, out)),
         Command::Clean(_) => printed(|out| commands::clean(out)),
         Command::Daemon(args) => printed(|out| daemon::daemon(&args.action, out)),
         Command::Config(args) => printed(|out| commands::config(&args.action, out)),

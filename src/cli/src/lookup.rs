@@ -1,14 +1,16 @@
 //! The sub-commands that look into the catalog.
 
 use std::io::Write;
+use std::time::Duration;
 
-use chrono::{DateTime, Local};
-use dx_py_catalog::Catalog;
+use chrono::{DateTime, Local, SecondsFormat};
+use dx_py_catalog::{Catalog, KnownFile, KnownTest, Pass};
 use dx_py_core::{TestStatus, Verdict};
 use dx_py_select::SetState;
 use globset::Glob;
+use serde_json::{Value, json};
 
-use crate::args::{HistoryArgs, WhyArgs};
+use crate::args::{FlakyArgs, HistoryArgs, WhyArgs};
 use crate::invocation::Invocation;
 use crate::report::style::duration;
 use crate::run::exit;
@@ -48,6 +50,13 @@ pub fn why(args: &WhyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         );
         return Ok(exit::NO_TESTS);
     }
+    if args.json {
+        let all: Vec<Value> = found
+            .iter()
+            .map(|(file, test)| as_json(&session, file, test))
+            .collect();
+        return print_json(&all, out);
+    }
     for (file, test) in found.iter().take(50) {
         match session.reach(&file.path).verdict(test, None) {
             Verdict::Fresh {
@@ -61,31 +70,15 @@ pub fn why(args: &WhyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
             )?,
             Verdict::Dirty { reason } => writeln!(out, "{} is dirty: {reason}", test.test.id)?,
         }
-        let state = |set| session.set_state(set);
-        let holds = |set| matches!(state(set), Some(SetState::Holds));
-        // What a fresh test depends on is what the pass that still holds saw; else the newest pass tells what has changed.
-        let Some(pass) = test
-            .passes
-            .iter()
-            .find(|pass| holds(pass.set))
-            .or(test.passes.first())
-        else {
+        let Some(pass) = telling_pass(&session, test) else {
             continue;
         };
-        if let Some(SetState::Broken(changes)) = state(pass.set) {
-            for change in changes {
-                writeln!(out, "  {change}")?;
-            }
+        for change in changes(&session, pass) {
+            writeln!(out, "  {change}")?;
         }
         if found.len() == 1 {
             writeln!(out, "  it depends on:")?;
-            let mut inputs: Vec<_> = session
-                .facts_of(pass.set)
-                .filter(|fact| !fact.digest.is_absent())
-                .map(|fact| &fact.input)
-                .collect();
-            inputs.sort();
-            for input in inputs {
+            for input in inputs(&session, pass) {
                 writeln!(out, "    {input}")?;
             }
         }
@@ -93,6 +86,55 @@ pub fn why(args: &WhyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     if found.len() > 50 {
         writeln!(out, "… and {} more", found.len() - 50)?;
     }
+    Ok(0)
+}
+
+/// The pass that tells most: what a fresh test depends on is what the pass that still holds saw; else the newest tells what has changed.
+fn telling_pass<'a>(session: &Session, test: &'a KnownTest) -> Option<&'a Pass> {
+    let holds = |set| matches!(session.set_state(set), Some(SetState::Holds));
+    let mut passes = test.passes.iter();
+    passes.find(|pass| holds(pass.set)).or(test.passes.first())
+}
+
+/// What isn't any more as it was at a pass.
+fn changes(session: &Session, pass: &Pass) -> Vec<String> {
+    match session.set_state(pass.set) {
+        Some(SetState::Broken(changes)) => changes.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What was there at a pass and counted, in order.
+fn inputs(session: &Session, pass: &Pass) -> Vec<String> {
+    let mut inputs: Vec<_> = session
+        .facts_of(pass.set)
+        .filter(|fact| !fact.digest.is_absent())
+        .map(|fact| &fact.input)
+        .collect();
+    inputs.sort();
+    inputs.iter().map(ToString::to_string).collect()
+}
+
+fn as_json(session: &Session, file: &KnownFile, test: &KnownTest) -> Value {
+    let mut told = match session.reach(&file.path).verdict(test, None) {
+        Verdict::Fresh { status, duration } => json!({
+            "verdict": "fresh",
+            "outcome": status.as_str(),
+            "duration": duration.as_secs_f64(),
+        }),
+        Verdict::Dirty { reason } => json!({"verdict": "dirty", "reason": reason}),
+    };
+    told["test"] = json!(test.test.id.as_str());
+    if let Some(pass) = telling_pass(session, test) {
+        told["changes"] = json!(changes(session, pass));
+        told["depends_on"] = json!(inputs(session, pass));
+    }
+    told
+}
+
+fn print_json(rows: &[Value], out: &mut dyn Write) -> anyhow::Result<u8> {
+    serde_json::to_writer_pretty(&mut *out, rows)?;
+    writeln!(out)?;
     Ok(0)
 }
 
@@ -120,6 +162,29 @@ fn timestamp(milliseconds: i64) -> String {
     })
 }
 
+/// Milliseconds since 1970 as `2026-01-31T12:00:00.000Z`.
+fn iso(milliseconds: i64) -> Option<String> {
+    let time = DateTime::from_timestamp_millis(milliseconds)?;
+    Some(time.to_rfc3339_opts(SecondsFormat::Millis, true))
+}
+
+/// Eight heights, from the shortest time to the longest.
+fn sparkline(times: &[Duration]) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let seconds = times.iter().map(Duration::as_secs_f64);
+    let (least, most) = seconds
+        .clone()
+        .fold((f64::MAX, 0.0_f64), |(least, most), time| {
+            (least.min(time), most.max(time))
+        });
+    let height = |time: f64| {
+        // A tenth more or less is noise.
+        let span = (most - least).max(most / 10.0).max(f64::MIN_POSITIVE);
+        BARS[(((time - least) / span * 7.0).round() as usize).min(7)]
+    };
+    seconds.map(height).collect()
+}
+
 /// `dx-py history`.
 ///
 /// # Errors
@@ -129,6 +194,24 @@ pub fn history(args: &HistoryArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         return Ok(exit::NO_TESTS);
     };
     let Some(wanted) = &args.test else {
+        if args.json {
+            let runs: Vec<Value> = catalog
+                .runs(args.limit)?
+                .iter()
+                .map(|run| {
+                    json!({
+                        "run": run.id.to_string(),
+                        "started": iso(run.started),
+                        "wall": run.wall.map(|wall| wall.as_secs_f64()),
+                        "exit_code": run.exit_code,
+                        "ran": run.ran,
+                        "fresh": run.fresh,
+                        "command": run.command,
+                    })
+                })
+                .collect();
+            return print_json(&runs, out);
+        }
         for run in catalog.runs(args.limit)? {
             let wall = run.wall.map_or("unfinished".to_owned(), duration);
             let code = run
@@ -151,6 +234,34 @@ pub fn history(args: &HistoryArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         |test| test.contains(wanted) || glob.as_ref().is_some_and(|glob| glob.is_match(test)),
         args.limit,
     )?;
+    if args.json {
+        let rows: Vec<Value> = rows
+            .iter()
+            .map(|row| {
+                json!({
+                    "test": row.test,
+                    "run": row.run.to_string(),
+                    "started": iso(row.started),
+                    "outcome": row.status.as_str(),
+                    "duration": row.duration.as_secs_f64(),
+                    "message": row.message,
+                })
+            })
+            .collect();
+        return print_json(&rows, out);
+    }
+    if let [newest, .., oldest] = &rows[..]
+        && rows.iter().all(|row| row.test == newest.test)
+    {
+        let times: Vec<Duration> = rows.iter().rev().map(|row| row.duration).collect();
+        writeln!(
+            out,
+            "{}  {} to {}, oldest first",
+            sparkline(&times),
+            duration(oldest.duration),
+            duration(newest.duration)
+        )?;
+    }
     for row in &rows {
         let message = row.message.lines().next().unwrap_or("");
         let shown = if row.status == TestStatus::Passed {
@@ -178,11 +289,26 @@ pub fn history(args: &HistoryArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
 ///
 /// # Errors
 /// If the database can't be read.
-pub fn flaky(out: &mut dyn Write) -> anyhow::Result<u8> {
+pub fn flaky(args: &FlakyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     let Some(catalog) = existing_catalog()? else {
         return Ok(exit::NO_TESTS);
     };
     let rows = catalog.flaky()?;
+    if args.json {
+        let rows: Vec<Value> = rows
+            .iter()
+            .map(|row| {
+                json!({
+                    "test": row.test,
+                    "flips": row.flips,
+                    "good": row.passes,
+                    "bad": row.failures,
+                    "second_opinions": row.second_opinions,
+                })
+            })
+            .collect();
+        return print_json(&rows, out);
+    }
     for row in &rows {
         writeln!(
             out,
@@ -194,4 +320,22 @@ pub fn flaky(out: &mut dyn Write) -> anyhow::Result<u8> {
         eprintln!("no test on record went back and forth");
     }
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sparkline_shows_what_differs_and_no_noise() {
+        let line = |times: &[u64]| {
+            let times: Vec<Duration> = times.iter().copied().map(Duration::from_millis).collect();
+            sparkline(&times)
+        };
+        assert_eq!(line(&[0, 10, 20, 70]), "▁▂▃█");
+        assert_eq!(line(&[100, 101, 100]), "▁▂▁");
+        assert_eq!(line(&[5, 5]), "▁▁");
+        assert_eq!(line(&[0, 0]), "▁▁");
+        assert_eq!(line(&[]), "");
+    }
 }
