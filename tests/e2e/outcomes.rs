@@ -378,6 +378,19 @@ fn a_dry_run_without_records_predicts_what_pytest_would_collect() {
 }
 
 #[test]
+fn shells_complete_commands_and_options() {
+    let project = Project::new(&[]);
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, out, _) = project.dx(&["completions", shell]);
+        assert!(
+            code == 0 && out.contains("changed-since"),
+            "{shell}: {out}"
+        );
+    }
+    assert_eq!(project.dx(&["completions", "shell"]).0, 4);
+}
+
+#[test]
 fn what_is_on_record_is_there_for_scripts_too() {
     let project = Project::new(&[
         ("lib.py", "VALUE = 1\n"),

@@ -497,3 +497,43 @@ fn a_sample_of_fresh_tests_is_verified() {
     assert_eq!(code, 4);
     assert!(err.contains("a percentage from 0 to 100"), "{err}");
 }
+
+#[test]
+fn shards_hold_each_test_once() {
+    let files: Vec<(String, &str)> = (0..9)
+        .map(|number| {
+            (
+                format!("sub{}/test_{number}.py", number % 3),
+                "def test_a(): pass\ndef test_b(): pass\n",
+            )
+        })
+        .chain([("test_broken.py".to_owned(), "import nothing_like_that\n")])
+        .collect();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), *text))
+        .collect();
+    let whole = Project::new(&files);
+    let all = whole.test(&["--continue-on-collection-errors"]).outcomes();
+    let mut seen = std::collections::BTreeMap::new();
+    let mut errors = 0;
+    for shard in ["1/3", "2/3", "3/3"] {
+        // Each on a machine of its own, and once more with what is on record there.
+        let project = Project::new(&files);
+        for ran in [true, false] {
+            let run = project.test(&["--continue-on-collection-errors", "--shard", shard]);
+            if ran {
+                errors += run.json["collection_errors"].as_array().map_or(0, Vec::len);
+                for (test, outcome) in run.outcomes() {
+                    assert!(seen.insert(test, outcome).is_none(), "{}", run.out);
+                }
+            } else {
+                assert_eq!(run.ran(), 0, "{}", run.out);
+            }
+        }
+    }
+    assert_eq!((seen, errors), (all, 1));
+    let (code, _, err) = whole.dx(&["test", "--shard", "4/3"]);
+    assert_eq!(code, 4);
+    assert!(err.contains("K/N is expected"), "{err}");
+}

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use dx_py_core::Engine;
 
+use crate::shard::Shard;
 use crate::verification::percent;
 
 const AFTER_TEST: &str = "pytest's own options (-p, -o, -c, -W, --ignore, --deselect, --runxfail, --strict-markers, --stepwise, \
@@ -49,6 +51,8 @@ pub enum Command {
     Daemon(DaemonArgs),
     /// Show the configuration
     Config(ConfigArgs),
+    /// Print what a shell completes commands and options from
+    Completions(CompletionsArgs),
 }
 
 /// What every sub-command takes.
@@ -94,6 +98,10 @@ pub struct TestArgs {
     /// Only tests whose marks match the expression, as in pytest
     #[arg(short = 'm', value_name = "EXPR", help_heading = "Select")]
     pub marks: Option<String>,
+
+    /// Only one of N parts of the files, the K-th: for N machines
+    #[arg(long, value_name = "K/N", help_heading = "Select")]
+    pub shard: Option<Shard>,
 
     /// Number of workers, or `auto`
     #[arg(short = 'n', long = "workers", value_name = "N", help_heading = "Run")]
@@ -322,6 +330,13 @@ pub struct ConfigArgs {
 pub enum ConfigAction {
     /// Print the settings in force, and where each comes from
     Show(CommonArgs),
+}
+
+/// Arguments of `dx-py completions`.
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
 }
 
 /// Arguments of `dx-py daemon`.

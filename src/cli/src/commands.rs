@@ -5,11 +5,12 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use clap::CommandFactory;
 use dx_py_core::RelPath;
 use dx_py_graph::{EdgeKind, environment};
 use serde_json::json;
 
-use crate::args::{CommonArgs, ConfigAction, DiscoverArgs, GraphArgs};
+use crate::args::{Cli, CommonArgs, CompletionsArgs, ConfigAction, DiscoverArgs, GraphArgs};
 use crate::python;
 use crate::run::exit;
 use crate::settings::Project;
@@ -138,6 +139,18 @@ pub fn graph(args: &GraphArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
             )?;
         }
     }
+    Ok(0)
+}
+
+/// `dx-py completions`.
+///
+/// # Errors
+/// If it can't be printed.
+pub fn completions(args: &CompletionsArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
+    // It panics where it can't write: whoever reads may stop at any line.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "dx-py", &mut script);
+    out.write_all(&script)?;
     Ok(0)
 }
 

@@ -28,6 +28,7 @@ mod scratch;
 mod selection;
 mod session;
 mod settings;
+mod shard;
 mod sources;
 mod specs;
 mod temporary;
@@ -67,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Flaky(args) => printed(|out| lookup::flaky(args, out)),
         Command::Clean(_) => printed(|out| commands::clean(out)),
         Command::Daemon(args) => printed(|out| daemon::daemon(&args.action, out)),
+        Command::Completions(args) => printed(|out| commands::completions(args, out)),
         Command::Config(args) => printed(|out| commands::config(&args.action, out)),
     };
     match result {

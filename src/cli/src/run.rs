@@ -74,6 +74,9 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
     if args.lf {
         selection.only_last_failed();
     }
+    if let Some(shard) = args.shard {
+        selection.only_shard(shard);
+    }
     let mut session = Session::open(project, args.common.python.as_deref(), &invocation)?;
     if let Some(revision) = &args.changed_since {
         let changed = changes::since(revision, &session.project.root)?;

@@ -9,6 +9,7 @@ use dx_py_core::{Marker, RelPath, TestId, TestStatus};
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::expression::{Expression, ExpressionError};
+use crate::shard::Shard;
 
 /// A pattern, an expression or a revision can't be used. pytest's exit code for it is 4.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,7 @@ pub struct Selection {
     keywords: Option<Expression>,
     marks: Option<Expression>,
     last_failed: bool,
+    shard: Option<Shard>,
     reached: Option<BTreeSet<TestId>>,
     reached_files: BTreeSet<RelPath>,
 }
@@ -107,6 +109,11 @@ impl Selection {
         self.last_failed = true;
     }
 
+    /// Keep only the tests of one part of the files.
+    pub fn only_shard(&mut self, shard: Shard) {
+        self.shard = Some(shard);
+    }
+
     /// Keep only these tests, and those of these files.
     pub fn only_reached(&mut self, tests: BTreeSet<TestId>, files: BTreeSet<RelPath>) {
         self.reached = Some(tests);
@@ -126,6 +133,9 @@ impl Selection {
 
     /// Whether tests of the file with this node ID can be meant.
     pub fn may_include_file(&self, file: &str) -> bool {
+        if self.shard.is_some_and(|shard| !shard.includes(file)) {
+            return false;
+        }
         self.patterns.is_empty()
             || self.patterns.iter().any(|pattern| match pattern {
                 Pattern::Place { path, .. } => {
@@ -146,13 +156,15 @@ impl Selection {
     /// Whether a report on the collector with this node ID (a file, a class, a folder) says something of the tests that are meant.
     pub fn concerns(&self, node: &str) -> bool {
         let place = node.split("::").next().unwrap_or(node);
+        let is_of_others = self.shard.is_some_and(|shard| !shard.includes(place));
         self.may_include_file(place)
-            || self.patterns.iter().any(|pattern| match pattern {
-                Pattern::Place { path, .. } => {
-                    RelPath::from_text(place).is_some_and(|place| path.is_within(&place))
-                }
-                Pattern::Glob(_) => true,
-            })
+            || !is_of_others
+                && self.patterns.iter().any(|pattern| match pattern {
+                    Pattern::Place { path, .. } => {
+                        RelPath::from_text(place).is_some_and(|place| path.is_within(&place))
+                    }
+                    Pattern::Glob(_) => true,
+                })
     }
 
     /// Whether the test is meant.
@@ -167,6 +179,9 @@ impl Selection {
                 }
             });
         by_pattern
+            && self
+                .shard
+                .is_none_or(|shard| shard.includes(test.id.file()))
             && self
                 .keywords
                 .as_ref()
