@@ -267,7 +267,11 @@ fn of_several_workers_each_makes_the_items_of_its_files() {
     };
     assert_eq!(sections(&first), sections(&second));
     let count = made(&project);
-    assert!((all..2 * all).contains(&count), "{count} of {all}");
+    if crate::support::is_known() {
+        assert!((all..2 * all).contains(&count), "{count} of {all}");
+    } else {
+        assert_eq!(count, 2 * all, "how this pytest collects isn't known");
+    }
 
     // Nothing is known to have changed in what passed: those tests are fresh.
     let again = run(&["-n", "2", "--no-second-opinion"]);

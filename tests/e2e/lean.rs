@@ -1,12 +1,9 @@
 //! The lean path: what pytest's own hook implementations do holds on it too. Each test is a row of the table in ARCHITECTURE.md. The
 //! oracle is pytest's protocol (`--engine pytest`), which the other tests compare with pytest itself.
 
-use std::process::Command;
-use std::sync::OnceLock;
-
 use serde_json::Value;
 
-use crate::support::{Project, Run};
+use crate::support::{Project, Run, is_known};
 
 /// A text with the addresses of objects replaced.
 fn without_addresses(text: &str) -> String {
@@ -27,19 +24,6 @@ fn told(run: &Run) -> Value {
         serde_json::json!({"tests": tests, "warnings": run.json["warnings"], "code": run.code});
     serde_json::from_str(&without_addresses(&all.to_string()))
         .expect("a document without addresses is one still")
-}
-
-/// Whether the lean engine knows this pytest: 8.4 to 9. Others get the whole protocol.
-fn is_known() -> bool {
-    static KNOWN: OnceLock<bool> = OnceLock::new();
-    *KNOWN.get_or_init(|| {
-        let code =
-            "import pytest; raise SystemExit(not (8, 4) <= pytest.version_tuple[:2] < (10, 0))";
-        let status = Command::new(crate::support::python())
-            .args(["-c", code])
-            .status();
-        status.is_ok_and(|status| status.success())
-    })
 }
 
 /// Runs the project by both engines, and gives the lean one's run, in which so many tests took the lean path.

@@ -382,10 +382,7 @@ fn shells_complete_commands_and_options() {
     let project = Project::new(&[]);
     for shell in ["bash", "zsh", "fish"] {
         let (code, out, _) = project.dx(&["completions", shell]);
-        assert!(
-            code == 0 && out.contains("changed-since"),
-            "{shell}: {out}"
-        );
+        assert!(code == 0 && out.contains("changed-since"), "{shell}: {out}");
     }
     assert_eq!(project.dx(&["completions", "shell"]).0, 4);
 }

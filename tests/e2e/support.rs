@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
@@ -12,6 +13,17 @@ pub fn python() -> PathBuf {
         Some(path) => path.into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ci/venv/bin/python"),
     }
+}
+
+/// Whether the lean engine knows this pytest: 8.4 to 9. Others get the whole protocol.
+pub fn is_known() -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| {
+        let code =
+            "import pytest; raise SystemExit(not (8, 4) <= pytest.version_tuple[:2] < (10, 0))";
+        let status = Command::new(python()).args(["-c", code]).status();
+        status.is_ok_and(|status| status.success())
+    })
 }
 
 /// The interpreter with the plugins of `testdata/plugins.txt`: `DX_TEST_PLUGINS`, which `cargo xtask ci` sets.

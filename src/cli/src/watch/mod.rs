@@ -240,28 +240,23 @@ impl<'a> Watch<'a> {
             Key::All => Wanted::All,
             Key::Failed => Wanted::Failed,
             Key::Again => Wanted::Changes,
-            Key::Pattern(text) => {
-                let wanted = if text.is_empty() {
-                    Wanted::Changes
-                } else {
-                    Wanted::All
-                };
-                self.pattern = text;
-                wanted
-            }
-            Key::Name(text) => {
-                let wanted = if text.is_empty() {
-                    Wanted::Changes
-                } else {
-                    Wanted::All
-                };
-                self.name = text;
-                wanted
-            }
+            Key::Pattern(text) => self.narrow_to(text, |watch| &mut watch.pattern),
+            Key::Name(text) => self.narrow_to(text, |watch| &mut watch.name),
         };
         self.stop().await;
         self.start(wanted, "")?;
         Ok(true)
+    }
+
+    /// Looks at what was typed only, or at everything again if nothing was; what is looked at anew runs, fresh or not.
+    fn narrow_to(&mut self, text: String, what: fn(&mut Self) -> &mut String) -> Wanted {
+        let wanted = if text.is_empty() {
+            Wanted::Changes
+        } else {
+            Wanted::All
+        };
+        *what(self) = text;
+        wanted
     }
 
     /// The command of a run: that of this process, but for what was typed since.
