@@ -93,6 +93,9 @@ fn tests_that_use_no_fixture() {
          def test_own_log(): logging.warning('seen'); assert 0\n\
          def test_warns(): warnings.warn('once')\n\
          def test_warns_again(): warnings.warn('again', stacklevel=2)\n\
+         def warn(): warnings.warn('at one place')\n\
+         def test_warns_there(): warn(); warn()\n\
+         def test_warns_there_again(): warn()\n\
          def test_filters(): warnings.simplefilter('error')\n\
          def test_filters_are_back(): warnings.warn('no error')\n\
          def test_name(): assert os.environ['PYTEST_CURRENT_TEST'] == 'test_a.py::test_name (call)'\n\
@@ -120,14 +123,14 @@ fn tests_that_use_no_fixture() {
          def teardown_module(): assert 0, 'late'\n",
     );
     project.write("pytest.ini", "[pytest]\nmarkers = own\n");
-    let run = agree(&project, &[], 32);
+    let run = agree(&project, &[], 34);
     assert!(!run.out.contains("unseen"), "{}", run.out);
     agree(&project, &["-k", "own or seen or other", "-v"], 7);
     project.write(
         "conftest.py",
         "def pytest_itemcollected(item): item.fixturenames.insert(0, 'tmp_path')\n",
     );
-    agree(&project, &[], 32);
+    agree(&project, &[], 34);
 }
 
 /// pytest hands parameters over as fixtures, which a test that has nothing else needn't have set up.
