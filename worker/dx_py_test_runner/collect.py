@@ -21,6 +21,8 @@ from _pytest.outcomes import OutcomeException
 from _pytest.python import PyCollector
 from _pytest.scope import Scope
 
+from . import say
+
 #: Makes items of a thing that a collector holds under a name, or leaves that to others.
 Maker = Callable[[Any, str, Any], Optional[list[pytest.Function]]]
 
@@ -42,6 +44,7 @@ _SPECIAL = (
 _WRAPPED = frozenset(("__wrapped__", "__signature__", "patchings"))
 #: Marks that decide on the fixtures of a function.
 _MARKS_OF_FIXTURES = frozenset(("parametrize", "usefixtures"))
+_names_of: Any = getattr(fixtures, "getfuncargnames", None)
 #: Of pytest 9, and of 8.4.
 _DEFINITIONS = ("_arg2node2fixturedefs", "_arg2nodeid2fixturedefs", "_arg2fixturedefs")
 #: For a node whose fixtures are worked out after it is there.
@@ -53,6 +56,10 @@ def install(session: Any) -> tuple[Callable[[], None], Maker]:
 
     Raises AttributeError if pytest's internals are others than those known here.
     """
+    if _names_of is None:
+        raise AttributeError("getfuncargnames")
+    # Also when tests run: pytest looks at a function of its own for each that uses `request`, and each time at the signature.
+    fixtures.getfuncargnames = _getfuncargnames  # type: ignore[attr-defined]
     original = PyCollector._genfunctions
     manager = session._fixturemanager
     closures = _Closures(manager)
@@ -63,9 +70,7 @@ def install(session: Any) -> tuple[Callable[[], None], Maker]:
         try:
             item = pytest.Function.from_parent(parent, name=name, fixtureinfo=_NO_FIXTURES)
             # Of a method pytest looks at the function, not at what is bound to an instance.
-            item._fixtureinfo = info = manager.getfixtureinfo(
-                item, None if _asks_for_nothing(function, item) else function, item.cls
-            )
+            item._fixtureinfo = info = manager.getfixtureinfo(item, function, item.cls)
             item.fixturenames = info.names_closure
             item._initrequest()
             if _is_parametrised(item):
@@ -110,6 +115,11 @@ def install(session: Any) -> tuple[Callable[[], None], Maker]:
     return undo, bare_item
 
 
+def _getfuncargnames(function: Any, *, name: str = "", cls: Optional[type] = None) -> tuple[str, ...]:
+    found = _argument_names(function, name, cls)
+    return _names_of(function, name=name, cls=cls) if found is None else found
+
+
 def _argument_names(function: Any, name: str, cls: Optional[type]) -> Optional[tuple[str, ...]]:
     """The parameters of a plain function that have no default, as its code tells: pytest works out the signature of each, which takes
     ten times as long. None if there is more to it."""
@@ -137,10 +147,6 @@ def _has_wide_parameters(item: Any) -> bool:
     return callspec is not None and any(scope is not Scope.Function for scope in callspec._arg2scope.values())
 
 
-def _module_of(implementation: Any) -> str:
-    return getattr(implementation.function, "__module__", "") or ""
-
-
 def _is_bare(function: Any) -> bool:
     """Whether a function has no parameters, no attributes but marks that don't decide on fixtures, and returns when it is called."""
     code = function.__code__
@@ -151,30 +157,6 @@ def _is_bare(function: Any) -> bool:
         return True
     marks = attributes.get("pytestmark")
     return len(attributes) == 1 and type(marks) is list and _MARKS_OF_FIXTURES.isdisjoint({mark.name for mark in marks})
-
-
-def look_at_code() -> None:
-    """Let pytest's fixtures take the names of arguments from the code of plain functions, from now on. It looks at those of a function for
-    each test that uses `request`, and each time at the signature.
-
-    Raises AttributeError if pytest's internals are others than those known here.
-    """
-    names_of = fixtures.getfuncargnames  # type: ignore[attr-defined]
-
-    def argument_names(function: Any, *, name: str = "", cls: Optional[type] = None) -> tuple[str, ...]:
-        found = _argument_names(function, name, cls)
-        return names_of(function, name=name, cls=cls) if found is None else found
-
-    fixtures.getfuncargnames = argument_names  # type: ignore[attr-defined]
-
-
-def _asks_for_nothing(function: Any, item: pytest.Function) -> bool:
-    """Whether a function has no parameters, as its code alone tells; pytest works out the signature of each."""
-    if item.cls is not None or type(function) is not FunctionType:
-        return False
-    code, attributes = function.__code__, function.__dict__
-    takes_more = code.co_kwonlyargcount or code.co_flags & (CO_VARARGS | CO_VARKEYWORDS)
-    return not (code.co_argcount or takes_more or "__wrapped__" in attributes or "__signature__" in attributes)
 
 
 def unnamed(session: Any, arguments: list[str]) -> Callable[[], None]:
@@ -199,7 +181,9 @@ def unnamed(session: Any, arguments: list[str]) -> Callable[[], None]:
 
 def _has_plain_hooks(collector: Any) -> bool:
     """Whether nobody beside pytest itself generates parameters for the functions of a module or class."""
-    if any(_module_of(one) not in _PLAIN_GENERATORS for one in collector.ihook.pytest_generate_tests.get_hookimpls()):
+    if any(
+        say.module_of(one) not in _PLAIN_GENERATORS for one in collector.ihook.pytest_generate_tests.get_hookimpls()
+    ):
         return False
     module, cls = collector.getparent(pytest.Module), collector.getparent(pytest.Class)
     holders = [node.obj for node in (module, cls) if node is not None]
@@ -209,7 +193,7 @@ def _has_plain_hooks(collector: Any) -> bool:
 def _has_plain_makers(collector: Any) -> bool:
     """Whether nobody has a say in what is made of a plain function."""
     implementations = collector.ihook.pytest_pycollect_makeitem.get_hookimpls()
-    return all(_module_of(implementation) in _PLAIN_MAKERS for implementation in implementations)
+    return all(say.module_of(implementation) in _PLAIN_MAKERS for implementation in implementations)
 
 
 def _is_parametrised(item: Any) -> bool:

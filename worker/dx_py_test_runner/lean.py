@@ -1,9 +1,11 @@
 """The lean path: runs a test through pytest's own objects, without hooks and reports as long as nothing goes wrong.
 
 pytest's protocol calls some twenty hook implementations for each phase of a test, most of them to set up what was just taken down for
-the test before: capture, logging, warnings, the hooks of assertions. Here that is set up once for the tests of a module (`Scene`), and
-after each phase it is looked whether the test has changed or used any of it. What a test leaves behind is put back as pytest puts it
-back. A phase that raises, or has something to report, is reported by pytest's own hooks, with the same traceback, sections and order.
+the test before: capture, logging, warnings, the hooks of assertions. Here that is set up once for many tests (`scene.py`), and after each
+phase it is looked whether the test has changed or used any of it. What a test leaves behind is put back as pytest puts it back. A phase
+that raises, or has something to report, is reported by pytest's own hooks, with the same traceback, sections and order. A test that uses no
+fixture, between others of its module or class, has nothing to set up and to tear down: it is only called, with its parameters if it has
+some, which pytest hands over as fixtures.
 
 Which tests may take this path is decided in `say.py`. How each of pytest's implementations is kept:
 

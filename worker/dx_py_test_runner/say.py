@@ -104,13 +104,13 @@ class Say:
         self.ihook = parent.ihook
         self.reason = _unknown(self.ihook, parent.config) or _by_mark(self.marks)
         self.call_by_hook = any(
-            _module(implementation) not in ("_pytest.python", *_IF_CALLED)
+            module_of(implementation) not in ("_pytest.python", *_IF_CALLED)
             for implementation in getattr(self.ihook, _CALL_HOOK).get_hookimpls()
         )
 
         #: Whether nobody sees the fixtures as which parameters are handed over.
         self.plain_parameters = all(
-            _module(implementation) in _OF_FIXTURES
+            module_of(implementation) in _OF_FIXTURES
             for name in ("pytest_fixture_setup", "pytest_fixture_post_finalizer")
             for implementation in getattr(self.ihook, name).get_hookimpls()
         )
@@ -145,7 +145,8 @@ def of_item(item: Any, say: Say, concerns: list[Concern]) -> str:
     return ""
 
 
-def _module(implementation: Any) -> str:
+def module_of(implementation: Any) -> str:
+    """Where an implementation of a hook comes from."""
     return getattr(implementation.function, "__module__", "") or ""
 
 
@@ -155,7 +156,7 @@ def _unknown(ihook: Any, config: Any) -> str:
         # pytest asks everybody about the protocol, also conftests of other folders.
         asked = config.hook if name == "pytest_runtest_protocol" else ihook
         for implementation in getattr(asked, name).get_hookimpls():
-            module = _module(implementation)
+            module = module_of(implementation)
             if module in kept or module in _PLUGINS or module in _AT_OTHER_TIMES:
                 continue
             where = getattr(implementation.plugin, "__file__", None) or module

@@ -17,8 +17,8 @@ from _pytest.terminal import getreportopt
 from . import bytecode, collect, needs, say, wire
 from .items import Items
 from .lean import Lean
-from .share import Shared
 from .outcome import ERROR, FAILED, PASSED, SKIPPED, Outcome, dumped, sections_of, text_of
+from .share import Shared
 from .speech import silence, speaking
 from .trace import Trace
 from .warning_messages import to_data
@@ -163,24 +163,18 @@ class WorkerPlugin:
             config.args = paths
         self._trace.collecting = self._collecting = True
         undo = self._collect_lean(session)
-        if undo is not _leave_it:
-            collect.look_at_code()
         outcome = yield
-        if narrow and not reason and outcome.excinfo is None:
-            reason = "" if named else _needs_everything(config)
+        shared = self._shared
+        is_part = narrow and not named and not reason
+        is_shared = shared is not None and shared.is_partial
+        # A conftest of some folder may want to see all tests.
+        late = _needs_everything(config) if (is_part or is_shared) and outcome.excinfo is None else ""
+        if late:
+            if is_part:
+                reason = late
+            if shared is not None:
+                shared.is_partial = False
             config.args = arguments
-            if reason:
-                self._deselected.clear()
-                self._collection_warnings.clear()
-                session.perform_collect()
-        if (
-            self._shared is not None
-            and self._shared.is_partial
-            and outcome.excinfo is None
-            and _needs_everything(config)
-        ):
-            # A conftest of some folder wants to see all tests.
-            self._shared.is_partial = False
             self._deselected.clear()
             self._collection_warnings.clear()
             session.perform_collect()
@@ -191,7 +185,6 @@ class WorkerPlugin:
         self._trace.collecting = self._collecting = False
         if outcome.excinfo is not None or config.option.collectonly:
             return
-        shared = self._shared
         self._report_items(session.items, None if shared is None else shared.files)
         done = Pack()
         done.texts(sorted(self._trace.listings))
@@ -217,7 +210,7 @@ class WorkerPlugin:
                 return undo
             except AttributeError:  # other internals, of a version that nobody has seen yet
                 pass
-        return _leave_it
+        return lambda: None
 
     def _add_wide_conftests(self, config: Any) -> list[str]:
         """The conftests that were loaded while files were collected and have a say in tests of other folders: all depend on them."""
@@ -564,10 +557,6 @@ class WorkerPlugin:
         out = Pack()
         out.text(text)
         self._wire.send(wire.FATAL, out.bytes(), status=code)
-
-
-def _leave_it() -> None:
-    """Undoes nothing."""
 
 
 def _nobody_makes(_collector: Any, _name: str, _obj: Any) -> None:

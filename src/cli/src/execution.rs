@@ -1,13 +1,12 @@
 //! Runs what the plan says: the phases of a run, and what is begun again when the sessions ask for another arrangement.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use dx_py_core::{Event, RelPath, RunSummary, TestId, Verdict};
 use dx_py_daemon::{LaunchSpec, Role};
-use dx_py_executor::{Outcome, Processes, RunPlan};
+use dx_py_executor::{Outcome, Processes, RunPlan, longest_first};
 
 use crate::alone::{Hearing, Policy};
 use crate::args::TestArgs;
@@ -266,16 +265,10 @@ fn shares(session: &Session, plan: &Plan, workers: usize) -> Vec<Vec<String>> {
     if files.len() != asked.len() || files.len() < workers || files.iter().any(is_too_long) {
         return Vec::new();
     }
-    let mut longest: Vec<usize> = (0..files.len()).collect();
-    longest.sort_by_key(|at| (Reverse(files[*at].1), *at));
-    let mut loads = vec![Duration::ZERO; workers];
+    let expected: Vec<Duration> = files.iter().map(|(_, expected)| *expected).collect();
     let mut shares = vec![Vec::new(); workers];
-    for at in longest {
-        let slot = (0..workers).min_by_key(|slot| loads[*slot]);
-        if let Some(slot) = slot {
-            loads[slot] += files[at].1;
-            shares[slot].push(files[at].0.clone());
-        }
+    for ((file, _), slot) in files.iter().zip(longest_first(&expected, workers)) {
+        shares[slot].push((*file).clone());
     }
     shares
 }

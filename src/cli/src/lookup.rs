@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use chrono::{DateTime, Local, SecondsFormat};
-use dx_py_catalog::{Catalog, KnownFile, KnownTest, Pass};
+use dx_py_catalog::{Catalog, FlakyRow, HistoryRow, KnownFile, KnownTest, Pass, RunRow};
 use dx_py_core::{TestStatus, Verdict};
 use dx_py_select::SetState;
 use globset::Glob;
@@ -51,11 +51,10 @@ pub fn why(args: &WhyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         return Ok(exit::NO_TESTS);
     }
     if args.json {
-        let all: Vec<Value> = found
+        let told = found
             .iter()
-            .map(|(file, test)| as_json(&session, file, test))
-            .collect();
-        return print_json(&all, out);
+            .map(|(file, test)| as_json(&session, file, test));
+        return print_json(told, out);
     }
     for (file, test) in found.iter().take(50) {
         match session.reach(&file.path).verdict(test, None) {
@@ -132,8 +131,8 @@ fn as_json(session: &Session, file: &KnownFile, test: &KnownTest) -> Value {
     told
 }
 
-fn print_json(rows: &[Value], out: &mut dyn Write) -> anyhow::Result<u8> {
-    serde_json::to_writer_pretty(&mut *out, rows)?;
+fn print_json(rows: impl Iterator<Item = Value>, out: &mut dyn Write) -> anyhow::Result<u8> {
+    serde_json::to_writer_pretty(&mut *out, &rows.collect::<Vec<_>>())?;
     writeln!(out)?;
     Ok(0)
 }
@@ -195,22 +194,18 @@ pub fn history(args: &HistoryArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     };
     let Some(wanted) = &args.test else {
         if args.json {
-            let runs: Vec<Value> = catalog
-                .runs(args.limit)?
-                .iter()
-                .map(|run| {
-                    json!({
-                        "run": run.id.to_string(),
-                        "started": iso(run.started),
-                        "wall": run.wall.map(|wall| wall.as_secs_f64()),
-                        "exit_code": run.exit_code,
-                        "ran": run.ran,
-                        "fresh": run.fresh,
-                        "command": run.command,
-                    })
+            let told = |run: &RunRow| {
+                json!({
+                    "run": run.id.to_string(),
+                    "started": iso(run.started),
+                    "wall": run.wall.map(|wall| wall.as_secs_f64()),
+                    "exit_code": run.exit_code,
+                    "ran": run.ran,
+                    "fresh": run.fresh,
+                    "command": run.command,
                 })
-                .collect();
-            return print_json(&runs, out);
+            };
+            return print_json(catalog.runs(args.limit)?.iter().map(told), out);
         }
         for run in catalog.runs(args.limit)? {
             let wall = run.wall.map_or("unfinished".to_owned(), duration);
@@ -235,20 +230,17 @@ pub fn history(args: &HistoryArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         args.limit,
     )?;
     if args.json {
-        let rows: Vec<Value> = rows
-            .iter()
-            .map(|row| {
-                json!({
-                    "test": row.test,
-                    "run": row.run.to_string(),
-                    "started": iso(row.started),
-                    "outcome": row.status.as_str(),
-                    "duration": row.duration.as_secs_f64(),
-                    "message": row.message,
-                })
+        let told = |row: &HistoryRow| {
+            json!({
+                "test": row.test,
+                "run": row.run.to_string(),
+                "started": iso(row.started),
+                "outcome": row.status.as_str(),
+                "duration": row.duration.as_secs_f64(),
+                "message": row.message,
             })
-            .collect();
-        return print_json(&rows, out);
+        };
+        return print_json(rows.iter().map(told), out);
     }
     if let [newest, .., oldest] = &rows[..]
         && rows.iter().all(|row| row.test == newest.test)
@@ -295,19 +287,16 @@ pub fn flaky(args: &FlakyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     };
     let rows = catalog.flaky()?;
     if args.json {
-        let rows: Vec<Value> = rows
-            .iter()
-            .map(|row| {
-                json!({
-                    "test": row.test,
-                    "flips": row.flips,
-                    "good": row.passes,
-                    "bad": row.failures,
-                    "second_opinions": row.second_opinions,
-                })
+        let told = |row: &FlakyRow| {
+            json!({
+                "test": row.test,
+                "flips": row.flips,
+                "good": row.passes,
+                "bad": row.failures,
+                "second_opinions": row.second_opinions,
             })
-            .collect();
-        return print_json(&rows, out);
+        };
+        return print_json(rows.iter().map(told), out);
     }
     for row in &rows {
         writeln!(

@@ -131,9 +131,13 @@ impl Selection {
             .collect()
     }
 
+    fn is_in_shard(&self, file: &str) -> bool {
+        self.shard.is_none_or(|shard| shard.includes(file))
+    }
+
     /// Whether tests of the file with this node ID can be meant.
     pub fn may_include_file(&self, file: &str) -> bool {
-        if self.shard.is_some_and(|shard| !shard.includes(file)) {
+        if !self.is_in_shard(file) {
             return false;
         }
         self.patterns.is_empty()
@@ -156,9 +160,8 @@ impl Selection {
     /// Whether a report on the collector with this node ID (a file, a class, a folder) says something of the tests that are meant.
     pub fn concerns(&self, node: &str) -> bool {
         let place = node.split("::").next().unwrap_or(node);
-        let is_of_others = self.shard.is_some_and(|shard| !shard.includes(place));
         self.may_include_file(place)
-            || !is_of_others
+            || self.is_in_shard(place)
                 && self.patterns.iter().any(|pattern| match pattern {
                     Pattern::Place { path, .. } => {
                         RelPath::from_text(place).is_some_and(|place| path.is_within(&place))
@@ -179,9 +182,7 @@ impl Selection {
                 }
             });
         by_pattern
-            && self
-                .shard
-                .is_none_or(|shard| shard.includes(test.id.file()))
+            && self.is_in_shard(test.id.file())
             && self
                 .keywords
                 .as_ref()

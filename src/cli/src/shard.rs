@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use dx_py_core::Digest;
+
 /// Which part, from 1, of how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
@@ -13,9 +15,9 @@ impl Shard {
     /// Whether a file with this node ID is in the part. It depends on nothing but the ID, so that machines with other records agree;
     /// the tests of a file stay together.
     pub fn includes(self, file: &str) -> bool {
-        let hash = blake3::hash(file.as_bytes());
+        let digest = Digest::of(file.as_bytes());
         let mut first = [0; 8];
-        first.copy_from_slice(&hash.as_bytes()[..8]);
+        first.copy_from_slice(&digest.0[..8]);
         u64::from_le_bytes(first) % self.count == self.number - 1
     }
 }

@@ -12,5 +12,5 @@ mod run;
 
 pub use connection::{Connection, Launcher, Processes};
 pub use ledger::Ledger;
-pub use queue::{Job, Queues};
+pub use queue::{Job, Queues, longest_first};
 pub use run::{ExecutorError, Handler, Outcome, RunPlan, RunnerEvent, run};

@@ -5,6 +5,7 @@
 //! order, since suites lean on it: what one file leaves behind is met by those that pytest runs after it, as under pytest-xdist. The
 //! end of the session waits in the queue for all, and makes up for what was expected wrongly. One worker runs pytest's order.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use crossbeam::deque::{Injector, Steal, Stealer, Worker};
@@ -28,6 +29,22 @@ const LONG_PART: u32 = 8;
 
 /// How many jobs for each worker are plenty.
 const PLENTY: usize = 4;
+
+/// Which worker each piece of work goes to, by longest processing time first.
+pub fn longest_first(expected: &[Duration], workers: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..expected.len()).collect();
+    order.sort_by_key(|at| (Reverse(expected[*at]), *at));
+    let mut loads = vec![Duration::ZERO; workers];
+    let mut slots = vec![0; expected.len()];
+    for at in order {
+        let lightest = (0..workers).min_by_key(|slot| loads[*slot]);
+        if let Some(slot) = lightest {
+            loads[slot] += expected[at];
+            slots[at] = slot;
+        }
+    }
+    slots
+}
 
 /// The queues of a run.
 #[derive(Debug)]
@@ -83,14 +100,10 @@ impl Queues {
                 at_the_end > share * workers / OPEN_PART || jobs[*at].expected > share / LONG_PART
             })
             .collect();
-        dealt.sort_by_key(|at| (std::cmp::Reverse(jobs[*at].expected), *at));
-        let mut loads = vec![Duration::ZERO; self.local.len()];
-        for at in dealt {
-            let slot = (0..loads.len()).min_by_key(|slot| loads[*slot]);
-            slots[at] = slot;
-            if let Some(slot) = slot {
-                loads[slot] += jobs[at].expected;
-            }
+        dealt.reverse();
+        let expected: Vec<Duration> = dealt.iter().map(|at| jobs[*at].expected).collect();
+        for (at, slot) in dealt.iter().zip(longest_first(&expected, self.local.len())) {
+            slots[*at] = Some(slot);
         }
         slots
     }

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use blake3::Hash;
 use dx_py_catalog::Catalog;
-use dx_py_core::{Input, RelPath};
+use dx_py_core::{Digest, Input, RelPath};
 use dx_py_discovery::walk::is_passed_over;
 
 /// Files that say what runs and how, wherever they lie.
@@ -33,8 +32,10 @@ pub enum Kind {
 /// Tells changes that matter from others.
 pub struct Filter {
     root: PathBuf,
-    catalog: PathBuf,
-    contents: HashMap<PathBuf, Option<Hash>>,
+    path: PathBuf,
+    /// Opened when it is asked for: a branch that is moved to changes thousands of files.
+    catalog: Option<Catalog>,
+    contents: HashMap<PathBuf, Option<Digest>>,
 }
 
 /// Whether a file is one of an editor's own, which comes and goes while another one is saved.
@@ -54,13 +55,19 @@ impl Filter {
     pub fn new(root: &Path, catalog: PathBuf) -> Self {
         Self {
             root: root.to_path_buf(),
-            catalog,
+            path: catalog,
+            catalog: None,
             contents: HashMap::new(),
         }
     }
 
+    /// Lets the catalog go: a run may set it aside, or the user delete it.
+    pub fn close(&mut self) {
+        self.catalog = None;
+    }
+
     /// What a change of this path means; none if nothing depends on it.
-    pub fn kind(&self, path: &Path) -> Option<Kind> {
+    pub fn kind(&mut self, path: &Path) -> Option<Kind> {
         let inner = RelPath::new(&self.root, path)?;
         let name = path.file_name()?.to_string_lossy();
         let mut folder = path.parent()?;
@@ -83,11 +90,11 @@ impl Filter {
     }
 
     /// Whether a test was seen to depend on a path, or on what its folder holds. Without a catalog nothing is known to.
-    fn is_input(&self, path: &RelPath) -> bool {
-        if !self.catalog.exists() {
-            return false;
+    fn is_input(&mut self, path: &RelPath) -> bool {
+        if self.catalog.is_none() && self.path.exists() {
+            self.catalog = Catalog::open(&self.path).ok().map(|(catalog, _)| catalog);
         }
-        let Ok((catalog, _)) = Catalog::open(&self.catalog) else {
+        let Some(catalog) = &self.catalog else {
             return false;
         };
         let key = path.as_str().to_owned();
@@ -103,7 +110,7 @@ impl Filter {
 
     /// Whether a file holds something else than when it was looked at last; a file that never was does.
     pub fn is_new(&mut self, path: &Path) -> bool {
-        let content = fs::read(path).ok().map(|bytes| blake3::hash(&bytes));
+        let content = fs::read(path).ok().map(|bytes| Digest::of(&bytes));
         match self.contents.insert(path.to_path_buf(), content) {
             Some(before) => before != content,
             // One that is gone again before anybody has seen it.
@@ -122,8 +129,8 @@ mod tests {
         let root = dir.path();
         fs::create_dir_all(root.join("venv")).unwrap();
         fs::write(root.join("venv/pyvenv.cfg"), "").unwrap();
-        let filter = Filter::new(root, root.join(".dx/none.db"));
-        let kind = |path: &str| filter.kind(&root.join(path));
+        let mut filter = Filter::new(root, root.join(".dx/none.db"));
+        let mut kind = |path: &str| filter.kind(&root.join(path));
         for path in [
             "a.py",
             "sub/b.py",

@@ -106,10 +106,11 @@ impl<'a> Watch<'a> {
         Ok(watch)
     }
 
-    /// Watches a folder and those below it that matter.
-    fn look_into(&mut self, folder: &Path) -> anyhow::Result<()> {
-        for folder in dx_py_discovery::walk::folders(folder) {
-            match self.watcher.watch(&folder, RecursiveMode::NonRecursive) {
+    /// Watches a folder and those below it that matter; gives them.
+    fn look_into(&mut self, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+        let folders = dx_py_discovery::walk::folders(folder);
+        for folder in &folders {
+            match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
                 Err(error) if matches!(error.kind, notify::ErrorKind::MaxFilesWatch) => {
                     return Err(error).with_context(|| {
                         format!("can't watch {}: the system allows no more watches\nRaise fs.inotify.max_user_watches, or run dx-py in a smaller folder.", folder.display())
@@ -119,7 +120,7 @@ impl<'a> Watch<'a> {
                 _ => {}
             }
         }
-        Ok(())
+        Ok(folders)
     }
 
     async fn run(mut self) -> anyhow::Result<u8> {
@@ -193,8 +194,7 @@ impl<'a> Watch<'a> {
             if path.is_dir() {
                 if !dx_py_discovery::walk::is_passed_over(&path) && !event.kind.is_remove() {
                     // What was put there before it was watched has no event of its own.
-                    self.look_into(&path)?;
-                    for folder in dx_py_discovery::walk::folders(&path) {
+                    for folder in self.look_into(&path)? {
                         let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
                         for file in files.filter(|file| !file.path().is_dir()) {
                             self.changed(file.path());
@@ -302,6 +302,7 @@ impl<'a> Watch<'a> {
         out.flush()?;
         drop(out);
         self.touched.clear();
+        self.filter.close();
         self.child = Some(self.command(wanted)?.spawn().context("can't start a run")?);
         Ok(())
     }
@@ -331,6 +332,7 @@ impl<'a> Watch<'a> {
             return self.start(Wanted::Changes, &why);
         }
         self.is_second = false;
+        self.filter.close();
         Ok(self.foot()?)
     }
 
