@@ -337,13 +337,21 @@ fn passes_expire() {
 /// Environments that uv makes have links to the files of its cache: making one changes the files of the others, as far as their stat goes.
 #[test]
 fn a_file_that_is_linked_elsewhere_while_tests_run_has_not_changed() {
-    let project = Project::new(&[
-        ("helper.py", "VALUE = 1\n"),
-        (
-            "test_a.py",
-            "import helper, subprocess\ndef test_a(tmp_path): subprocess.run(['ln', helper.__file__, str(tmp_path / 'x')], check=True)\n",
-        ),
-    ]);
+    let linking = |read: &str| {
+        let source = format!(
+            "import os, subprocess\ndef test_a(tmp_path):\n    path = {read}\n    subprocess.run(['ln', path, str(tmp_path / 'x')], check=True)\n"
+        );
+        Project::new(&[
+            ("helper.py", "VALUE = 1\n"),
+            ("data.txt", "1\n"),
+            ("test_a.py", &source),
+        ])
+    };
+    let sources_are_known = linking("__import__('helper').__file__");
+    assert_eq!(sources_are_known.test(&[]).ran(), 1);
+    assert_eq!(sources_are_known.test(&[]).ran(), 0);
+
+    let project = linking("open('data.txt').name");
     let run = project.test(&[]);
     assert!(
         run.err.contains("changed while running") || run.out.contains("changed while running"),

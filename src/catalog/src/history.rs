@@ -281,6 +281,7 @@ impl Catalog {
 #[cfg(test)]
 mod unit {
     use super::*;
+    use crate::Keywords;
     use dx_py_core::{Digest, Fact, Input, TestId};
 
     #[test]
@@ -326,7 +327,7 @@ mod unit {
             function: "x".into(),
             class: None,
             line: 1,
-            keywords: Vec::new(),
+            keywords: Keywords::new(&[]).unwrap(),
             markers: Vec::new(),
         };
         catalog

@@ -5,6 +5,7 @@
 
 mod error;
 mod history;
+mod load;
 mod open;
 mod sets;
 mod tests;
@@ -14,7 +15,8 @@ pub use history::{FlakyRow, HistoryRow, RunRow};
 pub use open::{Catalog, SetAside};
 pub use sets::{FactTable, SetId};
 pub use tests::{
-    CollectedFile, CollectedTest, KnownFile, KnownTest, Pass, PassId, UniverseId, UniverseState,
+    CollectedFile, CollectedTest, Keywords, KnownFile, KnownTest, Pass, PassId, UniverseId,
+    UniverseState,
 };
 
 use dx_py_core::Digest;

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dx_py_core::{Digest, Fact};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rustc_hash::FxHashMap;
 
 use crate::error::is_damage;
 use crate::sets::SetId;
@@ -80,7 +81,7 @@ impl Catalog {
     ///
     /// # Errors
     /// If it can't be read.
-    pub fn file_stats(&self) -> Result<HashMap<String, StatRow>, CatalogError> {
+    pub fn file_stats(&self) -> Result<FxHashMap<String, StatRow>, CatalogError> {
         let mut query = self
             .db
             .prepare("SELECT path, size, mtime, ctime, inode, digest, checked FROM file_stats")?;

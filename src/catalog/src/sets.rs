@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use dx_py_core::{Digest, Fact, Hasher, Input};
 use rusqlite::{OptionalExtension, Transaction, params};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{Catalog, CatalogError};
 
@@ -15,9 +16,9 @@ pub struct SetId(pub(crate) i64);
 #[derive(Clone, Debug, Default)]
 pub struct FactTable {
     /// The facts by their number.
-    pub facts: HashMap<i64, Fact>,
+    pub facts: FxHashMap<i64, Fact>,
     /// The facts' numbers for each set.
-    pub sets: HashMap<SetId, Vec<i64>>,
+    pub sets: FxHashMap<SetId, Vec<i64>>,
 }
 
 impl FactTable {
@@ -82,44 +83,65 @@ impl Catalog {
         &self,
         sets: impl IntoIterator<Item = SetId>,
     ) -> Result<FactTable, CatalogError> {
+        let reading = self.db.unchecked_transaction()?;
         let mut table = FactTable::default();
-        let mut query = self
-            .db
-            .prepare_cached("SELECT facts FROM input_sets WHERE id = ?")?;
-        let mut wanted: BTreeSet<i64> = BTreeSet::new();
-        for set in sets {
-            if table.sets.contains_key(&set) {
-                continue;
+        let sets: BTreeSet<i64> = sets.into_iter().map(|set| set.0).collect();
+        let mut wanted: FxHashSet<i64> = FxHashSet::default();
+        let mut query =
+            reading.prepare_cached("SELECT id, facts FROM input_sets WHERE id BETWEEN ? AND ?")?;
+        let mut rows = query.query(range(&sets))?;
+        while let Some(row) = rows.next()? {
+            let set = row.get(0)?;
+            if sets.contains(&set) {
+                let ids = decode(row.get_ref(1)?.as_blob().unwrap_or_default())?;
+                wanted.extend(&ids);
+                table.sets.insert(SetId(set), ids);
             }
-            let blob: Option<Vec<u8>> = query.query_row([set.0], |row| row.get(0)).optional()?;
-            let ids = decode(&blob.unwrap_or_default())?;
-            wanted.extend(&ids);
-            table.sets.insert(set, ids);
         }
-        let mut query = self.db.prepare_cached(
-            "SELECT inputs.kind, inputs.key, facts.digest FROM facts JOIN inputs ON inputs.id = facts.input WHERE facts.id = ?",
+        let bounds: BTreeSet<i64> = wanted
+            .iter()
+            .min()
+            .into_iter()
+            .chain(wanted.iter().max())
+            .copied()
+            .collect();
+        let mut query = reading.prepare_cached(
+            "SELECT facts.id, inputs.kind, inputs.key, facts.digest FROM facts JOIN inputs ON inputs.id = facts.input
+             WHERE facts.id BETWEEN ? AND ?",
         )?;
+        let mut rows = query.query(range(&bounds))?;
+        while let Some(row) = rows.next()? {
+            let id = row.get(0)?;
+            let (kind, key) = (row.get_ref(1)?, row.get_ref(2)?);
+            if wanted.contains(&id)
+                && let (Ok(kind), Ok(key)) = (kind.as_str(), key.as_str())
+                && let Some(input) = Input::from_parts(kind, key)
+            {
+                let digest = Digest(row.get(3)?);
+                wanted.remove(&id);
+                table.facts.insert(id, Fact { input, digest });
+            }
+        }
+        // A fact that is lost, or of a kind that isn't known, can't be said to hold.
         for id in wanted {
-            let row: Option<(String, String, [u8; 32])> = query
-                .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-                .optional()?;
-            // A fact that is lost, or of a kind that isn't known, can't be said to hold.
-            let fact = row.and_then(|(kind, key, digest)| {
-                Some(Fact {
-                    input: Input::from_parts(&kind, &key)?,
-                    digest: Digest(digest),
-                })
-            });
             table.facts.insert(
                 id,
-                fact.unwrap_or_else(|| Fact {
+                Fact {
                     input: Input::Unknowable("a record that is damaged".into()),
                     digest: Digest::ABSENT,
-                }),
+                },
             );
         }
         Ok(table)
     }
+}
+
+/// The least and the greatest of these numbers, which few others lie between.
+fn range(ids: &BTreeSet<i64>) -> [i64; 2] {
+    [
+        ids.first().copied().unwrap_or(0),
+        ids.last().copied().unwrap_or(-1),
+    ]
 }
 
 fn store_set(

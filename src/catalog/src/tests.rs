@@ -1,6 +1,5 @@
 //! Universes, collected files, their tests and their passes.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use dx_py_core::{Digest, Marker, TestId, TestStatus, blob};
@@ -21,6 +20,40 @@ pub struct UniverseId(pub(crate) i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PassId(pub(crate) i64);
 
+/// The names that `-k` looks into, as they are stored: few runs ask for them, and to take them apart for 100,000 tests takes as long as
+/// a tenth of a run that finds nothing changed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keywords(Box<[u8]>);
+
+impl Keywords {
+    /// These names.
+    ///
+    /// # Errors
+    /// If they can't be encoded.
+    pub fn new(names: &[String]) -> Result<Self, CatalogError> {
+        Ok(Self(blob::encode(&names)?.into()))
+    }
+
+    pub(crate) fn from_blob(blob: &[u8]) -> Self {
+        Self(blob.into())
+    }
+
+    fn as_blob(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The names; nothing if the record is damaged.
+    pub fn names(&self) -> Option<Vec<String>> {
+        blob::decode(&self.0).ok()
+    }
+}
+
+impl std::fmt::Debug for Keywords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.names().fmt(f)
+    }
+}
+
 /// A test as a worker collected it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CollectedTest {
@@ -33,7 +66,7 @@ pub struct CollectedTest {
     /// The line of its definition.
     pub line: u32,
     /// The names that `-k` looks into.
-    pub keywords: Vec<String>,
+    pub keywords: Keywords,
     /// Its marks.
     pub markers: Vec<Marker>,
 }
@@ -123,80 +156,6 @@ impl Catalog {
         Ok(UniverseId(id))
     }
 
-    /// All that is known of a universe.
-    ///
-    /// # Errors
-    /// If it can't be read, or holds what can't be.
-    pub fn load_universe(&self, universe: UniverseId) -> Result<UniverseState, CatalogError> {
-        let mut passes: HashMap<i64, Vec<Pass>> = HashMap::new();
-        let now = now();
-        let mut query = self.db.prepare(
-            "SELECT passes.test, passes.id, passes.input_set, passes.status, passes.duration, passes.at FROM passes
-             JOIN tests ON tests.id = passes.test JOIN collections ON collections.id = tests.collection
-             WHERE collections.universe = ? ORDER BY passes.at DESC, passes.id DESC",
-        )?;
-        let mut rows = query.query([universe.0])?;
-        while let Some(row) = rows.next()? {
-            passes.entry(row.get(0)?).or_default().push(Pass {
-                id: PassId(row.get(1)?),
-                set: SetId(row.get(2)?),
-                status: status(row.get(3)?)?,
-                duration: duration(row.get(4)?),
-                age: Duration::from_millis((now - row.get::<_, i64>(5)?).max(0).unsigned_abs()),
-            });
-        }
-        let mut sets: HashMap<i64, Vec<SetId>> = HashMap::new();
-        let mut query = self.db.prepare(
-            "SELECT collection, input_set FROM collection_sets JOIN collections ON collections.id = collection
-             WHERE universe = ? ORDER BY at DESC, input_set DESC",
-        )?;
-        let mut rows = query.query([universe.0])?;
-        while let Some(row) = rows.next()? {
-            sets.entry(row.get(0)?)
-                .or_default()
-                .push(SetId(row.get(1)?));
-        }
-        let mut state = UniverseState::default();
-        let mut query = self.db.prepare(
-            "SELECT collections.file, collections.path, tests.id, name, function, class, line, keywords, markers, status, duration,
-                 collections.id
-             FROM collections LEFT JOIN tests ON tests.collection = collections.id
-             WHERE universe = ? ORDER BY collections.id, position",
-        )?;
-        let mut rows = query.query([universe.0])?;
-        while let Some(row) = rows.next()? {
-            let file: String = row.get(0)?;
-            if state.files.last().is_none_or(|last| last.file != file) {
-                state.files.push(KnownFile {
-                    file,
-                    path: row.get(1)?,
-                    tests: Vec::new(),
-                    sets: sets.remove(&row.get(11)?).unwrap_or_default(),
-                });
-            }
-            let Some(id) = row.get::<_, Option<i64>>(2)? else {
-                continue;
-            };
-            let test = KnownTest {
-                test: CollectedTest {
-                    id: TestId::new(row.get::<_, String>(3)?),
-                    function: row.get(4)?,
-                    class: row.get(5)?,
-                    line: row.get(6)?,
-                    keywords: blob::decode(row.get_ref(7)?.as_blob().unwrap_or_default())?,
-                    markers: blob::decode(row.get_ref(8)?.as_blob().unwrap_or_default())?,
-                },
-                passes: passes.remove(&id).unwrap_or_default(),
-                last: row.get::<_, Option<u8>>(9)?.map(status).transpose()?,
-                duration: row.get::<_, Option<i64>>(10)?.map(duration),
-            };
-            if let Some(file) = state.files.last_mut() {
-                file.tests.push(test);
-            }
-        }
-        Ok(state)
-    }
-
     /// Files were collected, and this is what they hold: tests that are no more in them are forgotten with their passes, others
     /// keep theirs. The inputs of earlier collections are kept while they gave the same tests.
     ///
@@ -263,7 +222,7 @@ impl Catalog {
                     test.function,
                     test.class,
                     test.line,
-                    blob::encode(&test.keywords)?,
+                    test.keywords.as_blob(),
                     blob::encode(&test.markers)?
                 ])?;
             }
@@ -408,7 +367,7 @@ fn compare(
         let same = row.get_ref(0)?.as_str().ok() == Some(test.id.as_str())
             && row.get_ref(1)?.as_str().ok() == Some(test.function.as_str())
             && row.get::<_, Option<String>>(2)? == test.class
-            && row.get_ref(3)?.as_blob().ok() == Some(&blob::encode(&test.keywords)?)
+            && row.get_ref(3)?.as_blob().ok() == Some(test.keywords.as_blob())
             && row.get_ref(4)?.as_blob().ok() == Some(&blob::encode(&test.markers)?);
         if !same {
             return Ok(Recorded::Other);
@@ -434,7 +393,7 @@ mod unit {
             function: name.into(),
             class: None,
             line: 1,
-            keywords: vec![name.into()],
+            keywords: Keywords::new(&[name.into()]).unwrap(),
             markers: vec![Marker::bare("slow")],
         }
     }
@@ -476,7 +435,7 @@ mod unit {
         assert_eq!(record(&moved, Some(sets[1])).len(), 2);
         assert_eq!(record(&both, None).len(), 2);
         let mut marked = both.clone();
-        marked[0].keywords.push("slow".into());
+        marked[0].keywords = Keywords::new(&["slow".into()]).unwrap();
         assert_eq!(record(&marked, Some(sets[2])), [sets[2]]);
         assert_eq!(record(&both, Some(sets[2])), [sets[2]]);
         for tests in [&both[..1], &[], &[y, x], &both] {

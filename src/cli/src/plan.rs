@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dx_py_core::{RelPath, TestCase, TestId, TestStatus, Verdict};
 
-use crate::selection::{Candidate, Selection};
+use crate::selection::{Candidate, Names, Selection};
 use crate::session::Session;
 use crate::verification::Sample;
 
@@ -84,7 +84,7 @@ pub fn make_plan(
         for test in &file.tests {
             let candidate = Candidate {
                 id: &test.test.id,
-                keywords: &test.test.keywords,
+                keywords: Names::Recorded(&test.test.keywords),
                 markers: &test.test.markers,
                 last: test.last,
             };
@@ -234,7 +234,7 @@ pub fn dry_run(
                 collected.test(&file.path, test)
                     && selection.includes(&Candidate {
                         id: &test.id,
-                        keywords: &names,
+                        keywords: Names::Listed(&names),
                         markers: &test.markers,
                         last: None,
                     })

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dx_py_catalog::{
-    Catalog, CatalogError, CollectedFile, CollectedTest, PassId, RunId, SetId, UniverseId,
+    Catalog, CatalogError, CollectedFile, CollectedTest, Keywords, PassId, RunId, SetId, UniverseId,
 };
 use dx_py_core::{Fact, Input, Phase, PhaseReport, RelPath, TestId, TestResult, TestStatus};
 use dx_py_graph::ImportGraph;
-use dx_py_protocol::{Collected, Hello, Trace};
+use dx_py_protocol::{Collected, CollectedItem, Hello, Trace};
 use dx_py_select::{Inputs, Observation, ReadKind};
 
 use crate::distributions::Distributions;
@@ -136,15 +136,8 @@ impl<'a> Recorder<'a> {
                 let tests = file
                     .items
                     .iter()
-                    .map(|item| CollectedTest {
-                        id: TestId::new(item.id.as_str()),
-                        function: item.function.clone(),
-                        class: Some(item.class_name.clone()).filter(|name| !name.is_empty()),
-                        line: item.line,
-                        keywords: item.keywords.clone(),
-                        markers: item.markers.clone(),
-                    })
-                    .collect();
+                    .map(collected_test)
+                    .collect::<Result<_, CatalogError>>()?;
                 Ok(CollectedFile {
                     file: file.file.clone(),
                     path: self.world.key(&file.path),
@@ -494,4 +487,15 @@ impl<'a> Recorder<'a> {
 /// Whether a path lies where distributions are installed.
 pub fn is_site(path: &str) -> bool {
     path.contains("site-packages") || path.contains("dist-packages")
+}
+
+fn collected_test(item: &CollectedItem) -> Result<CollectedTest, CatalogError> {
+    Ok(CollectedTest {
+        id: TestId::new(item.id.as_str()),
+        function: item.function.clone(),
+        class: Some(item.class_name.clone()).filter(|name| !name.is_empty()),
+        line: item.line,
+        keywords: Keywords::new(&item.keywords)?,
+        markers: item.markers.clone(),
+    })
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use dx_py_catalog::Keywords;
 use dx_py_core::{Marker, RelPath, TestId, TestStatus};
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -56,12 +57,33 @@ pub struct Selection {
     reached_files: BTreeSet<RelPath>,
 }
 
+/// The names that `-k` looks into.
+#[derive(Clone, Copy)]
+pub enum Names<'a> {
+    /// These.
+    Listed(&'a [String]),
+    /// Those of a record.
+    Recorded(&'a Keywords),
+}
+
+impl Names<'_> {
+    fn match_to(self, expression: &Expression) -> bool {
+        match self {
+            Self::Listed(names) => expression.matches_keywords(names),
+            // Of names that can't be read nobody can say that the user didn't mean them.
+            Self::Recorded(keywords) => keywords
+                .names()
+                .is_none_or(|names| expression.matches_keywords(&names)),
+        }
+    }
+}
+
 /// What selection asks of a test.
 pub struct Candidate<'a> {
     /// Its ID.
     pub id: &'a TestId,
     /// The names that `-k` looks into.
-    pub keywords: &'a [String],
+    pub keywords: Names<'a>,
     /// Its marks.
     pub markers: &'a [Marker],
     /// The outcome of its last run.
@@ -186,7 +208,7 @@ impl Selection {
             && self
                 .keywords
                 .as_ref()
-                .is_none_or(|expression| expression.matches_keywords(test.keywords))
+                .is_none_or(|expression| test.keywords.match_to(expression))
             && self
                 .marks
                 .as_ref()
@@ -244,7 +266,7 @@ mod tests {
     fn includes(selection: &Selection, id: &str) -> bool {
         selection.includes(&Candidate {
             id: &TestId::new(id),
-            keywords: &[],
+            keywords: Names::Listed(&[]),
             markers: &[],
             last: None,
         })

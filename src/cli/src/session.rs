@@ -1,18 +1,20 @@
 //! Everything that is known before Python is started: the project, its catalog, and how the records compare with the world now.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use anyhow::Context;
 use dx_py_catalog::{
-    Catalog, FactTable, KnownFile, KnownTest, Pass, PassId, SetId, UniverseId, UniverseState,
+    Catalog, CatalogError, FactTable, KnownFile, KnownTest, Pass, PassId, SetId, StatRow,
+    UniverseId, UniverseState,
 };
 use dx_py_core::{Digest, Fact, Hasher, Input, Marker, RelPath, TestId, Verdict, blob};
 use dx_py_graph::environment;
 use dx_py_select::verdict::PassState;
 use dx_py_select::{SetState, Subject, verdict};
 use globset::{Glob, GlobSet, GlobSetBuilder};
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::alone::Serial;
@@ -55,6 +57,32 @@ pub struct FileList {
     pub wide: Vec<String>,
 }
 
+/// What the catalog says of a universe.
+struct Recorded {
+    state: UniverseState,
+    facts: FactTable,
+    stats: FxHashMap<String, StatRow>,
+}
+
+impl Recorded {
+    fn load(catalog: &Catalog, universe: UniverseId) -> Result<Self, CatalogError> {
+        let state = catalog.load_universe(universe)?;
+        let passes = state
+            .files
+            .iter()
+            .flat_map(|file| &file.tests)
+            .flat_map(|test| &test.passes);
+        let collections = state.files.iter().flat_map(|file| &file.sets).copied();
+        let facts = catalog.load_facts(passes.map(|pass| pass.set).chain(collections))?;
+        let stats = catalog.file_stats()?;
+        Ok(Self {
+            state,
+            facts,
+            stats,
+        })
+    }
+}
+
 /// The session.
 pub struct Session {
     /// The project.
@@ -86,7 +114,7 @@ pub struct Session {
     /// Things to tell the user.
     pub notes: Vec<String>,
     facts: FactTable,
-    sets: HashMap<SetId, SetState>,
+    sets: FxHashMap<SetId, SetState>,
     always: GlobSet,
     key: Digest,
     base: Digest,
@@ -126,14 +154,24 @@ impl Session {
             ));
         }
         let sites = environment::site_packages(interpreter.prefix());
-        let sources = Sources::load(&project, &sites, Some(&dx), now_ns);
         let invocation_digest = invocation.digest(&project);
         let key = Hasher::new()
             .field(invocation_digest.0)
             .field(interpreter.executable.as_os_str().as_encoded_bytes())
             .finish();
         let universe = catalog.universe(key)?;
-        let state = catalog.load_universe(universe)?;
+        // The walk waits for the file system, the catalog for nobody.
+        let (sources, recorded) = std::thread::scope(|scope| {
+            let sources = scope.spawn(|| Sources::load(&project, &sites, Some(&dx), now_ns));
+            let recorded = Recorded::load(&catalog, universe);
+            (sources.join(), recorded)
+        });
+        let sources = sources.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let Recorded {
+            state,
+            facts,
+            stats,
+        } = recorded?;
         let environment: Option<Environment> = catalog
             .note(&environment_note(&interpreter))?
             .and_then(|value| blob::decode(&value).ok());
@@ -158,14 +196,8 @@ impl Session {
             project_path,
             standard_library,
         };
-        let world = World::new(spec, catalog.file_stats()?, now_ns);
-        let passes = state
-            .files
-            .iter()
-            .flat_map(|file| &file.tests)
-            .flat_map(|test| &test.passes);
-        let collections = state.files.iter().flat_map(|file| &file.sets).copied();
-        let facts = catalog.load_facts(passes.map(|pass| pass.set).chain(collections))?;
+        let world = World::new(spec, stats, now_ns);
+        world.learn_files(sources.scan.files.iter());
         let sets = compare(&facts, &world);
         let base = invocation.base_digest(&project);
         let learned = catalog
@@ -327,7 +359,7 @@ impl Session {
 pub struct Reach<'a> {
     session: &'a Session,
     closure: BTreeSet<RelPath>,
-    unknown: RefCell<HashMap<SetId, Option<RelPath>>>,
+    unknown: RefCell<FxHashMap<SetId, Option<RelPath>>>,
 }
 
 impl Reach<'_> {
@@ -372,7 +404,7 @@ impl Reach<'_> {
     /// A file that is reached now, and of which the set knows nothing.
     fn unknown_import(&self, set: SetId) -> Option<RelPath> {
         let find = || {
-            let known: HashSet<&str> = self
+            let known: FxHashSet<&str> = self
                 .session
                 .facts
                 .facts_of(set)
@@ -393,8 +425,8 @@ fn environment_note(interpreter: &Interpreter) -> String {
     format!("environment:{}", interpreter.executable.display())
 }
 
-fn compare(facts: &FactTable, world: &World) -> HashMap<SetId, SetState> {
-    let now: HashMap<i64, Digest> = facts
+fn compare(facts: &FactTable, world: &World) -> FxHashMap<SetId, SetState> {
+    let now: FxHashMap<i64, Digest> = facts
         .facts
         .iter()
         .map(|(id, fact)| (*id, world.digest(&fact.input)))

@@ -4,7 +4,7 @@
 //! hashed again). Everything is computed when it is asked for, once for each run.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,8 @@ use std::rc::Rc;
 
 use dx_py_catalog::StatRow;
 use dx_py_core::{Digest, Hasher, Input, RelPath};
+use dx_py_discovery::ScannedFile;
+use rustc_hash::FxHashMap;
 
 use crate::ini;
 
@@ -51,16 +53,16 @@ pub struct World {
     spec: WorldSpec,
     import_path: RefCell<Vec<PathBuf>>,
     standard_library: RefCell<Vec<PathBuf>>,
-    stats: RefCell<HashMap<String, StatRow>>,
-    fresh_stats: RefCell<HashMap<String, StatRow>>,
-    digests: RefCell<HashMap<Input, Digest>>,
-    listings: RefCell<HashMap<PathBuf, Rc<BTreeSet<String>>>>,
+    stats: RefCell<FxHashMap<String, StatRow>>,
+    fresh_stats: RefCell<FxHashMap<String, StatRow>>,
+    digests: RefCell<FxHashMap<Input, Digest>>,
+    listings: RefCell<FxHashMap<PathBuf, Rc<BTreeSet<String>>>>,
     now_ns: i64,
 }
 
 impl World {
     /// A world over `spec`, with the stat cache of earlier runs; `now_ns` is the file system's time at the start of the run.
-    pub fn new(spec: WorldSpec, stats: HashMap<String, StatRow>, now_ns: i64) -> Self {
+    pub fn new(spec: WorldSpec, stats: FxHashMap<String, StatRow>, now_ns: i64) -> Self {
         Self {
             import_path: RefCell::new(spec.import_path.clone()),
             standard_library: RefCell::new(spec.standard_library.clone()),
@@ -90,6 +92,24 @@ impl World {
         self.digests
             .borrow_mut()
             .retain(|input, _| !matches!(input, Input::ModuleOrigin(_)));
+    }
+
+    /// Takes in files that were looked at in this run, by the same rule, as the index was brought up to date.
+    pub fn learn_files<'a>(&self, files: impl Iterator<Item = &'a ScannedFile>) {
+        let (mut digests, mut stats) = (self.digests.borrow_mut(), self.stats.borrow_mut());
+        for file in files.filter(|file| file.problem.is_none()) {
+            let key = file.path.as_str().to_owned();
+            digests.insert(Input::File(key.clone()), file.digest);
+            let row = StatRow {
+                size: file.stat.size,
+                mtime_ns: file.stat.mtime_ns,
+                ctime_ns: file.stat.ctime_ns,
+                inode: file.stat.inode,
+                digest: file.digest,
+                checked_ns: self.now_ns,
+            };
+            stats.insert(key, row);
+        }
     }
 
     /// What was hashed anew, for the stat cache.
@@ -381,7 +401,7 @@ mod tests {
             import_path: vec![root.join("tests"), root.join("src")],
             standard_library: Vec::new(),
         };
-        World::new(spec, HashMap::new(), file_system_now(root).unwrap())
+        World::new(spec, FxHashMap::default(), file_system_now(root).unwrap())
     }
 
     #[test]

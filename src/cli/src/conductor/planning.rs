@@ -10,7 +10,7 @@ use dx_py_protocol::{Collected, CollectedItem, CollectionDone};
 use super::Conductor;
 use crate::jobs::{Planned, UNKNOWN, by_file, in_order, is_divisible, shared_out};
 use crate::report::emit;
-use crate::selection::Candidate;
+use crate::selection::{Candidate, Names};
 use crate::session::FileList;
 
 impl Conductor<'_> {
@@ -119,7 +119,7 @@ impl Conductor<'_> {
     fn includes(&self, id: &TestId, item: &CollectedItem) -> bool {
         self.intent.selection.includes(&Candidate {
             id,
-            keywords: &item.keywords,
+            keywords: Names::Listed(&item.keywords),
             markers: &item.markers,
             last: self.intent.last.get(id).copied(),
         })

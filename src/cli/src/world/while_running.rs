@@ -46,10 +46,11 @@ impl World {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::fs::{self, File};
     use std::thread::sleep;
     use std::time::Duration;
+
+    use rustc_hash::FxHashMap;
 
     use super::super::tests::world;
     use super::*;
@@ -62,7 +63,7 @@ mod tests {
         fs::write(&path, "1").unwrap();
         let earlier = world(dir.path());
         earlier.digest(&Input::File("a.py".into()));
-        let stats: HashMap<_, _> = earlier.new_stats().into_iter().collect();
+        let stats: FxHashMap<_, _> = earlier.new_stats().into_iter().collect();
         // The clock of file systems ticks every few milliseconds.
         sleep(Duration::from_millis(50));
         let now = file_system_now(dir.path()).unwrap();
@@ -73,7 +74,7 @@ mod tests {
         sleep(Duration::from_millis(50));
         fs::hard_link(&path, dir.path().join("b.py")).unwrap();
         assert!(later().changed_while_running("a.py") && later().is_as_known("a.py"));
-        let unknown = World::new(spec.clone(), HashMap::new(), now);
+        let unknown = World::new(spec.clone(), FxHashMap::default(), now);
         assert!(!unknown.is_as_known("a.py"));
 
         let written = fs::metadata(&path).unwrap().modified().unwrap();
