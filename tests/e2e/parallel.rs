@@ -77,8 +77,9 @@ fn a_module_that_needs_the_import_of_another_one_is_not_run_without_it() {
     ]);
     assert_eq!(project.test(&[]).code, 0);
     for edit in 0..2 {
-        let text =
-            format!("import registry\ndef test_b(): assert registry.names == ['a'] # {edit}\n");
+        let text = format!(
+            "import registry\ndef test_b(): assert registry.names == ['a'] or {edit} > 5\n"
+        );
         project.write("test_b.py", &text);
         let run = project.test(&[]);
         assert_eq!(run.code, 0, "{}{}", run.out, run.err);
@@ -205,7 +206,7 @@ fn hooks_that_look_at_all_items_see_all() {
     assert_eq!(project.test(&["-n", "2"]).code, 0);
     project.write(
         "test_a.py",
-        "def test_a(request): assert ('count', 3) in request.node.user_properties  # edited\n",
+        "def test_a(request): assert ('count', 3) in list(request.node.user_properties)\n",
     );
     let run = project.test(&[]);
     assert_eq!((run.code, run.ran()), (0, 1), "{}{}", run.out, run.err);

@@ -150,6 +150,11 @@ impl Project {
         std::fs::write(path, text).expect("files can be written");
     }
 
+    /// Reads a file.
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path().join(name)).expect("the file can be read")
+    }
+
     /// Removes a file.
     pub fn remove(&self, name: &str) {
         std::fs::remove_file(self.path().join(name)).expect("the file is there");

@@ -12,6 +12,7 @@ from .wire import Pack
 
 _real_function: Any = get_real_func
 _Directory: Any = getattr(pytest, "Directory", ())  # since pytest 8
+_KEEP_NOTHING = frozenset(("_pytest", "anyio", "pytest_asyncio", "pytest_cov", "xdist"))
 #: Whether an attribute of a function is a keyword; before pytest 9.2 all are.
 _is_keyword: Any = getattr(_pytest.mark, "_is_matchable_function_attribute", lambda _name: True)
 
@@ -57,6 +58,7 @@ class Items:
         for marker in own:
             _pack_marker(out, marker)
         out.raw(above.packed)
+        out.u8(_shares_fixtures(item))
         out.texts(_bonds(item, above))
 
 
@@ -82,6 +84,31 @@ def _bonds(item: Any, above: _Above) -> list[str]:
         if mark.name == "xdist_group":
             bonds.append("xdist_group " + ", ".join(str(part) for part in (*mark.args, *mark.kwargs.values())))
     return bonds
+
+
+def _shares_fixtures(item: Any) -> bool:
+    """Whether an item is given a fixture that lives longer than a test, other than those of pytest and of plugins that keep nothing of
+    a test in theirs. One of the session that applies by itself is given only to who asks for it by name."""
+    info = getattr(item, "_fixtureinfo", None)
+    if info is None:
+        return True
+    for name, definitions in info.name2fixturedefs.items():
+        for definition in definitions:
+            scope = definition.scope
+            if scope == "function" or _origin(definition).partition(".")[0] in _KEEP_NOTHING:
+                continue
+            if scope != "session" or not getattr(definition, "_autouse", False) or _is_asked_for(name, info):
+                return True
+    return False
+
+
+def _origin(definition: Any) -> str:
+    return getattr(definition.func, "__module__", None) or ""
+
+
+def _is_asked_for(name: str, info: Any) -> bool:
+    definitions = info.name2fixturedefs.values()
+    return name in info.argnames or any(name in one.argnames for several in definitions for one in several)
 
 
 def _line(item: Any) -> Optional[int]:

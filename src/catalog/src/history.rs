@@ -117,7 +117,8 @@ impl Catalog {
             [UNIVERSES_KEPT],
         )?;
         db.execute_batch(
-            "DELETE FROM input_sets WHERE id NOT IN (SELECT input_set FROM passes UNION SELECT input_set FROM collection_sets);
+            "DELETE FROM input_sets WHERE id NOT IN (SELECT input_set FROM passes UNION SELECT input_set FROM collection_sets
+                 UNION SELECT base FROM input_sets WHERE base IS NOT NULL AND id IN (SELECT input_set FROM passes));
              DELETE FROM test_names WHERE id NOT IN (SELECT test_name FROM outcomes);",
         )?;
         let mut used = std::collections::HashSet::new();

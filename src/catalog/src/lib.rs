@@ -13,7 +13,7 @@ mod tests;
 pub use error::CatalogError;
 pub use history::{FlakyRow, HistoryRow, RunRow};
 pub use open::{Catalog, SetAside};
-pub use sets::{FactTable, SetId};
+pub use sets::{FactTable, RecordedSet, SetId};
 pub use tests::{
     CollectedFile, CollectedTest, Keywords, KnownFile, KnownTest, Pass, PassId, UniverseId,
     UniverseState,

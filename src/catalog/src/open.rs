@@ -14,9 +14,10 @@ use crate::sets::SetId;
 use crate::{CatalogError, StatRow};
 
 /// The migrations; the schema's number is how many of them have been applied.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../schema/0001_initial.sql"),
     include_str!("../../../schema/0002_collections.sql"),
+    include_str!("../../../schema/0003_nested_sets.sql"),
 ];
 
 /// `DXPY`, which `file` and SQLite's tools can show.
@@ -28,6 +29,7 @@ pub struct Catalog {
     pub(crate) db: Connection,
     pub(crate) fact_ids: HashMap<Fact, i64>,
     pub(crate) set_ids: HashMap<Digest, SetId>,
+    pub(crate) set_hashes: FxHashMap<SetId, Digest>,
 }
 
 /// A damaged catalog was moved out of the way, and a new one begun.
@@ -67,6 +69,7 @@ impl Catalog {
             db,
             fact_ids: HashMap::new(),
             set_ids: HashMap::new(),
+            set_hashes: FxHashMap::default(),
         })
     }
 

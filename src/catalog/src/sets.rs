@@ -17,18 +17,31 @@ pub struct SetId(pub(crate) i64);
 pub struct FactTable {
     /// The facts by their number.
     pub facts: FxHashMap<i64, Fact>,
-    /// The facts' numbers for each set.
-    pub sets: FxHashMap<SetId, Vec<i64>>,
+    /// The sets.
+    pub sets: FxHashMap<SetId, RecordedSet>,
+}
+
+/// A set as it is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordedSet {
+    /// The set whose facts it has as well.
+    pub base: Option<SetId>,
+    /// The numbers of its own facts.
+    pub own: Vec<i64>,
 }
 
 impl FactTable {
+    /// The set that another one is within.
+    pub fn base_of(&self, set: SetId) -> Option<SetId> {
+        self.sets.get(&set)?.base
+    }
+
     /// The facts of a set; none if it isn't in the table.
     pub fn facts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
-        self.sets
-            .get(&set)
-            .into_iter()
-            .flatten()
-            .filter_map(|id| self.facts.get(id))
+        let recorded = self.sets.get(&set);
+        let base = recorded.and_then(|set| self.sets.get(&set.base?));
+        let numbers = base.into_iter().chain(recorded).flat_map(|set| &set.own);
+        numbers.filter_map(|id| self.facts.get(id))
     }
 }
 
@@ -50,8 +63,23 @@ impl Catalog {
     /// # Errors
     /// If it can't be written.
     pub fn intern_set(&mut self, facts: &[Fact]) -> Result<SetId, CatalogError> {
+        self.intern(None, facts)
+    }
+
+    /// The set of these facts and those of `base`, which has no base of its own.
+    ///
+    /// # Errors
+    /// If it can't be written, or there is no such base.
+    pub fn intern_within(&mut self, base: SetId, facts: &[Fact]) -> Result<SetId, CatalogError> {
+        self.intern(Some(base), facts)
+    }
+
+    fn intern(&mut self, base: Option<SetId>, facts: &[Fact]) -> Result<SetId, CatalogError> {
         let facts: BTreeSet<&Fact> = facts.iter().collect();
         let mut hasher = Hasher::new();
+        if let Some(base) = base {
+            hasher.field("within").field(self.hash_of(base)?.0);
+        }
         for fact in &facts {
             let (kind, key) = fact.input.parts();
             hasher.field(kind).field(key).field(fact.digest.0);
@@ -62,7 +90,7 @@ impl Catalog {
         }
         let mut ids = std::mem::take(&mut self.fact_ids);
         let stored = self.write().and_then(|db| {
-            let set = store_set(&db, &facts, hash, &mut ids)?;
+            let set = store_set(&db, base, &facts, hash, &mut ids)?;
             db.commit()?;
             Ok(set)
         });
@@ -72,7 +100,21 @@ impl Catalog {
         }
         let set = stored?;
         self.set_ids.insert(hash, set);
+        self.set_hashes.insert(set, hash);
         Ok(set)
+    }
+
+    fn hash_of(&mut self, set: SetId) -> Result<Digest, CatalogError> {
+        if let Some(hash) = self.set_hashes.get(&set) {
+            return Ok(*hash);
+        }
+        let mut query = self
+            .db
+            .prepare_cached("SELECT hash FROM input_sets WHERE id = ?")?;
+        let hash = Digest(query.query_row([set.0], |row| row.get(0))?);
+        drop(query);
+        self.set_hashes.insert(set, hash);
+        Ok(hash)
     }
 
     /// The facts of these sets.
@@ -85,18 +127,27 @@ impl Catalog {
     ) -> Result<FactTable, CatalogError> {
         let reading = self.db.unchecked_transaction()?;
         let mut table = FactTable::default();
-        let sets: BTreeSet<i64> = sets.into_iter().map(|set| set.0).collect();
+        let mut missing: BTreeSet<i64> = sets.into_iter().map(|set| set.0).collect();
         let mut wanted: FxHashSet<i64> = FxHashSet::default();
-        let mut query =
-            reading.prepare_cached("SELECT id, facts FROM input_sets WHERE id BETWEEN ? AND ?")?;
-        let mut rows = query.query(range(&sets))?;
-        while let Some(row) = rows.next()? {
-            let set = row.get(0)?;
-            if sets.contains(&set) {
-                let ids = decode(row.get_ref(1)?.as_blob().unwrap_or_default())?;
-                wanted.extend(&ids);
-                table.sets.insert(SetId(set), ids);
+        let mut query = reading
+            .prepare_cached("SELECT id, facts, base FROM input_sets WHERE id BETWEEN ? AND ?")?;
+        // The second time it is those that were found to be bases.
+        while !missing.is_empty() {
+            let mut bases = BTreeSet::new();
+            let mut rows = query.query(range(&missing))?;
+            while let Some(row) = rows.next()? {
+                let set = row.get(0)?;
+                if missing.contains(&set) {
+                    let own = decode(row.get_ref(1)?.as_blob().unwrap_or_default())?;
+                    let base: Option<i64> = row.get(2)?;
+                    wanted.extend(&own);
+                    bases.extend(base);
+                    let base = base.map(SetId);
+                    table.sets.insert(SetId(set), RecordedSet { base, own });
+                }
             }
+            missing = bases;
+            missing.retain(|base| !table.sets.contains_key(&SetId(*base)));
         }
         let bounds: BTreeSet<i64> = wanted
             .iter()
@@ -146,6 +197,7 @@ fn range(ids: &BTreeSet<i64>) -> [i64; 2] {
 
 fn store_set(
     db: &Transaction<'_>,
+    base: Option<SetId>,
     facts: &BTreeSet<&Fact>,
     hash: Digest,
     known: &mut HashMap<Fact, i64>,
@@ -171,8 +223,8 @@ fn store_set(
         ids.push(id);
     }
     ids.sort_unstable();
-    db.prepare_cached("INSERT INTO input_sets (hash, facts) VALUES (?, ?)")?
-        .execute(params![hash.0, encode(&ids)])?;
+    db.prepare_cached("INSERT INTO input_sets (hash, facts, base) VALUES (?, ?, ?)")?
+        .execute(params![hash.0, encode(&ids), base.map(|base| base.0)])?;
     Ok(SetId(db.last_insert_rowid()))
 }
 

@@ -43,6 +43,8 @@ pub struct Intent<'a> {
     pub narrow: Option<BTreeSet<String>>,
     /// Whether each worker makes the items of a share of them only, and tells of these.
     pub split: bool,
+    /// Files that are collected again, so that their fresh tests are heard of then.
+    pub heard_of: BTreeSet<String>,
     /// Fresh tests by file.
     pub known_fresh: BTreeMap<String, Vec<(TestId, TestStatus, Duration)>>,
     /// Conftests of some folder whose hooks pytest calls for all tests, as far as they were known when the passes were stored.
@@ -132,11 +134,13 @@ impl<'a> Conductor<'a> {
             self.greet(format!("Python {}, pytest-{}", known.python, known.pytest))?;
         }
         if !self.intent.hears_of_all() {
+            // Whether those of files that are collected again are still there is seen then.
             let fresh: Vec<_> = self
                 .intent
                 .known_fresh
-                .values()
-                .flatten()
+                .iter()
+                .filter(|(file, _)| !self.intent.heard_of.contains(*file))
+                .flat_map(|(_, tests)| tests)
                 .cloned()
                 .collect();
             for (id, status, duration) in fresh {

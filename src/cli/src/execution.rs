@@ -100,7 +100,10 @@ pub fn execute(
         maxfail: args.failure_limit(),
         first_process: 0,
     };
+    let stale = plan.stale.iter().map(|(file, _)| file);
+    let heard_of: BTreeSet<String> = plan.dirty_files.iter().chain(stale).cloned().collect();
     let intent = Intent {
+        heard_of,
         selection: asked.selection,
         verdicts: verdicts(&plan),
         verified: plan.verified,

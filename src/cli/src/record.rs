@@ -15,6 +15,7 @@ use dx_py_core::{Fact, Input, Phase, PhaseReport, RelPath, TestId, TestResult, T
 use dx_py_graph::ImportGraph;
 use dx_py_protocol::{Collected, CollectedItem, Hello, Trace};
 use dx_py_select::{Inputs, Observation, ReadKind};
+use rustc_hash::FxHashMap;
 
 use crate::distributions::Distributions;
 use crate::temporary::TemporaryFolders;
@@ -40,6 +41,8 @@ pub struct Recorder<'a> {
     touched: HashSet<String>,
     temporary: TemporaryFolders,
     paths: HashMap<String, PathBuf>,
+    /// The functions of tests of which a part of the file may be all that counts.
+    sliced: FxHashMap<TestId, String>,
     good: HashMap<TestId, (TestStatus, Duration)>,
     /// Files with a test whose teardown failed.
     unsettled: HashSet<String>,
@@ -86,6 +89,7 @@ impl<'a> Recorder<'a> {
             touched: HashSet::new(),
             temporary: TemporaryFolders::now(),
             paths: HashMap::new(),
+            sliced: FxHashMap::default(),
             good: HashMap::new(),
             unsettled: HashSet::new(),
             matching: recording.matching,
@@ -150,6 +154,9 @@ impl<'a> Recorder<'a> {
         for file in files {
             self.paths
                 .insert(file.file.clone(), PathBuf::from(&file.path));
+            let alone = file.items.iter().filter(|item| !item.shares_fixtures);
+            let functions = alone.map(|item| (TestId::new(&*item.id), item.function.clone()));
+            self.sliced.extend(functions);
         }
         Ok(())
     }
@@ -191,6 +198,9 @@ impl<'a> Recorder<'a> {
     /// If the catalog can't be written.
     pub fn finished(&mut self, result: &TestResult) -> Result<(), CatalogError> {
         if result.status.is_bad() {
+            // pytest has shown the file's text: whoever asks for it in this process now isn't seen to read it.
+            let file = result.id.file();
+            self.sliced.retain(|test, _| test.file() != file);
             if let Some(passes) = self.matching.remove(&result.id) {
                 self.catalog.delete_passes(&passes)?;
             }
@@ -256,6 +266,7 @@ impl<'a> Recorder<'a> {
             }
         };
         let shared_set = self.catalog.intern_set(&facts)?;
+        let lines_count = self.tells_lines(&path, &shared);
         let mut passes: Vec<(TestId, SetId, TestStatus, Duration)> = Vec::new();
         for test in tests {
             let Some((status, duration)) = self.good.remove(test) else {
@@ -266,24 +277,50 @@ impl<'a> Recorder<'a> {
                 .get(&process)
                 .map(|seen| seen.of_test(test.as_str(), &shared))
                 .unwrap_or_default();
-            let set = if own == Inputs::default() {
+            let mut own = match self.facts(process, &own) {
+                Ok(own) => own,
+                Err(reason) => {
+                    self.uncacheable.insert(test.to_string(), reason);
+                    continue;
+                }
+            };
+            if !lines_count {
+                own.extend(self.slice(process, test, &path));
+            }
+            let set = if own.is_empty() {
                 shared_set
             } else {
-                match self.facts(process, &own) {
-                    Ok(more) => {
-                        let mut all = facts.clone();
-                        all.extend(more);
-                        self.catalog.intern_set(&all)?
-                    }
-                    Err(reason) => {
-                        self.uncacheable.insert(test.to_string(), reason);
-                        continue;
-                    }
-                }
+                self.catalog.intern_within(shared_set, &own)?
             };
             passes.push((test.clone(), set, status, duration));
         }
         self.catalog.record_passes(self.universe, &passes)
+    }
+
+    /// What a test depends on of its own file, if that is less than all of it.
+    fn slice(&self, process: u32, test: &TestId, path: &Path) -> Option<Fact> {
+        let function = self.sliced.get(test)?;
+        let file = path.to_str()?;
+        let observed = self.observations.get(&process)?;
+        if observed.reads_own_file(test.as_str(), file) {
+            return None;
+        }
+        let fact = self.fact(Input::slice(&self.world.key(file), function));
+        (!fact.digest.is_absent()).then_some(fact)
+    }
+
+    /// Whether code of the project that a file's tests reach, beside the file, may look at the lines that it is called from.
+    fn tells_lines(&self, file: &Path, shared: &Inputs) -> bool {
+        let root = self.world.root();
+        let mut others = shared
+            .files
+            .iter()
+            .filter(|other| Path::new(&***other) != file);
+        others.any(|other| {
+            RelPath::new(root, Path::new(&**other))
+                .and_then(|inner| self.graph.file(&inner))
+                .is_some_and(|node| node.imports.sees_lines)
+        })
     }
 
     fn fact(&self, input: Input) -> Fact {

@@ -392,9 +392,10 @@ impl Reach<'_> {
     pub fn staleness(&self, file: &KnownFile) -> Option<String> {
         let mut reason = None;
         for set in &file.sets {
-            let broken = match self.session.sets.get(set).and_then(SetState::reason) {
-                Some(broken) => broken,
-                None => format!("its imports now reach {}", self.unknown_import(*set)?),
+            let broken = match self.session.sets.get(set).map(SetState::reason) {
+                Some(Some(broken)) => broken,
+                Some(None) => format!("its imports now reach {}", self.unknown_import(*set)?),
+                None => "the inputs of its collection are lost".to_owned(),
             };
             reason.get_or_insert(broken);
         }
@@ -403,6 +404,14 @@ impl Reach<'_> {
 
     /// A file that is reached now, and of which the set knows nothing.
     fn unknown_import(&self, set: SetId) -> Option<RelPath> {
+        // What the tests of a file share tells mostly all.
+        if let Some(base) = self.session.facts.base_of(set) {
+            self.unknown_to(base)?;
+        }
+        self.unknown_to(set)
+    }
+
+    fn unknown_to(&self, set: SetId) -> Option<RelPath> {
         let find = || {
             let known: FxHashSet<&str> = self
                 .session
@@ -425,22 +434,32 @@ fn environment_note(interpreter: &Interpreter) -> String {
     format!("environment:{}", interpreter.executable.display())
 }
 
+/// Compares each set with the world, those that have a base after those that are one.
 fn compare(facts: &FactTable, world: &World) -> FxHashMap<SetId, SetState> {
+    let is_asked_for = |fact: &Fact| !matches!(fact.input, Input::Slice(_));
     let now: FxHashMap<i64, Digest> = facts
         .facts
         .iter()
+        .filter(|(_, fact)| is_asked_for(fact))
         .map(|(id, fact)| (*id, world.digest(&fact.input)))
         .collect();
-    facts
-        .sets
-        .iter()
-        .map(|(set, ids)| {
-            let pairs = ids
-                .iter()
-                .filter_map(|id| Some((facts.facts.get(id)?, *now.get(id)?)));
-            (*set, SetState::compare(pairs))
-        })
-        .collect()
+    let mut states = FxHashMap::default();
+    for (set, recorded) in facts.sets.iter().filter(|(_, set)| set.base.is_none()) {
+        let pairs = recorded
+            .own
+            .iter()
+            .filter_map(|id| Some((facts.facts.get(id)?, *now.get(id)?)));
+        states.insert(*set, SetState::compare(pairs));
+    }
+    for (set, recorded) in &facts.sets {
+        // A set whose base is lost has no state, and no pass with it is one.
+        if let Some(base) = recorded.base.and_then(|base| states.get(&base)) {
+            let own = recorded.own.iter().filter_map(|id| facts.facts.get(id));
+            let state = SetState::within(base, own, |input| world.digest(input));
+            states.insert(*set, state);
+        }
+    }
+    states
 }
 
 fn hex(digest: Digest) -> String {

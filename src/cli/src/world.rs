@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use dx_py_catalog::StatRow;
 use dx_py_core::{Digest, Hasher, Input, RelPath};
-use dx_py_discovery::ScannedFile;
+use dx_py_discovery::{ScannedFile, Slices};
 use rustc_hash::FxHashMap;
 
 use crate::ini;
@@ -57,6 +57,7 @@ pub struct World {
     fresh_stats: RefCell<FxHashMap<String, StatRow>>,
     digests: RefCell<FxHashMap<Input, Digest>>,
     listings: RefCell<FxHashMap<PathBuf, Rc<BTreeSet<String>>>>,
+    slices: RefCell<FxHashMap<String, Option<Rc<Slices>>>>,
     now_ns: i64,
 }
 
@@ -71,6 +72,7 @@ impl World {
             fresh_stats: RefCell::default(),
             digests: RefCell::default(),
             listings: RefCell::default(),
+            slices: RefCell::default(),
             now_ns,
         }
     }
@@ -145,6 +147,7 @@ impl World {
     fn compute(&self, input: &Input) -> Digest {
         match input {
             Input::File(key) => self.file(key),
+            Input::Slice(place) => self.slice(place).unwrap_or(Digest::ABSENT),
             Input::Existence(key) => match fs::metadata(self.path(key)) {
                 Ok(meta) if meta.is_dir() => Digest::of(b"folder"),
                 Ok(_) => Digest::of(b"file"),
@@ -208,6 +211,28 @@ impl World {
             // What can't be read has a digest of its own, so that it differs from any content.
             Err(error) => Digest::of(format!("unreadable: {:?}", error.kind()).as_bytes()),
         }
+    }
+
+    /// The slice of the test functions that a place names; none if all of the file counts for them.
+    fn slice(&self, place: &str) -> Option<Digest> {
+        let (key, function) = place.split_once("::")?;
+        let known = self.slices.borrow().get(key).cloned();
+        let slices = known.unwrap_or_else(|| {
+            let slices = self.slices_of(key).map(Rc::new);
+            let mut all = self.slices.borrow_mut();
+            all.insert(key.to_owned(), slices.clone());
+            slices
+        });
+        slices?.digest(function)
+    }
+
+    fn slices_of(&self, key: &str) -> Option<Slices> {
+        let path = self.path(key);
+        let content = fs::read(&path).ok()?;
+        // They are of the content that the file's digest is of, or there are none.
+        let is_it = Digest::of(&content) == self.digest(&Input::File(key.to_owned()));
+        let stem = path.file_stem()?.to_str()?;
+        is_it.then(|| Slices::of(&content, stem)).flatten()
     }
 
     fn listing(&self, path: &Path) -> Option<Rc<BTreeSet<String>>> {

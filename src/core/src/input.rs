@@ -12,6 +12,9 @@ use crate::Digest;
 pub enum Input {
     /// The content of a file, or its absence.
     File(String),
+    /// The slice of a test: the part of a file that it can reach, by the file's path, `::` and the function's name. A change of the
+    /// file that leaves it as it is doesn't count.
+    Slice(String),
     /// What kind of thing a path is: a file, a folder, nothing.
     Existence(String),
     /// The names in a folder with their kinds.
@@ -41,6 +44,7 @@ impl Input {
     pub fn parts(&self) -> (&'static str, &str) {
         match self {
             Self::File(path) => ("file", path),
+            Self::Slice(place) => ("slice", place),
             Self::Existence(path) => ("existence", path),
             Self::Listing(path) => ("listing", path),
             Self::PythonListing(path) => ("python-listing", path),
@@ -55,11 +59,25 @@ impl Input {
         }
     }
 
+    /// The slice of the test functions of that name in a file.
+    pub fn slice(file: &str, function: &str) -> Self {
+        Self::Slice(format!("{file}::{function}"))
+    }
+
+    /// Whether this is a slice of `file`.
+    pub fn is_slice_of(&self, file: &str) -> bool {
+        match self {
+            Self::Slice(place) => place.split_once("::").is_some_and(|(of, _)| of == file),
+            _ => false,
+        }
+    }
+
     /// The input that [`Input::parts`] took apart; `None` for a kind that this version doesn't know.
     pub fn from_parts(kind: &str, key: &str) -> Option<Self> {
         let key = key.to_owned();
         Some(match kind {
             "file" => Self::File(key),
+            "slice" => Self::Slice(key),
             "existence" => Self::Existence(key),
             "listing" => Self::Listing(key),
             "python-listing" => Self::PythonListing(key),
@@ -80,6 +98,7 @@ impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => f.write_str(path),
+            Self::Slice(place) => write!(f, "what {place} uses of its file"),
             Self::Existence(path) => write!(f, "existence of {path}"),
             Self::Listing(path) => write!(f, "names in {path}/"),
             Self::PythonListing(path) => write!(f, "Python files in {path}/"),
@@ -113,6 +132,7 @@ mod tests {
         let key = || "a/b".to_owned();
         let inputs = [
             Input::File(key()),
+            Input::Slice(key()),
             Input::Existence(key()),
             Input::Listing(key()),
             Input::PythonListing(key()),

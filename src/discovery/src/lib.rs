@@ -5,8 +5,11 @@
 pub mod index;
 pub mod parse;
 pub mod scan;
+pub mod slice;
+mod tokens;
 pub mod walk;
 
 pub use index::{Index, IndexError};
 pub use scan::{Scan, ScannedFile, Visitor, scan};
+pub use slice::Slices;
 pub use walk::{FileStat, WalkOptions, walk};

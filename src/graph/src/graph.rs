@@ -272,7 +272,7 @@ mod tests {
                 imports: plain
                     .chain(typed.iter().map(|target| import(target, true)))
                     .collect(),
-                opaque: false,
+                ..FileImports::default()
             },
         }
     }

@@ -23,7 +23,23 @@ pub struct FileImports {
     pub imports: Vec<Import>,
     /// Whether a module is imported by a name that the source doesn't tell.
     pub opaque: bool,
+    /// Whether it names what tells code the lines of its callers, so that a line more somewhere else may change what it does.
+    pub sees_lines: bool,
 }
+
+/// What a frame, a traceback or a code object tells its lines by. Who reads a source is seen while it does.
+const LINES: [&str; 10] = [
+    "co_firstlineno",
+    "co_lines",
+    "co_positions",
+    "extract_stack",
+    "extract_tb",
+    "f_lineno",
+    "getframeinfo",
+    "tb_lineno",
+    "walk_stack",
+    "walk_tb",
+];
 
 /// The imports of a source: statements wherever they stand, and calls with a literal name of `__import__`, `import_module` and
 /// `importorskip`, and `pytest_plugins`.
@@ -54,6 +70,7 @@ impl Extractor<'_> {
                 "import_statement" => self.plain(node, typed),
                 "import_from_statement" => self.from(node, typed),
                 "call" => self.call(node, typed),
+                "identifier" if LINES.contains(&&*self.text(node)) => self.found.sees_lines = true,
                 "assignment" => self.plugins(node),
                 _ => {}
             }

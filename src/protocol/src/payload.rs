@@ -57,6 +57,8 @@ pub struct CollectedItem {
     pub keywords: Vec<String>,
     /// Its marks, the nearest first.
     pub markers: Vec<Marker>,
+    /// Whether it is given a fixture that lives longer than a test, so that it may see what other tests did to it.
+    pub shares_fixtures: bool,
     /// What it has in common with other tests, which then run in the same worker: a class, a fixture of a module.
     pub bonds: Vec<String>,
 }
@@ -522,6 +524,7 @@ mod tests {
                     line: 7,
                     place: 3,
                     keywords: vec![text()],
+                    shares_fixtures: true,
                     markers: vec![Marker {
                         name: text(),
                         args: vec![text()],

@@ -104,6 +104,21 @@ impl Observation {
         self.contexts.contains_key(format!("f:{file}").as_str())
     }
 
+    /// Whether a test, or code that ran below its file's module, read the text of that file itself: for its lines, say.
+    pub fn reads_own_file(&self, test: &str, file: &str) -> bool {
+        let reads_it = |reads: &Vec<(ReadKind, Arc<str>)>| {
+            let mut reads = reads.iter();
+            reads.any(|(kind, key)| *kind == ReadKind::File && &**key == file)
+        };
+        self.nodes
+            .get(file)
+            .is_some_and(|node| reads_it(&node.reads))
+            || self
+                .contexts
+                .get(format!("t:{test}").as_str())
+                .is_some_and(reads_it)
+    }
+
     /// The files of all modules that were loaded in this process.
     pub fn modules(&self) -> impl Iterator<Item = &str> {
         self.names.keys().map(|file| &**file)

@@ -23,6 +23,11 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.input {
             Input::Unknowable(what) => write!(f, "it depends on {what}"),
+            // All of the file counts now: it can't be parsed, say.
+            Input::Slice(place) if self.now.is_absent() => {
+                let file = place.split_once("::").map_or(&**place, |(file, _)| file);
+                write!(f, "{file} changed")
+            }
             input => {
                 let how = match (self.before.is_absent(), self.now.is_absent()) {
                     (true, false) => "appeared",
@@ -47,7 +52,7 @@ pub enum SetState {
 impl SetState {
     /// Compares recorded facts with the digests now, given pairwise.
     pub fn compare<'a>(facts: impl IntoIterator<Item = (&'a Fact, Digest)>) -> Self {
-        let mut changes: Vec<Change> = facts
+        let changes: Vec<Change> = facts
             .into_iter()
             .filter(|(fact, now)| fact.digest != *now || matches!(fact.input, Input::Unknowable(_)))
             .map(|(fact, now)| Change {
@@ -56,6 +61,53 @@ impl SetState {
                 now,
             })
             .collect();
+        Self::of_changes(changes)
+    }
+
+    /// The state of a set that has the facts of another one, whose state is `base`, and `own` ones; `now` gives digests. A file that
+    /// changed doesn't count if the set has slices of it, and they are the same: only then they are asked for.
+    pub fn within<'a>(
+        base: &Self,
+        own: impl IntoIterator<Item = &'a Fact>,
+        now: impl Fn(&Input) -> Digest,
+    ) -> Self {
+        let (slices, own): (Vec<&Fact>, Vec<&Fact>) = own
+            .into_iter()
+            .partition(|fact| matches!(fact.input, Input::Slice(_)));
+        let own = Self::compare(own.into_iter().map(|fact| (fact, now(&fact.input))));
+        let mut changes: Vec<Change> = Vec::new();
+        for change in [base, &own].into_iter().flat_map(Self::changes) {
+            let Input::File(file) = &change.input else {
+                changes.push(change.clone());
+                continue;
+            };
+            let mut of_file = slices
+                .iter()
+                .filter(|fact| fact.input.is_slice_of(file))
+                .peekable();
+            if of_file.peek().is_none() {
+                changes.push(change.clone());
+            }
+            let broken = of_file
+                .map(|fact| Change {
+                    input: fact.input.clone(),
+                    before: fact.digest,
+                    now: now(&fact.input),
+                })
+                .filter(|change| change.before != change.now);
+            changes.extend(broken);
+        }
+        Self::of_changes(changes)
+    }
+
+    fn changes(&self) -> &[Change] {
+        match self {
+            Self::Holds => &[],
+            Self::Broken(changes) => changes,
+        }
+    }
+
+    fn of_changes(mut changes: Vec<Change>) -> Self {
         if changes.is_empty() {
             return Self::Holds;
         }
@@ -89,7 +141,7 @@ fn rank(input: &Input) -> u8 {
     match input {
         Input::Interpreter | Input::Plugins | Input::Invocation => 0,
         Input::PytestSection(_) => 1,
-        Input::File(_) => 2,
+        Input::File(_) | Input::Slice(_) => 2,
         Input::Variable(_) => 3,
         Input::Existence(_) | Input::Listing(_) | Input::PythonListing(_) => 4,
         Input::ModuleOrigin(_) => 5,
@@ -181,6 +233,38 @@ mod tests {
             unknown_import: None,
             expired: false,
         }
+    }
+
+    #[test]
+    fn a_changed_file_counts_only_if_the_slice_of_it_changed() {
+        let (file, other) = (fact("t.py", "1"), fact("lib.py", "1"));
+        let slice = |place: &str| Fact {
+            input: Input::Slice(place.into()),
+            digest: Digest::of(b"s"),
+        };
+        let own = [slice("t.py::test_a")];
+        let foreign = [slice("u.py::test_a")];
+        let same = |_: &Input| Digest::of(b"s");
+        let another = |_: &Input| Digest::of(b"x");
+        let edited = SetState::compare([(&file, Digest::of(b"2")), (&other, other.digest)]);
+        assert!(SetState::within(&edited, &own, same).holds());
+        assert_eq!(
+            SetState::within(&edited, &own, another).reason().as_deref(),
+            Some("what t.py::test_a uses of its file changed")
+        );
+        assert_eq!(SetState::within(&edited, &[], same), edited);
+        assert_eq!(SetState::within(&edited, &foreign, same), edited);
+        let both = SetState::compare([(&file, Digest::of(b"2")), (&other, Digest::of(b"2"))]);
+        assert_eq!(
+            SetState::within(&both, &own, same).reason().as_deref(),
+            Some("lib.py changed")
+        );
+        let holds = SetState::compare([(&file, file.digest)]);
+        let never =
+            |_: &Input| -> Digest { panic!("of a file that is as it was nobody asks for slices") };
+        assert!(SetState::within(&holds, &own, never).holds());
+        let read = [fact("data.txt", "1")];
+        assert!(!SetState::within(&holds, &read, another).holds());
     }
 
     #[test]

@@ -1,0 +1,374 @@
+//! The slice of a test: the part of its file that its outcome can depend on (Weiser, *Program Slicing*, 1981), by its text alone.
+//!
+//! A test file is its test functions, and a *frame* of everything else: imports, fixtures, helpers, classes with their other methods,
+//! decorators that do something when the file is imported. A test's slice is the frame, its own function, and each test function that
+//! the two may call or that shares a variable with it that one could change and the other see. So an edit of one test, or a new one,
+//! leaves the slices of the others as they are, while an edit of anything that they have in common changes all of them.
+//!
+//! Comments and layout don't count. A file that doesn't parse, or code that could find out about the rest of the file (its line
+//! numbers, its globals by computed names), has no slices: the whole file counts then.
+
+use std::collections::{BTreeSet, HashSet};
+
+use dx_py_core::{Digest, Hasher};
+
+use crate::parse::parse;
+use crate::tokens::{Tokens, is_fully_covered};
+
+mod functions;
+mod shared;
+
+use functions::Finder;
+use shared::shared_variables;
+
+/// Names that let code see its own place, its source, or names that it makes up while it runs.
+const REVEALING: [&str; 25] = [
+    "__code__",
+    "__dict__",
+    "_getframe",
+    "co_firstlineno",
+    "currentframe",
+    "doctest",
+    "extract_stack",
+    "extract_tb",
+    "f_lineno",
+    "findsource",
+    "format_stack",
+    "getframeinfo",
+    "getmembers",
+    "getrepr",
+    "getsource",
+    "getsourcelines",
+    "globals",
+    "inspect",
+    "linecache",
+    "lineno",
+    "locals",
+    "longrepr",
+    "longreprtext",
+    "tb_lineno",
+    "traceback",
+];
+/// Functions that do, where they are called by their plain names.
+const REVEALING_CALLS: [&str; 6] = ["__import__", "compile", "dir", "eval", "exec", "vars"];
+/// With the module's own name, a way to the module's globals.
+const WAYS_TO_MODULES: [&str; 2] = ["modules", "import_module"];
+
+/// The slices of one file.
+#[derive(Debug)]
+pub struct Slices {
+    frame: Part,
+    tests: Vec<Part>,
+    /// Variables through which tests can tell each other something.
+    shared: BTreeSet<String>,
+    /// The file's name without its ending: who mentions it may compare with places in it.
+    stem: String,
+}
+
+/// A part of a file: its name and the classes around it if it is a test function, what it says, and the names that it mentions.
+#[derive(Debug, Default)]
+struct Part {
+    name: String,
+    classes: String,
+    tokens: Tokens,
+}
+
+impl Slices {
+    /// The slices of a source; none if it doesn't parse, or isn't plainly UTF-8. `stem` is the file's name without its ending.
+    pub fn of(source: &[u8], stem: &str) -> Option<Self> {
+        let declares_encoding = source
+            .split(|byte| *byte == b'\n')
+            .take(2)
+            .any(|line| line.starts_with(b"#") && line.windows(6).any(|word| word == b"coding"));
+        if declares_encoding || std::str::from_utf8(source).is_err() {
+            return None;
+        }
+        let tree = parse(source)?;
+        let root = tree.root_node();
+        if root.has_error() || !is_fully_covered(root, source) {
+            return None;
+        }
+        let functions = Finder::functions(root, source);
+        let left_out: HashSet<usize> = functions.iter().map(|found| found.node.id()).collect();
+        let tests = functions
+            .iter()
+            .map(|found| Part {
+                name: found.name.clone(),
+                classes: found.classes.clone(),
+                tokens: Tokens::of(found.node, source, &HashSet::new()),
+            })
+            .collect();
+        let mut shared = BTreeSet::new();
+        shared_variables(root, source, &left_out, &mut shared);
+        Some(Self {
+            frame: Part {
+                tokens: Tokens::of(root, source, &left_out),
+                ..Part::default()
+            },
+            tests,
+            shared,
+            stem: stem.to_owned(),
+        })
+    }
+
+    /// The digest of the slice of the test functions of that name, in whatever class of the file; none if there is no such function,
+    /// or the whole file counts for it.
+    pub fn digest(&self, function: &str) -> Option<Digest> {
+        let mut included: BTreeSet<usize> = BTreeSet::new();
+        let mut pending: Vec<usize> = self.named(function).collect();
+        if pending.is_empty() {
+            return None;
+        }
+        pending.extend(self.reached_from(&self.frame));
+        while let Some(number) = pending.pop() {
+            if included.insert(number) {
+                pending.extend(self.reached_from(&self.tests[number]));
+            }
+        }
+        let mut hasher = Hasher::new();
+        hasher.field(self.frame.tokens.bytes());
+        if self.reveals(&self.frame) {
+            return None;
+        }
+        for number in included {
+            let part = &self.tests[number];
+            if self.reveals(part) {
+                return None;
+            }
+            hasher
+                .field(&part.classes)
+                .field(&part.name)
+                .field(part.tokens.bytes());
+        }
+        Some(hasher.finish())
+    }
+
+    fn named(&self, function: &str) -> impl Iterator<Item = usize> {
+        let tests = self.tests.iter().enumerate();
+        tests
+            .filter(move |(_, part)| part.name == function)
+            .map(|(number, _)| number)
+    }
+
+    /// The test functions that a part may call, and those that share a variable with it.
+    fn reached_from(&self, part: &Part) -> Vec<usize> {
+        let shared: Vec<&String> = self
+            .shared
+            .iter()
+            .filter(|name| self.is_used(part, name))
+            .collect();
+        let reaches = |other: &Part| {
+            part.tokens.mentions(&other.name)
+                || shared.iter().any(|name| other.tokens.mentions(name))
+        };
+        let tests = self.tests.iter().enumerate();
+        tests
+            .filter(|(_, other)| reaches(other))
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    /// Whether a part uses a shared variable: the frame does if it says more of it than how it begins.
+    fn is_used(&self, part: &Part, name: &str) -> bool {
+        let least = if part.name.is_empty() { 2 } else { 1 };
+        part.tokens.count(name) >= least
+    }
+
+    /// Whether something in a part could tell it about the rest of the file.
+    fn reveals(&self, part: &Part) -> bool {
+        let tokens = &part.tokens;
+        let has = |names: &[&str]| names.iter().any(|name| tokens.mentions(name));
+        has(&REVEALING)
+            || REVEALING_CALLS.iter().any(|name| tokens.calls(name))
+            || tokens.mentions("__name__") && has(&WAYS_TO_MODULES)
+            || tokens.quotes(&self.stem)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(source: &str, function: &str) -> Option<Digest> {
+        Slices::of(source.as_bytes(), "test_file")?.digest(function)
+    }
+
+    /// Whether the change of a source leaves the slice of `test_b` as it is.
+    fn spares(before: &str, after: &str) -> bool {
+        let before = digest(before, "test_b").expect("it has a slice");
+        digest(after, "test_b") == Some(before)
+    }
+
+    const FILE: &str = "\
+import pytest
+
+LIMIT = 3
+CACHE = {}
+
+@pytest.fixture
+def value():
+    return 1
+
+def helper():
+    return LIMIT
+
+class TestA:
+    def help(self):
+        return 2
+
+    def test_m(self):
+        assert self.help()
+
+def test_a(value):
+    \"\"\"About a.\"\"\"
+    CACHE[1] = helper()
+
+def test_b(value):
+    assert helper() == LIMIT
+
+@pytest.mark.parametrize('x', [1, LIMIT])
+def test_c(x):
+    assert CACHE
+";
+
+    #[test]
+    fn an_edit_of_another_test_a_new_one_and_comments_spare_a_test() {
+        for (from, to) in [
+            ("CACHE[1] = helper()", "CACHE[2] = helper() or 5"),
+            ("About a.", "About another."),
+            ("assert self.help()", "assert self.help() == 2"),
+            ("[1, LIMIT]", "[1, 2, LIMIT]"),
+            (
+                "def test_a(value)",
+                "def test_new():\n    assert 0\n\ndef test_a(value)",
+            ),
+            ("def test_a(value):", "@pytest.mark.slow\ndef test_a():"),
+            ("LIMIT = 3", "LIMIT = 3  # three\n\n"),
+            (
+                "    assert helper() == LIMIT",
+                "\n    assert  helper(\n) == LIMIT # so",
+            ),
+        ] {
+            let after = FILE.replace(from, to);
+            assert_ne!(FILE, after);
+            assert!(spares(FILE, &after), "{from} -> {to}");
+        }
+    }
+
+    #[test]
+    fn an_edit_of_what_tests_have_in_common_spares_none() {
+        for (from, to) in [
+            ("import pytest", "import pytest, os"),
+            ("LIMIT = 3", "LIMIT = 4"),
+            ("return LIMIT", "return LIMIT + 1"),
+            ("return 1", "return 2"),
+            ("return 2", "return 3"),
+            ("assert helper() == LIMIT", "assert helper() != LIMIT"),
+            ("def test_a(value):", "@register\ndef test_a(value):"),
+            ("[1, LIMIT]", "[1, make()]"),
+            ("def test_a(value)", "def test_a(value=make())"),
+            ("class TestA:", "class TestA(Base):"),
+        ] {
+            let after = FILE.replace(from, to);
+            assert_ne!(FILE, after);
+            assert!(!spares(FILE, &after), "{from} -> {to}");
+        }
+    }
+
+    #[test]
+    fn structure_that_is_layout_counts() {
+        let before = "def test_b():\n    if x:\n        y()\n    z()\n";
+        assert!(!spares(before, &before.replace("    z()", "        z()")));
+    }
+
+    #[test]
+    fn tests_that_share_a_variable_that_can_change_are_in_each_others_slices() {
+        let both = |first: &str, second: &str, body: &str| {
+            format!("{first}\ndef test_a():\n    {body}\n\ndef test_b():\n    {second}\n")
+        };
+        for (frame, use_in_b, use_in_a) in [
+            ("CACHE = {}", "assert CACHE", "CACHE.clear()"),
+            ("N = 1", "assert N", "global N; N = 2"),
+            ("client = make()", "client.get()", "client.login()"),
+            ("import lib", "assert lib.flag", "lib.flag = 1"),
+            (
+                "@pytest.fixture(scope='module')\ndef db(): pass",
+                "use('db')",
+                "db.add()",
+            ),
+            ("", "test_a()", "pass"),
+            (
+                "def help(): return CACHE\nCACHE = []",
+                "help()",
+                "CACHE.append(1)",
+            ),
+            (
+                "class TestA:\n    @classmethod\n    def setup_class(cls): cls.db = 1",
+                "x.db",
+                "y.db",
+            ),
+        ] {
+            let before = both(frame, use_in_b, use_in_a);
+            let after = both(frame, use_in_b, &format!("{use_in_a}; more()"));
+            assert!(!spares(&before, &after), "{before}");
+        }
+        let before = both("N = (1, 'a', -2)", "assert N", "assert N");
+        assert!(spares(
+            &before,
+            &both("N = (1, 'a', -2)", "assert N", "assert not N")
+        ));
+    }
+
+    #[test]
+    fn code_that_can_find_out_about_the_rest_of_its_file_has_no_slice() {
+        for body in [
+            "assert globals()",
+            "assert inspect.getsource(f)",
+            "assert record.lineno == 3",
+            "assert 'test_file.py:3' in text",
+            "assert sys.modules[__name__].x",
+            "eval('x')",
+        ] {
+            let source = format!("def test_b():\n    {body}\n\ndef test_a(): pass\n");
+            assert_eq!(digest(&source, "test_b"), None, "{body}");
+            assert!(digest(&source, "test_a").is_some(), "{body}");
+            assert_eq!(
+                digest(&format!("def help():\n    {body}\n{source}"), "test_a"),
+                None
+            );
+        }
+        assert!(
+            digest(
+                "import re\nX = re.compile('a')\ndef test_a(): pass\n",
+                "test_a"
+            )
+            .is_some()
+        );
+        for source in [
+            "def test_a(: pass\n",
+            "# coding: latin-1\ndef test_a(): pass\n",
+            "def other(): pass\n",
+        ] {
+            assert_eq!(digest(source, "test_a"), None);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_edit_of_a_word_of_its_slice_changes_it(at: proptest::sample::Index) {
+            let frame_and_own = FILE.split("def test_a").next().unwrap().to_owned() + "def test_b(value):\n    assert helper() == LIMIT\n";
+            let words: Vec<usize> = frame_and_own.char_indices().filter(|(_, c)| c.is_alphanumeric()).map(|(at, _)| at).collect();
+            let at = words[at.index(words.len())];
+            // What is in the method of a test isn't in the slice.
+            proptest::prop_assume!(!frame_and_own[..at].ends_with("test_m(") && !(frame_and_own.find("def test_m").unwrap()..frame_and_own.find("def test_b").unwrap()).contains(&at));
+            let mut after = frame_and_own.clone();
+            after.insert(at, 'x');
+            proptest::prop_assert_ne!(digest(&frame_and_own, "test_b"), digest(&after, "test_b"));
+        }
+
+        #[test]
+        fn no_source_makes_it_panic(source in "(def |test_a|class |:|\n|    |\\(|\\)|'|\"|f\"\\{|\\}|=|x|@|,|global |#){0,40}") {
+            let _ = digest(&source, "test_a");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The test functions that a file's frame can do without.
+
+use tree_sitter::Node;
+
+/// Finds the test functions that a frame does without.
+pub(super) struct Finder<'a, 'tree> {
+    source: &'a [u8],
+    functions: Vec<Found<'tree>>,
+    /// The classes that are being looked into, the outermost first.
+    classes: Vec<String>,
+}
+
+/// A test function: its name, the classes around it, and what the frame is without.
+pub(super) struct Found<'tree> {
+    pub(super) name: String,
+    pub(super) classes: String,
+    pub(super) node: Node<'tree>,
+}
+
+impl<'a, 'tree> Finder<'a, 'tree> {
+    /// The test functions below the root of a source's tree.
+    pub(super) fn functions(root: Node<'tree>, source: &'a [u8]) -> Vec<Found<'tree>> {
+        let mut finder = Self {
+            source,
+            functions: Vec::new(),
+            classes: Vec::new(),
+        };
+        finder.block(root);
+        finder.functions
+    }
+
+    fn text(&self, node: Node<'_>) -> &str {
+        std::str::from_utf8(&self.source[node.byte_range()]).unwrap_or_default()
+    }
+
+    fn block(&mut self, block: Node<'tree>) {
+        let mut cursor = block.walk();
+        let children: Vec<Node<'tree>> = block.named_children(&mut cursor).collect();
+        for child in children {
+            match child.kind() {
+                "function_definition" => self.function(child, child),
+                "class_definition" => self.class(child),
+                "decorated_definition" => self.decorated(child),
+                _ => {}
+            }
+        }
+    }
+
+    fn class(&mut self, class: Node<'tree>) {
+        let name = class.child_by_field_name("name");
+        if let (Some(name), Some(body)) = (name, class.child_by_field_name("body")) {
+            self.classes.push(self.text(name).to_owned());
+            self.block(body);
+            self.classes.pop();
+        }
+    }
+
+    fn decorated(&mut self, decorated: Node<'tree>) {
+        let Some(definition) = decorated.child_by_field_name("definition") else {
+            return;
+        };
+        let mut cursor = decorated.walk();
+        let decorators: Vec<How> = decorated
+            .named_children(&mut cursor)
+            .filter(|child| child.kind() == "decorator")
+            .map(|decorator| self.how(decorator))
+            .collect();
+        if decorators.contains(&How::Unknown) {
+            return;
+        }
+        let is_bare = decorators.iter().all(|how| *how == How::Marks);
+        match definition.kind() {
+            // What is called when the file is imported stays in the frame.
+            "function_definition" if is_bare => self.function(definition, decorated),
+            "function_definition" => self.function(definition, definition),
+            "class_definition" => self.class(definition),
+            _ => {}
+        }
+    }
+
+    fn function(&mut self, function: Node<'tree>, whole: Node<'tree>) {
+        let Some(name) = function.child_by_field_name("name") else {
+            return;
+        };
+        let name = self.text(name).to_owned();
+        let signature = [
+            function.child_by_field_name("parameters"),
+            function.child_by_field_name("return_type"),
+        ];
+        let calls = signature.into_iter().flatten().any(has_call);
+        if name.starts_with("test") && !calls {
+            self.functions.push(Found {
+                name,
+                classes: self.classes.join("::"),
+                node: whole,
+            });
+        }
+    }
+
+    /// What a decorator does to a test function when the file is imported.
+    fn how(&self, decorator: Node<'_>) -> How {
+        let Some(expression) = decorator.named_child(0) else {
+            return How::Unknown;
+        };
+        let (target, arguments) = match expression.kind() {
+            "call" => (
+                expression.child_by_field_name("function"),
+                expression.child_by_field_name("arguments"),
+            ),
+            _ => (Some(expression), None),
+        };
+        let target = target.map_or("", |target| self.text(target));
+        let known = target.starts_with("pytest.mark.")
+            || target.starts_with("mark.")
+            || target.starts_with("unittest.skip")
+            || ["patch", "mock.patch", "unittest.mock.patch"]
+                .iter()
+                .any(|patch| {
+                    let rest = target.strip_prefix(patch);
+                    rest.is_some_and(|rest| matches!(rest, "" | ".object" | ".dict" | ".multiple"))
+                });
+        match known {
+            false => How::Unknown,
+            true if arguments.is_some_and(|arguments| self.calls_more_than_param(arguments)) => {
+                How::Calls
+            }
+            true => How::Marks,
+        }
+    }
+
+    /// Whether arguments call anything but `pytest.param`.
+    fn calls_more_than_param(&self, arguments: Node<'_>) -> bool {
+        let mut pending = vec![arguments];
+        while let Some(node) = pending.pop() {
+            let is_param = node.kind() == "call"
+                && node
+                    .child_by_field_name("function")
+                    .is_some_and(|function| self.text(function) == "pytest.param");
+            if !is_param && matches!(node.kind(), "call" | "await" | "yield" | "named_expression") {
+                return true;
+            }
+            let mut cursor = node.walk();
+            pending.extend(node.named_children(&mut cursor));
+        }
+        false
+    }
+}
+
+/// What a decorator does when the file is imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// It marks the function, or keeps what is to be patched.
+    Marks,
+    /// The same, and its arguments call something.
+    Calls,
+    /// Nobody knows: it may keep the function for others.
+    Unknown,
+}
+
+fn has_call(node: Node<'_>) -> bool {
+    let mut pending = vec![node];
+    while let Some(node) = pending.pop() {
+        if matches!(node.kind(), "call" | "await" | "named_expression") {
+            return true;
+        }
+        let mut cursor = node.walk();
+        pending.extend(node.named_children(&mut cursor));
+    }
+    false
+}

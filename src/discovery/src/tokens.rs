@@ -1,0 +1,150 @@
+//! What a piece of source says, without its comments and its layout.
+
+use std::collections::{HashMap, HashSet};
+
+use tree_sitter::Node;
+
+/// The tokens of a piece of source with the structure that they are in, and the names that it mentions.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    bytes: Vec<u8>,
+    names: HashMap<Box<str>, usize>,
+    quoted: HashSet<Box<str>>,
+    calls: HashSet<Box<str>>,
+}
+
+impl Tokens {
+    /// The tokens below `node`, but for the nodes that are `left_out` by their identities.
+    pub fn of(node: Node<'_>, source: &[u8], left_out: &HashSet<usize>) -> Self {
+        let mut tokens = Self::default();
+        let mut cursor = node.walk();
+        let mut depth = 0usize;
+        loop {
+            let node = cursor.node();
+            let is_left_out = node.is_extra() || left_out.contains(&node.id());
+            if !is_left_out {
+                tokens.add(node, source);
+                if !is_leaf(node) && cursor.goto_first_child() {
+                    depth += 1;
+                    continue;
+                }
+            }
+            while depth > 0 && !cursor.goto_next_sibling() {
+                cursor.goto_parent();
+                depth -= 1;
+                tokens.bytes.push(CLOSE);
+            }
+            if depth == 0 {
+                return tokens;
+            }
+        }
+    }
+
+    fn add(&mut self, node: Node<'_>, source: &[u8]) {
+        self.bytes.extend(node.kind_id().to_le_bytes());
+        if !is_leaf(node) {
+            self.bytes.push(OPEN);
+            if node.kind() == "call"
+                && let Some(function) = node.child_by_field_name("function")
+                && function.kind() == "identifier"
+            {
+                self.calls.insert(text(function, source).into());
+            }
+            return;
+        }
+        let said = &source[node.byte_range()];
+        self.bytes.push(LEAF);
+        self.bytes.extend((said.len() as u64).to_le_bytes());
+        self.bytes.extend(said);
+        match node.kind() {
+            "identifier" => self.mention(text(node, source)),
+            // Names in strings may be asked for while the program runs.
+            "string_content" => text(node, source)
+                .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+                .filter(|word| !word.is_empty())
+                .for_each(|word| {
+                    self.mention(word);
+                    self.quoted.insert(word.into());
+                }),
+            _ => {}
+        }
+    }
+
+    fn mention(&mut self, name: &str) {
+        match self.names.get_mut(name) {
+            Some(count) => *count += 1,
+            None => {
+                self.names.insert(name.into(), 1);
+            }
+        }
+    }
+
+    /// The tokens in a form in which two that say something else differ.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How often a name is mentioned, also within strings.
+    pub fn count(&self, name: &str) -> usize {
+        self.names.get(name).copied().unwrap_or(0)
+    }
+
+    /// Whether a name is mentioned, also within strings.
+    pub fn mentions(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
+    /// Whether a name is mentioned within a string.
+    pub fn quotes(&self, name: &str) -> bool {
+        self.quoted.contains(name)
+    }
+
+    /// Whether something is called by that name alone.
+    pub fn calls(&self, name: &str) -> bool {
+        self.calls.contains(name)
+    }
+}
+
+const OPEN: u8 = 1;
+const CLOSE: u8 = 2;
+const LEAF: u8 = 3;
+
+fn text<'a>(node: Node<'_>, source: &'a [u8]) -> &'a str {
+    std::str::from_utf8(&source[node.byte_range()]).unwrap_or_default()
+}
+
+/// Whether what a node says is taken as a whole: also the content of strings, of which only the escapes are nodes.
+fn is_leaf(node: Node<'_>) -> bool {
+    node.child_count() == 0 || node.kind() == "string_content"
+}
+
+/// Whether every byte of the source belongs to a token, a comment, or is white space: what the grammar passes over would be missing
+/// in the tokens.
+pub fn is_fully_covered(root: Node<'_>, source: &[u8]) -> bool {
+    let blank = |range: std::ops::Range<usize>| {
+        let gap = &source[range];
+        gap.iter()
+            .all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'\x0c'))
+    };
+    let mut covered = if source.starts_with(b"\xef\xbb\xbf") {
+        3
+    } else {
+        0
+    };
+    let mut cursor = root.walk();
+    loop {
+        let node = cursor.node();
+        if !is_leaf(node) && cursor.goto_first_child() {
+            continue;
+        }
+        if node.start_byte() > covered && !blank(covered..node.start_byte()) {
+            return false;
+        }
+        covered = covered.max(node.end_byte());
+        while !cursor.goto_next_sibling() {
+            if !cursor.goto_parent() {
+                return blank(covered..source.len());
+            }
+        }
+    }
+}
