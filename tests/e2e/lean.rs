@@ -277,6 +277,25 @@ fn warnings() {
     agree(&project, &["-p", "no:warnings"], 14);
 }
 
+/// What is imported before pytest is configured is spared collections, and found all the same by who looks for objects.
+#[test]
+fn objects_of_the_interpreter() {
+    let mut project = file(
+        "import gc, os, weakref\n\
+         class Cycle:\n    def __init__(self): self.me = self\n\
+         def test_garbage():\n    gone = weakref.ref(Cycle())\n    gc.collect()\n    assert gone() is None\n\
+         def test_objects():\n    assert any(one is os.walk for one in gc.get_objects())\n\
+         def test_referrers():\n    assert any(one is vars(os) for one in gc.get_referrers(os.walk))\n",
+    );
+    agree(&project, &[], 3);
+    for daemon in ["1", "0"] {
+        project.set("DX_PY_DAEMON", daemon);
+        for test in ["test_objects", "test_referrers"] {
+            assert_eq!(project.test(&["--all", "-k", test]).code, 0);
+        }
+    }
+}
+
 #[test]
 fn errors_that_nobody_could_raise() {
     let project = file(

@@ -58,6 +58,8 @@ def _audit_hook(trace: Trace) -> Callable[[str, tuple[Any, ...]], None]:
         {
             "open",
             "exec",
+            "gc.get_objects",
+            "gc.get_referrers",
             "import",
             "os.utime",
             "os.chmod",

@@ -11,6 +11,7 @@ on the stack: what a module read once may be kept by it in a cache, and a later 
 
 from __future__ import annotations
 
+import gc
 import importlib.machinery
 import os
 import sys
@@ -241,6 +242,8 @@ class Trace:
                 self._attempt(name, _getframe(2))
         elif event in ("os.utime", "os.chmod", "os.chown"):
             self._touch(args[0])
+        elif event in ("gc.get_objects", "gc.get_referrers"):
+            gc.unfreeze()  # neither finds objects that are frozen
         # A path that is relative to an open folder can't be told.
         elif event in ("os.mkdir", "os.remove", "os.rmdir"):
             if args[-1] == -1:

@@ -82,7 +82,7 @@ class Zygote:
         self._selector.register(listener, selectors.EVENT_READ)
         self._selector.register(woken, selectors.EVENT_READ)
         gc.collect()
-        gc.freeze()  # collections of a fork would touch, and so copy, every page
+        gc.freeze()  # collections of a fork would touch, and so copy, every page; `trace` unfreezes when a test could tell
         last = _now()
         while not self._is_ending or self._workers:
             for key, _ in self._selector.select(_PATIENCE):
@@ -279,7 +279,6 @@ class Zygote:
         sys.path_importer_cache.clear()
         importlib.invalidate_caches()
         _restart_clocks()
-        gc.unfreeze()
         argv = [sys.argv[0], str(sock), str(ring), *arguments]
         if hasattr(sys, "orig_argv"):
             sys.orig_argv[:] = [sys.orig_argv[0], *argv]

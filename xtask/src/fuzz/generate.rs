@@ -219,7 +219,7 @@ pub fn generate(random: &mut Random) -> Sample {
 
 /// Edits a project in one place; gives the kind of edit and where.
 pub fn edit(random: &mut Random, sample: &mut Sample) -> (&'static str, String) {
-    match random.below(12) {
+    match random.below(15) {
         0..2 => {
             let name = VARIABLES[random.below(VARIABLES.len())].to_owned();
             if sample.environment.remove(&name).is_some() && random.below(2) == 0 {
@@ -241,13 +241,24 @@ pub fn edit(random: &mut Random, sample: &mut Sample) -> (&'static str, String) 
             sample.files.insert(path.clone(), pieces);
             ("another content", path)
         }
-        _ => {
-            let paths: Vec<String> = sample.files.keys().cloned().collect();
-            let path = paths[random.below(paths.len())].clone();
-            let kind = edit_file(random, sample, &path, paths.len());
+        at => {
+            let of_all = at < 12;
+            let names = sample.files.keys();
+            let count = names.len();
+            let wanted = names.filter(|path| of_all || is_test_file(path));
+            let paths: Vec<String> = wanted.cloned().collect();
+            let Some(path) = random.pick(&paths).cloned() else {
+                return ("nothing", String::new());
+            };
+            let kind = edit_file(random, sample, &path, count);
             (kind, path)
         }
     }
+}
+
+fn is_test_file(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    name.starts_with("test_") || name.starts_with("check_")
 }
 
 /// A folder in which there are tests.
@@ -296,7 +307,7 @@ fn toggled(random: &mut Random, sample: &mut Sample) -> (&'static str, String) {
 
 fn edit_file(random: &mut Random, sample: &mut Sample, path: &str, count: usize) -> &'static str {
     let name = path.rsplit('/').next().unwrap_or_default();
-    let is_test = name.starts_with("test_") || name.starts_with("check_");
+    let is_test = is_test_file(path);
     if is_test && random.below(12) == 0 {
         let Some(pieces) = sample.files.remove(path) else {
             return "nothing";
