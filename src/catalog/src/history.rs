@@ -65,6 +65,9 @@ pub struct FlakyRow {
     pub second_opinions: usize,
 }
 
+/// In milliseconds.
+const A_DAY: i64 = 24 * 60 * 60 * 1000;
+
 impl Catalog {
     /// Begins a run.
     ///
@@ -100,10 +103,19 @@ impl Catalog {
         )?;
         db.execute("DELETE FROM runs WHERE id <= ?", [run.0 - RUNS_KEPT])?;
         db.commit()?;
-        if run.0 % 20 == 0 {
+        if run.0 % 20 == 0 && self.runs_alone()? {
             self.compact()?;
         }
         Ok(())
+    }
+
+    /// Whether no other run is on, as far as is recorded: one that was killed counts for a day. A run remembers sets and facts by
+    /// numbers, which compaction frees for others.
+    fn runs_alone(&self) -> Result<bool, CatalogError> {
+        let mut others = self
+            .db
+            .prepare_cached("SELECT 1 FROM runs WHERE exit_code IS NULL AND started > ?")?;
+        Ok(!others.exists([now() - A_DAY])?)
     }
 
     /// Forgets what nothing refers to any more.
@@ -346,7 +358,9 @@ mod unit {
             input: Input::File(text.into()),
             digest: Digest::of(b"1"),
         };
-        let kept = catalog.intern_set(&[fact("a"), fact("b")]).unwrap();
+        let base = catalog.intern_set(&[fact("a"), fact("b")]).unwrap();
+        let kept = catalog.intern_within(base, &[fact("d")]).unwrap();
+        assert_eq!(catalog.intern_within(base, &[fact("d")]).unwrap(), kept);
         let lost = catalog.intern_set(&[fact("b"), fact("c")]).unwrap();
         catalog
             .record_passes(
@@ -356,11 +370,29 @@ mod unit {
             .unwrap();
         catalog.compact().unwrap();
         let table = catalog.load_facts([kept, lost]).unwrap();
-        assert_eq!(table.facts_of(kept).count(), 2);
+        assert_eq!(table.facts_of(kept).count(), 3);
         assert_eq!(table.facts_of(lost).count(), 0);
         assert_eq!(
             catalog.load_universe(universe).unwrap().files[0].tests[0].passes[0].set,
             kept
         );
+    }
+
+    #[test]
+    fn nothing_is_forgotten_while_another_run_may_remember_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut catalog, _) = Catalog::open(&dir.path().join("c.db")).unwrap();
+        let other = catalog.begin_run("other").unwrap();
+        let own = catalog.begin_run("own").unwrap();
+        let summary = RunSummary::default();
+        catalog.finish_run(own, &summary).unwrap();
+        assert!(!catalog.runs_alone().unwrap());
+        catalog.finish_run(other, &summary).unwrap();
+        assert!(catalog.runs_alone().unwrap());
+        catalog.begin_run("killed").unwrap();
+        let yesterday = now() - A_DAY - 1;
+        let sql = "UPDATE runs SET started = ? WHERE command = 'killed'";
+        catalog.db.execute(sql, [yesterday]).unwrap();
+        assert!(catalog.runs_alone().unwrap());
     }
 }
