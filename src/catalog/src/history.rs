@@ -359,8 +359,10 @@ mod unit {
             digest: Digest::of(b"1"),
         };
         let base = catalog.intern_set(&[fact("a"), fact("b")]).unwrap();
-        let kept = catalog.intern_within(base, &[fact("d")]).unwrap();
-        assert_eq!(catalog.intern_within(base, &[fact("d")]).unwrap(), kept);
+        let lists = [vec![fact("d")], vec![], vec![fact("d")]];
+        let sets = catalog.intern_within(base, &lists).unwrap();
+        let kept = sets[0];
+        assert_eq!(sets, [kept, base, kept]);
         let lost = catalog.intern_set(&[fact("b"), fact("c")]).unwrap();
         catalog
             .record_passes(

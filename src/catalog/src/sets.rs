@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use dx_py_core::{Digest, Fact, Hasher, Input};
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{Catalog, CatalogError};
@@ -63,45 +63,95 @@ impl Catalog {
     /// # Errors
     /// If it can't be written.
     pub fn intern_set(&mut self, facts: &[Fact]) -> Result<SetId, CatalogError> {
-        self.intern(None, facts)
+        let facts = sorted(facts);
+        let hash = hash(Hasher::new(), &facts);
+        if let Some(set) = self.known_set(hash)? {
+            return Ok(set);
+        }
+        self.store_sets(None, &[(hash, facts)])?;
+        let set = self.set_ids.get(&hash).copied();
+        set.ok_or_else(|| CatalogError::Value("an input set".into()))
     }
 
-    /// The set of these facts and those of `base`, which has no base of its own.
+    /// For each of several lists the set of these facts and of those of `base`, which has no base of its own; for none the base itself.
+    /// All that are new are written at once.
     ///
     /// # Errors
-    /// If it can't be written, or there is no such base.
-    pub fn intern_within(&mut self, base: SetId, facts: &[Fact]) -> Result<SetId, CatalogError> {
-        self.intern(Some(base), facts)
+    /// If they can't be written, or there is no such base.
+    pub fn intern_within(
+        &mut self,
+        base: SetId,
+        lists: &[Vec<Fact>],
+    ) -> Result<Vec<SetId>, CatalogError> {
+        let base_hash = self.hash_of(base)?;
+        let hashes: Vec<Option<Digest>> = lists
+            .iter()
+            .map(|facts| {
+                let mut hasher = Hasher::new();
+                hasher.field("within").field(base_hash.0);
+                (!facts.is_empty()).then(|| hash(hasher, &sorted(facts)))
+            })
+            .collect();
+        let mut new: Vec<(Digest, BTreeSet<&Fact>)> = Vec::new();
+        for (hash, facts) in hashes.iter().zip(lists) {
+            if let Some(hash) = hash
+                && self.known_set(*hash)?.is_none()
+            {
+                new.push((*hash, sorted(facts)));
+            }
+        }
+        self.store_sets(Some(base), &new)?;
+        let set_of = |hash: &Option<Digest>| match hash {
+            Some(hash) => self.set_ids.get(hash).copied(),
+            None => Some(base),
+        };
+        let sets = hashes.iter().map(set_of).collect::<Option<_>>();
+        sets.ok_or_else(|| CatalogError::Value("an input set".into()))
     }
 
-    fn intern(&mut self, base: Option<SetId>, facts: &[Fact]) -> Result<SetId, CatalogError> {
-        let facts: BTreeSet<&Fact> = facts.iter().collect();
-        let mut hasher = Hasher::new();
-        if let Some(base) = base {
-            hasher.field("within").field(self.hash_of(base)?.0);
-        }
-        for fact in &facts {
-            let (kind, key) = fact.input.parts();
-            hasher.field(kind).field(key).field(fact.digest.0);
-        }
-        let hash = hasher.finish();
+    /// The set with that hash, if there is one.
+    fn known_set(&mut self, hash: Digest) -> Result<Option<SetId>, CatalogError> {
         if let Some(set) = self.set_ids.get(&hash) {
-            return Ok(*set);
+            return Ok(Some(*set));
+        }
+        let found = find_set(&self.db, hash)?;
+        if let Some(set) = found {
+            self.remember(hash, set);
+        }
+        Ok(found)
+    }
+
+    fn remember(&mut self, hash: Digest, set: SetId) {
+        self.set_ids.insert(hash, set);
+        self.set_hashes.insert(set, hash);
+    }
+
+    /// Stores these sets in one transaction.
+    fn store_sets(
+        &mut self,
+        base: Option<SetId>,
+        new: &[(Digest, BTreeSet<&Fact>)],
+    ) -> Result<(), CatalogError> {
+        if new.is_empty() {
+            return Ok(());
         }
         let mut ids = std::mem::take(&mut self.fact_ids);
         let stored = self.write().and_then(|db| {
-            let set = store_set(&db, base, &facts, hash, &mut ids)?;
+            let stored = new
+                .iter()
+                .map(|(hash, facts)| store_set(&db, base, facts, *hash, &mut ids))
+                .collect::<Result<Vec<SetId>, _>>()?;
             db.commit()?;
-            Ok(set)
+            Ok(stored)
         });
         // After a failed transaction some of the numbers were never stored.
         if stored.is_ok() {
             self.fact_ids = ids;
         }
-        let set = stored?;
-        self.set_ids.insert(hash, set);
-        self.set_hashes.insert(set, hash);
-        Ok(set)
+        for ((hash, _), set) in new.iter().zip(stored?) {
+            self.remember(*hash, set);
+        }
+        Ok(())
     }
 
     fn hash_of(&mut self, set: SetId) -> Result<Digest, CatalogError> {
@@ -195,6 +245,24 @@ fn range(ids: &BTreeSet<i64>) -> [i64; 2] {
     ]
 }
 
+fn sorted(facts: &[Fact]) -> BTreeSet<&Fact> {
+    facts.iter().collect()
+}
+
+fn hash(mut hasher: Hasher, facts: &BTreeSet<&Fact>) -> Digest {
+    for fact in facts {
+        let (kind, key) = fact.input.parts();
+        hasher.field(kind).field(key).field(fact.digest.0);
+    }
+    hasher.finish()
+}
+
+fn find_set(db: &Connection, hash: Digest) -> Result<Option<SetId>, CatalogError> {
+    let mut query = db.prepare_cached("SELECT id FROM input_sets WHERE hash = ?")?;
+    let id = query.query_row([hash.0], |row| row.get(0)).optional()?;
+    Ok(id.map(SetId))
+}
+
 fn store_set(
     db: &Transaction<'_>,
     base: Option<SetId>,
@@ -202,13 +270,9 @@ fn store_set(
     hash: Digest,
     known: &mut HashMap<Fact, i64>,
 ) -> Result<SetId, CatalogError> {
-    let find = "SELECT id FROM input_sets WHERE hash = ?";
-    if let Some(id) = db
-        .prepare_cached(find)?
-        .query_row([hash.0], |row| row.get(0))
-        .optional()?
-    {
-        return Ok(SetId(id));
+    // Another process may have stored it meanwhile.
+    if let Some(set) = find_set(db, hash)? {
+        return Ok(set);
     }
     let mut ids = Vec::with_capacity(facts.len());
     for fact in facts {

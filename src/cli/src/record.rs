@@ -267,7 +267,7 @@ impl<'a> Recorder<'a> {
         };
         let shared_set = self.catalog.intern_set(&facts)?;
         let lines_count = self.tells_lines(&path, &shared);
-        let mut passes: Vec<(TestId, SetId, TestStatus, Duration)> = Vec::new();
+        let (mut passed, mut owns) = (Vec::new(), Vec::new());
         for test in tests {
             let Some((status, duration)) = self.good.remove(test) else {
                 continue;
@@ -287,13 +287,15 @@ impl<'a> Recorder<'a> {
             if !lines_count {
                 own.extend(self.slice(process, test, &path));
             }
-            let set = if own.is_empty() {
-                shared_set
-            } else {
-                self.catalog.intern_within(shared_set, &own)?
-            };
-            passes.push((test.clone(), set, status, duration));
+            passed.push((test, status, duration));
+            owns.push(own);
         }
+        let sets = self.catalog.intern_within(shared_set, &owns)?;
+        let passes: Vec<(TestId, SetId, TestStatus, Duration)> = passed
+            .into_iter()
+            .zip(sets)
+            .map(|((test, status, duration), set)| (test.clone(), set, status, duration))
+            .collect();
         self.catalog.record_passes(self.universe, &passes)
     }
 
