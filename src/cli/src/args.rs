@@ -124,6 +124,12 @@ pub struct TestArgs {
     /// Don't capture output
     #[arg(short = 's', help_heading = "Run")]
     pub no_capture: bool,
+    /// Accept all snapshots that are new or differ
+    #[arg(long, conflicts_with = "ci", help_heading = "Run")]
+    pub update_snapshots: bool,
+    /// Write no snapshots, and fail if there are some that no test uses
+    #[arg(long, help_heading = "Run")]
+    pub ci: bool,
     #[command(flatten)]
     pub common: CommonArgs,
 

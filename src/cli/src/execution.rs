@@ -223,6 +223,9 @@ pub fn execute(
         }
         summary.wall = asked.began.elapsed();
     }
+    if args.ci && !summary.snapshots.unused.is_empty() && summary.exit_code == 0 {
+        summary.exit_code = exit::FAILED;
+    }
     session
         .catalog
         .store_file_stats(&session.world.new_stats())?;

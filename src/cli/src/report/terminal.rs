@@ -9,6 +9,7 @@ use dx_py_core::{Event, Phase, RunSummary, TestId, TestResult, TestStatus};
 use super::Reporter;
 use super::closing::final_line;
 use super::short_summary::ShortSummary;
+use super::snapshots;
 use super::style::{Look, Style, count, duration, one_line};
 
 /// A run with at most so many tests is short enough to name each of them.
@@ -319,6 +320,9 @@ impl<W: Write> TerminalReporter<W> {
                 let line = format!("pytest's whole protocol for {count} of the tests: {reason}");
                 writeln!(self.out, "{}", self.style.paint(Look::Dim, &line))?;
             }
+        }
+        for line in snapshots::lines(&summary.snapshots, self.style) {
+            writeln!(self.out, "{line}")?;
         }
         if let Some(reason) = &summary.stopped {
             writeln!(
