@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Optional
 
+from .snapshot_text import escape, unescape
+
 Hash = Callable[[bytes], bytes]
 
 
@@ -84,7 +86,7 @@ class FileRow:
     def new(cls, stat: Stat, hashes: dict[str, Hashed]) -> FileRow:
         """The row of a file that has just been hashed."""
         names = sorted(hashes)
-        lines = [f"{name}\t{hashes[name].file}" if hashes[name].file else name for name in names]
+        lines = [escape(name) + (f"\t{hashes[name].file}" if hashes[name].file else "") for name in names]
         return cls(stat, time.time_ns(), "\n".join(lines).encode(), b"".join(hashes[name].digest for name in names))
 
     def is_of(self, stat: Stat) -> bool:
@@ -99,7 +101,7 @@ class FileRow:
             found = {}
             for at, line in enumerate(lines):
                 name, _, file = line.partition("\t")
-                found[name] = Hashed(self._digests[at * 32 : at * 32 + 32], file)
+                found[unescape(name)] = Hashed(self._digests[at * 32 : at * 32 + 32], file)
             self._hashes = found
         return self._hashes
 

@@ -28,7 +28,7 @@ HEAD = "# dx-py snapshots, format 1"
 #: Characters that are escaped: controls, other line ends, what changes the direction of text, a byte order mark; white space at an end.
 _SPECIAL = "\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff"
 _NEEDS_ESCAPES = re.compile(rf"[{_SPECIAL}]|[^\S\n](?=\n|\Z)")
-_ESCAPED = re.compile(rf"[{_SPECIAL}\\]|\s+\Z")
+_ESCAPED = re.compile(rf"[{_SPECIAL}\t\n\\]|\s+\Z")
 _ESCAPE = re.compile(r"\\(?:\\|x([0-9a-f]{2})|u\{([0-9a-f]{1,6})\})")
 _CONFLICT = ("<<<<<<< ", "=======", ">>>>>>> ", "||||||| ")
 
@@ -68,6 +68,8 @@ def unescape(text: str) -> str:
 
     def plain(match: re.Match[str]) -> str:
         code = match.group(1) or match.group(2)
+        if code is not None and 0xD800 <= int(code, 16) < 0xE000:
+            raise ValueError(f"{text!r} has half a character")
         return "\\" if code is None else chr(int(code, 16))
 
     return _ESCAPE.sub(plain, text)

@@ -152,7 +152,7 @@ pub struct RunSummary {
     /// Why tests went through pytest's whole protocol, and how many did.
     pub full_protocol: BTreeMap<String, usize>,
     /// What there is to tell of snapshots.
-    pub snapshots: SnapshotSummary,
+    pub snapshots: Box<SnapshotSummary>,
     /// Why the run stopped early, if it did: `stopping after 1 failure`, `interrupted`.
     pub stopped: Option<String>,
     /// pytest's exit code for it.

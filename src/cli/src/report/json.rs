@@ -84,7 +84,7 @@ impl JsonReporter {
             "summary": totals,
         });
         let told = &summary.snapshots;
-        if *told != SnapshotSummary::default() {
+        if **told != SnapshotSummary::default() {
             let named = |names: &BTreeSet<SnapshotName>| -> Vec<Value> {
                 let names = names.iter();
                 names
