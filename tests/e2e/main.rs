@@ -12,6 +12,7 @@ mod projects;
 mod pytest_cache;
 mod reporting;
 mod selection;
+mod snapshots;
 mod support;
 mod temporary;
 mod watch;

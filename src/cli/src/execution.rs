@@ -21,6 +21,7 @@ use crate::report::{Reporter, emit};
 use crate::run::exit;
 use crate::selection::Selection;
 use crate::session::{FileList, Session};
+use crate::snapshots;
 use crate::specs::Specs;
 
 /// What a run was asked for.
@@ -223,6 +224,11 @@ pub fn execute(
         }
         summary.wall = asked.began.elapsed();
     }
+    if args.update_snapshots {
+        snapshots::accept_inline(&session.project, &mut summary.snapshots);
+    }
+    let root = &session.project.root;
+    snapshots::unused::keep(&mut session.catalog, root, &summary.snapshots.unused)?;
     if args.ci && !summary.snapshots.unused.is_empty() && summary.exit_code == 0 {
         summary.exit_code = exit::FAILED;
     }

@@ -11,6 +11,7 @@ use super::closing::final_line;
 use super::short_summary::ShortSummary;
 use super::snapshots;
 use super::style::{Look, Style, count, duration, one_line};
+use crate::snapshots::shown::in_traceback;
 
 /// A run with at most so many tests is short enough to name each of them.
 const SHORT_RUN: usize = 30;
@@ -171,6 +172,11 @@ impl<W: Write> TerminalReporter<W> {
     }
 
     fn traceback(&mut self, text: &str) -> io::Result<()> {
+        if let Some(lines) = in_traceback(text, self.style) {
+            return lines
+                .iter()
+                .try_for_each(|line| writeln!(self.out, "{line}"));
+        }
         for line in text.lines() {
             if line.starts_with("E ") {
                 writeln!(self.out, "{}", self.style.paint(Look::Red, line))?;
