@@ -16,16 +16,13 @@ fn keys(project: &Project, args: &[&str], keys: &str) -> String {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(keys.as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
+        .expect("the binary can be started");
+    let mut input = child.stdin.take().expect("it is piped");
+    input.write_all(keys.as_bytes()).expect("the review reads");
+    drop(input);
+    let output = child.wait_with_output().expect("the review ends");
     assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn read(project: &Project, name: &str) -> String {
@@ -335,6 +332,107 @@ fn inline_ones_are_written_into_the_source() {
     let (code, _, error) = project.dx(&["snapshot", "accept"]);
     assert_eq!(code, 1);
     assert!(error.contains("has changed since the test ran"), "{error}");
+}
+
+const LIBRARIES: &str = r#"
+import attrs
+import numpy as np
+import pandas as pd
+import pydantic
+import dx_py_test_runner as dx
+
+
+@attrs.define
+class Point:
+    x: int
+    hidden: int = attrs.field(default=0, repr=False)
+
+
+class Model(pydantic.BaseModel):
+    name: str
+    points: list[int] = []
+
+
+class Money:
+    def __init__(self, amount):
+        self.amount = amount
+
+
+class Strange:
+    pass
+
+
+def test_objects():
+    dx.register_serialiser(Money, lambda money: f"{money.amount} EUR")
+    dx.snapshot(Money(3), inline="3 EUR")
+    dx.snapshot([Point(1), Model(name="a"), Money(4)], inline="""
+        [
+          Point(
+            x=1,
+          ),
+          Model(
+            name='a',
+            points=[],
+          ),
+          '4 EUR',
+        ]
+    """)
+
+
+def test_arrays():
+    dx.snapshot((np.arange(4, dtype="int64").reshape(2, 2), np.float32(1.5)), inline="""
+        (
+          array(
+            dtype='int64',
+            shape=[2, 2],
+            values=[
+              [0, 1],
+              [2, 3],
+            ],
+          ),
+          float32(1.5),
+        )
+    """)
+
+
+def test_frames():
+    dx.snapshot([pd.DataFrame({"n": [1, 2], "f": [0.5, None]}), pd.Series([1.0], name="s")], inline="""
+        [
+          DataFrame(
+            columns=[
+              ['n', 'int64'],
+              ['f', 'float64'],
+            ],
+            rows=[
+              [0, 1, 0.5],
+              [1, 2, nan],
+            ],
+          ),
+          Series(
+            name='s',
+            dtype='float64',
+            rows=[
+              [0, 1.0],
+            ],
+          ),
+        ]
+    """)
+
+
+def test_unknown():
+    try:
+        dx.snapshot([Strange()])
+    except TypeError as error:
+        assert "dx.register_serialiser(Strange" in str(error)
+    else:
+        raise AssertionError("it was written somehow")
+"#;
+
+#[test]
+fn values_of_libraries_have_serialisers() {
+    let project = Project::with_plugins(&[("test_a.py", LIBRARIES)]);
+    let run = project.test(&["-n", "1", "--ci"]);
+    assert_eq!((run.code, run.ran()), (0, 4), "{}", run.out);
 }
 
 #[test]

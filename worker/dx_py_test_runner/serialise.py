@@ -91,6 +91,8 @@ def serialise(value: Any, redact: Optional[Union[Mapping[str, Any], Iterable[str
 
 
 def _has_surrogates(text: str) -> bool:
+    if text.isascii():
+        return False
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -79,6 +79,16 @@ class SnapshotFile:
             return (entry.kind, self.load(entry)) == value
         return hashed.digest == digest_of(value.kind, value.raw())
 
+    def content_file(self, name: str) -> str:
+        """Where the file is that holds the content of a snapshot; empty if none does."""
+        if index.blake3 is not None and self._hashes is not None:
+            hashed = self._hashes.get(name)
+            file = "" if hashed is None else hashed.file
+        else:
+            entry = self.entries().get(name)
+            file = "" if entry is None else entry.file
+        return self.beside(file) if file else ""
+
     def names(self) -> list[str]:
         """The names of all accepted snapshots."""
         return list(self.entries() if index.blake3 is None else self.hashes())

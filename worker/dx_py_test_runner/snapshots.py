@@ -15,7 +15,7 @@ from typing import Any, Optional, Union
 
 from . import snapshot_inline as inline_
 from .plugin import Context, current
-from .serialise import BYTES, Serialised, serialise
+from .serialise import Serialised, serialise
 from . import snapshot_diff
 from .snapshot_diff import unified
 from .snapshot_inline import Misplaced
@@ -26,7 +26,7 @@ Redact = Optional[Union[Mapping[str, Any], Iterable[str]]]
 #: How long what was gathered waits in memory at the most, in seconds.
 _PATIENCE = 1.0
 _LONGEST_NAME = 200
-_OWN = os.path.dirname(os.path.abspath(__file__))
+_OWN = __package__
 
 
 class SnapshotMismatch(AssertionError):
@@ -93,6 +93,7 @@ class Snapshots:
         self._count = 0
         self._file: Optional[SnapshotFile] = None
         self._reported: set[tuple[str, str]] = set()
+        self._patience = _PATIENCE
         self._written = time.monotonic()
 
     # Comparing
@@ -102,17 +103,16 @@ class Snapshots:
         file = self._enter()
         full = self._full_name(name)
         used = self.used[self._test]
-        frame = _caller()
-        self._note_read(file.path, frame)
+        self._note_read(file.path)
         is_first = full not in used
         used.add(full)
         holds = file.holds(full, value)
         if holds:
             if file.has_pending():
                 file.changes.settled.add(full)
-            hashed = file.entries().get(full) if value.kind == BYTES or len(value.content) > 1 << 15 else None
-            if hashed is not None and hashed.file:
-                self._note_read(file.beside(hashed.file), frame)
+            beside = file.content_file(full)
+            if beside:
+                self._note_read(beside)
             return ""
         mode = self.context.mode
         if mode == "update" and is_first:
@@ -205,10 +205,11 @@ class Snapshots:
             return f"{name} isn't what {place} says: {text}\n{unified(old, value.content, self.context.color)}\n{hint}"
         return f"{name} isn't what {place} says\n{unified(old, value.content, self.context.color)}\n{hint}"
 
-    def _note_read(self, path: str, frame: FrameType) -> None:
+    def _note_read(self, path: str) -> None:
         """Let the observer know that the test depends on a file: reading that this package does isn't seen by it."""
         if self.context.note_read is None:
             return
+        frame = _caller()
         entry = (self._test + "\0" + frame.f_code.co_filename, path)
         if entry not in self._reported:
             self._reported.add(entry)
@@ -219,15 +220,18 @@ class Snapshots:
         return path if inner.startswith("..") else inner
 
     def _be_patient(self) -> None:
-        if time.monotonic() - self._written > _PATIENCE:
+        if time.monotonic() - self._written > self._patience:
             self.flush()
 
     # The end
 
     def flush(self) -> None:
         """Write what was gathered."""
+        began = time.monotonic()
         self.store.flush()
         self._written = time.monotonic()
+        # Files are written whole: most of the time goes to tests, however large the files are.
+        self._patience = max(_PATIENCE, 10 * (self._written - began))
 
     def accept_inline(self, pending: Iterable[tuple[str, str]]) -> tuple[set[tuple[str, str]], list[str]]:
         """Write those of these pending snapshots that are inline into their sources; gives which were, and what couldn't be done."""
@@ -283,6 +287,6 @@ def _owner(name: str, bases: Mapping[str, str]) -> Optional[str]:
 def _caller() -> FrameType:
     """The frame that called this package."""
     frame: FrameType = sys._getframe(1)
-    while frame.f_back is not None and os.path.dirname(frame.f_code.co_filename) == _OWN:
+    while frame.f_back is not None and frame.f_globals.get("__package__") == _OWN:
         frame = frame.f_back
     return frame

@@ -13,7 +13,7 @@ use crate::{scratch, worker_files};
 
 /// Tells workers' plugin what to do with snapshots. A variable, since an option would be a part of the invocation: whether snapshots may be
 /// written makes no other tests.
-fn snapshot_mode(args: &TestArgs) -> Option<(OsString, OsString)> {
+pub fn snapshot_mode(args: &TestArgs) -> Option<(OsString, OsString)> {
     let mode = match (args.update_snapshots, args.ci) {
         (true, _) => "update",
         (false, true) => "ci",
