@@ -82,7 +82,7 @@ def serialise(value: Any, redact: Optional[Union[Mapping[str, Any], Iterable[str
     if redactions is None:
         if type(value) is str or isinstance(value, str) and not isinstance(value, enum.Enum):
             if not _has_surrogates(value):
-                return Serialised(TEXT, str(value))
+                return Serialised(TEXT, str.__str__(value))
         elif isinstance(value, (bytes, bytearray, memoryview)):
             return Serialised(BYTES, bytes(value))
     lines: list[str] = []

@@ -465,6 +465,8 @@ class WorkerPlugin:
         self._trace.collecting = self._collecting = False
         self._trace.enter(before)
         self._items.update((item.nodeid, item) for item in made)
+        for item in made:
+            self._files.setdefault(needs.file_of(item), str(getattr(item, "path", "") or item.fspath))
         return made
 
     def _run_item(self, item: Any, successor: Any) -> None:

@@ -36,12 +36,12 @@ def told(
     snapshots = snapshots_of(context)
     unused: list[tuple[str, str]] = []
 
-    def end() -> None:
+    def find_unused() -> None:
         collected = {file: (files[file], set(names)) for file, names in tests().items()}
         unused.extend(snapshots.unused(passed, collected))
-        snapshots.store.close()
 
-    _try(end)
+    for work in (snapshots.flush, find_unused, snapshots.store.close):
+        _try(work)
     if not (snapshots.pending or snapshots.accepted or unused or _problems):
         return None
     out = Pack()

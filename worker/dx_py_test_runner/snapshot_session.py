@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 import pytest
@@ -62,19 +62,13 @@ class PlainSession:
         items = getattr(session, "items", [])
         if context.snapshots is not None or any_snapshots(items):
             from .snapshots import snapshots_of
-            from .snapshot_text import Damaged
 
             snapshots = snapshots_of(context)
-            try:
-                partial = set(self._deselected)
-                partial.update(arg.partition("::")[0] for arg in map(str, self._config.args) if "::" in arg)
-                self._unused.update(snapshots.unused(self._passed - self._failed, collected(items, partial)))
-                snapshots.flush()
-                self._pending |= snapshots.pending
-                self._accepted |= snapshots.accepted
-                snapshots.store.close()
-            except (Damaged, OSError) as error:
-                self._problems.append(str(error))
+            self._try(snapshots.flush)
+            self._pending |= snapshots.pending
+            self._accepted |= snapshots.accepted
+            self._try(lambda: self._find_unused(items))
+            self._try(snapshots.store.close)
         if self._is_worker:
             self._config.workeroutput[_KEY] = [
                 sorted(map(list, names)) for names in (self._pending, self._accepted, self._unused)
@@ -84,6 +78,20 @@ class PlainSession:
             self._accept_inline()
         if self._unused and context.mode == "ci" and session.exitstatus == 0:
             session.exitstatus = 1
+
+    def _try(self, work: Callable[[], None]) -> None:
+        from .snapshot_text import Damaged
+
+        try:
+            work()
+        except (Damaged, OSError) as error:
+            self._problems.append(str(error))
+
+    def _find_unused(self, items: list[Any]) -> None:
+        partial = set(self._deselected)
+        partial.update(arg.partition("::")[0] for arg in map(str, self._config.args) if "::" in arg)
+        passed = self._passed - self._failed
+        self._unused.update(self._context.snapshots.unused(passed, collected(items, partial)))
 
     def _accept_inline(self) -> None:
         from .snapshots import snapshots_of

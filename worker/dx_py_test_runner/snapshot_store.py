@@ -190,7 +190,7 @@ class SnapshotFile:
         folder = _UNSAFE.sub("_", self.stem)
         file = f"{folder}/{word}-{hashlib.sha256(raw).hexdigest()[:16]}.{ending}"
         target = self.beside(file)
-        if not os.path.exists(target):
+        if not _holds(target, raw):
             os.makedirs(os.path.dirname(target), exist_ok=True)
             replace(target, raw)
         return Entry(value.kind, "", file)
@@ -311,6 +311,14 @@ def write(path: str, entries: dict[str, Entry]) -> None:
         return
     os.makedirs(os.path.dirname(path), exist_ok=True)
     replace(path, render(entries).encode())
+
+
+def _holds(path: str, raw: bytes) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read() == raw
+    except OSError:
+        return False
 
 
 def _remove(path: str) -> None:

@@ -224,6 +224,7 @@ pub fn execute(
         }
         summary.wall = asked.began.elapsed();
     }
+    snapshots::leave_out_settled(&session.project, &mut summary.snapshots);
     if args.update_snapshots {
         snapshots::accept_inline(&session.project, &mut summary.snapshots);
     }

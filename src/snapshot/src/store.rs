@@ -350,7 +350,7 @@ impl Store {
             .collect();
         let file = format!("{}/{word}-{digest}.{ending}", safe(&place.stem));
         let target = place.beside(&file)?;
-        if !target.exists() {
+        if !fs::read(&target).is_ok_and(|held| held == content) {
             put(&target, content)?;
         }
         Ok(Entry {

@@ -41,6 +41,18 @@ pub fn snapshot(action: &SnapshotAction, out: &mut dyn Write) -> anyhow::Result<
     }
 }
 
+/// Forgets those that a test said were pending and that are no more: heard again, alone, it may have passed.
+pub fn leave_out_settled(project: &Project, told: &mut SnapshotSummary) {
+    let store = Store::new(&project.root, &project.dx_dir());
+    let files: BTreeSet<String> = told.pending.iter().map(|(file, _)| file.clone()).collect();
+    for file in files {
+        if let Ok(entries) = store.entries(&project.root.join(&file)) {
+            told.pending
+                .retain(|(other, name)| *other != file || entries.contains_key(name));
+        }
+    }
+}
+
 /// Accepts the pending inline snapshots of a run that updates: several processes may have run the tests of one source file, so it is
 /// written once, after all of them.
 pub fn accept_inline(project: &Project, told: &mut SnapshotSummary) {
