@@ -113,6 +113,11 @@ fn a_value_that_differs_is_shown_as_a_diff_and_may_be_rejected() {
         "{shown}"
     );
     assert_eq!(read(&project, "tests/__snapshots__/test_a.snap"), accepted);
+    // What an update accepted counts for the snapshot that it wrote, and not for the one before.
+    assert_eq!(project.test(&["-n", "1", "--update-snapshots"]).code, 0);
+    project.write("tests/__snapshots__/test_a.snap", &accepted);
+    let run = project.test(&["-n", "1"]);
+    assert_eq!(run.outcome("test_a"), "failed");
     // What is right again isn't pending any more.
     project.test(&["-n", "1"]);
     let pending = "tests/__snapshots__/test_a.snap.new";

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from types import FrameType
 from typing import Any, Optional, Union
 
+from . import snapshot_diff
 from . import snapshot_inline as inline_
 from .plugin import Context, current
 from .serialise import Serialised, serialise
-from . import snapshot_diff
 from .snapshot_diff import unified
 from .snapshot_inline import Misplaced
 from .snapshot_store import SnapshotFile, Store, accept_inline
@@ -198,12 +198,12 @@ class Snapshots:
             kind, old = entry.kind, file.load(entry)
         if not is_first:
             hint = "The name was compared with another value before; give each value a name of its own."
+        text = f"{name} isn't what {place} says"
         if kind != value.kind:
-            text = f"the accepted one is of kind {kind}, and this one is of kind {value.kind}"
-            if isinstance(old, bytes) or isinstance(value.content, bytes):
-                return f"{name} isn't what {place} says: {text}\n{hint}"
-            return f"{name} isn't what {place} says: {text}\n{unified(old, value.content, self.context.color)}\n{hint}"
-        return f"{name} isn't what {place} says\n{unified(old, value.content, self.context.color)}\n{hint}"
+            text += f": that is of kind {kind}, and this is of kind {value.kind}"
+        if isinstance(old, bytes) == isinstance(value.content, bytes):
+            text += f"\n{unified(old, value.content, self.context.color)}"
+        return f"{text}\n{hint}"
 
     def _note_read(self, path: str) -> None:
         """Let the observer know that the test depends on a file: reading that this package does isn't seen by it."""

@@ -224,15 +224,7 @@ pub fn execute(
         }
         summary.wall = asked.began.elapsed();
     }
-    snapshots::leave_out_settled(&session.project, &mut summary.snapshots);
-    if args.update_snapshots {
-        snapshots::accept_inline(&session.project, &mut summary.snapshots);
-    }
-    let root = &session.project.root;
-    snapshots::unused::keep(&mut session.catalog, root, &summary.snapshots.unused)?;
-    if args.ci && !summary.snapshots.unused.is_empty() && summary.exit_code == 0 {
-        summary.exit_code = exit::FAILED;
-    }
+    snapshots::end(session, args, &mut summary)?;
     session
         .catalog
         .store_file_stats(&session.world.new_stats())?;

@@ -10,16 +10,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use dx_py_catalog::Catalog;
-use dx_py_core::{RelPath, SnapshotName, SnapshotSummary};
+use dx_py_core::{RelPath, RunSummary, SnapshotName, SnapshotSummary};
 use dx_py_snapshot::{ACCEPTED, Entry, FOLDER, PENDING, SnapshotError, Store};
 use globset::Glob;
 use ignore::WalkBuilder;
 use serde_json::json;
 
-use crate::args::{PatternArgs, SnapshotAction};
+use crate::args::{PatternArgs, SnapshotAction, TestArgs};
 use crate::database;
 use crate::report::style::{Look, Style, count, one_line};
 use crate::run::exit;
+use crate::session::Session;
 use crate::settings::Project;
 use shown::Change;
 
@@ -41,8 +42,25 @@ pub fn snapshot(action: &SnapshotAction, out: &mut dyn Write) -> anyhow::Result<
     }
 }
 
+/// Ends a run, as far as snapshots go: writes what an update has left to do, keeps what no test uses, and lets `--ci` fail for it.
+///
+/// # Errors
+/// If the catalog can't be written. What else goes wrong is told in the summary.
+pub fn end(session: &mut Session, args: &TestArgs, summary: &mut RunSummary) -> anyhow::Result<()> {
+    let told = &mut summary.snapshots;
+    leave_out_settled(&session.project, told);
+    if args.update_snapshots {
+        accept_inline(&session.project, told);
+    }
+    unused::keep(&mut session.catalog, &session.project.root, &told.unused)?;
+    if args.ci && !told.unused.is_empty() && summary.exit_code == 0 {
+        summary.exit_code = exit::FAILED;
+    }
+    Ok(())
+}
+
 /// Forgets those that a test said were pending and that are no more: heard again, alone, it may have passed.
-pub fn leave_out_settled(project: &Project, told: &mut SnapshotSummary) {
+fn leave_out_settled(project: &Project, told: &mut SnapshotSummary) {
     let store = Store::new(&project.root, &project.dx_dir());
     let files: BTreeSet<String> = told.pending.iter().map(|(file, _)| file.clone()).collect();
     for file in files {
@@ -55,7 +73,7 @@ pub fn leave_out_settled(project: &Project, told: &mut SnapshotSummary) {
 
 /// Accepts the pending inline snapshots of a run that updates: several processes may have run the tests of one source file, so it is
 /// written once, after all of them.
-pub fn accept_inline(project: &Project, told: &mut SnapshotSummary) {
+fn accept_inline(project: &Project, told: &mut SnapshotSummary) {
     let store = Store::new(&project.root, &project.dx_dir());
     let files: BTreeSet<String> = told.pending.iter().map(|(file, _)| file.clone()).collect();
     for file in files {
