@@ -258,6 +258,14 @@ fn names_stay_in_the_folder_and_bytes_have_a_file_of_their_own() {
     assert_eq!(std::fs::read(folder.join(&entry.file)).unwrap(), [0, 255]);
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
     assert_eq!(project.test(&["-n", "1"]).code, 0);
+    project.write("sub/tests/test_a.py", &test.replace("xff", "x41"));
+    project.test(&["-n", "1"]);
+    let shown = keys(&project, &["review"], "r");
+    assert!(
+        shown.contains("-00000000  00 ff\n+00000000  00 41\n"),
+        "{shown}"
+    );
+    project.write("sub/tests/test_a.py", test);
     // A hand-made entry doesn't lead out either.
     let bad = text.replace(&entry.file, "../../../pytest.ini");
     project.write("sub/tests/__snapshots__/test_a.snap", &bad);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use dx_py_catalog::Catalog;
 use dx_py_core::{RelPath, RunSummary, SnapshotName, SnapshotSummary};
-use dx_py_snapshot::{ACCEPTED, Entry, FOLDER, PENDING, SnapshotError, Store};
+use dx_py_snapshot::{ACCEPTED, Entry, FOLDER, PENDING, SnapshotError, Store, text};
 use globset::Glob;
 use ignore::WalkBuilder;
 use serde_json::json;
@@ -270,6 +270,7 @@ impl Snapshots {
             return Ok(Change::between(
                 Some(old.as_bytes()),
                 pending.entry.content.as_bytes(),
+                false,
             ));
         }
         let accepted = self.store.accepted_of(&pending.path)?;
@@ -278,7 +279,8 @@ impl Snapshots {
             None => None,
         };
         let new = self.store.content(&pending.path, &pending.entry)?;
-        Ok(Change::between(old.as_deref(), &new))
+        let is_bytes = pending.entry.kind == text::BYTES;
+        Ok(Change::between(old.as_deref(), &new, is_bytes))
     }
 
     fn list(&self, as_json: bool, out: &mut dyn Write) -> anyhow::Result<u8> {

@@ -18,6 +18,8 @@ enum Decision {
     Quit,
 }
 
+/// How many lines of a change are shown.
+const MOST_LINES: usize = 400;
 const INTERRUPT: u8 = 0x03;
 const END: u8 = 0x04;
 
@@ -94,8 +96,12 @@ fn show(
     let place = format!("{state} in {}", one_line(&pending.file));
     writeln!(out, "{}", style.paint(Look::Dim, &place))?;
     let lines: Vec<&str> = change.diff.lines().collect();
-    for line in shown::painted(&lines, style) {
+    let shown = &lines[..lines.len().min(MOST_LINES)];
+    for line in shown::painted(shown, style) {
         writeln!(out, "{line}")?;
+    }
+    if lines.len() > shown.len() {
+        writeln!(out, "… {}", count(lines.len() - shown.len(), "more line"))?;
     }
     Ok(())
 }

@@ -14,9 +14,9 @@ pub struct Change {
 
 impl Change {
     /// Between what was accepted, if anything was, and what is now.
-    pub fn between(old: Option<&[u8]>, new: &[u8]) -> Self {
+    pub fn between(old: Option<&[u8]>, new: &[u8], is_bytes: bool) -> Self {
         let Some(old) = old else {
-            let new = text_of(new);
+            let new = text_of(new, is_bytes);
             let lines = new.split('\n').map(|line| format!("+{line}\n"));
             return Self {
                 is_new: true,
@@ -25,19 +25,19 @@ impl Change {
         };
         Self {
             is_new: false,
-            diff: unified(&text_of(old), &text_of(new)),
+            diff: unified(&text_of(old, is_bytes), &text_of(new, is_bytes)),
         }
     }
 }
 
 /// Content as text: bytes as hexadecimal digits, control characters as escapes.
-fn text_of(content: &[u8]) -> String {
+fn text_of(content: &[u8], is_bytes: bool) -> String {
     match std::str::from_utf8(content) {
-        Ok(text) => {
+        Ok(text) if !is_bytes => {
             let lines = text.split('\n').map(crate::report::style::one_line);
             lines.collect::<Vec<_>>().join("\n")
         }
-        Err(_) => {
+        _ => {
             let mut out = format!("{} bytes", content.len());
             for (at, row) in content.chunks(16).enumerate() {
                 let digits: Vec<String> = row.iter().map(|byte| format!("{byte:02x}")).collect();
