@@ -13,6 +13,7 @@ mod pytest_cache;
 mod reporting;
 mod selection;
 mod slices;
+mod snapshots;
 mod support;
 mod temporary;
 mod watch;

@@ -95,6 +95,7 @@ def _run_pytest(
 ) -> int:
     from _pytest.config import ConftestImportFailure, UsageError, _prepareconfig
     from dx_py_test_runner import bytecode
+    from dx_py_test_runner import plugin as snapshots
     from dx_py_test_runner.coverage_data import CoverageData
     from dx_py_test_runner.session import WorkerPlugin
     from dx_py_test_runner.wire import BYE
@@ -108,10 +109,11 @@ def _run_pytest(
     trace.about_to_run = bytecode.keep
     if getattr(pytest, "version_tuple", (0,)) >= (8, 2):  # from there on `pytest.main` sets it, and code asks for it
         os.environ["PYTEST_VERSION"] = pytest.__version__
+    snapshots.told = os.environ.pop(snapshots.VARIABLE, "")
     code = 1
     try:
         try:
-            config = _prepareconfig(arguments, [plugin, CoverageData(dx, run_id)])
+            config = _prepareconfig(arguments, [plugin, CoverageData(dx, run_id), snapshots])
         except ConftestImportFailure as error:
             return fatal(_conftest_failure(error), 4)
         except pytest.exit.Exception as error:

@@ -18,6 +18,7 @@ import pytest
 from _pytest.config import UsageError, _prepareconfig
 
 from . import needs, wire
+from . import plugin as snapshots
 from .boot import become_worker, leave_xdist_out, usage_text
 from .outcome import ERROR, FAILED, SKIPPED
 from .speech import silence, speaking
@@ -176,7 +177,7 @@ def report(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str], plugin: ControllerPlugin) -> int:
-    config = _prepareconfig(arguments, [plugin])
+    config = _prepareconfig(arguments, [plugin, snapshots])
     try:
         become_worker(config, 0, 1, "", "")
         if hasattr(config.option, "cacheclear"):

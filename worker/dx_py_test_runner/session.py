@@ -14,10 +14,11 @@ from typing import Any, Optional
 import pytest
 from _pytest.terminal import getreportopt
 
-from . import bytecode, collect, needs, say, wire
+from . import bytecode, collect, needs, say, snapshot_end, wire
 from .items import Items
 from .lean import Lean
 from .outcome import ERROR, FAILED, PASSED, SKIPPED, Outcome, dumped, sections_of, text_of
+from .plugin import Context
 from .share import Shared
 from .speech import silence, speaking
 from .trace import Trace
@@ -84,6 +85,11 @@ class WorkerPlugin:
         self._collection_warnings: list[dict[str, Any]] = []
         self._make_item: collect.Maker = _nobody_makes
         self._shared: Optional[Shared] = None
+        self._snapshots = Context("", "none", False)
+        self._passed: list[str] = []
+        #: The files that were collected, by node ID, and whether only parts of some were asked for.
+        self._files: dict[str, str] = {}
+        self._in_parts = False
 
     # Start
 
@@ -96,6 +102,8 @@ class WorkerPlugin:
     def pytest_configure(self, config: Any) -> None:
         """Silence the terminal report: the orchestrator has its own."""
         silence(config)
+        self._snapshots = getattr(config, "_dx_snapshots", self._snapshots)
+        self._snapshots.note_read = self._trace.read_for
 
     def _hello(self, session: Any) -> None:
         import platform
@@ -107,7 +115,8 @@ class WorkerPlugin:
         for name, plugin in config.pluginmanager.list_name_plugin():
             file = getattr(plugin, "__file__", None)
             module = getattr(plugin, "__name__", name)
-            if plugin is None or type(plugin).__module__.startswith("dx_py_test_runner."):
+            own = (type(plugin).__module__, module)
+            if plugin is None or any(each.startswith("dx_py_test_runner.") for each in own):
                 continue
             if file is None:
                 module = getattr(plugin, "__module__", None) or type(plugin).__module__
@@ -150,6 +159,7 @@ class WorkerPlugin:
         asked = Unpack(command[3])
         mode, paths, new, shares, share = asked.u8(), asked.texts(), asked.texts(), asked.u8(), asked.texts()
         narrow, named = mode > 0, mode == 2
+        self._in_parts = any("::" in path for path in (*paths, *map(str, session.config.args)))
         config = session.config
         if shares:
             self._shared = Shared(session, share)
@@ -241,7 +251,8 @@ class WorkerPlugin:
         for file, held in files.items():
             out = Pack()
             out.text(file)
-            out.text(str(getattr(held[0], "path", "") or getattr(held[0], "fspath", "")))
+            self._files[file] = path = str(getattr(held[0], "path", "") or getattr(held[0], "fspath", ""))
+            out.text(path)
             out.u32(len(held))
             for item in held:
                 items.pack(out, item, places[item])
@@ -308,9 +319,21 @@ class WorkerPlugin:
         """See whether a hook decides on another exit code."""
         yield
         self.code_was_changed = self._role == "lone" and session.exitstatus != exitstatus
+        told = snapshot_end.told(self._snapshots, self._passed, self._files, self._whole_items)
+        if told is not None:
+            self._wire.send(wire.SNAPSHOTS, told)
         # Nobody needs them any more, and pytest looks through all that there is for lost errors now, several times.
         self._items.clear()
         session.items.clear()
+
+    def _whole_items(self) -> dict[str, list[str]]:
+        """The tests of each file of which all are known."""
+        held: dict[str, list[str]] = (
+            {} if self._in_parts else {file: [] for file in self._files if not self._deselected.get(file)}
+        )
+        for name in self._items if held else ():
+            held.get(name.partition("::")[0], []).append(name)
+        return held
 
     # The innermost wrapper: pytest's own summary, which wraps the hook as well, stays silent.
     @pytest.hookimpl(trylast=True, hookwrapper=True)
@@ -374,6 +397,8 @@ class WorkerPlugin:
                 self._run_item(item, after or (successor if lazy else successor.resolve()))
                 self._stop_if_asked(session, "stopped" if self._wire.stop_requested() else "")
             successor.resolve()
+            # Before it is told what the tests depended on, so that what they wrote counts.
+            snapshot_end.flush(self._snapshots)
             self._send_trace()
             self._wire.send(wire.JOB_DONE, sequence=job.number)
             job = following
@@ -440,12 +465,15 @@ class WorkerPlugin:
         self._trace.collecting = self._collecting = False
         self._trace.enter(before)
         self._items.update((item.nodeid, item) for item in made)
+        for item in made:
+            self._files.setdefault(needs.file_of(item), str(getattr(item, "path", "") or item.fspath))
         return made
 
     def _run_item(self, item: Any, successor: Any) -> None:
         name = item.nodeid
         self._wire.queue(wire.TEST_STARTED, wire.pack_text(name), self._sequence)
         self._trace.enter("t:" + name)
+        self._snapshots.item = item
         self._outcome = outcome = Outcome()
         began = self._clock()
         if self._lean.takes(item):
@@ -456,6 +484,8 @@ class WorkerPlugin:
         outcome.limit(self._clock() - began)
         self._outcome = None
         self._trace.enter(None)
+        if outcome.status == PASSED:
+            self._passed.append(name)
         if outcome.heard or outcome.properties or outcome.status != PASSED:
             self._finished(name, outcome)
         else:

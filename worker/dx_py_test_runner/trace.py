@@ -182,6 +182,12 @@ class Trace:
             return
         self.record(kind, text, owners)
 
+    def read_for(self, path: str, frame: FrameType) -> None:
+        """Note that this package read the file `path` for the code in `frame`."""
+        text = self._path(path)
+        if text is not None and self._writers.get(text, self) != self.context:
+            self.record(FILE, text, self.owners(frame))
+
     def wrote(self, path: Any) -> None:
         """Note that the current context wrote, made or removed `path`."""
         text = self._path(path)

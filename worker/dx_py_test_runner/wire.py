@@ -37,7 +37,8 @@ COLLECT, RUN, FINISH, STOP, TELL_TEST, TELL_COLLECTION = range(1, 7)
     SECTION,
     ENGINE,
     LACKS,
-) = range(1, 17)
+    SNAPSHOTS,
+) = range(1, 18)
 
 _VERSION = 1
 _COMMAND = struct.Struct("<4sHHQQII")

@@ -45,6 +45,8 @@ pub enum Command {
     History(HistoryArgs),
     /// List tests whose outcome changed although nothing that they depend on did, and others that went back and forth
     Flaky(FlakyArgs),
+    /// Review, accept or reject snapshots that are new or differ
+    Snapshot(SnapshotArgs),
     /// Delete the project's `.dx/` folder
     Clean(CommonArgs),
     /// Keep an interpreter warm for the next runs, or end it
@@ -124,6 +126,12 @@ pub struct TestArgs {
     /// Don't capture output
     #[arg(short = 's', help_heading = "Run")]
     pub no_capture: bool,
+    /// Accept all snapshots that are new or differ
+    #[arg(long, conflicts_with = "ci", help_heading = "Run")]
+    pub update_snapshots: bool,
+    /// Write no snapshots, and fail if there are some that no test uses
+    #[arg(long, help_heading = "Run")]
+    pub ci: bool,
     #[command(flatten)]
     pub common: CommonArgs,
 
@@ -312,6 +320,45 @@ pub struct HistoryArgs {
 /// Arguments of `dx-py flaky`.
 #[derive(Debug, Clone, Args)]
 pub struct FlakyArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `dx-py snapshot`.
+#[derive(Debug, Clone, Args)]
+pub struct SnapshotArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: SnapshotAction,
+}
+
+/// What `dx-py snapshot` does.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SnapshotAction {
+    /// Show what is pending, and decide on each by a key
+    Review(PatternArgs),
+    /// Accept what is pending
+    Accept(PatternArgs),
+    /// Forget what is pending
+    Reject(PatternArgs),
+    /// List what is pending, and what no test uses
+    List(ListArgs),
+    /// Remove what no test uses, as far as runs have told
+    Prune,
+}
+
+/// Which pending snapshots are meant.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PatternArgs {
+    /// Parts of test IDs and names, or globs over them; without any, all
+    #[arg(value_name = "PATTERN")]
+    pub patterns: Vec<String>,
+}
+
+/// Arguments of `dx-py snapshot list`.
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -407,6 +407,13 @@ impl<'a> Conductor<'a> {
                     *self.summary.full_protocol.entry(reason).or_default() += count as usize;
                 }
             }
+            RunnerEvent::Snapshots(told) => {
+                let snapshots = &mut self.summary.snapshots;
+                snapshots.pending.extend(told.pending);
+                snapshots.accepted.extend(told.accepted);
+                snapshots.unused.extend(told.unused);
+                snapshots.problems.extend(told.problems);
+            }
             RunnerEvent::Note(text) => self.note(text)?,
         }
         Ok(())

@@ -21,6 +21,7 @@ use crate::report::{Reporter, emit};
 use crate::run::exit;
 use crate::selection::Selection;
 use crate::session::{FileList, Session};
+use crate::snapshots;
 use crate::specs::Specs;
 
 /// What a run was asked for.
@@ -226,6 +227,7 @@ pub fn execute(
         }
         summary.wall = asked.began.elapsed();
     }
+    snapshots::end(session, args, &mut summary)?;
     session
         .catalog
         .store_file_stats(&session.world.new_stats())?;

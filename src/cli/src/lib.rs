@@ -29,6 +29,7 @@ mod selection;
 mod session;
 mod settings;
 mod shard;
+mod snapshots;
 mod sources;
 mod specs;
 mod temporary;
@@ -66,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Why(args) => printed(|out| lookup::why(args, out)),
         Command::History(args) => printed(|out| lookup::history(args, out)),
         Command::Flaky(args) => printed(|out| lookup::flaky(args, out)),
+        Command::Snapshot(args) => printed(|out| snapshots::snapshot(&args.action, out)),
         Command::Clean(_) => printed(|out| commands::clean(out)),
         Command::Daemon(args) => printed(|out| daemon::daemon(&args.action, out)),
         Command::Completions(args) => printed(|out| commands::completions(args, out)),

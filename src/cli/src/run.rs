@@ -16,6 +16,7 @@ use crate::scratch;
 use crate::selection::Selection;
 use crate::session::Session;
 use crate::settings::Project;
+use crate::specs::snapshot_mode;
 use crate::verification::Sample;
 
 /// pytest's exit codes.
@@ -172,6 +173,7 @@ fn hand_over(project: &Project, args: &TestArgs, option: &str) -> anyhow::Result
     let status = std::process::Command::new(&interpreter.executable)
         .args(["-m", "pytest"])
         .args(args.as_pytest_arguments())
+        .envs(snapshot_mode(args))
         .status()
         .with_context(|| format!("can't start {}", interpreter.executable.display()))?;
     Ok(status

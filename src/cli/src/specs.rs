@@ -1,5 +1,7 @@
 //! How the processes of a run are started: one base for all, and what differs between its parts.
 
+use std::ffi::OsString;
+
 use anyhow::Context;
 use dx_py_core::Engine;
 use dx_py_daemon::{LaunchSpec, Role};
@@ -8,6 +10,17 @@ use crate::args::TestArgs;
 use crate::invocation::Invocation;
 use crate::session::Session;
 use crate::{scratch, worker_files};
+
+/// Tells workers' plugin what to do with snapshots. A variable, since an option would be a part of the invocation: whether snapshots may be
+/// written makes no other tests.
+pub fn snapshot_mode(args: &TestArgs) -> Option<(OsString, OsString)> {
+    let mode = match (args.update_snapshots, args.ci) {
+        (true, _) => "update",
+        (false, true) => "ci",
+        (false, false) => return None,
+    };
+    Some(("DX_PY_SNAPSHOTS".into(), mode.into()))
+}
 
 /// What the processes of a run have in common.
 pub struct Specs {
@@ -48,7 +61,7 @@ impl Specs {
             python: session.interpreter.executable.clone(),
             worker_dir,
             cwd: session.project.cwd.clone(),
-            env: Vec::new(),
+            env: snapshot_mode(args).into_iter().collect(),
             pytest_args: arguments.into_iter().map(Into::into).collect(),
             basetemp: None,
             workers: 1,

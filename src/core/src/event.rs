@@ -1,6 +1,6 @@
 //! What happens in a run, as the reporters are told it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,22 @@ pub enum Event {
     Finished(RunSummary),
 }
 
+/// A snapshot: the file that holds it, relative to the root, and its name.
+pub type SnapshotName = (String, String);
+
+/// What a run came to, as far as snapshots go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotSummary {
+    /// Those that are new or differ, and wait to be accepted.
+    pub pending: BTreeSet<SnapshotName>,
+    /// Those that the run accepted.
+    pub accepted: BTreeSet<SnapshotName>,
+    /// Those that no test uses.
+    pub unused: BTreeSet<SnapshotName>,
+    /// What couldn't be done.
+    pub problems: BTreeSet<String>,
+}
+
 /// What a run came to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunSummary {
@@ -135,6 +151,8 @@ pub struct RunSummary {
     pub lean: usize,
     /// Why tests went through pytest's whole protocol, and how many did.
     pub full_protocol: BTreeMap<String, usize>,
+    /// What there is to tell of snapshots.
+    pub snapshots: Box<SnapshotSummary>,
     /// Why the run stopped early, if it did: `stopping after 1 failure`, `interrupted`.
     pub stopped: Option<String>,
     /// pytest's exit code for it.

@@ -13,7 +13,7 @@ mod test;
 
 pub use digest::{Digest, Hasher};
 pub use engine::Engine;
-pub use event::{Event, RunSummary, Verdict};
+pub use event::{Event, RunSummary, SnapshotName, SnapshotSummary, Verdict};
 pub use input::{Fact, Input};
 pub use path::RelPath;
 pub use result::{AssertionStats, Phase, PhaseReport, TestResult, TestStatus};

@@ -323,6 +323,7 @@ async fn take_in<C: Connection>(
         }
         Report::Section(text) => shared.borrow_mut().emit(RunnerEvent::Section(text)),
         Report::Engine(engine) => shared.borrow_mut().emit(RunnerEvent::Engine(engine)),
+        Report::Snapshots(told) => shared.borrow_mut().emit(RunnerEvent::Snapshots(told)),
         Report::Bye { code, decided } => {
             shared.borrow_mut().outcome.add_exit(code, decided);
             // A worker that ended without having been told to leaves no other work behind than what it holds.

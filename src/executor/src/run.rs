@@ -9,7 +9,8 @@ use std::time::Duration;
 use dx_py_core::{TestId, TestResult};
 use dx_py_daemon::LaunchError;
 use dx_py_protocol::{
-    Collected, CollectionDone, CollectionReport, Command, EngineReport, Hello, Trace,
+    Collected, CollectionDone, CollectionReport, Command, EngineReport, Hello, SnapshotReport,
+    Trace,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -88,6 +89,8 @@ pub enum RunnerEvent {
     Section(String),
     /// How a session ran its tests.
     Engine(EngineReport),
+    /// What a session has to tell of snapshots.
+    Snapshots(SnapshotReport),
     /// Something that the user should know.
     Note(String),
 }

@@ -17,7 +17,7 @@ pub use error::ProtocolError;
 pub use message::{MessageKind, ResultKind, TestMessage, TestResultMessage};
 pub use payload::{
     Collected, CollectedItem, CollectionDone, CollectionReport, EngineReport, Hello, Read, Report,
-    Trace,
+    SnapshotReport, Trace,
 };
 pub use ring::{Ring, RingConsumer, RingProducer};
 pub use stream::FrameDecoder;

@@ -70,6 +70,8 @@ pub enum ResultKind {
     Engine = 15,
     /// The worker doesn't have the tests of a job.
     Lacks = 16,
+    /// What there is to tell of snapshots.
+    Snapshots = 17,
 }
 
 impl MessageKind {
@@ -90,7 +92,7 @@ impl MessageKind {
 
 impl ResultKind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Hello,
         Self::Collected,
         Self::CollectionReport,
@@ -107,6 +109,7 @@ impl ResultKind {
         Self::Section,
         Self::Engine,
         Self::Lacks,
+        Self::Snapshots,
     ];
 
     fn from_code(code: u16) -> Result<Self, ProtocolError> {

@@ -147,6 +147,19 @@ pub struct EngineReport {
     pub full_protocol: Vec<(String, u32)>,
 }
 
+/// What a worker tells of snapshots at its end. Each has the file that holds it, relative to the root, and its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotReport {
+    /// Those that are new or differ, and wait to be accepted.
+    pub pending: Vec<(String, String)>,
+    /// Those that an update accepted.
+    pub accepted: Vec<(String, String)>,
+    /// Those that no test uses.
+    pub unused: Vec<(String, String)>,
+    /// What couldn't be done.
+    pub problems: Vec<String>,
+}
+
 /// What a worker tells.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
@@ -201,6 +214,8 @@ pub enum Report {
     Section(String),
     /// How it ran its tests.
     Engine(EngineReport),
+    /// What there is to tell of snapshots.
+    Snapshots(SnapshotReport),
     /// It stops early.
     Stopped {
         /// Why.
@@ -295,6 +310,12 @@ impl Report {
             ResultKind::Engine => Self::Engine(EngineReport {
                 lean: data.u32()?,
                 full_protocol: data.list(|data| Ok((data.str()?, data.u32()?)))?,
+            }),
+            ResultKind::Snapshots => Self::Snapshots(SnapshotReport {
+                pending: data.pairs()?,
+                accepted: data.pairs()?,
+                unused: data.pairs()?,
+                problems: data.strs()?,
             }),
             ResultKind::Stopped => Self::Stopped {
                 reason: data.str()?,
@@ -393,6 +414,13 @@ impl Report {
                     out.str(reason).u32(*count);
                 });
                 ResultKind::Engine
+            }
+            Self::Snapshots(snapshots) => {
+                out.pairs(&snapshots.pending)
+                    .pairs(&snapshots.accepted)
+                    .pairs(&snapshots.unused)
+                    .strs(&snapshots.problems);
+                ResultKind::Snapshots
             }
             Self::Stopped { reason } => {
                 out.str(reason);
@@ -582,6 +610,12 @@ mod tests {
             Report::Engine(EngineReport {
                 lean: 7,
                 full_protocol: vec![(text(), 3)],
+            }),
+            Report::Snapshots(SnapshotReport {
+                pending: vec![(text(), text())],
+                accepted: Vec::new(),
+                unused: vec![(text(), text()), (text(), text())],
+                problems: vec![text()],
             }),
             Report::Stopped { reason: text() },
         ];

@@ -1,10 +1,12 @@
 //! The JSON report.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::PathBuf;
 
-use dx_py_core::{Event, PhaseReport, RunSummary, TestResult, TestStatus};
+use dx_py_core::{
+    Event, PhaseReport, RunSummary, SnapshotName, SnapshotSummary, TestResult, TestStatus,
+};
 use serde_json::{Map, Value, json};
 
 use super::{Reporter, write_report};
@@ -72,7 +74,7 @@ impl JsonReporter {
         totals.insert("fallbacks".into(), json!(fallbacks));
         totals.insert("stopped".into(), json!(summary.stopped));
         totals.insert("exit_code".into(), json!(summary.exit_code));
-        json!({
+        let mut document = json!({
             "tests": self.tests,
             "collection_errors": self.errors,
             "collection_skipped": self.skipped,
@@ -80,7 +82,23 @@ impl JsonReporter {
             "notes": self.notes,
             "contradictions": self.contradictions,
             "summary": totals,
-        })
+        });
+        let told = &summary.snapshots;
+        if **told != SnapshotSummary::default() {
+            let named = |names: &BTreeSet<SnapshotName>| -> Vec<Value> {
+                let names = names.iter();
+                names
+                    .map(|(file, name)| json!({"file": file, "name": name}))
+                    .collect()
+            };
+            document["snapshots"] = json!({
+                "pending": named(&told.pending),
+                "accepted": named(&told.accepted),
+                "unused": named(&told.unused),
+                "problems": told.problems,
+            });
+        }
+        document
     }
 }
 

@@ -5,6 +5,7 @@ pub mod github;
 pub mod json;
 pub mod junit;
 mod short_summary;
+mod snapshots;
 pub mod style;
 pub mod terminal;
 

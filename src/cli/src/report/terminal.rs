@@ -9,7 +9,9 @@ use dx_py_core::{Event, Phase, RunSummary, TestId, TestResult, TestStatus};
 use super::Reporter;
 use super::closing::final_line;
 use super::short_summary::ShortSummary;
+use super::snapshots;
 use super::style::{Look, Style, count, duration, one_line};
+use crate::snapshots::shown::in_traceback;
 
 /// A run with at most so many tests is short enough to name each of them.
 const SHORT_RUN: usize = 30;
@@ -170,6 +172,11 @@ impl<W: Write> TerminalReporter<W> {
     }
 
     fn traceback(&mut self, text: &str) -> io::Result<()> {
+        if let Some(lines) = in_traceback(text, self.style) {
+            return lines
+                .iter()
+                .try_for_each(|line| writeln!(self.out, "{line}"));
+        }
         for line in text.lines() {
             if line.starts_with("E ") {
                 writeln!(self.out, "{}", self.style.paint(Look::Red, line))?;
@@ -319,6 +326,9 @@ impl<W: Write> TerminalReporter<W> {
                 let line = format!("pytest's whole protocol for {count} of the tests: {reason}");
                 writeln!(self.out, "{}", self.style.paint(Look::Dim, &line))?;
             }
+        }
+        for line in snapshots::lines(&summary.snapshots, self.style) {
+            writeln!(self.out, "{line}")?;
         }
         if let Some(reason) = &summary.stopped {
             writeln!(

@@ -32,12 +32,20 @@ pub struct Terminal {
 impl Terminal {
     /// Takes standard input, if it is a terminal.
     pub fn take() -> Self {
+        Self::without(LocalModes::ICANON | LocalModes::ECHO)
+    }
+
+    /// The same, and Ctrl-C is a byte as any other.
+    pub fn take_whole() -> Self {
+        Self::without(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+    }
+
+    fn without(modes: LocalModes) -> Self {
         let stdin = rustix::stdio::stdin();
         let before = termios::tcgetattr(stdin).ok();
         if let Some(before) = &before {
             let mut now = before.clone();
-            now.local_modes
-                .remove(LocalModes::ICANON | LocalModes::ECHO);
+            now.local_modes.remove(modes);
             // Without it keys come after Enter, which is no reason to end.
             let _ = termios::tcsetattr(stdin, OptionalActions::Now, &now);
         }

@@ -4,7 +4,7 @@
 //! Ctrl-C, keeps what it has recorded, and the next one begins with what is left.
 
 mod filter;
-mod keys;
+pub mod keys;
 mod pace;
 
 use std::collections::BTreeSet;
