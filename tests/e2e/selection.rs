@@ -47,6 +47,13 @@ fn an_edit_reruns_its_dependents_and_a_revert_needs_no_run() {
         "{}",
         edited.out
     );
+    let reasons: Vec<_> = edited.json["tests"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|test| test["reason"].as_str())
+        .collect();
+    assert_eq!(reasons, ["a.py changed"]);
     project.write("a.py", "def f():\n    return 1\n");
     let reverted = project.test(&[]);
     assert_eq!((reverted.code, reverted.ran()), (0, 0));

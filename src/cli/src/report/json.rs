@@ -1,10 +1,10 @@
 //! The JSON report.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 
-use dx_py_core::{Event, PhaseReport, RunSummary, TestResult, TestStatus};
+use dx_py_core::{Event, PhaseReport, RunSummary, TestId, TestResult, TestStatus};
 use serde_json::{Map, Value, json};
 
 use super::{Reporter, write_report};
@@ -20,6 +20,7 @@ pub struct JsonReporter {
     known_warnings: HashSet<(String, String)>,
     notes: Vec<String>,
     contradictions: Vec<Value>,
+    reasons: HashMap<TestId, String>,
 }
 
 impl JsonReporter {
@@ -34,6 +35,7 @@ impl JsonReporter {
             known_warnings: HashSet::new(),
             notes: Vec::new(),
             contradictions: Vec::new(),
+            reasons: HashMap::new(),
         }
     }
 
@@ -106,6 +108,7 @@ fn pairs(pairs: &[(String, String)], one: &str, other: &str) -> Vec<Value> {
 impl Reporter for JsonReporter {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
+            Event::Dirty(tests) => self.reasons.extend(tests.iter().cloned()),
             Event::TestFinished(result) => {
                 let mut test = json!({
                     "id": result.id.as_str(),
@@ -114,6 +117,9 @@ impl Reporter for JsonReporter {
                     "status": "ran",
                     "worker": result.worker,
                 });
+                if let Some(reason) = self.reasons.get(&result.id) {
+                    test["reason"] = json!(reason);
+                }
                 if !result.message().is_empty() {
                     test["message"] = json!(result.message());
                 }
