@@ -91,24 +91,40 @@ impl Needs {
     }
 }
 
+fn all_groups(table: &Table) -> Option<&Table> {
+    table.get("dependency-groups").and_then(Value::as_table)
+}
+
 fn groups(table: &Table) -> Vec<String> {
-    let Some(all) = table.get("dependency-groups").and_then(Value::as_table) else {
-        return Vec::new();
-    };
-    GROUPS
-        .iter()
-        .filter(|name| all.contains_key(**name))
-        .map(|name| (*name).to_owned())
-        .collect()
+    let is_there = |name: &&&str| all_groups(table).is_some_and(|all| all.contains_key(**name));
+    let names = GROUPS.iter().filter(is_there);
+    names.map(|name| (*name).to_owned()).collect()
+}
+
+/// The groups that are installed, with those that they include.
+fn groups_that_count(table: &Table) -> Table {
+    let mut kept = Table::new();
+    let mut pending = groups(table);
+    while let Some(name) = pending.pop() {
+        let group = all_groups(table).and_then(|all| all.get(&name));
+        let Some(group) = group.filter(|_| !kept.contains_key(&name)) else {
+            continue;
+        };
+        let members = group.as_array().into_iter().flatten();
+        let included = members.filter_map(|member| member.get("include-group")?.as_str());
+        pending.extend(included.map(str::to_owned));
+        kept.insert(name, group.clone());
+    }
+    kept
 }
 
 fn relevant(table: &Table) -> Table {
     let mut kept = Table::new();
-    for name in ["build-system", "dependency-groups"] {
-        if let Some(value) = table.get(name) {
-            kept.insert(name.to_owned(), value.clone());
-        }
+    if let Some(value) = table.get("build-system") {
+        kept.insert("build-system".into(), value.clone());
     }
+    let groups = groups_that_count(table);
+    kept.insert("dependency-groups".into(), Value::Table(groups));
     if let Some(project) = table.get("project").and_then(Value::as_table) {
         let mut project = project.clone();
         project.retain(|name, _| !DESCRIBING.contains(&name));
@@ -215,7 +231,8 @@ mod tests {
     use super::*;
 
     const PYPROJECT: &str = "[project]\nname = 'a'\nversion = '1'\ndescription = 'x'\n\
-        [dependency-groups]\ntests = ['pytest']\n[tool.ruff]\nfix = true\n[tool.flit.module]\nname = 'a'\n";
+        [dependency-groups]\ntests = ['pytest', {include-group = 'base'}]\n\
+        base = ['pretend']\ndev = ['ruff']\n[tool.ruff]\nfix = true\n[tool.flit.module]\nname = 'a'\n";
 
     fn needs(pyproject: &str, files: &[(&str, &str)]) -> Needs {
         let files = files.iter();
@@ -234,6 +251,7 @@ mod tests {
         for (from, to) in [
             ("description = 'x'", "description = 'y'"),
             ("fix = true", "fix = false"),
+            ("'ruff'", "'ruff', 'tox'"),
         ] {
             assert_eq!(
                 before,
@@ -249,7 +267,8 @@ mod tests {
         for (from, to) in [
             ("version = '1'", "version = '2'"),
             ("name = 'a'", "name = 'b'"),
-            ("['pytest']", "['pytest', 'trio']"),
+            ("['pytest'", "['pytest', 'trio'"),
+            ("['pretend']", "['pretend', 'trio']"),
             ("[project]", "not valid"),
         ] {
             let text = PYPROJECT.replace(from, to);
