@@ -318,6 +318,9 @@ pub fn mutate(args: &MutateArgs) -> Result<()> {
         mutator.data.len(),
         args.seed
     );
+    if mutator.sources.is_empty() && mutator.tests.is_empty() {
+        bail!("{} has no Python files to change", dir.display());
+    }
     let (mut tally, mut ran, mut total) = (Tally::default(), 0, 0);
     while tally.changing() < args.count && tally.tried() < args.count * 8 {
         let Some(mutant) = mutator.next()? else {
