@@ -14,6 +14,7 @@ mod states;
 mod table;
 mod walk;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -74,6 +75,9 @@ pub struct ReplayArgs {
     /// Where to write the table, as markdown
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
+    /// Go no further: only tell what an unfinished walk came to so far
+    #[arg(long)]
+    so_far: bool,
     /// Where walks are kept; by default ~/.cache/dx-replay
     #[arg(long)]
     home: Option<PathBuf>,
@@ -176,14 +180,12 @@ pub fn replay(args: &ReplayArgs) -> Result<()> {
     } else {
         walker.forget()?;
     }
-    let records = go(&walker, &commits, args.crossed, journal)?;
-    report(
-        &name,
-        &walk,
-        commits.len(),
-        &records,
-        args.results.as_deref(),
-    )
+    let records = if args.so_far {
+        journal.records
+    } else {
+        go(&walker, &commits, args.crossed, journal)?
+    };
+    report(&name, &walk, &records, args.results.as_deref())
 }
 
 /// Goes through the states that aren't in the journal; gives all of them.
@@ -255,20 +257,15 @@ fn line(record: &Record) -> String {
     )
 }
 
-fn report(
-    name: &str,
-    walk: &Walk,
-    count: usize,
-    records: &[Record],
-    results: Option<&Path>,
-) -> Result<()> {
-    let until = short(&walk.until);
-    let first = records.first().map_or("", |record| &record.commit);
+fn report(name: &str, walk: &Walk, records: &[Record], results: Option<&Path>) -> Result<()> {
+    let walked: BTreeSet<&String> = records.iter().map(|record| &record.commit).collect();
+    let count = walked.len();
+    let end = |record: Option<&Record>| record.map_or("none", |one| short(&one.commit)).to_owned();
+    let (first, last) = (end(records.first()), end(records.last()));
     let requires = walk.recipe.requires.join(", ");
     let about = format!(
-        "{count} commits that touch code, from {} to {until}, Python {}, {}. At each: dx-py on two workers with what it recorded at those before, then \
+        "{count} commits that touch code, from {first} to {last}, Python {}, {}. At each: dx-py on two workers with what it recorded at those before, then \
          everything by pytest, and where they disagree everything again.",
-        short(first),
         walk.recipe.python,
         if requires.is_empty() {
             "an environment that was given"
