@@ -47,6 +47,13 @@ fn an_edit_reruns_its_dependents_and_a_revert_needs_no_run() {
         "{}",
         edited.out
     );
+    let reasons: Vec<_> = edited.json["tests"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|test| test["reason"].as_str())
+        .collect();
+    assert_eq!(reasons, ["a.py changed"]);
     project.write("a.py", "def f():\n    return 1\n");
     let reverted = project.test(&[]);
     assert_eq!((reverted.code, reverted.ran()), (0, 0));
@@ -544,4 +551,75 @@ fn shards_hold_each_test_once() {
     let (code, _, err) = whole.dx(&["test", "--shard", "4/3"]);
     assert_eq!(code, 4);
     assert!(err.contains("K/N is expected"), "{err}");
+}
+
+#[test]
+fn files_that_are_opened_for_both_or_by_native_code_are_inputs() {
+    let project = Project::new(&[
+        (
+            "test_a.py",
+            "import ctypes, os, pathlib, sqlite3, pytest\n\
+             here = pathlib.Path(__file__).parent\n\
+             def test_both():\n\
+             \x20   with open(here / 'both.txt', 'r+') as file:\n\
+             \x20       assert file.read() == 'old'\n\
+             def test_append():\n\
+             \x20   with open(here / 'append.txt', 'a+') as file:\n\
+             \x20       file.seek(0)\n\
+             \x20       assert file.read() == 'old'\n\
+             def test_descriptor():\n\
+             \x20   descriptor = os.open(here / 'descriptor.txt', os.O_RDWR)\n\
+             \x20   assert os.read(descriptor, 9) == b'old'\n\
+             \x20   os.close(descriptor)\n\
+             @pytest.mark.parametrize('name', ['{}', 'file:{}?mode=ro', 'file://{}'])\n\
+             def test_database(name):\n\
+             \x20   path = name.format(here / 'data.db')\n\
+             \x20   database = sqlite3.connect(path, uri=path.startswith('file:'))\n\
+             \x20   assert database.execute('SELECT * FROM t').fetchall() == [('old',)]\n\
+             \x20   database.close()\n\
+             def test_library():\n\
+             \x20   with pytest.raises(OSError):\n\
+             \x20       ctypes.CDLL(str(here / 'no_library.so'))\n",
+        ),
+        (
+            "test_b.py",
+            "import sqlite3\n\
+             def test_new(tmp_path):\n\
+             \x20   sqlite3.connect(tmp_path / 'new.db').execute('CREATE TABLE t (x)')\n\
+             \x20   (tmp_path / 'new.txt').write_text('')\n\
+             \x20   open(tmp_path / 'new.txt', 'r+').close()\n",
+        ),
+        ("both.txt", "old"),
+        ("append.txt", "old"),
+        ("descriptor.txt", "old"),
+        ("no_library.so", "old"),
+    ]);
+    let store = |text: &str| {
+        let script = format!(
+            "import sqlite3; d = sqlite3.connect('data.db')\n\
+             d.execute('CREATE TABLE IF NOT EXISTS t (x)')\n\
+             d.execute('DELETE FROM t'); d.execute(\"INSERT INTO t VALUES ('{text}')\"); d.commit()"
+        );
+        let mut command = std::process::Command::new(python());
+        command.args(["-c", &script]).current_dir(project.path());
+        assert!(command.status().unwrap().success());
+    };
+    store("old");
+    assert_eq!(project.test(&[]).code, 0);
+    assert_eq!(project.test(&[]).ran(), 0);
+    store("new");
+    for name in ["both.txt", "append.txt", "descriptor.txt", "no_library.so"] {
+        project.write(name, "new");
+    }
+    let edited = project.test(&[]);
+    for (test, outcome) in [
+        ("test_both", "failed"),
+        ("test_append", "failed"),
+        ("test_descriptor", "failed"),
+        ("test_library", "passed"),
+        ("test_new", "fresh passed"),
+    ] {
+        assert_eq!(edited.outcome(test), outcome, "{test}");
+    }
+    assert_eq!(edited.ran(), 7);
 }

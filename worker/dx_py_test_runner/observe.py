@@ -67,6 +67,8 @@ def _audit_hook(trace: Trace) -> Callable[[str, tuple[Any, ...]], None]:
             "os.listdir",
             "os.scandir",
             "socket.connect",
+            "sqlite3.connect",
+            "ctypes.dlopen",
             "os.mkdir",
             "os.remove",
             "os.rmdir",

@@ -27,12 +27,15 @@ FILE, EXISTENCE, LISTING, VARIABLE, PROJECT, UNKNOWABLE = range(6)
 _getframe = sys._getframe
 _fspath = os.fspath
 _getcwd = os.getcwd
+_stat = os.stat
 _STDLIB_NAMES = frozenset(getattr(sys, "stdlib_module_names", ()))
 _module_dict = ModuleType.__getattribute__
 
 _SKIP, _STDLIB, _INTERNAL, _USER = range(4)
 
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+# With one of these nothing is read that was there before.
+_ONLY_WRITE_FLAGS = os.O_WRONLY | os.O_TRUNC | os.O_EXCL
 
 #: Where runs of tests keep what they know of earlier runs. No outcome is meant to depend on it.
 _OWN_RECORDS = ("/.hypothesis", "/.dx/", "/.pytest_cache/")
@@ -210,11 +213,11 @@ class Trace:
             path, _mode, flags = args
             if isinstance(path, int) or self.busy:
                 return
+            if not isinstance(flags, int) or not flags & _ONLY_WRITE_FLAGS:
+                # Of a file that is opened for both, what it held is read before it is written.
+                self.read(FILE, path, 3)
             if isinstance(flags, int) and flags & _WRITE_FLAGS:
                 self.wrote(path)
-                if flags & os.O_TRUNC or not flags & os.O_RDWR:
-                    return
-            self.read(FILE, path, 3)
         elif event in ("os.listdir", "os.scandir"):
             path = args[0]
             if isinstance(path, int) or self.busy:
@@ -237,6 +240,13 @@ class Trace:
             if remote is not None:
                 owners = self.owners(_getframe(2))
                 self.record(UNKNOWABLE, "a connection to " + remote, owners)
+        elif event == "sqlite3.connect":
+            self._database(args[0])
+        elif event == "ctypes.dlopen":
+            name = args[0]
+            # A name without a folder is one of the system's libraries.
+            if name is not None and os.sep in os.fsdecode(_fspath(name)):
+                self.read(FILE, name, 3)
         elif event == "exec":
             code = args[0]
             if type(code) is CodeType and self._kind(code.co_filename) == _USER:
@@ -265,6 +275,25 @@ class Trace:
             link = self._path(args[1])
             if link is not None and self.temporary.holds(link):
                 self.temporary.add_link(os.fsdecode(_fspath(args[0])), link)
+
+    def _database(self, name: Any) -> None:
+        """SQLite opens the file by itself, later: it reads one that is there, and makes one that isn't."""
+        text = os.fsdecode(_fspath(name))
+        if text.startswith("file:"):
+            text = text[len("file:") :].partition("?")[0].partition("#")[0]
+            if text.startswith("//"):
+                text = "/" + text[2:].partition("/")[2]
+            if "%" in text:
+                self.record(PROJECT, "", self.owners(_getframe(3)))
+                return
+        if text in ("", ":memory:"):
+            return
+        try:
+            _stat(text)
+        except OSError:
+            self.wrote(text)
+        else:
+            self.read(FILE, text, 4)
 
     def _touch(self, path: Any) -> None:
         text = self._path(path)

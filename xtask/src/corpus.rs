@@ -3,17 +3,15 @@
 //! The projects come from two lists, the shared one and `testdata/corpus.toml`, and are prepared by the shared script: it fetches
 //! their sources and makes their environments. Nothing of theirs is kept in the repository.
 
-mod outcomes;
-pub mod suite;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::outcomes::{Difference, Oracle, Outcomes};
+use crate::place::DxRun;
 use crate::project;
-use outcomes::{Difference, Oracle, Outcomes};
-use suite::{DxRun, Suite};
+use crate::suite::{self, Suite};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -200,7 +198,7 @@ fn examine(corpus: &Corpus, suite: &Suite, dx: &Path, runs: usize) -> Result<(St
     let mut last = DxRun::default();
     for way in &WAYS {
         suite.forget()?;
-        let run = suite.dx(dx, way.args)?;
+        let run = suite.place.dx(dx, way.args)?;
         let mut different = oracle.differences(&run.outcomes);
         if different.is_empty() && !oracle.codes.contains(&run.code) {
             let codes: Vec<String> = oracle.codes.iter().map(i32::to_string).collect();
@@ -273,7 +271,7 @@ fn show(different: &[Difference], xdist: &[Outcomes]) {
 
 /// Runs it once more with nothing changed, and tells which tests ran although they hadn't failed.
 fn run_again(suite: &Suite, dx: &Path, before: &DxRun) -> Result<String> {
-    let again = suite.dx(dx, &["--explain"])?;
+    let again = suite.place.dx(dx, &["--explain"])?;
     let failed = |test: &String| {
         matches!(
             before.outcomes.get(test).map(String::as_str),

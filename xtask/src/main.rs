@@ -8,7 +8,11 @@ mod demo;
 mod fuzz;
 mod matrix;
 mod mutate;
+mod outcomes;
+mod place;
 mod project;
+mod replay;
+mod suite;
 
 use std::process::ExitCode;
 
@@ -32,6 +36,8 @@ enum Chore {
     FuzzPytest(fuzz::FuzzArgs),
     /// Run the suites of real projects with pytest and with dx-py in four ways, and compare every outcome
     Corpus(corpus::CorpusArgs),
+    /// Walk a real project's history, and compare what selection reports of each commit with a full run of pytest
+    Replay(replay::ReplayArgs),
     /// Kill runs at random moments, and check that nothing is lost
     Crash(crash::CrashArgs),
 }
@@ -45,6 +51,7 @@ fn main() -> ExitCode {
         Chore::Mutate(args) => mutate::mutate(&args),
         Chore::FuzzPytest(args) => fuzz::fuzz(&args),
         Chore::Corpus(args) => corpus::corpus(&args),
+        Chore::Replay(args) => replay::replay(&args),
         Chore::Crash(args) => crash::crash(&args),
     };
     match done {

@@ -3,6 +3,8 @@
 //! A miss is a test whose outcome in a full run isn't what the selection reports for it. The project is changed in place; a journal
 //! beside the database brings it back, even after a crash.
 
+mod tally;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 
 use crate::project::{self, Project, Random, Report, replace};
+use tally::Tally;
 
 const SCRIPT: &str = include_str!("mutate.py");
 
@@ -41,7 +44,10 @@ struct Mutant {
     original: Option<Vec<u8>>,
     journal: PathBuf,
     made_dir: Option<PathBuf>,
-    description: String,
+    /// What was changed: `operator`, `deleted statement`, `data file` …
+    kind: String,
+    /// Where.
+    place: String,
 }
 
 impl Drop for Mutant {
@@ -89,7 +95,8 @@ impl Mutator<'_> {
         &mut self,
         path: PathBuf,
         new: Option<Vec<u8>>,
-        description: String,
+        kind: &str,
+        place: String,
     ) -> Result<Mutant> {
         let journal = self.dir.join(".dx-mutation");
         let original = fs::read(&path).ok();
@@ -115,7 +122,8 @@ impl Mutator<'_> {
             original,
             journal,
             made_dir,
-            description,
+            kind: kind.to_owned(),
+            place,
         };
         match new {
             Some(content) => {
@@ -137,18 +145,14 @@ impl Mutator<'_> {
         let Ok(found) = serde_json::from_slice::<serde_json::Value>(&output.stdout) else {
             return Ok(None);
         };
-        let description = format!(
-            "{} at {}:{}",
-            found["kind"].as_str().unwrap_or("?"),
-            self.name(&file),
-            found["line"]
-        );
+        let place = format!("{}:{}", self.name(&file), found["line"]);
         let text = found["text"]
             .as_str()
             .unwrap_or_default()
             .as_bytes()
             .to_vec();
-        self.write(file, Some(text), description).map(Some)
+        let kind = found["kind"].as_str().unwrap_or("?");
+        self.write(file, Some(text), kind, place).map(Some)
     }
 
     fn name(&self, path: &Path) -> String {
@@ -181,8 +185,9 @@ impl Mutator<'_> {
                 let mut content = fs::read(&file)?;
                 let half = content.len() / 2;
                 content.truncate(half);
-                let description = format!("data file cut: {}", self.name(&file));
-                self.write(file, Some(content), description).map(Some)
+                let place = self.name(&file);
+                self.write(file, Some(content), "data file", place)
+                    .map(Some)
             }
             87..91 => {
                 let list = if self.random.below(2) == 0 {
@@ -193,8 +198,8 @@ impl Mutator<'_> {
                 let Some(file) = self.random.pick(list).cloned() else {
                     return Ok(None);
                 };
-                let description = format!("deleted file: {}", self.name(&file));
-                self.write(file, None, description).map(Some)
+                let place = self.name(&file);
+                self.write(file, None, "deleted file", place).map(Some)
             }
             91..95 => {
                 let Some(file) = from(&self.sources, &mut self.random) else {
@@ -204,20 +209,26 @@ impl Mutator<'_> {
                 if init.exists() || file.file_stem().is_some_and(|stem| stem == "__init__") {
                     return Ok(None);
                 }
-                let description = format!("shadowing package: {}", self.name(&init));
-                self.write(init, Some(b"shadowed = True\n".to_vec()), description)
-                    .map(Some)
+                let place = self.name(&init);
+                self.write(
+                    init,
+                    Some(b"shadowed = True\n".to_vec()),
+                    "shadowing package",
+                    place,
+                )
+                .map(Some)
             }
             95..98 => {
                 let Some(file) = from(&self.tests, &mut self.random) else {
                     return Ok(None);
                 };
                 let new = file.with_file_name("test_added_by_mutation.py");
-                let description = format!("added file: {}", self.name(&new));
+                let place = self.name(&new);
                 self.write(
                     new,
                     Some(b"def test_added():\n    assert True\n".to_vec()),
-                    description,
+                    "added file",
+                    place,
                 )
                 .map(Some)
             }
@@ -227,9 +238,14 @@ impl Mutator<'_> {
                 };
                 let name = ["re.py", "json.py", "types.py", "datetime.py"][self.random.below(4)];
                 let new = file.with_file_name(name);
-                let description = format!("shadowing the standard library: {}", self.name(&new));
-                self.write(new, Some(b"shadowed = True\n".to_vec()), description)
-                    .map(Some)
+                let place = self.name(&new);
+                self.write(
+                    new,
+                    Some(b"shadowed = True\n".to_vec()),
+                    "shadowing the standard library",
+                    place,
+                )
+                .map(Some)
             }
         }
     }
@@ -302,12 +318,14 @@ pub fn mutate(args: &MutateArgs) -> Result<()> {
         mutator.data.len(),
         args.seed
     );
-    let (mut changing, mut tried, mut misses, mut ran, mut total) = (0, 0, 0, 0, 0);
-    while changing < args.count && tried < args.count * 8 {
+    if mutator.sources.is_empty() && mutator.tests.is_empty() {
+        bail!("{} has no Python files to change", dir.display());
+    }
+    let (mut tally, mut ran, mut total) = (Tally::default(), 0, 0);
+    while tally.changing() < args.count && tally.tried() < args.count * 8 {
         let Some(mutant) = mutator.next()? else {
             continue;
         };
-        tried += 1;
         let selected = project.test(&[], &json)?;
         replace(&saved, &dx)?;
         let all = project.test(&["--all"], &json)?;
@@ -339,18 +357,18 @@ pub fn mutate(args: &MutateArgs) -> Result<()> {
             }
         }
         let path = mutant.path.clone();
-        let description = mutant.description.clone();
+        let description = format!("{}: {}", mutant.kind, mutant.place);
+        tally.add(&mutant.kind, changed > 0, !wrong.is_empty());
         drop(mutant);
         if path.exists() {
             mutator.tick(&path)?;
         }
         replace(&saved, &dx)?;
-        changing += usize::from(changed > 0);
-        misses += usize::from(!wrong.is_empty());
         ran += selected.ran;
         total += selected.ran + selected.fresh;
         println!(
-            "{tried:>4} {description}: {changed} changed, {} ran, {} fresh{}",
+            "{:>4} {description}: {changed} changed, {} ran, {} fresh{}",
+            tally.tried(),
             selected.ran,
             selected.fresh,
             if wrong.is_empty() { "" } else { " — MISS" }
@@ -363,8 +381,12 @@ pub fn mutate(args: &MutateArgs) -> Result<()> {
             );
         }
     }
+    println!("\n{tally}");
+    let misses = tally.missed();
     println!(
-        "{tried} mutants, {changing} change an outcome, {misses} misses; {:.0} % of the tests ran",
+        "{} mutants, {} change an outcome, {misses} misses; {:.0} % of the tests ran",
+        tally.tried(),
+        tally.changing(),
         100.0 * ran as f64 / total.max(1) as f64
     );
     if misses > 0 {

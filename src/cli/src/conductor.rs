@@ -122,12 +122,18 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Tells of the start, if it is known by now what Python will say of itself, and of fresh tests that no worker will collect.
+    /// Tells why the dirty tests run, of the start, if it is known by now what Python will say of itself, and of fresh tests that no
+    /// worker will collect.
     ///
     /// # Errors
     /// If a report can't be written.
-    pub fn begin(&mut self, dirty: usize, environment: Option<&Environment>) -> anyhow::Result<()> {
-        self.dirty = dirty;
+    pub fn begin(
+        &mut self,
+        dirty: Vec<(TestId, String)>,
+        environment: Option<&Environment>,
+    ) -> anyhow::Result<()> {
+        self.dirty = dirty.len();
+        emit(self.reporters, &Event::Dirty(dirty))?;
         if let Some(known) = environment
             && !self.intent.hears_of_all()
         {

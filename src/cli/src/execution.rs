@@ -137,7 +137,7 @@ pub fn execute(
     });
     let mut conductor = Conductor::new(recorder, reporters, intent);
     conductor.summary.deselected = plan.deselected;
-    conductor.begin(plan.dirty.len(), session.environment.as_ref())?;
+    conductor.begin(plan.dirty, session.environment.as_ref())?;
     for note in notes {
         conductor.note(note)?;
     }

@@ -27,7 +27,7 @@ pub enum Verdict {
 /// Something that happened in a run. The runner emits events; reporters render them; neither knows the other.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The first event of a run that has something to execute.
+    /// A run begins that has something to execute.
     Started {
         /// Tests known to be dirty by now; files that were never collected can add more.
         dirty: usize,
@@ -38,6 +38,8 @@ pub enum Event {
         /// The interpreter and pytest, for the header: `Python 3.13.0, pytest-9.2.0`.
         python: String,
     },
+    /// Why tests run that were known to be dirty when the run began; sent before all else.
+    Dirty(Vec<(TestId, String)>),
     /// How pytest's own options, wherever they stand, ask for the report.
     Asked {
         /// The outcomes that the short summary names, by the letters of pytest's `-r`.

@@ -14,7 +14,7 @@ use super::measure::{Ran, measure};
 use super::peers::Peer;
 use super::rows::{factor, median, seconds};
 use crate::corpus::Corpus;
-use crate::corpus::suite::Suite;
+use crate::suite::Suite;
 
 const PLUGIN: &str = include_str!("../../../testdata/bound_of_dx.py");
 const LEGEND: &str = "Each project has an interpreter and a pytest of its own. Wall seconds, and how often faster than pytest. *Bound*: what the project's own code needs on so many cores, whatever \
@@ -99,19 +99,24 @@ impl Bench<'_> {
         let unused = self.home.join("unused.json");
         let cores = self.cores.to_string();
         let mut command = match way {
-            Way::Pytest => self.suite.command(&self.suite.python(), &[], &unused)?,
+            Way::Pytest => self
+                .suite
+                .place
+                .command(&self.suite.place.python(), &[], &unused)?,
             Way::Xdist => {
                 let paths = self.suite.xdist_paths()?;
-                self.suite.command(&self.suite.python(), &paths, &unused)?
+                self.suite
+                    .place
+                    .command(&self.suite.place.python(), &paths, &unused)?
             }
-            Way::First | Way::Records => self.suite.command(self.dx, &[], &unused)?,
+            Way::First | Way::Records => self.suite.place.command(self.dx, &[], &unused)?,
         };
         match way {
             Way::Pytest => command.args(["-m", "pytest", "-q"]),
             Way::Xdist => command.args(["-m", "pytest", "-q", "-p", "xdist", "-n", &cores]),
             Way::First | Way::Records => command.args(["test", "-q", "--all", "--"]),
         };
-        command.args(self.suite.args());
+        command.args(&self.suite.place.args);
         Ok(command)
     }
 
@@ -135,14 +140,14 @@ impl Bench<'_> {
         fs::write(plugins.join("bound_of_dx.py"), PLUGIN)?;
         let out = self.home.join("bound.json");
         let _ = fs::remove_file(&out);
-        let mut command = self.suite.command(
-            &self.suite.python(),
+        let mut command = self.suite.place.command(
+            &self.suite.place.python(),
             &[plugins],
             &self.home.join("unused.json"),
         )?;
         command
             .args(["-m", "pytest", "-q", "-p", "bound_of_dx"])
-            .args(self.suite.args())
+            .args(&self.suite.place.args)
             .env("BOUND_OUT", &out);
         let printed = self.home.join("bound.txt");
         let ran = measure(&mut command, &printed, LIMIT)?;

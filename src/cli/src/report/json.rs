@@ -1,11 +1,11 @@
 //! The JSON report.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 
 use dx_py_core::{
-    Event, PhaseReport, RunSummary, SnapshotName, SnapshotSummary, TestResult, TestStatus,
+    Event, PhaseReport, RunSummary, SnapshotName, SnapshotSummary, TestId, TestResult, TestStatus,
 };
 use serde_json::{Map, Value, json};
 
@@ -22,6 +22,7 @@ pub struct JsonReporter {
     known_warnings: HashSet<(String, String)>,
     notes: Vec<String>,
     contradictions: Vec<Value>,
+    reasons: HashMap<TestId, String>,
 }
 
 impl JsonReporter {
@@ -36,6 +37,7 @@ impl JsonReporter {
             known_warnings: HashSet::new(),
             notes: Vec::new(),
             contradictions: Vec::new(),
+            reasons: HashMap::new(),
         }
     }
 
@@ -124,6 +126,7 @@ fn pairs(pairs: &[(String, String)], one: &str, other: &str) -> Vec<Value> {
 impl Reporter for JsonReporter {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
+            Event::Dirty(tests) => self.reasons.extend(tests.iter().cloned()),
             Event::TestFinished(result) => {
                 let mut test = json!({
                     "id": result.id.as_str(),
@@ -132,6 +135,9 @@ impl Reporter for JsonReporter {
                     "status": "ran",
                     "worker": result.worker,
                 });
+                if let Some(reason) = self.reasons.get(&result.id) {
+                    test["reason"] = json!(reason);
+                }
                 if !result.message().is_empty() {
                     test["message"] = json!(result.message());
                 }

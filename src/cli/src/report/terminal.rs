@@ -452,6 +452,8 @@ impl<W: Write> Reporter for TerminalReporter<W> {
             Event::Note(text) => self.notes.push(text.clone()),
             Event::Section(text) => self.sections.push(text.clone()),
             Event::Finished(summary) => self.finish(summary)?,
+            // `--explain` tells it, and the JSON report.
+            Event::Dirty(_) => {}
         }
         Ok(())
     }

@@ -20,6 +20,11 @@ pub struct Run {
 }
 
 impl Run {
+    /// Whether pytest could run the tests: it ended with 0 or 1.
+    pub fn has_run(&self) -> bool {
+        matches!(self.code, 0 | 1)
+    }
+
     /// The form in which it is kept.
     pub fn to_json(&self) -> Value {
         json!({"outcomes": self.outcomes, "code": self.code, "seconds": self.seconds})

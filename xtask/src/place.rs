@@ -1,4 +1,4 @@
-//! One project of a corpus: where it lies, and how pytest and dx-py are run on it.
+//! Where a suite is run, and how pytest and dx-py are run there.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -8,27 +8,29 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::outcomes::{Outcomes, Run};
+use crate::outcomes::{Outcomes, Run};
 
-const PLUGIN: &str = include_str!("../../../testdata/oracle_of_dx.py");
+const PLUGIN: &str = include_str!("../../testdata/oracle_of_dx.py");
 /// A run that takes longer hangs: each project is chosen to take about a minute.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// A project of a list.
-#[derive(Debug)]
-pub struct Suite {
-    /// Its name in the list.
+/// Where a suite is run.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The project's name.
     pub name: String,
-    /// The list.
-    pub list: PathBuf,
-    dir: PathBuf,
-    args: Vec<String>,
-    env: Vec<(String, String)>,
-    subdir: String,
-    /// What the outcomes were taken with: they are taken again when it changes.
-    key: String,
+    /// The folder that the runners are started in.
+    pub source: PathBuf,
+    /// The virtual environment.
+    pub venv: PathBuf,
+    /// Where reports and what was printed go.
+    pub scratch: PathBuf,
+    /// The arguments that both runners are given.
+    pub args: Vec<String>,
+    /// Variables that both runners are given.
+    pub env: Vec<(String, String)>,
 }
 
 /// What a run of dx-py came to.
@@ -38,6 +40,8 @@ pub struct DxRun {
     pub outcomes: Outcomes,
     /// The tests that ran.
     pub ran: Vec<String>,
+    /// Why they ran, as far as the report says.
+    pub reasons: BTreeMap<String, String>,
     /// The tests whose failure a second opinion overturned.
     pub second_opinions: Vec<String>,
     /// How tests were run, and why not otherwise, as far as the report says.
@@ -50,62 +54,15 @@ pub struct DxRun {
     pub seconds: f64,
 }
 
-/// Reads a list.
-///
-/// # Errors
-/// If it can't be read.
-pub fn read_list(path: &Path, home: &Path) -> Result<Vec<Suite>> {
-    let text = fs::read_to_string(path).with_context(|| format!("no list {}", path.display()))?;
-    let table: BTreeMap<String, toml::Value> =
-        toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
-    let suites = table.into_iter().map(|(name, spec)| {
-        let text = |key: &str| spec.get(key).and_then(|value| value.as_str());
-        let args = spec.get("args").and_then(|value| value.as_array());
-        let env = spec.get("env").and_then(|value| value.as_table());
-        Suite {
-            dir: home.join(&name),
-            list: path.to_path_buf(),
-            args: args
-                .into_iter()
-                .flatten()
-                .filter_map(|arg| arg.as_str().map(str::to_owned))
-                .collect(),
-            env: env
-                .into_iter()
-                .flatten()
-                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-                .collect(),
-            subdir: text("subdir").unwrap_or_default().to_owned(),
-            key: spec.to_string(),
-            name,
-        }
-    });
-    Ok(suites.collect())
-}
-
-impl Suite {
-    /// Whether it can be run.
-    pub fn is_ready(&self) -> bool {
-        self.dir.join("ready").exists()
-    }
-
-    /// Where what was printed lies.
-    pub fn log(&self) -> PathBuf {
-        self.dir.join("log.txt")
-    }
-
-    fn source(&self) -> PathBuf {
-        self.dir.join("src").join(&self.subdir)
-    }
-
+impl Place {
     /// The interpreter.
     pub fn python(&self) -> PathBuf {
-        self.dir.join("venv/bin/python")
+        self.venv.join("bin/python")
     }
 
-    /// The arguments that both runners are given.
-    pub fn args(&self) -> &[String] {
-        &self.args
+    /// Where what pytest printed lies.
+    pub fn log(&self) -> PathBuf {
+        self.scratch.join("log.txt")
     }
 
     /// A command in the project's folder. Both runners see the same environment: tests start processes that inherit it.
@@ -123,7 +80,7 @@ impl Suite {
                 command.env_remove(&name);
             }
         }
-        let plug = self.dir.join("plug5");
+        let plug = self.scratch.join("plug5");
         fs::create_dir_all(&plug)?;
         fs::write(plug.join("oracle_of_dx.py"), PLUGIN)?;
         let own = self.env.iter().find(|(key, _)| key == "PYTHONPATH");
@@ -132,10 +89,10 @@ impl Suite {
         python_path.extend(own.map(|(_, value)| PathBuf::from(value)));
         let path = std::env::var_os("PATH").unwrap_or_default();
         let mut path: Vec<PathBuf> = std::env::split_paths(&path).collect();
-        path.insert(0, self.dir.join("venv/bin"));
+        path.insert(0, self.venv.join("bin"));
         command
-            .current_dir(self.source())
-            .env("VIRTUAL_ENV", self.dir.join("venv"))
+            .current_dir(&self.source)
+            .env("VIRTUAL_ENV", &self.venv)
             .env("PATH", std::env::join_paths(path)?)
             .env("CI", "true")
             .env("ORACLE_OUT", out)
@@ -147,6 +104,7 @@ impl Suite {
 
     fn timed(&self, command: &mut Command, printed: &Path) -> Result<(i32, f64)> {
         let output = File::create(printed)?;
+        end_with_parent(command);
         let began = Instant::now();
         let mut child = command
             .stdout(output.try_clone()?)
@@ -174,7 +132,24 @@ impl Suite {
     /// # Errors
     /// If pytest can't run the tests.
     pub fn pytest(&self, more: &[&str], paths: &[PathBuf]) -> Result<Run> {
-        let out = self.dir.join("pytest.json");
+        let run = self.try_pytest(more, paths)?;
+        if !run.has_run() {
+            bail!(
+                "{}: pytest ended with {} (see {})",
+                self.name,
+                run.code,
+                self.log().display()
+            );
+        }
+        Ok(run)
+    }
+
+    /// Runs pytest once, whatever it ends with.
+    ///
+    /// # Errors
+    /// If it can't be started, runs past its time, or its outcomes can't be read.
+    pub fn try_pytest(&self, more: &[&str], paths: &[PathBuf]) -> Result<Run> {
+        let out = self.scratch.join("pytest.json");
         let _ = fs::remove_file(&out);
         let mut command = self.command(&self.python(), paths, &out)?;
         command
@@ -182,107 +157,20 @@ impl Suite {
             .args(&self.args)
             .args(more);
         let (code, seconds) = self.timed(&mut command, &self.log())?;
-        if !matches!(code, 0 | 1) || !out.exists() {
-            bail!(
-                "{}: pytest ended with {code} (see {})",
+        let outcomes = match fs::read_to_string(&out) {
+            Ok(text) => serde_json::from_str(&text)?,
+            Err(_) if matches!(code, 0 | 1) => bail!(
+                "{}: pytest told no outcomes (see {})",
                 self.name,
                 self.log().display()
-            );
-        }
+            ),
+            Err(_) => Outcomes::new(),
+        };
         Ok(Run {
-            outcomes: serde_json::from_str(&fs::read_to_string(&out)?)?,
+            outcomes,
             code,
             seconds,
         })
-    }
-
-    /// pytest's outcomes in so many runs: those that were kept, if they are of this project as it is listed.
-    ///
-    /// # Errors
-    /// If pytest can't run the tests.
-    pub fn oracle(&self, count: usize) -> Result<Vec<Run>> {
-        let kept = self.dir.join(format!("oracle{count}.json"));
-        let document = fs::read_to_string(&kept).ok();
-        let document: Value = document
-            .and_then(|text| serde_json::from_str(&text).ok())
-            .unwrap_or_default();
-        if document["key"] == self.key.as_str() {
-            let runs = document["runs"].as_array().into_iter().flatten();
-            return runs.map(Run::from_json).collect();
-        }
-        let runs = (0..count.max(1))
-            .map(|_| self.pytest(&[], &[]))
-            .collect::<Result<Vec<Run>>>()?;
-        let document = json!({
-            "key": self.key,
-            "runs": runs.iter().map(Run::to_json).collect::<Vec<_>>(),
-        });
-        fs::write(&kept, serde_json::to_vec(&document)?)?;
-        Ok(runs)
-    }
-
-    /// What must be on the path for pytest-xdist. It is laid beside the environment, not into it: an installed plugin is an input of
-    /// every test.
-    ///
-    /// # Errors
-    /// If it can't be installed.
-    pub fn xdist_paths(&self) -> Result<Vec<PathBuf>> {
-        let overlay = self.dir.join("xdist");
-        let has_it = Command::new(self.python())
-            .args(["-c", "import xdist"])
-            .stderr(Stdio::null())
-            .status()?
-            .success();
-        if has_it {
-            return Ok(Vec::new());
-        }
-        if !overlay.join("xdist").exists() {
-            let status = Command::new("uv")
-                .args(["pip", "install", "--quiet", "--no-deps", "--target"])
-                .arg(&overlay)
-                .arg("--python")
-                .arg(self.python())
-                .args(["pytest-xdist==3.8.0", "execnet==2.1.2"])
-                .status()
-                .context("can't start uv")?;
-            if !status.success() {
-                bail!("pytest-xdist can't be installed beside {}", self.name);
-            }
-        }
-        Ok(vec![overlay])
-    }
-
-    /// A run under pytest-xdist with two workers for each way that it has to distribute tests: what suites share shows in some only.
-    ///
-    /// # Errors
-    /// If it can't be installed or run.
-    pub fn xdist(&self) -> Result<Vec<Outcomes>> {
-        let paths = self.xdist_paths()?;
-        ["load", "loadfile", "worksteal"]
-            .iter()
-            .map(|how| {
-                let args = ["-p", "xdist", "-n", "2", "--dist", how];
-                Ok(self.pytest(&args, &paths)?.outcomes)
-            })
-            .collect()
-    }
-
-    /// Takes what dx-py recorded away.
-    ///
-    /// # Errors
-    /// If it can't be deleted.
-    pub fn forget(&self) -> Result<()> {
-        // pytest's root may be above the folder that the tests are run from.
-        for folder in self.source().ancestors() {
-            let recorded = folder.join(".dx");
-            if recorded.exists() {
-                fs::remove_dir_all(recorded)?;
-            }
-            if folder == self.dir.join("src") {
-                break;
-            }
-        }
-        Ok(())
     }
 
     /// Runs dx-py once.
@@ -290,9 +178,9 @@ impl Suite {
     /// # Errors
     /// If it can't be started, or reports nothing.
     pub fn dx(&self, binary: &Path, more: &[&str]) -> Result<DxRun> {
-        let (json, printed) = (self.dir.join("dx.json"), self.dir.join("dx.txt"));
+        let (json, printed) = (self.scratch.join("dx.json"), self.scratch.join("dx.txt"));
         let _ = fs::remove_file(&json);
-        let mut command = self.command(binary, &[], &self.dir.join("unused.json"))?;
+        let mut command = self.command(binary, &[], &self.scratch.join("unused.json"))?;
         command
             .arg("test")
             .args(more)
@@ -315,6 +203,22 @@ impl Suite {
     }
 }
 
+/// Lets the command end when this process does: one that goes on would disturb the next.
+fn end_with_parent(command: &mut Command) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the closure makes one system call, which may be made between fork and exec.
+    unsafe {
+        command.pre_exec(
+            || match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            },
+        );
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = command;
+}
+
 impl DxRun {
     fn read(&mut self, document: &Value) {
         for test in document["tests"].as_array().into_iter().flatten() {
@@ -322,6 +226,9 @@ impl DxRun {
             let outcome = test["outcome"].as_str().unwrap_or_default().to_owned();
             if test["status"] == "ran" {
                 self.ran.push(id.clone());
+            }
+            if let Some(reason) = test["reason"].as_str() {
+                self.reasons.insert(id.clone(), reason.to_owned());
             }
             if test["second_opinion"] == true {
                 self.second_opinions.push(id.clone());

@@ -1,0 +1,72 @@
+//! How many mutants of each kind there were, and what came of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What came of the mutants of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Row {
+    tried: usize,
+    changing: usize,
+    missed: usize,
+}
+
+/// The mutants by kind, as `mutate.py` and the changes of whole files name them.
+#[derive(Debug, Default)]
+pub struct Tally {
+    rows: BTreeMap<String, Row>,
+}
+
+impl Tally {
+    /// Counts a mutant: whether it changed an outcome, and whether the selection missed that.
+    pub fn add(&mut self, kind: &str, changes: bool, is_missed: bool) {
+        let row = self.rows.entry(kind.to_owned()).or_default();
+        row.tried += 1;
+        row.changing += usize::from(changes);
+        row.missed += usize::from(is_missed);
+    }
+
+    /// How many mutants there were.
+    pub fn tried(&self) -> usize {
+        self.rows.values().map(|row| row.tried).sum()
+    }
+
+    /// How many changed an outcome.
+    pub fn changing(&self) -> usize {
+        self.rows.values().map(|row| row.changing).sum()
+    }
+
+    /// How many were missed.
+    pub fn missed(&self) -> usize {
+        self.rows.values().map(|row| row.missed).sum()
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| kind | mutants | change an outcome | misses |")?;
+        writeln!(f, "|---|---|---|---|")?;
+        for (kind, row) in &self.rows {
+            let (tried, changing, missed) = (row.tried, row.changing, row.missed);
+            writeln!(f, "| {kind} | {tried} | {changing} | {missed} |")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mutants_are_counted_by_kind_and_in_all() {
+        let mut tally = Tally::default();
+        tally.add("operator", true, false);
+        tally.add("operator", false, false);
+        tally.add("data file", true, true);
+        assert_eq!((tally.tried(), tally.changing(), tally.missed()), (3, 2, 1));
+        let text = tally.to_string();
+        assert!(text.contains("| data file | 1 | 1 | 1 |"), "{text}");
+        assert!(text.contains("| operator | 2 | 1 | 0 |"), "{text}");
+    }
+}
