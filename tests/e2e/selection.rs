@@ -623,3 +623,25 @@ fn files_that_are_opened_for_both_or_by_native_code_are_inputs() {
     }
     assert_eq!(edited.ran(), 7);
 }
+
+/// Rule 10: what another test has had read into a cache of the interpreter is an input of who finds it there.
+#[test]
+fn a_line_from_the_cache_of_sources_is_an_input() {
+    let asks = |name: &str| {
+        format!(
+            "import linecache\ndef {name}(): assert linecache.getline('data.txt', 1) == 'old\\n'\n"
+        )
+    };
+    let project = Project::new(&[
+        ("test_a.py", &asks("test_a")),
+        ("test_b.py", &asks("test_b")),
+        ("test_c.py", "def test_c(): pass\n"),
+        ("data.txt", "old\n"),
+    ]);
+    assert_eq!(project.test(&["-n", "1"]).code, 0);
+    assert_eq!(project.test(&[]).ran(), 0);
+    project.write("data.txt", "new\n");
+    let run = project.test(&["-n", "1"]);
+    let outcomes = ["test_a", "test_b", "test_c"].map(|name| run.outcome(name));
+    assert_eq!(outcomes, ["failed", "failed", "fresh passed"]);
+}

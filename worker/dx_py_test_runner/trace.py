@@ -37,6 +37,10 @@ _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # With one of these nothing is read that was there before.
 _ONLY_WRITE_FLAGS = os.O_WRONLY | os.O_TRUNC | os.O_EXCL
 
+#: The file of the standard library's cache of sources, and names by which code asks it.
+_LINECACHE = os.path.join(os.path.dirname(os.__file__), "linecache.py")
+_ASKS_LINECACHE = ("linecache", "getsource", "getsourcelines", "findsource")
+
 #: Where runs of tests keep what they know of earlier runs. No outcome is meant to depend on it.
 _OWN_RECORDS = ("/.hypothesis", "/.dx/", "/.pytest_cache/")
 
@@ -69,6 +73,7 @@ class Trace:
         self._scanned = 0
         self._unsettled = False
         self._touched: list[str] = []
+        self._cached_sources: set[str] = set()
         self._known_reads: set[tuple[str, int, str]] = set()
         self._writers: dict[str, Optional[str]] = {}
         self._kinds: dict[str, int] = {}
@@ -213,6 +218,8 @@ class Trace:
             path, _mode, flags = args
             if isinstance(path, int) or self.busy:
                 return
+            if _is_linecache(_getframe(2)):
+                self._cache_source(path)
             if not isinstance(flags, int) or not flags & _ONLY_WRITE_FLAGS:
                 # Of a file that is opened for both, what it held is read before it is written.
                 self.read(FILE, path, 3)
@@ -276,6 +283,13 @@ class Trace:
             if link is not None and self.temporary.holds(link):
                 self.temporary.add_link(os.fsdecode(_fspath(args[0])), link)
 
+    def _cache_source(self, path: Any) -> None:
+        """Whoever asks `linecache` from now on for a file that it has read gets it without reading, whoever had it read."""
+        text = self._path(path)
+        if text is not None and not self.temporary.holds(text):
+            self._cached_sources.add(text)
+            self._unsettled = True
+
     def _database(self, name: Any) -> None:
         """SQLite opens the file by itself, later: it reads one that is there, and makes one that isn't."""
         text = os.fsdecode(_fspath(name))
@@ -328,6 +342,8 @@ class Trace:
         if not self._unsettled:
             return
         self._unsettled = False
+        if self._cached_sources:
+            self._share_sources()
         modules = dict(sys.modules)
         for importer, name in self._attempts:
             if name in modules:
@@ -351,6 +367,13 @@ class Trace:
                 for file in self._users.get(".".join(parts[at:]), ()):
                     if self._may_import(file, prefix) and name in modules:
                         self._edge(file, name, modules)
+
+    def _share_sources(self) -> None:
+        # Plugins that ask for sources are inputs of every test, and would make all of these inputs of all.
+        users = {user for name in _ASKS_LINECACHE for user in self._users.get(name, ())}
+        for user in filter(self.is_of_project, users):
+            for text in self._cached_sources:
+                self._add("m:" + user, FILE, text)
 
     def _fresh_files(self) -> bool:
         count = len(self._names)
@@ -408,6 +431,16 @@ class Trace:
         new = (self._modules, self._imports, self._reads, self._written, self._touched)
         self._modules, self._imports, self._reads, self._written, self._touched = [], [], [], [], []
         return new
+
+
+def _is_linecache(frame: Optional[FrameType]) -> bool:
+    """Whether that frame, or the one that called it to open a file in its encoding, is of `linecache`."""
+    for _ in range(2):
+        if frame is not None:
+            if frame.f_code.co_filename == _LINECACHE:
+                return True
+            frame = frame.f_back
+    return False
 
 
 def _file_of(module: Any) -> Optional[str]:
