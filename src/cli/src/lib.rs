@@ -12,6 +12,7 @@ mod database;
 mod distributions;
 mod execution;
 mod expression;
+mod forecast;
 mod ini;
 mod invocation;
 mod jobs;
