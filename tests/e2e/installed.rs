@@ -49,7 +49,9 @@ fn one_install_gives_the_command_and_the_package() {
     ]);
     let base =
         succeed(Command::new(python()).args(["-c", "import sys; print(sys._base_executable)"]));
-    let venv = project.path().join(".venv");
+    // It isn't active, and the project doesn't know of it.
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let venv = folder.path().join("venv");
     succeed(Command::new(base.trim()).args(["-m", "venv"]).arg(&venv));
     let pip = [
         "-m",

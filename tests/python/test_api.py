@@ -76,6 +76,18 @@ def test_paths_and_results_are_python_objects(shop):
     assert not dx.discover(shop, paths=(shop / "pytest.ini",))
 
 
+def test_a_file_that_cannot_be_read_is_told_by_a_warning(monkeypatch):
+    from types import SimpleNamespace
+
+    from dx_py_test_runner import queries
+
+    # Nothing is unreadable for root, as whom these tests may run.
+    told = SimpleNamespace(discover=lambda _folder, _paths: ([], [("test_a.py", "Permission denied")]))
+    monkeypatch.setattr(queries, "_native", told)
+    with pytest.warns(RuntimeWarning, match="test_a.py can't be read: Permission denied"):
+        assert dx.discover() == []
+
+
 def test_marks_have_their_arguments(shop):
     (shop / "test_cart.py").write_text(
         "import pytest\n@pytest.mark.skipif(1 > 0, reason='so')\ndef test_a(): pass\ndef own_test(): pass\n"

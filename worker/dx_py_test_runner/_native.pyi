@@ -11,6 +11,8 @@ else:
 
     Buffer = _Union[bytes, bytearray, memoryview]
 
+__all__ = ["RingWriter", "__version__", "blake3", "discover", "outcomes", "runs"]
+
 __version__: str
 
 _Mark = tuple[str, list[str], list[tuple[str, str]]]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Optional, Union, overload
@@ -98,7 +99,7 @@ def discover(root: StrPath = ".", *, paths: tuple[StrPath, ...] = ()) -> list[Di
     """The tests that the sources of the project around the folder `root` define; only those below `paths`, if some are given.
 
     No Python is started and nothing is imported. What is found predicts what pytest will collect: inherited and generated tests aren't
-    seen. Files that can't be read are left out.
+    seen. A file that can't be read is left out, with a `RuntimeWarning`.
 
     Raises `ConfigurationError` if the folder isn't there or its configuration is invalid, and `PathError` if a path isn't there or
     lies outside of the project.
@@ -111,7 +112,9 @@ def discover(root: StrPath = ".", *, paths: tuple[StrPath, ...] = ()) -> list[Di
     (8, 'TestCart', 'test_is_empty', ['slow'])
     """
     sys.audit(_READS_PROJECT, os.fspath(root))
-    tests, _unreadable = _native.discover(os.fspath(root), [os.fspath(path) for path in paths])
+    tests, problems = _native.discover(os.fspath(root), [os.fspath(path) for path in paths])
+    for path, problem in problems:
+        warnings.warn(f"{path} can't be read: {problem}", RuntimeWarning, stacklevel=2)
     return [
         Discovered(
             id,

@@ -78,11 +78,16 @@ pub fn wheel() -> Result<PathBuf> {
     if dist().exists() {
         fs::remove_dir_all(dist())?;
     }
+    fs::create_dir_all(dist())?;
     step(
         "the source distribution",
-        tool(&tools, "maturin")
-            .args(["sdist", "--quiet", "--out"])
-            .arg(dist()),
+        tool(&tools, "python")
+            .args([
+                "-c",
+                "import sys, dx_py_build; dx_py_build.build_sdist(sys.argv[1])",
+            ])
+            .arg(dist())
+            .env("PYTHONPATH", "worker/build"),
     )?;
     step(
         "the wheel",
@@ -108,6 +113,7 @@ pub fn wheel() -> Result<PathBuf> {
             .arg(&wheel),
     )?;
     check_platform(&tools, &wheel)?;
+    check_sources(&sdist)?;
     let times = trials()?
         .iter()
         .map(|trial| try_it(&wheel, &tools, trial))
@@ -123,16 +129,40 @@ pub fn wheel() -> Result<PathBuf> {
     Ok(wheel)
 }
 
+/// Whether the source distribution holds all that is compiled.
+fn check_sources(sdist: &Path) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    step(
+        "what the source distribution holds, compiled",
+        Command::new("tar")
+            .arg("-xzf")
+            .arg(sdist)
+            .arg("-C")
+            .arg(folder.path()),
+    )?;
+    let name = sdist.file_name().unwrap_or_default().to_string_lossy();
+    let sources = folder.path().join(name.trim_end_matches(".tar.gz"));
+    run(Command::new("cargo")
+        .args(["check", "--quiet", "--locked", "--target-dir"])
+        .arg(root().join("target"))
+        .args(["--package", "dx-py", "--package", "dx-py-native"])
+        .current_dir(sources))
+}
+
 /// Shows what auditwheel says, and whether the wheel's name says so too: of the command, maturin doesn't look at what it needs.
 fn check_platform(tools: &Path, wheel: &Path) -> Result<()> {
+    if !cfg!(target_os = "linux") {
+        return Ok(());
+    }
     println!("\n── auditwheel");
     let shown = tool(tools, "auditwheel").arg("show").arg(wheel).output()?;
     let text = String::from_utf8_lossy(&shown.stdout);
     print!("{text}");
     let name = wheel.file_stem().unwrap_or_default().to_string_lossy();
-    let tag = name.rsplit('-').next().unwrap_or_default();
+    let mut tags = name.rsplit('-').next().unwrap_or_default().split('.');
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if !shown.status.success() || !words.contains(&format!("platform tag: \"{tag}\"")) {
+    let is_told = tags.any(|tag| words.contains(&format!("platform tag: \"{tag}\"")));
+    if !shown.status.success() || !is_told {
         bail!("{name} doesn't run on all that its name says");
     }
     Ok(())
@@ -217,5 +247,8 @@ fn types(tools: &Path, venv: &Path, tests: &Path) -> Result<()> {
         .arg("--pythonpath")
         .arg(venv.join("bin/python"))
         .arg("typed_program.py")
+        .arg(Path::new(packages.trim()).join("dx_py_test_runner/__init__.py"))
+        .arg(Path::new(packages.trim()).join("dx_py_test_runner/queries.py"))
+        .arg(Path::new(packages.trim()).join("dx_py_test_runner/command.py"))
         .current_dir(tests))
 }

@@ -77,6 +77,13 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
+    fn the_worker_is_of_the_version_of_the_binary() {
+        let line = format!("__version__ = \"{}\"\n", env!("CARGO_PKG_VERSION"));
+        let package = FILES.iter().find(|(name, _)| *name == "__init__.py");
+        assert!(package.is_some_and(|(_, text)| text.contains(&line)));
+    }
+
+    #[test]
     fn every_file_of_the_worker_is_carried() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../worker/dx_py_test_runner");
         let there: BTreeSet<String> = fs::read_dir(folder)
