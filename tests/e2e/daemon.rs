@@ -231,7 +231,7 @@ fn modules_that_change_the_process_are_not_imported_ahead() {
         .iter()
         .map(|path| project.path().join(path).display().to_string())
         .collect();
-    project.set("PYTHONPATH", paths.join(":").leak());
+    project.set("PYTHONPATH", paths.join(":"));
     let told = start(&project);
     for line in [
         "good: 1 modules",
@@ -341,10 +341,7 @@ fn one_that_waits_for_its_last_worker_leaves_the_next_alone() {
         ("test_b.py", "def test_b(): pass\n"),
     ]);
     let path = project.path().join("venv/site-packages");
-    project.set(
-        "PYTHONPATH",
-        path.to_str().expect("is text").to_owned().leak(),
-    );
+    project.set("PYTHONPATH", path);
     start(&project);
     let old = pid_in(&status(&project));
     let python = crate::support::python();

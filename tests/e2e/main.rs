@@ -4,6 +4,7 @@ mod configuration;
 mod daemon;
 mod fuzzed;
 mod insides;
+mod installed;
 mod lean;
 mod outcomes;
 mod parallel;

@@ -1,6 +1,7 @@
 //! A project in a temporary folder, and the built binary on it: one line a step.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -91,7 +92,7 @@ impl Run {
 pub struct Project {
     dir: TempDir,
     python: PathBuf,
-    env: Vec<(&'static str, &'static str)>,
+    env: Vec<(&'static str, OsString)>,
 }
 
 impl Project {
@@ -115,7 +116,7 @@ impl Project {
     pub fn with_plugins(files: &[(&str, &str)]) -> Self {
         let mut project = Self::new(files);
         project.python = python_with_plugins();
-        project.env.push(("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1"));
+        project.set("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1");
         project
     }
 
@@ -128,13 +129,18 @@ impl Project {
 
     /// The same, with an environment variable set for pytest and for dx-py.
     pub fn with_variable(mut self, name: &'static str, value: &'static str) -> Self {
-        self.env.push((name, value));
+        self.set(name, value);
         self
     }
 
     /// Sets an environment variable for what is run from now on.
-    pub fn set(&mut self, name: &'static str, value: &'static str) {
-        self.env.push((name, value));
+    pub fn set(&mut self, name: &'static str, value: impl Into<OsString>) {
+        self.env.push((name, value.into()));
+    }
+
+    /// Lets another interpreter run the tests.
+    pub fn use_python(&mut self, python: &Path) {
+        self.python = python.to_path_buf();
     }
 
     /// Where it is.
@@ -179,7 +185,7 @@ impl Project {
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         // Hundreds of projects would leave as many interpreters behind.
         command.env("DX_PY_DAEMON", "0");
-        command.envs(self.env.iter().copied());
+        command.envs(self.env.iter().cloned());
         command
     }
 

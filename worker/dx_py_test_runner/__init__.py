@@ -1,43 +1,148 @@
-"""dx-py, seen from Python: what tests may use, and the worker side of the runner.
+"""dx-py for tests and for Python programs, and the worker side of dx-py itself.
 
-Tests write `import dx_py_test_runner as dx` and have `dx.snapshot`. What is given here is imported when it is asked for, so that a worker
-starts without it.
+Tests write `import dx_py_test_runner as dx` and have `dx.snapshot`.
 
-The worker: `boot` starts it; `session` is the pytest plugin that collects and runs; `observe` sees what tests depend on and `trace` keeps
-it; `outcome` turns pytest's reports into results; `wire` is the protocol.
+For programs: `discover` and `history` say what is known of a project's tests, `run` and `affected` run them or say what a run would do,
+`blake3` is the digest that dx-py goes by. All errors are `DxError`. Names are looked up when they are first used, since most of them
+need the compiled part or the binary, which the package has when it was installed as `dx-py`.
+
+The worker runs tests through the user's own pytest and reports over a binary protocol: `boot` starts it; `session` is the pytest plugin
+that collects and runs; `observe` sees what tests depend on and `trace` keeps it; `outcome` turns pytest's reports into results; `wire`
+is the protocol. The binary carries these files, so that it needs nothing but pytest in the user's environment.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+import sys
+from importlib import import_module
+from importlib.machinery import EXTENSION_SUFFIXES
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .serialise import Fields, Row, register_serialiser
-    from .snapshots import SnapshotError, SnapshotMismatch, snapshot
+    from ._native import blake3 as blake3
+    from .command import Affected as Affected
+    from .command import Report as Report
+    from .command import RunResult as RunResult
+    from .command import TestOutcome as TestOutcome
+    from .command import affected as affected
+    from .command import run as run
+    from .errors import CatalogError as CatalogError
+    from .errors import CommandError as CommandError
+    from .errors import ConfigurationError as ConfigurationError
+    from .errors import DxError as DxError
+    from .errors import PathError as PathError
+    from .errors import RingError as RingError
+    from .queries import Discovered as Discovered
+    from .queries import Marker as Marker
+    from .queries import RecordedOutcome as RecordedOutcome
+    from .queries import RecordedRun as RecordedRun
+    from .queries import discover as discover
+    from .queries import history as history
+    from .serialise import Fields as Fields
+    from .serialise import Row as Row
+    from .serialise import register_serialiser as register_serialiser
+    from .snapshots import SnapshotError as SnapshotError
+    from .snapshots import SnapshotMismatch as SnapshotMismatch
+    from .snapshots import snapshot as snapshot
 
-__all__ = ["Fields", "Row", "SnapshotError", "SnapshotMismatch", "register_serialiser", "snapshot"]
+__version__ = "0.1.0"
 
-#: Where each public name is.
-_PLACES = {
+#: Where each public name is defined.
+_HOMES = {
+    "Affected": "command",
+    "CatalogError": "errors",
+    "CommandError": "errors",
+    "ConfigurationError": "errors",
+    "Discovered": "queries",
+    "DxError": "errors",
     "Fields": "serialise",
+    "Marker": "queries",
+    "PathError": "errors",
+    "RecordedOutcome": "queries",
+    "RecordedRun": "queries",
+    "Report": "command",
+    "RingError": "errors",
     "Row": "serialise",
+    "RunResult": "command",
     "SnapshotError": "snapshots",
     "SnapshotMismatch": "snapshots",
+    "TestOutcome": "command",
+    "affected": "command",
+    "blake3": "_native",
+    "discover": "queries",
+    "history": "queries",
     "register_serialiser": "serialise",
+    "run": "command",
     "snapshot": "snapshots",
 }
 
+#: What can't be imported without the compiled part.
+_COMPILED = ("_native", "queries")
 
-def __getattr__(name: str) -> Any:
-    place = _PLACES.get(name)
-    if place is None:
+__all__ = [
+    "Affected",
+    "CatalogError",
+    "CommandError",
+    "ConfigurationError",
+    "Discovered",
+    "DxError",
+    "Fields",
+    "Marker",
+    "PathError",
+    "RecordedOutcome",
+    "RecordedRun",
+    "Report",
+    "RingError",
+    "Row",
+    "RunResult",
+    "SnapshotError",
+    "SnapshotMismatch",
+    "TestOutcome",
+    "affected",
+    "blake3",
+    "discover",
+    "history",
+    "register_serialiser",
+    "run",
+    "snapshot",
+]
+
+_INSTALL = (
+    f"the compiled part of dx-py {__version__} isn't installed for {sys.executable}\n"
+    f"Install it there: `{sys.executable} -m pip install dx-py=={__version__}`."
+)
+
+
+def _installed_parts() -> list[str]:
+    """For the files that the binary carries: the installed package of this very version, whose compiled part they may use.
+
+    Another version's isn't looked at: what the two ends of the protocol mean, and how, belongs to a version.
+    """
+    own = os.path.dirname(os.path.abspath(__file__))
+    for folder in (own, *(os.path.join(path, "dx_py_test_runner") for path in sys.path)):
+        if any(os.path.exists(os.path.join(folder, "_native" + suffix)) for suffix in EXTENSION_SUFFIXES):
+            record = os.path.join(os.path.dirname(folder), f"dx_py-{__version__}.dist-info")
+            return [folder] if folder != own and os.path.isdir(record) else []
+    return []
+
+
+__path__ += _installed_parts()
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    found = getattr(importlib.import_module(f".{place}", __name__), name)
-    globals()[name] = found
-    return found
+    if home in _COMPILED:
+        try:
+            import_module("._native", __name__)
+        except ModuleNotFoundError as error:
+            raise ImportError(f"can't import {name!r}: {_INSTALL}", name=error.name) from None
+    value: object = getattr(import_module("." + home, __name__), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PLACES})
+    return sorted({*globals(), *__all__})

@@ -19,18 +19,24 @@ from typing import Any, Optional
 def main(argv: list[str]) -> int:
     """Run one worker, or the report, to its end; gives pytest's exit code."""
     own = os.path.dirname(os.path.abspath(__file__))
+    # Where Python was told to put no folder before the others, there is none to be replaced.
+    is_safe = bool(getattr(sys.flags, "safe_path", False))
+    if is_safe:
+        sys.path.insert(0, "")
+    sys.path[0] = os.path.dirname(own)
+    # What a `sitecustomize` may have imported is another version: an installed one.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "dx_py_test_runner"]:
+        del sys.modules[name]
     if argv[1] in ("controller", "report"):
-        sys.path[0] = os.path.dirname(own)
         from dx_py_test_runner.controller import control, report
 
-        sys.path[0] = os.getcwd()
+        _leave_to_pytest(is_safe)
         return (control if argv[1] == "controller" else report)(argv[3:])
-    sys.path[0] = os.path.dirname(own)
     from dx_py_test_runner.observe import install
     from dx_py_test_runner.trace import Trace
     from dx_py_test_runner.wire import FATAL, Pack, Wire
 
-    sys.path[0] = os.getcwd()
+    _leave_to_pytest(is_safe)
     trace = Trace(os.path.join(own, ""), os.getcwd())
     try:
         import importlib.util
@@ -71,6 +77,14 @@ def main(argv: list[str]) -> int:
     if not trace.is_installed:
         install(trace)
     return _run_pytest(wire, trace, arguments, number, count, basetemp, run_id, role, engine, fatal)
+
+
+def _leave_to_pytest(is_safe: bool) -> None:
+    """Make the path what it is for `python -m pytest`."""
+    if is_safe:
+        del sys.path[0]
+    else:
+        sys.path[0] = os.getcwd()
 
 
 def _fork_workers(argv: list[str], trace: Any) -> Optional[list[str]]:

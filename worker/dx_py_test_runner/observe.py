@@ -7,7 +7,7 @@ import stat
 import sys
 from typing import Any, Callable
 
-from .trace import EXISTENCE, FILE, SPAWN_EVENTS, VARIABLE, Trace
+from .trace import EXISTENCE, FILE, OWN_EVENTS, SPAWN_EVENTS, VARIABLE, Trace
 
 _getframe = sys._getframe
 _is_dir = stat.S_ISDIR
@@ -76,7 +76,7 @@ def _audit_hook(trace: Trace) -> Callable[[str, tuple[Any, ...]], None]:
             "os.link",
             "os.symlink",
         }
-    ).union(SPAWN_EVENTS)
+    ).union(SPAWN_EVENTS, OWN_EVENTS)
     audit = trace.audit
 
     def hook(event: str, args: tuple[Any, ...]) -> None:

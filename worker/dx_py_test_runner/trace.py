@@ -49,6 +49,12 @@ SPAWN_EVENTS = frozenset(
     ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "pty.spawn")
 )
 
+#: Events by which the parts of this package that tests may call say what they look at, and what a test then depends on.
+OWN_EVENTS = {
+    "dx_py_test_runner.reads_project": (PROJECT, ""),
+    "dx_py_test_runner.reads_records": (UNKNOWABLE, "the records of earlier runs"),
+}
+
 
 class Trace:
     """The observations of one worker process, gathered until `take` hands out what is new."""
@@ -242,6 +248,13 @@ class Trace:
             owners = self.owners(_getframe(2))
             if owners:
                 self.record(PROJECT, "", owners)
+        elif event in OWN_EVENTS:
+            caller: Optional[FrameType] = _getframe(2)
+            while caller is not None and caller.f_code.co_filename.startswith(self._internal[0]):
+                caller = caller.f_back
+            owners = self.owners(caller)
+            if owners:
+                self.record(*OWN_EVENTS[event], owners)
         elif event == "socket.connect":
             remote = _remote(args[1])
             if remote is not None:

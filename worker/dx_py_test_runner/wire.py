@@ -5,6 +5,7 @@ the header, which always goes over the socket, tells where; so the socket is als
 
 What can wait, the beginnings and passes of short tests, is written into the same shared memory and sent with what can't. The
 orchestrator looks there now and then, and when this process has died: nothing is lost, and no test needs a system call.
+The ring's writer is the compiled one where this very version of dx-py is installed beside pytest.
 Names used while tests run are bound at import, since tests replace functions of `os`, `socket` and `struct`.
 """
 
@@ -17,7 +18,13 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import Optional
+from typing import TYPE_CHECKING, Optional, Union
+
+from . import __version__ as _PACKAGE_VERSION
+from .errors import RingError
+
+if TYPE_CHECKING:
+    from . import _native
 
 COLLECT, RUN, FINISH, STOP, TELL_TEST, TELL_COLLECTION = range(1, 7)
 (
@@ -44,6 +51,8 @@ _VERSION = 1
 _COMMAND = struct.Struct("<4sHHQQII")
 _REPORT = struct.Struct("<4sHHQQQIBBH")
 _INLINE = 1024
+_MAX_PAYLOAD = 256 << 20
+_RING_VERSION = b"\2\0\0\0"
 _RING_HEADER = 192
 _HEAD, _TAIL = 64, 128
 _IN_RING = 1
@@ -211,50 +220,31 @@ class Feed:
         return _read_command(self._stream.readinto)
 
 
-class Wire:
-    """The connection with the orchestrator. In a child that was forked off it does nothing."""
+class PureRingWriter:
+    """Writes reports into the ring whose file is open as `fd`, which stays the caller's. There must be only one for each ring.
 
-    def __init__(self, sock_fd: int, ring_fd: int) -> None:
-        self._socket = socket.socket(fileno=sock_fd)
-        self._sendall = self._socket.sendall
-        self._recv_into = self._socket.recv_into
-        self._poll = select.poll()
-        self._poll.register(sock_fd, select.POLLIN)
-        self._ring = mmap.mmap(ring_fd, 0)
-        os.close(ring_fd)
+    The twin of the compiled `RingWriter`, for where that isn't there.
+    """
+
+    def __init__(self, fd: int, /) -> None:
+        try:
+            self._ring = mmap.mmap(fd, 0)
+        except (OSError, ValueError) as error:
+            raise RingError(f"the shared ring can't be set up\n  {error}") from None
+        if len(self._ring) <= _RING_HEADER or self._ring[:4] != b"DXRB" or self._ring[4:8] != _RING_VERSION:
+            raise RingError("the mapped file is not a ring")
         self._capacity = int(_u64.unpack_from(self._ring, 8)[0])
         self._head = int(_u64.unpack_from(self._ring, _HEAD)[0])
-        self._pid = os.getpid()
-        self._early: list[Command] = []
         self._unsent = bytearray()
         self._unsent_at = (_RING_HEADER + self._capacity + 7) // 8 * 8
         self._room = len(self._ring) - self._unsent_at - _UNSENT_HEADER if _IS_ORDERED else 0
         self._sent = 0
-        self._looked = 0.0
 
-    def send(self, kind: int, payload: bytes = b"", sequence: int = 0, duration_ns: int = 0, status: int = 0) -> None:
-        """Send one message."""
-        if _getpid() != self._pid:
-            return
-        size = len(payload)
-        offset = self._push(payload) if size > _INLINE else None
-        at, flags = (0, 0) if offset is None else (offset, _IN_RING)
-        header = _REPORT.pack(b"DXTR", _VERSION, kind, sequence, duration_ns, at, size, status, flags, 0)
-        data = self._unsent + header + (payload if offset is None else b"")
-        self._sendall(data)
-        self._sent += len(data)
-        if self._unsent:
-            self._unsent.clear()
-            _u64.pack_into(self._ring, self._unsent_at + 8, 0)
-
-    def queue(self, kind: int, payload: bytes, sequence: int, duration_ns: int = 0, status: int = 0) -> None:
-        """Send one message that can wait for the next one that is sent."""
-        if _getpid() != self._pid:
-            return
+    def queue(self, kind: int, payload: bytes, sequence: int, duration_ns: int = 0, status: int = 0) -> bool:
+        """Keep a report in the shared memory until the next one is sent; false if there is no room for it."""
         held, size = len(self._unsent), _REPORT.size + len(payload)
         if held + size > self._room or len(payload) > _INLINE:
-            self.send(kind, payload, sequence, duration_ns, status)
-            return
+            return False
         at = self._unsent_at
         if not held:
             _u64.pack_into(self._ring, at, self._sent)
@@ -264,6 +254,24 @@ class Wire:
         self._unsent += frame
         # The length is published after the bytes that it counts.
         _u64.pack_into(self._ring, at + 8, held + size)
+        return True
+
+    def frame(self, kind: int, payload: bytes, sequence: int, duration_ns: int = 0, status: int = 0) -> bytes:
+        """The bytes to send for a report: what waited, its header, and its payload unless that went into the ring."""
+        size = len(payload)
+        if size > _MAX_PAYLOAD:
+            raise RingError(f"a payload of {size} bytes is larger than the limit of {_MAX_PAYLOAD}")
+        offset = self._push(payload) if size > _INLINE else None
+        at, flags = (0, 0) if offset is None else (offset, _IN_RING)
+        header = _REPORT.pack(b"DXTR", _VERSION, kind, sequence, duration_ns, at, size, status, flags, 0)
+        return bytes(self._unsent) + header + (payload if offset is None else b"")
+
+    def sent(self, size: int, /) -> None:
+        """Say that so many bytes were sent: all that the last `frame` gave."""
+        self._sent += size
+        if self._unsent:
+            self._unsent.clear()
+            _u64.pack_into(self._ring, self._unsent_at + 8, 0)
 
     def _push(self, payload: bytes) -> Optional[int]:
         size = len(payload)
@@ -280,6 +288,52 @@ class Wire:
         # The index is published after the data; the system call that sends the header orders both before the reader's look.
         _u64.pack_into(self._ring, _HEAD, self._head)
         return head
+
+
+def _ring_writer() -> type[Union[PureRingWriter, _native.RingWriter]]:
+    """The compiled writer if it is installed and of this very version, else its twin."""
+    try:
+        from . import _native
+    except ImportError:
+        return PureRingWriter
+    return _native.RingWriter if _native.__version__ == _PACKAGE_VERSION else PureRingWriter
+
+
+RingWriter = _ring_writer()
+
+
+class Wire:
+    """The connection with the orchestrator. In a child that was forked off it does nothing."""
+
+    def __init__(self, sock_fd: int, ring_fd: int) -> None:
+        self._socket = socket.socket(fileno=sock_fd)
+        self._sendall = self._socket.sendall
+        self._recv_into = self._socket.recv_into
+        self._poll = select.poll()
+        self._poll.register(sock_fd, select.POLLIN)
+        ring = RingWriter(ring_fd)
+        os.close(ring_fd)
+        self._frame = ring.frame
+        self._sent = ring.sent
+        self._queue = ring.queue
+        self._pid = os.getpid()
+        self._early: list[Command] = []
+        self._looked = 0.0
+
+    def send(self, kind: int, payload: bytes = b"", sequence: int = 0, duration_ns: int = 0, status: int = 0) -> None:
+        """Send one message."""
+        if _getpid() != self._pid:
+            return
+        data = self._frame(kind, payload, sequence, duration_ns, status)
+        self._sendall(data)
+        self._sent(len(data))
+
+    def queue(self, kind: int, payload: bytes, sequence: int, duration_ns: int = 0, status: int = 0) -> None:
+        """Send one message that can wait for the next one that is sent."""
+        if _getpid() != self._pid:
+            return
+        if not self._queue(kind, payload, sequence, duration_ns, status):
+            self.send(kind, payload, sequence, duration_ns, status)
 
     def receive(self) -> Optional[Command]:
         """The next command; None if the orchestrator is gone."""

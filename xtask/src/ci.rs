@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::project::{root, run};
-use crate::{demo, matrix};
+use crate::{demo, matrix, wheel};
 
 fn step(title: &str, command: &mut Command) -> Result<()> {
     println!("\n══ {title}");
@@ -54,20 +54,21 @@ pub fn ci() -> Result<()> {
     )?;
     let bin = venv.join("bin");
     let worker = Path::new("worker/dx_py_test_runner");
+    let python = ["worker", "tests/python"];
     step(
-        "the worker's format",
+        "the Python code's format",
         Command::new(bin.join("ruff"))
             .args(["format", "--check", "--config", "worker/pyproject.toml"])
-            .arg(worker),
+            .args(python),
     )?;
     step(
-        "the worker's lints",
+        "the Python code's lints",
         Command::new(bin.join("ruff"))
             .args(["check", "--config", "worker/pyproject.toml"])
-            .arg(worker),
+            .args(python),
     )?;
     step(
-        "the worker's types",
+        "the package's types",
         Command::new(bin.join("mypy"))
             .args(["--config-file", "worker/pyproject.toml"])
             .arg(worker),
@@ -84,6 +85,7 @@ pub fn ci() -> Result<()> {
     }
     println!("\n══ demo");
     demo::demo()?;
+    wheel::wheel()?;
     matrix::matrix()?;
     step(
         "tests",

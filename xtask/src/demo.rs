@@ -9,7 +9,10 @@ use anyhow::{Context, Result, bail};
 use crate::project::{build, copy, read, root, run};
 
 /// The newest of the usual interpreters that can be started.
-fn base_python() -> Result<PathBuf> {
+///
+/// # Errors
+/// If there is none.
+pub fn base_python() -> Result<PathBuf> {
     for name in [
         "python3.13",
         "python3.12",

@@ -13,6 +13,7 @@ mod place;
 mod project;
 mod replay;
 mod suite;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,8 @@ enum Chore {
     Ci,
     /// Run the end-to-end tests under older and newer versions of Python and pytest
     Matrix,
+    /// Build what pip installs, check it, and try it in new virtual environments
+    Wheel,
     /// Compare with other runners, on synthetic suites or on real projects
     Bench(bench::BenchArgs),
     /// Change a project in one place, and compare the selection with a full run, many times
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Chore::Demo => demo::demo(),
         Chore::Ci => ci::ci(),
         Chore::Matrix => matrix::matrix(),
+        Chore::Wheel => wheel::wheel().map(|_| ()),
         Chore::Bench(args) => bench::bench(&args),
         Chore::Mutate(args) => mutate::mutate(&args),
         Chore::FuzzPytest(args) => fuzz::fuzz(&args),

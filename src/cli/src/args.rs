@@ -60,7 +60,7 @@ pub enum Command {
 /// What every sub-command takes.
 #[derive(Debug, Clone, Args)]
 pub struct CommonArgs {
-    /// The Python interpreter [default: dx-py.toml, VIRTUAL_ENV, .venv, python3]
+    /// The Python interpreter [default: dx-py.toml, VIRTUAL_ENV, .venv, its own environment, python3]
     #[arg(long, value_name = "PATH")]
     pub python: Option<PathBuf>,
 }

@@ -11,6 +11,7 @@ use dx_py_graph::{EdgeKind, environment};
 use serde_json::json;
 
 use crate::args::{Cli, CommonArgs, CompletionsArgs, ConfigAction, DiscoverArgs, GraphArgs};
+use crate::library;
 use crate::python;
 use crate::run::exit;
 use crate::settings::Project;
@@ -32,44 +33,16 @@ fn sources(project: &Project, python: Option<&std::path::Path>) -> Sources {
 /// `dx-py discover`.
 ///
 /// # Errors
-/// If the configuration can't be read.
+/// If the configuration can't be read, or a path isn't in the project.
 pub fn discover(args: &DiscoverArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let project = Project::find()?;
-    let sources = sources(&project, None);
-    let wanted: Vec<RelPath> = args
-        .paths
-        .iter()
-        .map(|path| {
-            let full = project.cwd.join(path);
-            let full = full
-                .canonicalize()
-                .with_context(|| format!("file or directory not found: {}", path.display()))?;
-            RelPath::new(&project.root, &full).with_context(|| {
-                format!(
-                    "{} lies outside of {}",
-                    path.display(),
-                    project.root.display()
-                )
-            })
-        })
-        .collect::<Result<_, _>>()?;
-    let collected = project.collected();
-    let mut rows = Vec::new();
-    for file in &sources.scan.files {
-        if !wanted.is_empty() && !wanted.iter().any(|path| file.path.is_within(path)) {
-            continue;
-        }
-        if let Some(problem) = &file.problem {
-            eprintln!("{}: {problem}", file.path);
-        }
-        rows.extend(
-            file.tests
-                .iter()
-                .map(|test| (test, collected.test(&file.path, test))),
-        );
+    let cwd = std::env::current_dir().context("the working directory can't be determined")?;
+    let found = library::discover(&cwd, &args.paths)?;
+    for (file, problem) in &found.problems {
+        eprintln!("{file}: {problem}");
     }
     if args.json {
-        let rows: Vec<_> = rows
+        let rows: Vec<_> = found
+            .tests
             .iter()
             .map(|(test, collected)| {
                 json!({
@@ -80,7 +53,7 @@ pub fn discover(args: &DiscoverArgs, out: &mut dyn Write) -> anyhow::Result<u8> 
             .collect();
         writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?;
     } else {
-        for (test, collected) in &rows {
+        for (test, collected) in &found.tests {
             let note = if *collected {
                 ""
             } else {
@@ -88,9 +61,13 @@ pub fn discover(args: &DiscoverArgs, out: &mut dyn Write) -> anyhow::Result<u8> 
             };
             writeln!(out, "{}{note}", test.id)?;
         }
-        eprintln!("{} tests in {} files", rows.len(), sources.scan.files.len());
+        eprintln!("{} tests in {} files", found.tests.len(), found.files);
     }
-    Ok(if rows.is_empty() { exit::NO_TESTS } else { 0 })
+    Ok(if found.tests.is_empty() {
+        exit::NO_TESTS
+    } else {
+        0
+    })
 }
 
 /// `dx-py graph`.

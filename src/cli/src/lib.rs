@@ -12,9 +12,11 @@ mod database;
 mod distributions;
 mod execution;
 mod expression;
+mod forecast;
 mod ini;
 mod invocation;
 mod jobs;
+pub mod library;
 mod listener;
 mod lookup;
 mod plan;
@@ -116,6 +118,9 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// 4 for what the user can correct in the command or the configuration, 3 for everything else.
 fn code_of(error: &anyhow::Error) -> u8 {
     let usage = error.is::<settings::SettingsError>()
+        || error
+            .downcast_ref::<library::QueryError>()
+            .is_some_and(|error| !matches!(error, library::QueryError::Catalog(_)))
         || error.is::<selection::SelectionError>()
         || error.is::<python::InterpreterError>()
         || error.is::<changes::ChangesError>();

@@ -3,15 +3,16 @@
 use std::io::Write;
 use std::time::Duration;
 
+use anyhow::Context;
 use chrono::{DateTime, Local, SecondsFormat};
 use dx_py_catalog::{Catalog, FlakyRow, HistoryRow, KnownFile, KnownTest, Pass, RunRow};
 use dx_py_core::{TestStatus, Verdict};
 use dx_py_select::SetState;
-use globset::Glob;
 use serde_json::{Value, json};
 
 use crate::args::{FlakyArgs, HistoryArgs, WhyArgs};
 use crate::invocation::Invocation;
+use crate::library;
 use crate::report::style::duration;
 use crate::run::exit;
 use crate::session::Session;
@@ -138,12 +139,11 @@ fn print_json(rows: impl Iterator<Item = Value>, out: &mut dyn Write) -> anyhow:
 }
 
 fn existing_catalog() -> anyhow::Result<Option<Catalog>> {
-    let path = Project::find()?.dx_dir().join("catalog.db");
-    if !path.exists() {
+    let cwd = std::env::current_dir().context("the working directory can't be determined")?;
+    let Some((catalog, aside)) = library::records(&cwd)? else {
         eprintln!("nothing is on record yet: run `dx-py test` first");
         return Ok(None);
-    }
-    let (catalog, aside) = Catalog::open(&path)?;
+    };
     if let Some(aside) = aside {
         eprintln!(
             "the catalog was damaged; it is kept as {}, and a new one was begun",
@@ -224,11 +224,7 @@ pub fn history(args: &HistoryArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         }
         return Ok(0);
     };
-    let glob = Glob::new(wanted).ok().map(|glob| glob.compile_matcher());
-    let rows = catalog.history(
-        |test| test.contains(wanted) || glob.as_ref().is_some_and(|glob| glob.is_match(test)),
-        args.limit,
-    )?;
+    let rows = catalog.history(library::is_meant(wanted), args.limit)?;
     if args.json {
         let told = |row: &HistoryRow| {
             json!({

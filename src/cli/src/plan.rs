@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dx_py_core::{RelPath, TestCase, TestId, TestStatus, Verdict};
+use dx_py_core::{RelPath, TestId, TestStatus, Verdict};
 
 use crate::selection::{Candidate, Names, Selection};
 use crate::session::Session;
@@ -188,71 +188,6 @@ pub fn make_plan(
             .collect();
     }
     plan
-}
-
-/// Tells what would run, and why.
-///
-/// # Errors
-/// If it can't be written.
-pub fn dry_run(
-    session: &Session,
-    plan: &Plan,
-    selection: &Selection,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let mut total = plan.dirty.len();
-    for (test, reason) in &plan.dirty {
-        writeln!(out, "{test}: {reason}")?;
-    }
-    for (file, reason) in &plan.stale {
-        writeln!(out, "{file}: {reason}; it would be collected again")?;
-    }
-    if plan.ask_pytest {
-        let collected = session.project.collected();
-        let known: HashSet<&str> = session
-            .state
-            .files
-            .iter()
-            .map(|file| file.path.as_str())
-            .collect();
-        for file in session
-            .sources
-            .scan
-            .files
-            .iter()
-            .filter(|file| !known.contains(file.path.as_str()))
-        {
-            let wanted = |test: &&TestCase| {
-                // `-k` looks at the names of folders, file, classes and function.
-                let names: Vec<String> = test
-                    .id
-                    .as_str()
-                    .split("::")
-                    .flat_map(|part| part.split('/'))
-                    .map(str::to_owned)
-                    .collect();
-                collected.test(&file.path, test)
-                    && selection.includes(&Candidate {
-                        id: &test.id,
-                        keywords: Names::Listed(&names),
-                        markers: &test.markers,
-                        last: None,
-                    })
-            };
-            for test in file.tests.iter().filter(wanted) {
-                total += 1;
-                writeln!(out, "{}: it never ran (predicted from the source)", test.id)?;
-            }
-        }
-        writeln!(
-            out,
-            "pytest would be asked which tests there are: {}",
-            session.file_list_reason
-        )?;
-    }
-    let fresh: usize = plan.fresh.values().map(Vec::len).sum();
-    writeln!(out, "{total} would run, {fresh} are fresh; nothing was run")?;
-    out.flush()
 }
 
 /// Tells for each dirty test why it runs; tests of a file with the same reason are told together.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dx_py_core::{Digest, Hasher};
+use dx_py_graph::environment;
 
 /// The interpreter of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +33,8 @@ pub enum InterpreterError {
     None,
 }
 
-/// The interpreter to use: `--python`, dx-py.toml, `VIRTUAL_ENV`, `.venv` in `root` or `cwd`, `python3` on `PATH`.
+/// The interpreter to use: `--python`, dx-py.toml, `VIRTUAL_ENV`, `.venv` in `root` or `cwd`, that of the environment in which this very
+/// program is installed beside pytest, `python3` on `PATH`.
 ///
 /// # Errors
 /// If one is named that isn't there, or none is found.
@@ -76,6 +78,13 @@ pub fn find(
             });
         }
     }
+    let own = std::env::current_exe().ok();
+    if let Some(executable) = own.as_deref().and_then(beside) {
+        return Ok(Interpreter {
+            executable,
+            source: "the environment of dx-py",
+        });
+    }
     on_path("python3")
         .or_else(|| on_path("python"))
         .map(|executable| Interpreter {
@@ -95,6 +104,18 @@ fn resolve_named(path: &Path, base: &Path) -> Option<PathBuf> {
         return in_environment(&full);
     }
     full.is_file().then_some(full)
+}
+
+/// The interpreter of the virtual environment that a program is installed in, if pytest is too. Where a tool has an environment of its
+/// own, as with pipx, there is none, and the environment isn't the one that is meant.
+fn beside(program: &Path) -> Option<PathBuf> {
+    let prefix = program.parent()?.parent()?;
+    let has_pytest = || {
+        let mut sites = environment::site_packages(prefix).into_iter();
+        sites.any(|site| site.join("pytest").is_dir())
+    };
+    let is_environment = prefix.join("pyvenv.cfg").is_file() && has_pytest();
+    is_environment.then(|| in_environment(prefix)).flatten()
 }
 
 fn in_environment(folder: &Path) -> Option<PathBuf> {
@@ -181,4 +202,24 @@ fn sorted_names(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_of_a_program_counts_if_pytest_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("bin/dx-py");
+        let python = dir.path().join("bin/python3");
+        fs::create_dir_all(dir.path().join("lib/python3.13/site-packages")).unwrap();
+        fs::create_dir(dir.path().join("bin")).unwrap();
+        fs::write(&python, "").unwrap();
+        assert_eq!(beside(&program), None);
+        fs::write(dir.path().join("pyvenv.cfg"), "").unwrap();
+        assert_eq!(beside(&program), None);
+        fs::create_dir(dir.path().join("lib/python3.13/site-packages/pytest")).unwrap();
+        assert_eq!(beside(&program), Some(python));
+    }
 }

@@ -9,8 +9,9 @@ use crate::args::TestArgs;
 use crate::changes;
 use crate::coverage::Coverage;
 use crate::execution::{Execution, execute};
+use crate::forecast::Forecast;
 use crate::invocation::Invocation;
-use crate::plan::{Plan, dry_run, explain, make_plan};
+use crate::plan::{Plan, explain, make_plan};
 use crate::report::{Reporter, emit, reporters, text_output};
 use crate::scratch;
 use crate::selection::Selection;
@@ -99,7 +100,11 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
         invocation.paths.is_empty(),
     );
     if args.dry_run {
-        dry_run(&session, &plan, &selection, &mut text_output(args))?;
+        let forecast = Forecast::of(&session, &plan, &selection);
+        forecast.print(&mut text_output(args))?;
+        if let Some(target) = &args.json {
+            forecast.write_json(target)?;
+        }
         return Ok(0);
     }
     let mut reporters = reporters(args);

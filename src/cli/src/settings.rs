@@ -71,6 +71,15 @@ pub enum SettingsError {
     /// The working directory is gone.
     #[error("the working directory can't be determined")]
     WorkingDirectory(#[source] io::Error),
+    /// The folder of the project isn't there.
+    #[error("can't look into {path}", path = path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A value is out of range.
     #[error("{what}: {value} is not usable; {hint}")]
     Value {
@@ -130,9 +139,19 @@ impl Project {
     /// # Errors
     /// If the working directory is gone, or dx-py.toml is unreadable or invalid.
     pub fn find() -> Result<Self, SettingsError> {
-        let cwd = std::env::current_dir()
-            .and_then(fs::canonicalize)
-            .map_err(SettingsError::WorkingDirectory)?;
+        let cwd = std::env::current_dir().map_err(SettingsError::WorkingDirectory)?;
+        Self::around(&cwd)
+    }
+
+    /// Finds the project around a folder, as from a process that works there.
+    ///
+    /// # Errors
+    /// If the folder isn't there, or dx-py.toml is unreadable or invalid.
+    pub fn around(folder: &Path) -> Result<Self, SettingsError> {
+        let cwd = fs::canonicalize(folder).map_err(|source| SettingsError::Folder {
+            path: folder.to_path_buf(),
+            source,
+        })?;
         let ini = PytestIni::find(&cwd);
         let root = ini.root.clone();
         let (config, config_path) = load_config(&root)?;

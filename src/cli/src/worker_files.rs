@@ -14,11 +14,14 @@ macro_rules! carried {
 
 const FILES: &[(&str, &str)] = carried![
     "__init__.py",
+    "__main__.py",
     "boot.py",
     "bytecode.py",
     "collect.py",
+    "command.py",
     "controller.py",
     "coverage_data.py",
+    "errors.py",
     "items.py",
     "lean.py",
     "needs.py",
@@ -26,6 +29,7 @@ const FILES: &[(&str, &str)] = carried![
     "outcome.py",
     "plugin.py",
     "preload.py",
+    "queries.py",
     "say.py",
     "scene.py",
     "serialise.py",
@@ -82,6 +86,13 @@ pub fn unpack(dx: &Path) -> io::Result<PathBuf> {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn the_worker_is_of_the_version_of_the_binary() {
+        let line = format!("__version__ = \"{}\"\n", env!("CARGO_PKG_VERSION"));
+        let package = FILES.iter().find(|(name, _)| *name == "__init__.py");
+        assert!(package.is_some_and(|(_, text)| text.contains(&line)));
+    }
 
     #[test]
     fn every_file_of_the_worker_is_carried() {

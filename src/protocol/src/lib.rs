@@ -11,6 +11,7 @@ mod parts;
 pub mod payload;
 pub mod ring;
 pub mod stream;
+mod writer;
 
 pub use command::Command;
 pub use error::ProtocolError;
@@ -21,3 +22,4 @@ pub use payload::{
 };
 pub use ring::{Ring, RingConsumer, RingProducer};
 pub use stream::FrameDecoder;
+pub use writer::ReportWriter;

@@ -112,7 +112,11 @@ impl ResultKind {
         Self::Snapshots,
     ];
 
-    fn from_code(code: u16) -> Result<Self, ProtocolError> {
+    /// The kind of that number.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn from_code(code: u16) -> Result<Self, ProtocolError> {
         Self::ALL
             .into_iter()
             .find(|kind| *kind as u16 == code)

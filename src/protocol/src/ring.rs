@@ -131,18 +131,29 @@ impl RingProducer {
     }
 }
 
-#[cfg(test)]
 impl RingProducer {
-    /// Writes what isn't sent yet as the worker does: `start` if it is the first, the bytes, then the length.
-    pub(crate) fn write_unsent(&mut self, start: Option<u64>, held: usize, bytes: &[u8]) {
+    /// Writes bytes of the stream that aren't sent yet behind those `held` bytes that wait already; `start` is the place in the stream of
+    /// the first that waits. `false` if there is no room.
+    pub fn hold(&mut self, start: u64, held: usize, bytes: &[u8]) -> bool {
+        if held + bytes.len() > UNSENT_CAPACITY {
+            return false;
+        }
         let at = unsent_at(self.0.capacity) as usize;
-        if let Some(start) = start {
+        if held == 0 {
             self.0.index(at).store(start, Ordering::Release);
         }
         let begin = at + UNSENT_HEADER + held;
         self.0.map[begin..begin + bytes.len()].copy_from_slice(bytes);
+        // The length is published after the bytes that it counts.
         let len = (held + bytes.len()) as u64;
         self.0.index(at + 8).store(len, Ordering::Release);
+        true
+    }
+
+    /// Says that nothing waits any more: all was sent.
+    pub fn release(&mut self) {
+        let at = unsent_at(self.0.capacity) as usize;
+        self.0.index(at + 8).store(0, Ordering::Release);
     }
 }
 

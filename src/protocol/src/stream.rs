@@ -114,7 +114,7 @@ mod tests {
                 match step {
                     0 | 1 => {
                         let bytes = frame(len);
-                        producer.write_unsent(unsent.is_empty().then_some(sent), unsent.len(), &bytes);
+                        prop_assert!(producer.hold(sent, unsent.len(), &bytes));
                         unsent.extend(bytes);
                     }
                     2 => {
@@ -123,7 +123,7 @@ mod tests {
                         under_way.extend(bytes);
                         // It may die before it says that nothing waits any more.
                         if len % 3 > 0 {
-                            producer.write_unsent(None, 0, &[]);
+                            producer.release();
                         } else {
                             break;
                         }
