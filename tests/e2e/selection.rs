@@ -405,7 +405,7 @@ fn new_tests_are_found_among_known_ones_that_are_left_out() {
     );
     let dry = project.test(&["--dry-run", "-m", "slow"]).out;
     assert!(
-        dry.contains("test_a.py: test_a.py changed; it would be collected again"),
+        dry.contains("test_a.py: test_a.py changed; it would be collected"),
         "{dry}"
     );
     assert!(!dry.contains("test_c.py"), "{dry}");
@@ -648,4 +648,67 @@ fn a_line_from_the_cache_of_sources_is_an_input() {
     let run = project.test(&["-n", "1"]);
     let outcomes = ["test_a", "test_b", "test_c"].map(|name| run.outcome(name));
     assert_eq!(outcomes, ["failed", "failed", "fresh passed"]);
+}
+
+/// Of the files only the new one is collected, and pytest isn't asked again which there are.
+#[test]
+fn new_and_removed_test_files_need_no_whole_collection() {
+    let project = Project::new(&[
+        ("tests/helper.py", "def test_no(): pass\n"),
+        ("tests/test_a.py", "def test_a(): pass\n"),
+        ("tests/test_b.py", "def test_b(): pass\n"),
+        ("tests/test_d.py", "def test_d(): pass\n"),
+        ("tests/test_e.py", "def test_e(): pass\n"),
+    ]);
+    let agrees = |ran: usize, asks: bool| {
+        let run = project.test(&["--explain"]);
+        let (code, expected) = project.pytest(&[]);
+        assert_eq!((run.code, run.outcomes()), (code, expected), "{}", run.out);
+        assert_eq!(run.ran(), ran, "{}", run.out);
+        assert_eq!(
+            run.out.contains("all files are collected"),
+            asks,
+            "{}",
+            run.out
+        );
+        run
+    };
+    agrees(4, true);
+    project.write(
+        "tests/test_c.py",
+        "import os\ndef test_c(): os.stat('no')\n",
+    );
+    let run = agrees(1, false);
+    assert!(
+        run.out
+            .contains("tests/test_c.py: it is new; it is collected"),
+        "{}",
+        run.out
+    );
+    agrees(1, false);
+    project.write("tests/test_c.py", "def test_c(): pass\n");
+    agrees(1, false);
+    agrees(0, false);
+    project.write("tests/test_f.py", "import nothing_of_that_name\n");
+    for _ in 0..2 {
+        let run = project.test(&["--explain"]);
+        assert_eq!((run.code, run.ran()), (1, 0), "{}", run.out);
+        assert!(
+            run.out.contains("error collecting tests/test_f.py"),
+            "{}",
+            run.out
+        );
+        assert!(!run.out.contains("all files are collected"), "{}", run.out);
+    }
+    project.write("tests/test_f.py", "VALUE = 1\n");
+    agrees(0, true);
+    project.write("tests/test_g.py", "from tests.test_f import VALUE\n");
+    agrees(0, false);
+    agrees(0, false);
+    project.remove("tests/test_b.py");
+    agrees(0, false);
+    project.write("tests/test_f.py", "def test_f(): pass\n");
+    agrees(1, true);
+    project.write("tests/more/test_h.py", "def test_h(): pass\n");
+    agrees(1, true);
 }

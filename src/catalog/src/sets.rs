@@ -36,6 +36,12 @@ impl FactTable {
         self.sets.get(&set)?.base
     }
 
+    /// The facts that a set has beside those of its base.
+    pub fn own_facts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
+        let own = self.sets.get(&set).into_iter().flat_map(|set| &set.own);
+        own.filter_map(|id| self.facts.get(id))
+    }
+
     /// The facts of a set; none if it isn't in the table.
     pub fn facts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
         let recorded = self.sets.get(&set);
@@ -294,18 +300,18 @@ fn store_set(
 
 fn store_fact(db: &Transaction<'_>, fact: &Fact) -> Result<i64, CatalogError> {
     let (kind, key) = fact.input.parts();
-    db.prepare_cached("INSERT OR IGNORE INTO inputs (kind, key) VALUES (?, ?)")?
-        .execute([kind, key])?;
-    db.prepare_cached(
-        "INSERT OR IGNORE INTO facts (input, digest) SELECT id, ? FROM inputs WHERE kind = ? AND key = ?",
-    )?
-    .execute(params![fact.digest.0, kind, key])?;
-    let id = db
+    // An update that changes nothing, so that the number of a row that is there is given too.
+    let input: i64 = db
         .prepare_cached(
-            "SELECT facts.id FROM facts JOIN inputs ON inputs.id = facts.input WHERE digest = ? AND kind = ? AND key = ?",
+            "INSERT INTO inputs (kind, key) VALUES (?, ?) ON CONFLICT (kind, key) DO UPDATE SET key = key RETURNING id",
         )?
-        .query_row(params![fact.digest.0, kind, key], |row| row.get(0))?;
-    Ok(id)
+        .query_row([kind, key], |row| row.get(0))?;
+    let fact = db
+        .prepare_cached(
+            "INSERT INTO facts (input, digest) VALUES (?, ?) ON CONFLICT (input, digest) DO UPDATE SET digest = digest RETURNING id",
+        )?
+        .query_row(params![input, fact.digest.0], |row| row.get(0))?;
+    Ok(fact)
 }
 
 /// Ascending numbers as LEB128 of their differences.

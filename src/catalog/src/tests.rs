@@ -271,10 +271,15 @@ impl Catalog {
                 "INSERT INTO passes (test, input_set, status, duration, at) SELECT ?, id, ?, ?, ? FROM input_sets WHERE id = ?",
             )?
             .execute(params![id, status, time, at, set.0])?;
-            db.prepare_cached(
+            let count: i64 = db
+                .prepare_cached("SELECT count(*) FROM passes WHERE test = ?")?
+                .query_row([id], |row| row.get(0))?;
+            if count > PASSES_KEPT {
+                db.prepare_cached(
                 "DELETE FROM passes WHERE test = ?1 AND id NOT IN (SELECT id FROM passes WHERE test = ?1 ORDER BY at DESC, id DESC LIMIT ?2)",
             )?
             .execute(params![id, PASSES_KEPT])?;
+            }
         }
         Ok(db.commit()?)
     }

@@ -13,6 +13,7 @@ use dx_py_protocol::{Collected, CollectionDone, CollectionReport, Hello};
 
 use crate::alone::{Alone, Judgement, Policy};
 use crate::arrangement::Arrangement;
+use crate::file_list::Renewal;
 use crate::listener::{Listener, Start};
 use crate::pytest_cache::PytestCache;
 use crate::record::Recorder;
@@ -43,6 +44,8 @@ pub struct Intent<'a> {
     pub narrow: Option<BTreeSet<String>>,
     /// Whether each worker makes the items of a share of them only, and tells of these.
     pub split: bool,
+    /// The list of files as it will be when those that are new have been collected: all of them are in this run.
+    pub renewal: Option<Renewal>,
     /// Files that are collected again, so that their fresh tests are heard of then.
     pub heard_of: BTreeSet<String>,
     /// Fresh tests by file.

@@ -13,6 +13,7 @@ use crate::args::TestArgs;
 use crate::conductor::{Conductor, Intent};
 use crate::coverage::{self, Coverage};
 use crate::database;
+use crate::file_list::FileList;
 use crate::invocation::Invocation;
 use crate::jobs::{UNKNOWN, WORTHWHILE};
 use crate::plan::Plan;
@@ -20,7 +21,7 @@ use crate::record::{Recorder, Recording};
 use crate::report::{Reporter, emit};
 use crate::run::exit;
 use crate::selection::Selection;
-use crate::session::{FileList, Session};
+use crate::session::Session;
 use crate::snapshots;
 use crate::specs::Specs;
 
@@ -103,7 +104,13 @@ pub fn execute(
     };
     let stale = plan.stale.iter().map(|(file, _)| file);
     let heard_of: BTreeSet<String> = plan.dirty_files.iter().chain(stale).cloned().collect();
+    let renewal = session.renewal.take();
+    let renewal = renewal.filter(|renewal| {
+        let mut new = renewal.new.iter();
+        narrow && new.all(|path| plan.paths.contains(path))
+    });
     let intent = Intent {
+        renewal,
         heard_of,
         selection: asked.selection,
         verdicts: verdicts(&plan),
@@ -125,6 +132,7 @@ pub fn execute(
         arrangement_note: session.arrangement_note(),
     };
     let matching = session.matching_passes();
+    let slices = session.matching_slices();
     let base = session.base_inputs();
     let recorder = Recorder::new(Recording {
         catalog: &mut session.catalog,
@@ -134,6 +142,7 @@ pub fn execute(
         graph: &session.sources.graph,
         base,
         matching,
+        slices,
     });
     let mut conductor = Conductor::new(recorder, reporters, intent);
     conductor.summary.deselected = plan.deselected;

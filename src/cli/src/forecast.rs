@@ -40,8 +40,10 @@ impl Forecast {
             is_predicted: false,
         });
         let mut tests: Vec<Expected> = dirty.collect();
-        if plan.ask_pytest {
-            tests.extend(predicted(session, selection));
+        let new = session.renewal.as_ref().map(|renewal| &renewal.new);
+        if plan.ask_pytest || new.is_some() {
+            let is_new = |path: &str| new.is_none_or(|new| new.iter().any(|file| file == path));
+            tests.extend(predicted(session, selection, &is_new));
         }
         Self {
             tests,
@@ -64,7 +66,7 @@ impl Forecast {
             writeln!(out, "{}: {}", test.id, test.reason)?;
         }
         for (file, reason) in &self.files {
-            writeln!(out, "{file}: {reason}; it would be collected again")?;
+            writeln!(out, "{file}: {reason}; it would be collected")?;
         }
         for test in predicted {
             writeln!(
@@ -104,14 +106,18 @@ impl Forecast {
     }
 }
 
-/// The tests in the sources of files that are on no record, as far as they are selected.
-fn predicted(session: &Session, selection: &Selection) -> Vec<Expected> {
+/// The tests in the sources of new files that are on no record, as far as they are selected.
+fn predicted(
+    session: &Session,
+    selection: &Selection,
+    is_new: &dyn Fn(&str) -> bool,
+) -> Vec<Expected> {
     let collected = session.project.collected();
     let known = session.state.files.iter();
     let known: HashSet<&str> = known.map(|file| file.path.as_str()).collect();
     let mut found = Vec::new();
     for file in &session.sources.scan.files {
-        if known.contains(file.path.as_str()) {
+        if known.contains(file.path.as_str()) || !is_new(file.path.as_str()) {
             continue;
         }
         let wanted = |test: &&TestCase| {

@@ -12,6 +12,7 @@ mod database;
 mod distributions;
 mod execution;
 mod expression;
+mod file_list;
 mod forecast;
 mod ini;
 mod invocation;

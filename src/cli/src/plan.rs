@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dx_py_core::{RelPath, TestId, TestStatus, Verdict};
 
+use crate::file_list::by_place;
 use crate::selection::{Candidate, Names, Selection};
 use crate::session::Session;
 use crate::verification::Sample;
@@ -142,6 +143,16 @@ pub fn make_plan(
             plan.deselected += deselected;
         }
     }
+    for path in session.renewal.iter().flat_map(|renewal| &renewal.new) {
+        if selection.may_include_file(path) {
+            plan.paths.push(path.clone());
+            plan.stale.push((path.clone(), "it is new".to_owned()));
+        }
+    }
+    if session.renewal.is_some() {
+        // pytest collects in the order in which it is told to.
+        plan.paths.sort_by(|a, b| by_place(a, b));
+    }
     if let Some(list) = &session.file_list {
         let again: HashSet<&str> = plan
             .dirty_files
@@ -207,7 +218,7 @@ pub fn explain(plan: &Plan, session: &Session, out: &mut dyn Write) -> io::Resul
         }
     }
     for (file, reason) in &plan.stale {
-        writeln!(out, "{file}: {reason}; it is collected again")?;
+        writeln!(out, "{file}: {reason}; it is collected")?;
     }
     if plan.ask_pytest {
         writeln!(out, "all files are collected: {}", session.file_list_reason)?;

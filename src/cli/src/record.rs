@@ -47,6 +47,7 @@ pub struct Recorder<'a> {
     /// Files with a test whose teardown failed.
     unsettled: HashSet<String>,
     matching: HashMap<TestId, Vec<PassId>>,
+    slices: HashMap<TestId, (SetId, SetId)>,
     pending: Vec<TestResult>,
     flushed: Instant,
     /// Files and tests that could not be stored as reusable, with the reason.
@@ -69,6 +70,8 @@ pub struct Recording<'a> {
     pub base: Vec<Input>,
     /// Passes that match the digests now: a failure deletes them.
     pub matching: HashMap<TestId, Vec<PassId>>,
+    /// Sets with the slices of tests as they are now, and the sets that they are within.
+    pub slices: HashMap<TestId, (SetId, SetId)>,
 }
 
 impl<'a> Recorder<'a> {
@@ -93,6 +96,7 @@ impl<'a> Recorder<'a> {
             good: HashMap::new(),
             unsettled: HashSet::new(),
             matching: recording.matching,
+            slices: recording.slices,
             pending: Vec::new(),
             flushed: Instant::now(),
             uncacheable: HashMap::new(),
@@ -267,6 +271,7 @@ impl<'a> Recorder<'a> {
         };
         let shared_set = self.catalog.intern_set(&facts)?;
         let lines_count = self.tells_lines(&path, &shared);
+        let mut passes: Vec<(TestId, SetId, TestStatus, Duration)> = Vec::new();
         let (mut passed, mut owns) = (Vec::new(), Vec::new());
         for test in tests {
             let Some((status, duration)) = self.good.remove(test) else {
@@ -277,6 +282,15 @@ impl<'a> Recorder<'a> {
                 .get(&process)
                 .map(|seen| seen.of_test(test.as_str(), &shared))
                 .unwrap_or_default();
+            let sliced = self.sliced(process, test, &path).filter(|_| !lines_count);
+            if let Some((base, set)) = self.slices.get(test)
+                && sliced.is_some()
+                && own == Inputs::default()
+                && *base == shared_set
+            {
+                passes.push((test.clone(), *set, status, duration));
+                continue;
+            }
             let mut own = match self.facts(process, &own) {
                 Ok(own) => own,
                 Err(reason) => {
@@ -284,31 +298,25 @@ impl<'a> Recorder<'a> {
                     continue;
                 }
             };
-            if !lines_count {
-                own.extend(self.slice(process, test, &path));
-            }
+            let slice = sliced.map(|input| self.fact(input));
+            own.extend(slice.filter(|fact| !fact.digest.is_absent()));
             passed.push((test, status, duration));
             owns.push(own);
         }
         let sets = self.catalog.intern_within(shared_set, &owns)?;
-        let passes: Vec<(TestId, SetId, TestStatus, Duration)> = passed
-            .into_iter()
-            .zip(sets)
-            .map(|((test, status, duration), set)| (test.clone(), set, status, duration))
-            .collect();
+        for ((test, status, duration), set) in passed.into_iter().zip(sets) {
+            passes.push((test.clone(), set, status, duration));
+        }
         self.catalog.record_passes(self.universe, &passes)
     }
 
-    /// What a test depends on of its own file, if that is less than all of it.
-    fn slice(&self, process: u32, test: &TestId, path: &Path) -> Option<Fact> {
+    /// The slice of its own file that is all that a test can depend on of it, if it has one.
+    fn sliced(&self, process: u32, test: &TestId, path: &Path) -> Option<Input> {
         let function = self.sliced.get(test)?;
         let file = path.to_str()?;
         let observed = self.observations.get(&process)?;
-        if observed.reads_own_file(test.as_str(), file) {
-            return None;
-        }
-        let fact = self.fact(Input::slice(&self.world.key(file), function));
-        (!fact.digest.is_absent()).then_some(fact)
+        let reads = observed.reads_own_file(test.as_str(), file);
+        (!reads).then(|| Input::slice(&self.world.key(file), function))
     }
 
     /// Whether code of the project that a file's tests reach, beside the file, may look at the lines that it is called from.
@@ -482,6 +490,28 @@ impl<'a> Recorder<'a> {
                 .standard_library
                 .iter()
                 .any(|folder| Path::new(file).starts_with(folder))
+    }
+
+    /// The node ID of the file at a path in which tests were found in this run.
+    pub fn collected_from(&self, key: &str) -> Option<String> {
+        let path = self.world.path(key);
+        let mut files = self.paths.iter();
+        files
+            .find(|(_, collected)| **collected == path)
+            .map(|(file, _)| file.clone())
+    }
+
+    /// The facts under which no test is found in a file: none if pytest didn't look into it, as its name says. Nothing if they aren't
+    /// known.
+    pub fn facts_without_tests(&self, key: &str) -> Option<Vec<Fact>> {
+        let mut facts = Vec::new();
+        for (process, seen) in &self.observations {
+            if seen.was_collected(key) {
+                let inputs = self.inputs_of_file(*process, key, &self.world.path(key));
+                facts.extend(self.facts(*process, &inputs).ok()?);
+            }
+        }
+        Some(facts)
     }
 
     /// The facts under which pytest's list of collected files holds: the folders it looked into, and every file there that was

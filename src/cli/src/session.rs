@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::alone::Serial;
 use crate::arrangement::Arrangement;
 use crate::database;
+use crate::file_list::{FileList, Folders, Renewal};
 use crate::ini::CANDIDATES;
 use crate::invocation::Invocation;
 use crate::python::{self, Interpreter};
@@ -38,23 +39,6 @@ pub struct Environment {
     pub sys_path: Vec<String>,
     /// The folders of the standard library.
     pub stdlib: Vec<String>,
-}
-
-/// The files that pytest collected for a set of base arguments, and the facts under which that holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileList {
-    /// What must hold.
-    pub facts: Vec<Fact>,
-    /// The node IDs of the files with tests, in pytest's order.
-    pub files: Vec<String>,
-    /// Paths of files that couldn't be collected, for pytest.
-    pub broken: Vec<String>,
-    /// Files whose tests can be run in several pieces.
-    pub divisible: Vec<String>,
-    /// How many tests of which files pytest's options and hooks left out.
-    pub deselected: Vec<(String, u32)>,
-    /// Conftests of some folder whose hooks pytest calls for all tests.
-    pub wide: Vec<String>,
 }
 
 /// What the catalog says of a universe.
@@ -101,8 +85,10 @@ pub struct Session {
     pub sources: Sources,
     /// The digests now.
     pub world: World,
-    /// The list of collected files, if its facts hold.
+    /// The list of collected files, if its facts hold, or only test files have come or gone.
     pub file_list: Option<FileList>,
+    /// The test files that have come since, and the list as it will be when they have been collected.
+    pub renewal: Option<Renewal>,
     /// Conftests of some folder whose hooks pytest calls for all tests, when everything was last collected.
     pub wide: Vec<String>,
     /// Why there is no list that holds.
@@ -218,6 +204,7 @@ impl Session {
             sources,
             world,
             file_list: None,
+            renewal: None,
             wide: Vec::new(),
             file_list_reason: String::new(),
             notes,
@@ -251,11 +238,36 @@ impl Session {
                 .map(|fact| (fact, self.world.digest(&fact.input))),
         );
         self.wide = list.wide.clone();
-        match state.reason() {
-            None => self.file_list = Some(list),
-            Some(reason) => self.file_list_reason = reason,
+        match (state.reason(), self.renewed(&list, &state)) {
+            (None, _) => self.file_list = Some(list),
+            (Some(_), Some(renewal)) => {
+                self.file_list = Some(renewal.list.clone());
+                self.renewal = Some(renewal);
+            }
+            (Some(reason), None) => self.file_list_reason = reason,
         }
         Ok(())
+    }
+
+    /// What has become of a list of files, if pytest needn't be asked for it.
+    fn renewed(&self, list: &FileList, state: &SetState) -> Option<Renewal> {
+        let files = self.state.files.iter();
+        let paths = files.map(|file| (file.file.as_str(), file.path.as_str()));
+        let holds_python = |folder: &str| {
+            RelPath::from_text(folder).is_some_and(|folder| {
+                let mut files = self.sources.scan.files.iter();
+                self.project.looks_into(&folder) && files.any(|file| file.path.is_within(&folder))
+            })
+        };
+        let is_test_file = |path: &str| {
+            RelPath::from_text(path).is_some_and(|path| self.project.is_test_file(&path))
+        };
+        let folders = Folders {
+            names: &|folder| self.world.names(folder),
+            holds_python: &holds_python,
+            is_test_file: &is_test_file,
+        };
+        list.renewed(state.changes(), &paths.collect(), &folders)
     }
 
     /// Under which name the files that were found to need to run alone are kept.
@@ -323,19 +335,34 @@ impl Session {
 
     /// The passes of each test that match the world now.
     pub fn matching_passes(&self) -> HashMap<TestId, Vec<PassId>> {
+        self.tests_by(|test| {
+            let holds = |set| self.sets.get(&set).is_some_and(SetState::holds);
+            let passes = test.passes.iter().filter(|pass| holds(pass.set));
+            let passes: Vec<PassId> = passes.map(|pass| pass.id).collect();
+            (!passes.is_empty()).then_some(passes)
+        })
+    }
+
+    /// The sets of passes that match the world now in which a test has nothing of its own but its slice, with the sets that they are
+    /// within: while those are the same, so is the slice.
+    pub fn matching_slices(&self) -> HashMap<TestId, (SetId, SetId)> {
+        self.tests_by(|test| {
+            let mut passes = test.passes.iter();
+            passes.find_map(|pass| {
+                let base = self.facts.base_of(pass.set)?;
+                let mut own = self.facts.own_facts_of(pass.set);
+                let is_slice = |fact: &Fact| matches!(fact.input, Input::Slice(_));
+                let holds = self.sets.get(&pass.set).is_some_and(SetState::holds);
+                let is_it = own.next().is_some_and(is_slice) && own.next().is_none();
+                (holds && is_it).then_some((base, pass.set))
+            })
+        })
+    }
+
+    fn tests_by<T>(&self, find: impl Fn(&KnownTest) -> Option<T>) -> HashMap<TestId, T> {
         let tests = self.state.files.iter().flat_map(|file| &file.tests);
         tests
-            .map(|test| {
-                let holds = |set| self.sets.get(&set).is_some_and(SetState::holds);
-                let passes: Vec<PassId> = test
-                    .passes
-                    .iter()
-                    .filter(|pass| holds(pass.set))
-                    .map(|pass| pass.id)
-                    .collect();
-                (test.test.id.clone(), passes)
-            })
-            .filter(|(_, passes)| !passes.is_empty())
+            .filter_map(|test| Some((test.test.id.clone(), find(test)?)))
             .collect()
     }
 

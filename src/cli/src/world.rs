@@ -235,6 +235,11 @@ impl World {
         is_it.then(|| Slices::of(&content, stem)).flatten()
     }
 
+    /// The names in a folder now, those of folders with a `/`; none if there is no such folder.
+    pub fn names(&self, key: &str) -> Option<Rc<BTreeSet<String>>> {
+        self.listing(&self.path(key))
+    }
+
     fn listing(&self, path: &Path) -> Option<Rc<BTreeSet<String>>> {
         if let Some(names) = self.listings.borrow().get(path) {
             return Some(names.clone());

@@ -1,15 +1,26 @@
 //! Finds the tests in one source.
 
+use std::cell::RefCell;
+
 use dx_py_core::{Marker, RelPath, TestCase, TestId};
 use tree_sitter::{Node, Parser, Tree};
 
-/// The syntax tree of a source; `None` only if the parser gives up.
-pub fn parse(source: &[u8]) -> Option<Tree> {
+thread_local! {
+    /// A parser keeps its memory, which for a small source takes longer to get than to use.
+    static PARSER: RefCell<Parser> = RefCell::new(python_parser());
+}
+
+fn python_parser() -> Parser {
     let mut parser = Parser::new();
     parser
         .set_language(&tree_sitter_python::LANGUAGE.into())
         .expect("the grammar and the library are pinned to versions that fit");
-    parser.parse(source, None)
+    parser
+}
+
+/// The syntax tree of a source; `None` only if the parser gives up.
+pub fn parse(source: &[u8]) -> Option<Tree> {
+    PARSER.with_borrow_mut(|parser| parser.parse(source, None))
 }
 
 /// Whether a function of that name is a test: `test*`, as pytest collects, or `*_test`.

@@ -18,7 +18,7 @@ use crate::tokens::{Tokens, is_fully_covered};
 mod functions;
 mod shared;
 
-use functions::Finder;
+use functions::{Finder, Found};
 use shared::shared_variables;
 
 /// Names that let code see its own place, its source, or names that it makes up while it runs.
@@ -61,20 +61,37 @@ pub struct Slices {
     tests: Vec<Part>,
     /// Variables through which tests can tell each other something.
     shared: BTreeSet<String>,
-    /// The file's name without its ending: who mentions it may compare with places in it.
-    stem: String,
+    /// The tests that the frame reaches.
+    of_all: Vec<usize>,
 }
 
-/// A part of a file: its name and the classes around it if it is a test function, what it says, and the names that it mentions.
-#[derive(Debug, Default)]
+/// A part of a file: its name if it is a test function, what it says, and the names that it mentions.
+#[derive(Debug)]
 struct Part {
     name: String,
-    classes: String,
+    digest: Digest,
     tokens: Tokens,
+    /// Whether something in it could tell it about the rest of the file.
+    reveals: bool,
+}
+
+impl Part {
+    /// The part below `node`; `stem` is the file's name without its ending.
+    fn new(name: &str, classes: &str, tokens: Tokens, stem: &str) -> Self {
+        let mut hasher = Hasher::new();
+        hasher.field(classes).field(name).field(tokens.bytes());
+        Self {
+            name: name.to_owned(),
+            digest: hasher.finish(),
+            reveals: reveals(&tokens, stem),
+            tokens,
+        }
+    }
 }
 
 impl Slices {
-    /// The slices of a source; none if it doesn't parse, or isn't plainly UTF-8. `stem` is the file's name without its ending.
+    /// The slices of a source; none if it doesn't parse, or isn't plainly UTF-8. `stem` is the file's name without its ending: who
+    /// mentions it may compare with places in it.
     pub fn of(source: &[u8], stem: &str) -> Option<Self> {
         let declares_encoding = source
             .split(|byte| *byte == b'\n')
@@ -90,25 +107,20 @@ impl Slices {
         }
         let functions = Finder::functions(root, source);
         let left_out: HashSet<usize> = functions.iter().map(|found| found.node.id()).collect();
-        let tests = functions
-            .iter()
-            .map(|found| Part {
-                name: found.name.clone(),
-                classes: found.classes.clone(),
-                tokens: Tokens::of(found.node, source, &HashSet::new()),
-            })
-            .collect();
+        let test = |found: &Found<'_>| {
+            let tokens = Tokens::of(found.node, source, &HashSet::new());
+            Part::new(&found.name, &found.classes, tokens, stem)
+        };
         let mut shared = BTreeSet::new();
         shared_variables(root, source, &left_out, &mut shared);
-        Some(Self {
-            frame: Part {
-                tokens: Tokens::of(root, source, &left_out),
-                ..Part::default()
-            },
-            tests,
+        let mut slices = Self {
+            frame: Part::new("", "", Tokens::of(root, source, &left_out), stem),
+            tests: functions.iter().map(test).collect(),
             shared,
-            stem: stem.to_owned(),
-        })
+            of_all: Vec::new(),
+        };
+        slices.of_all = slices.reached_from(&slices.frame);
+        Some(slices)
     }
 
     /// The digest of the slice of the test functions of that name, in whatever class of the file; none if there is no such function,
@@ -116,29 +128,23 @@ impl Slices {
     pub fn digest(&self, function: &str) -> Option<Digest> {
         let mut included: BTreeSet<usize> = BTreeSet::new();
         let mut pending: Vec<usize> = self.named(function).collect();
-        if pending.is_empty() {
+        if pending.is_empty() || self.frame.reveals {
             return None;
         }
-        pending.extend(self.reached_from(&self.frame));
+        pending.extend(&self.of_all);
         while let Some(number) = pending.pop() {
             if included.insert(number) {
                 pending.extend(self.reached_from(&self.tests[number]));
             }
         }
         let mut hasher = Hasher::new();
-        hasher.field(self.frame.tokens.bytes());
-        if self.reveals(&self.frame) {
-            return None;
-        }
+        hasher.field(self.frame.digest.0);
         for number in included {
             let part = &self.tests[number];
-            if self.reveals(part) {
+            if part.reveals {
                 return None;
             }
-            hasher
-                .field(&part.classes)
-                .field(&part.name)
-                .field(part.tokens.bytes());
+            hasher.field(part.digest.0);
         }
         Some(hasher.finish())
     }
@@ -173,16 +179,15 @@ impl Slices {
         let least = if part.name.is_empty() { 2 } else { 1 };
         part.tokens.count(name) >= least
     }
+}
 
-    /// Whether something in a part could tell it about the rest of the file.
-    fn reveals(&self, part: &Part) -> bool {
-        let tokens = &part.tokens;
-        let has = |names: &[&str]| names.iter().any(|name| tokens.mentions(name));
-        has(&REVEALING)
-            || REVEALING_CALLS.iter().any(|name| tokens.calls(name))
-            || tokens.mentions("__name__") && has(&WAYS_TO_MODULES)
-            || tokens.quotes(&self.stem)
-    }
+/// Whether something in these tokens could tell code about the rest of its file.
+fn reveals(tokens: &Tokens, stem: &str) -> bool {
+    let has = |names: &[&str]| names.iter().any(|name| tokens.mentions(name));
+    has(&REVEALING)
+        || REVEALING_CALLS.iter().any(|name| tokens.calls(name))
+        || tokens.mentions("__name__") && has(&WAYS_TO_MODULES)
+        || tokens.quotes(stem)
 }
 
 #[cfg(test)]

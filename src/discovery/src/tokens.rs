@@ -1,16 +1,23 @@
 //! What a piece of source says, without its comments and its layout.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::hash::{BuildHasher, BuildHasherDefault};
 
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use tree_sitter::Node;
 
-/// The tokens of a piece of source with the structure that they are in, and the names that it mentions.
+/// The tokens of a piece of source with the structure that they are in, and the names that it mentions. Names are kept as hashes: two
+/// that have the same are taken for one, and more is found to be mentioned than is.
 #[derive(Debug, Default)]
 pub struct Tokens {
     bytes: Vec<u8>,
-    names: HashMap<Box<str>, usize>,
-    quoted: HashSet<Box<str>>,
-    calls: HashSet<Box<str>>,
+    names: FxHashMap<u64, u32>,
+    quoted: FxHashSet<u64>,
+    calls: FxHashSet<u64>,
+}
+
+fn hash(name: &str) -> u64 {
+    BuildHasherDefault::<FxHasher>::default().hash_one(name)
 }
 
 impl Tokens {
@@ -48,7 +55,7 @@ impl Tokens {
                 && let Some(function) = node.child_by_field_name("function")
                 && function.kind() == "identifier"
             {
-                self.calls.insert(text(function, source).into());
+                self.calls.insert(hash(text(function, source)));
             }
             return;
         }
@@ -64,19 +71,14 @@ impl Tokens {
                 .filter(|word| !word.is_empty())
                 .for_each(|word| {
                     self.mention(word);
-                    self.quoted.insert(word.into());
+                    self.quoted.insert(hash(word));
                 }),
             _ => {}
         }
     }
 
     fn mention(&mut self, name: &str) {
-        match self.names.get_mut(name) {
-            Some(count) => *count += 1,
-            None => {
-                self.names.insert(name.into(), 1);
-            }
-        }
+        *self.names.entry(hash(name)).or_default() += 1;
     }
 
     /// The tokens in a form in which two that say something else differ.
@@ -85,23 +87,23 @@ impl Tokens {
     }
 
     /// How often a name is mentioned, also within strings.
-    pub fn count(&self, name: &str) -> usize {
-        self.names.get(name).copied().unwrap_or(0)
+    pub fn count(&self, name: &str) -> u32 {
+        self.names.get(&hash(name)).copied().unwrap_or(0)
     }
 
     /// Whether a name is mentioned, also within strings.
     pub fn mentions(&self, name: &str) -> bool {
-        self.names.contains_key(name)
+        self.names.contains_key(&hash(name))
     }
 
     /// Whether a name is mentioned within a string.
     pub fn quotes(&self, name: &str) -> bool {
-        self.quoted.contains(name)
+        self.quoted.contains(&hash(name))
     }
 
     /// Whether something is called by that name alone.
     pub fn calls(&self, name: &str) -> bool {
-        self.calls.contains(name)
+        self.calls.contains(&hash(name))
     }
 }
 

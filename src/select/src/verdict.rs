@@ -100,7 +100,8 @@ impl SetState {
         Self::of_changes(changes)
     }
 
-    fn changes(&self) -> &[Change] {
+    /// What isn't as it was.
+    pub fn changes(&self) -> &[Change] {
         match self {
             Self::Holds => &[],
             Self::Broken(changes) => changes,

@@ -13,12 +13,26 @@ fn write(dir: &Path, name: &str, text: &str) -> Result<()> {
     Ok(fs::write(path, text)?)
 }
 
+/// pytest's settings, with `more` of them. Runners that look for a project above the working directory find one here.
+fn settings(dir: &Path, more: &str) -> Result<()> {
+    write(
+        dir,
+        "pyproject.toml",
+        "[project]\nname = \"suite\"\nversion = \"1\"\n",
+    )?;
+    write(
+        dir,
+        "pytest.ini",
+        &format!("[pytest]\ntestpaths = tests\n{more}"),
+    )
+}
+
 /// So many files with so many trivial tests each.
 ///
 /// # Errors
 /// If it can't be written.
 pub fn trivial(dir: &Path, files: usize, tests: usize) -> Result<()> {
-    write(dir, "pytest.ini", "[pytest]\ntestpaths = tests\n")?;
+    settings(dir, "")?;
     for file in 0..files {
         let mut text = String::new();
         for test in 0..tests {
@@ -37,7 +51,7 @@ pub fn trivial(dir: &Path, files: usize, tests: usize) -> Result<()> {
 /// # Errors
 /// If it can't be written.
 pub fn cpu(dir: &Path, files: usize) -> Result<()> {
-    write(dir, "pytest.ini", "[pytest]\ntestpaths = tests\n")?;
+    settings(dir, "")?;
     for file in 0..files {
         let mut text = String::from(
             "import time\n\n\ndef work():\n    end = time.process_time() + 0.02\n    while time.process_time() < end:\n        pass\n",
@@ -56,11 +70,7 @@ pub fn cpu(dir: &Path, files: usize) -> Result<()> {
 /// # Errors
 /// If it can't be written.
 pub fn typical(dir: &Path, groups: usize) -> Result<()> {
-    write(
-        dir,
-        "pytest.ini",
-        "[pytest]\ntestpaths = tests\npythonpath = src\nmarkers =\n    slow: takes long\n",
-    )?;
+    settings(dir, "pythonpath = src\nmarkers =\n    slow: takes long\n")?;
     for module in 0..groups {
         write(
             dir,

@@ -7,6 +7,7 @@ use dx_py_core::{Event, RunSummary, TestStatus, blob};
 use dx_py_executor::Outcome;
 
 use super::Conductor;
+use crate::file_list::Renewal;
 use crate::report::emit;
 use crate::run::exit;
 
@@ -24,6 +25,7 @@ impl Conductor<'_> {
             self.tell_collection_report(report)?;
         }
         self.learn(outcome)?;
+        self.keep_renewal(outcome)?;
         let controller_code = self.end_controller(outcome)?;
         // The session of one worker writes it itself.
         if self.intent.workers > 1
@@ -48,6 +50,34 @@ impl Conductor<'_> {
             summary.exit_code = exit::FAILED;
         }
         Ok(self.summary)
+    }
+
+    /// Keeps the list of files with those that are new, now that all have been collected.
+    fn keep_renewal(&mut self, outcome: &Outcome) -> anyhow::Result<()> {
+        let is_complete = outcome.stopped.is_none() && outcome.failed_start.is_none();
+        let Some(Renewal { mut list, new }) = self.intent.renewal.take().filter(|_| is_complete)
+        else {
+            return Ok(());
+        };
+        for path in new {
+            if let Some(file) = self.recorder.collected_from(&path) {
+                list.insert(file);
+            } else if self
+                .broken
+                .iter()
+                .any(|broken| self.recorder.key(broken) == path)
+            {
+                list.broken.push(path);
+            } else if let Some(facts) = self.recorder.facts_without_tests(&path) {
+                list.facts.extend(facts);
+            } else {
+                return Ok(());
+            }
+        }
+        list.facts.sort();
+        list.facts.dedup();
+        let key = self.intent.file_list_key.clone();
+        Ok(self.recorder.keep_note(&key, &blob::encode(&list)?)?)
     }
 
     /// Keeps what later runs do otherwise because of this one, and says so.

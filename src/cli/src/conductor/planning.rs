@@ -8,10 +8,10 @@ use dx_py_executor::Job;
 use dx_py_protocol::{Collected, CollectedItem, CollectionDone};
 
 use super::Conductor;
+use crate::file_list::FileList;
 use crate::jobs::{Planned, UNKNOWN, by_file, in_order, is_divisible, shared_out};
 use crate::report::emit;
 use crate::selection::{Candidate, Names};
-use crate::session::FileList;
 
 impl Conductor<'_> {
     pub(super) fn plan(
@@ -45,7 +45,15 @@ impl Conductor<'_> {
             self.note(format!("one worker: {reason}"))?;
         }
         if is_whole {
+            self.intent.renewal = None;
             self.keep_file_list(process, &files, &done)?;
+        }
+        if let Some(renewal) = &self.intent.renewal {
+            // How many tests are left out of each file is known of whole collections only.
+            let mut left_out = done.deselected.iter();
+            if left_out.any(|(file, _)| renewal.new.contains(file)) {
+                self.intent.renewal = None;
+            }
         }
         if !done.reason.is_empty() && !std::mem::replace(&mut self.told_reason, true) {
             self.note(format!("all files were collected: {}", done.reason))?;
