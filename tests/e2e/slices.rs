@@ -211,3 +211,37 @@ class TestB(Base):
         ["test_three"]
     );
 }
+
+/// The recipe of pytest's documentation for tests that depend on each other.
+#[test]
+fn where_hooks_let_tests_depend_on_each_other_all_of_the_file_counts() {
+    let conftest = "\
+import pytest
+FAILED = set()
+def pytest_runtest_makereport(item, call):
+    if call.excinfo is not None: FAILED.add(item.cls)
+def pytest_runtest_setup(item):
+    if item.cls in FAILED: pytest.xfail('an earlier one failed')
+";
+    let file = "class TestA:\n    def test_a(self): assert 1\n    def test_b(self): assert 1\n";
+    let project = Project::new(&[
+        ("conftest.py", conftest),
+        ("test_a.py", file),
+        ("test_o.py", "def test_o(): pass\n"),
+    ]);
+    assert_eq!(project.test(&[]).code, 0);
+    let ran = ran_after(&project, "test_a(self): assert 1", "test_a(self): assert 0");
+    assert_eq!(ran, ["test_a", "test_b"]);
+
+    let counted = "def pytest_collection_modifyitems(items):\n    for item in items: item.count = len(items)\n";
+    let project = Project::new(&[
+        ("conftest.py", counted),
+        (
+            "test_a.py",
+            "def test_a(request): assert request.node.count == 2\ndef test_b(): pass\n",
+        ),
+    ]);
+    assert_eq!(project.test(&[]).code, 0);
+    let ran = ran_after(&project, "def test_b", "def test_c(): pass\ndef test_b");
+    assert_eq!(ran, ["test_a", "test_b", "test_c"]);
+}

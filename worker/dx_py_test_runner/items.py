@@ -8,6 +8,7 @@ import _pytest.mark
 import pytest
 from _pytest.compat import get_real_func
 
+from . import say
 from .wire import Pack
 
 _real_function: Any = get_real_func
@@ -20,7 +21,7 @@ _is_keyword: Any = getattr(_pytest.mark, "_is_matchable_function_attribute", lam
 class _Above:
     """What a parent gives to all tests below it."""
 
-    __slots__ = ("names", "classes", "markers", "packed")
+    __slots__ = ("names", "classes", "markers", "packed", "of_others")
 
     def __init__(self, parent: Any) -> None:
         chain = parent.listchain()
@@ -34,13 +35,15 @@ class _Above:
         for marker in self.markers:
             _pack_marker(out, marker)
         self.packed = out.bytes()
+        self.of_others = say.is_of_others(parent.ihook, parent.config)
 
 
 class Items:
-    """Packs the items of one session."""
+    """Packs the items of one session. `are_seen` says whether somebody looks at all tests and may treat one by what others are."""
 
-    def __init__(self) -> None:
+    def __init__(self, are_seen: bool) -> None:
         self._parents: dict[Any, _Above] = {}
+        self._are_seen = are_seen
 
     def pack(self, out: Pack, item: Any, place: int) -> None:
         """Add an item, whose place in the session is given."""
@@ -58,7 +61,7 @@ class Items:
         for marker in own:
             _pack_marker(out, marker)
         out.raw(above.packed)
-        out.u8(_shares_fixtures(item))
+        out.u8(self._are_seen or above.of_others or _shares_fixtures(item))
         out.texts(_bonds(item, above))
 
 

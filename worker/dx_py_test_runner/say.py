@@ -164,6 +164,19 @@ def _unknown(ihook: Any, config: Any) -> str:
     return ""
 
 
+def is_of_others(ihook: Any, config: Any) -> bool:
+    """Whether somebody who isn't known takes part in how tests run: then the outcome of one may bear on others, as where tests depend on
+    each other by marks."""
+    for name in (*_KEPT, _CALL_HOOK, "pytest_fixture_setup"):
+        asked = config.hook if name == "pytest_runtest_protocol" else ihook
+        for implementation in getattr(asked, name).get_hookimpls():
+            module = module_of(implementation)
+            is_known = module in _PLUGINS or module in _AT_OTHER_TIMES
+            if not is_known and not module.startswith(("_pytest.", "dx_py_test_runner.")):
+                return True
+    return False
+
+
 # What known plugins do with some tests
 
 

@@ -241,7 +241,7 @@ class WorkerPlugin:
     def _report_items(self, all_items: list[Any], only: Optional[frozenset[str]]) -> None:
         files: dict[str, list[Any]] = {}
         places: dict[Any, int] = {}
-        items = Items()
+        items = Items(bool(all_items) and bool(_needs_everything(all_items[0].config)))
         for place, item in enumerate(all_items):
             file = needs.file_of(item)
             if only is None or file in only:

@@ -158,7 +158,7 @@ impl<'a> Recorder<'a> {
         for file in files {
             self.paths
                 .insert(file.file.clone(), PathBuf::from(&file.path));
-            let alone = file.items.iter().filter(|item| !item.shares_fixtures);
+            let alone = file.items.iter().filter(|item| !item.is_bound);
             let functions = alone.map(|item| (TestId::new(&*item.id), item.function.clone()));
             self.sliced.extend(functions);
         }

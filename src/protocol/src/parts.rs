@@ -30,7 +30,7 @@ pub(crate) fn read_item(data: &mut Reader<'_>) -> Result<CollectedItem, Protocol
                 kwargs: data.pairs()?,
             })
         })?,
-        shares_fixtures: data.u8()? != 0,
+        is_bound: data.u8()? != 0,
         bonds: data.strs()?,
     })
 }
@@ -44,7 +44,7 @@ pub(crate) fn write_item(out: &mut Writer, item: &CollectedItem) {
             .strs(&marker.args)
             .pairs(&marker.kwargs);
     });
-    out.u8(u8::from(item.shares_fixtures));
+    out.u8(u8::from(item.is_bound));
     out.strs(&item.bonds);
 }
 

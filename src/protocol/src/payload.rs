@@ -57,8 +57,9 @@ pub struct CollectedItem {
     pub keywords: Vec<String>,
     /// Its marks, the nearest first.
     pub markers: Vec<Marker>,
-    /// Whether it is given a fixture that lives longer than a test, so that it may see what other tests did to it.
-    pub shares_fixtures: bool,
+    /// Whether what other tests are and do may bear on it: it is given a fixture that lives longer than a test, or somebody who isn't
+    /// known takes part in how tests are collected or run.
+    pub is_bound: bool,
     /// What it has in common with other tests, which then run in the same worker: a class, a fixture of a module.
     pub bonds: Vec<String>,
 }
@@ -552,7 +553,7 @@ mod tests {
                     line: 7,
                     place: 3,
                     keywords: vec![text()],
-                    shares_fixtures: true,
+                    is_bound: true,
                     markers: vec![Marker {
                         name: text(),
                         args: vec![text()],
