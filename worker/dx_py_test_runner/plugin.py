@@ -33,6 +33,8 @@ class Context:
         self.item: Any = None
         #: Told of files that a test depends on, with the frame that asks.
         self.note_read: Optional[Callable[[str, Any], None]] = None
+        #: The observer of this process, in a worker.
+        self.trace: Any = None
         #: What was compared, once something was: a `Snapshots`.
         self.snapshots: Any = None
 
@@ -44,6 +46,11 @@ _contexts: list[Context] = []
 def current() -> Optional[Context]:
     """The innermost session; None outside of pytest."""
     return _contexts[-1] if _contexts else None
+
+
+def trace() -> Any:
+    """The observer of this process; None outside of a worker of dx-py."""
+    return next((context.trace for context in _contexts if context.trace is not None), None)
 
 
 def pytest_addoption(parser: Any) -> None:
