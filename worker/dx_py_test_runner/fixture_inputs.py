@@ -9,6 +9,7 @@ import mmap
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple, Optional
@@ -19,7 +20,7 @@ from .trace import EXISTENCE, FILE, LISTING, PROJECT, UNKNOWABLE, VARIABLE, Trac
 _ABSENT = "absent"
 #: Names that no listing counts: caches that running tests leaves behind.
 _CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".dx", ".git", ".coverage")
-#: How long a tick of a file system's clock is, at the most, in nanoseconds.
+#: How long a tick of a file system's clock is, or of the one that tells when a process started, at the most, in nanoseconds.
 _TICK = 20_000_000
 
 
@@ -220,8 +221,8 @@ def replay(trace: Optional[Trace], inputs: Iterable[Input], owner: str) -> None:
 
 
 def is_installed(path: str) -> bool:
-    """Whether a file belongs to an installed distribution or to the standard library."""
-    return "/site-packages/" in path or "/dist-packages/" in path or path.startswith(_STANDARD)
+    """Whether a file belongs to an installed distribution, to the standard library, or to this package."""
+    return "/site-packages/" in path or "/dist-packages/" in path or path.startswith((*_STANDARD, _OWN))
 
 
 def _standard() -> tuple[str, ...]:
@@ -243,6 +244,29 @@ def loaded() -> dict[str, str]:
             file = object.__getattribute__(module, "__dict__").get("__file__")
         except AttributeError:
             continue
-        if isinstance(file, str) and os.path.isabs(file) and not is_installed(file) and not file.startswith(_OWN):
+        if isinstance(file, str) and os.path.isabs(file) and not is_installed(file):
             found[name] = file
     return found
+
+
+_start: list[int] = []
+#: Where nobody tells when a process started. Most modules of a project are loaded after this one.
+_LOADED = CLOCK[1]()
+
+
+def process_start() -> int:
+    """When this process started, in nanoseconds since 1970: what it has loaded can't be newer than files were then."""
+    if not _start or _start[0] != os.getpid():
+        _start[:] = [os.getpid(), _started()]
+    return _start[1]
+
+
+def _started() -> int:
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            ticks = int(file.read().rpartition(b")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return _LOADED
+    # Ticks are long, and nothing of a project's is loaded so early.
+    return CLOCK[1]() - int(age * 1e9) + _TICK

@@ -23,6 +23,7 @@ from typing import Any, Optional
 
 from .fixture_inputs import digest_of_file, is_installed, loaded
 from .fixture_store import ALGORITHM, digest
+from .trace import OWN_RECORDS
 
 #: Statements that import, in the text of a module: more than there are do no harm, since only what is loaded counts.
 _IMPORTS = re.compile(r"\b(?:from\s+([.\w]+)\s+)?import\s+(\([^)]*\)|[^\n;#]*)")
@@ -78,6 +79,8 @@ class Reach:
 
     def __init__(self) -> None:
         self.files: set[str] = set()
+        #: The texts that are named in the code and the data: some may be names of files.
+        self.texts: set[str] = set()
         self._parts: list[bytes] = []
         self._seen: set[int] = set()
         # Objects that were looked at, so that their identities stay theirs.
@@ -117,6 +120,7 @@ class Reach:
                 data = plain(value)
                 if data is not None:
                     self._parts.append(data)
+                    _add_texts(value, self.texts)
                 else:
                     pending += [(type(value), ()), (_attribute(value, "__wrapped__"), ())]
 
@@ -146,7 +150,7 @@ class Reach:
         if os.path.isabs(code.co_filename):
             self.files.add(code.co_filename)
         names: set[str] = set()
-        self._parts.append(b"code " + digest(_code(code, names)))
+        self._parts.append(b"code " + digest(_code(code, names, self.texts)))
         space = function.__globals__
         wanted = tuple(sorted(names))
         found: list[tuple[Any, tuple[str, ...]]] = [(space[name], wanted) for name in wanted if name in space]
@@ -185,17 +189,46 @@ def _attribute(value: Any, name: str) -> Any:
         return None
 
 
-def _code(code: CodeType, names: set[str]) -> bytes:
-    """The same bytes for code that does the same; adds the names that it uses."""
+def _code(code: CodeType, names: set[str], texts: set[str]) -> bytes:
+    """The same bytes for code that does the same; adds the names and the texts that it uses."""
     names.update(code.co_names)
     parts = [code.co_name.encode(), code.co_code, repr((code.co_names, code.co_varnames, code.co_freevars)).encode()]
     parts.append(repr((code.co_argcount, code.co_kwonlyargcount, code.co_flags)).encode())
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            parts.append(_code(constant, names))
+            parts.append(_code(constant, names, texts))
         else:
+            _add_texts(constant, texts)
             parts.append(plain(constant) or repr(constant).encode("utf-8", "surrogatepass"))
     return b"".join(_framed("", part) for part in parts)
+
+
+def _add_texts(value: Any, texts: set[str]) -> None:
+    if isinstance(value, (str, PurePath)):
+        texts.add(str(value))
+    elif isinstance(value, dict):
+        for each in (*value.keys(), *value.values()):
+            _add_texts(each, texts)
+    elif isinstance(value, (tuple, list, set, frozenset)):
+        for each in value:
+            _add_texts(each, texts)
+
+
+def named_files(texts: Iterable[str], folders: Iterable[str]) -> list[str]:
+    """The files that these texts name in these folders, or in a folder that another one names there.
+
+    Native code opens files without an event: what a set-up names it may read.
+    """
+    names = [text for text in texts if 0 < len(text) < 256 and text.isprintable() and text.strip("./ ")]
+    inside = {os.path.normpath(folder) for folder in folders}
+    inside |= {
+        path
+        for folder in inside
+        for name in names
+        if os.path.isdir(path := os.path.normpath(os.path.join(folder, name)))
+    }
+    found = (os.path.normpath(os.path.join(folder, name)) for folder in inside for name in names)
+    return sorted({path for path in found if os.path.isfile(path) and not any(name in path for name in OWN_RECORDS)})
 
 
 class Modules:
@@ -301,7 +334,7 @@ def source_of(function: Any) -> bytes:
             lines = file.readlines()
         return "".join(inspect.getblock(lines[code.co_firstlineno - 1 :])).encode("utf-8", "surrogatepass")
     except (OSError, SyntaxError, UnicodeDecodeError):
-        return _code(code, set())
+        return _code(code, set(), set())
 
 
 _environment: Optional[bytes] = None

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Callable, NamedTuple, Optional
 
-from . import snapshot_index
+from . import plugin, snapshot_index
 
 MAGIC, VERSION = b"DXFX", 1
 BLAKE3, BLAKE2B = 1, 2
@@ -50,7 +50,7 @@ _DAY = 86_400
 #: After how many seconds an entry that nobody has used is removed, and what an interrupted process has left.
 _UNUSED, _LEFT = 30 * _DAY, _DAY
 #: How many bytes all entries have together at the most, if nothing else is said.
-DEFAULT_LIMIT = 8 << 30
+DEFAULT_LIMIT = 8_000_000_000
 #: How long a process waits for another one that makes the same value, in seconds.
 PATIENCE = 600.0
 
@@ -175,7 +175,8 @@ class Store:
         self._dx = os.path.join(root, ".dx")
         #: The folder that holds the entries.
         self.folder = os.path.join(self._dx, "fixtures")
-        self.limit = limit_of(os.environ.get("DX_PY_FIXTURES_SIZE")) if limit is None else limit
+        #: How many bytes all of them may have together.
+        self.limit = _limit() if limit is None else limit
         self._verifies = os.environ.get("DX_PY_FIXTURES_VERIFY", "0") not in ("", "0")
         self._is_ready = False
 
@@ -243,7 +244,8 @@ class Store:
         front, places, length = pack_front(text, pickled)
         if length > self.limit:
             raise Unusable(
-                f"it takes {length} bytes, and cached fixtures may have {self.limit} together: set DX_PY_FIXTURES_SIZE to more"
+                f"it takes {length / 1e6:,.0f} MB, and all cached fixtures may take {self.limit / 1e6:,.0f} MB: `fixtures-mb` in dx-py.toml, or "
+                f"the variable {plugin.LIMIT_VARIABLE}, sets another limit"
             )
         fd, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=self.folder)
         try:
@@ -295,42 +297,43 @@ class Store:
     def making(self, name: str, key: bytes, patience: float = PATIENCE) -> Iterator[None]:
         """Keep other processes from making the same value; after `patience` seconds it isn't waited any longer. Raises `Unusable`."""
         self.prepare()
-        try:
-            import fcntl
-        except ImportError:
-            yield
-            return
         path = self._path(name, key, _LOCK)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        pause, waited = 0.005, 0.0
+        fd = _lock(path, patience)
         try:
-            while True:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except OSError as error:
-                    if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EINTR):
-                        raise
-                if waited >= patience:
-                    break
-                CLOCK[2](pause)
-                waited += pause
-                pause = min(pause * 1.5, 0.1)
             yield
-            # Whoever waits has it open, and finds the entry.
-            _unlink(path)
         finally:
-            os.close(fd)
+            if fd >= 0:
+                # Whoever waits has it open.
+                _unlink(path)
+                os.close(fd)
 
 
-def limit_of(text: Optional[str]) -> int:
-    """The number of bytes that a text such as `500 MB`, `4GiB` or `1000000` means; the default if it means none."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?b?)\s*", text or "", re.IGNORECASE)
-    if match is None:
-        return DEFAULT_LIMIT
-    power = " kmgt".index(match[2].lower() or " ")
-    base = 1000 if match[2] and match[3].lower() == "b" else 1024
-    return int(float(match[1]) * base**power)
+def _lock(path: str, patience: float) -> int:
+    """Lock a file; gives its descriptor, or -1 where that can't be done: what is made twice is the same."""
+    try:
+        import fcntl
+
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except (ImportError, OSError):
+        return -1
+    pause, waited = 0.005, 0.0
+    while waited < patience:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fd
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EINTR):
+                break
+        CLOCK[2](pause)
+        waited += pause
+        pause = min(pause * 1.5, 0.1)
+    os.close(fd)
+    return -1
+
+
+def _limit() -> int:
+    text = plugin.fixtures_limit or os.environ.get(plugin.LIMIT_VARIABLE, "")
+    return int(text) * 1_000_000 if text.isdecimal() else DEFAULT_LIMIT
 
 
 def _mapped(path: str) -> tuple[memoryview, int]:

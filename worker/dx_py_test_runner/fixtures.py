@@ -20,8 +20,8 @@ import pytest
 
 from . import plugin
 from .errors import DxError
-from .fixture_inputs import Input, Seen, loaded, replay, seeing
-from .fixture_key import Modules, Reach, Uncacheable, environment, picture, plain, source_of
+from .fixture_inputs import Input, Seen, loaded, process_start, replay, seeing
+from .fixture_key import Modules, Reach, Uncacheable, environment, named_files, picture, plain, source_of
 from .fixture_store import CLOCK, Entry, Pickled, Store, Unusable, digest, dumps
 from .trace import FILE
 
@@ -32,8 +32,6 @@ _KNOWN = frozenset(("param", "param_index", "scope", "fixturename"))
 _FLEETING = frozenset(("tmp_path", "tmp_path_factory", "tmpdir", "tmpdir_factory"))
 #: Where a fixture's definition in pytest keeps what dependents need to know of its value.
 _KEPT = "_dx_kept"
-#: How long a tick of the clock is that tells when a process started, at the most, in nanoseconds.
-_TICK = 20_000_000
 _timer = (time.perf_counter,)
 
 
@@ -96,6 +94,15 @@ class _Kept(NamedTuple):
     value: str
 
 
+class _Origin(NamedTuple):
+    """What a value is made of, as far as it is known before it is made."""
+
+    key: bytes
+    modules: Modules
+    #: Files that are named in it: native code may read them, unseen.
+    named: list[str]
+
+
 class _Request:
     """Stands for pytest's `request`, and notes what is asked of it that isn't part of the key."""
 
@@ -154,6 +161,7 @@ class _Cached:
         self._asks_request = "request" in self._signature.parameters
         code = getattr(inspect.unwrap(function), "__code__", None)
         self._file = code.co_filename if code is not None else ""
+        self._source: Optional[bytes] = None
         self._modules: dict[frozenset[str], Modules] = {}
 
     def wrapper(self) -> Callable[..., Any]:
@@ -188,30 +196,32 @@ class _Cached:
         store, name = _store(root), request.fixturename
         try:
             store.prepare()
-            key, modules = self._key(request, root, arguments, named)
+            origin = self._origin(request, root, arguments, named)
         except (Uncacheable, Unusable) as reason:
             self._tell(request, str(reason))
             return self._function(*arguments, **named)
-        found = self._restore(store, name, key, definition)
+        found = self._restore(store, name, origin.key, definition, self._ttl)
         if found is not None:
             return found[0]
-        with store.making(name, key):
+        with store.making(name, origin.key):
             # Another process may have made it meanwhile.
-            found = self._restore(store, name, key, definition)
+            found = self._restore(store, name, origin.key, definition, self._ttl)
             if found is not None:
                 return found[0]
-            return self._make(request, root, store, name, key, modules, definition, arguments, named)
+            return self._make(request, root, store, name, origin, definition, arguments, named)
 
-    def _restore(self, store: Store, name: str, key: bytes, definition: Any) -> Optional[tuple[Any]]:
-        """The kept value, if there is one that holds."""
+    def _restore(
+        self, store: Store, name: str, key: bytes, definition: Any, ttl: Optional[float]
+    ) -> Optional[tuple[Any]]:
+        """The kept value, if there is one that holds and isn't older than `ttl` seconds."""
         entry = store.find(name, key)
         if entry is None:
             return None
         try:
-            if self._ttl is not None and CLOCK[0]() - entry.metadata["made"] > self._ttl:
+            if ttl is not None and CLOCK[0]() - entry.metadata["made"] > ttl:
                 return None
             inputs = [Input.unpacked(row) for row in entry.metadata["inputs"]]
-            others = [Input.unpacked(row) for row in entry.metadata["modules"]]
+            others = [Input.unpacked(row) for row in entry.metadata["others"]]
             if not all(each.holds() for each in (*inputs, *others)):
                 return None
             value = entry.load()
@@ -231,8 +241,7 @@ class _Cached:
         root: str,
         store: Store,
         name: str,
-        key: bytes,
-        modules: Modules,
+        origin: _Origin,
         definition: Any,
         arguments: tuple[Any, ...],
         named: dict[str, Any],
@@ -249,19 +258,19 @@ class _Cached:
             took = _timer[0]() - began
         try:
             self._check(request, asked, seen, named)
-            new = sorted(set(loaded().values()) - before)
-            inputs = seen.inputs(new)
-            self._check_age(inputs, seen, modules)
-            others = [Input.now(FILE, file) for file in modules.installed()]
+            new = set(loaded().values()) - before
+            inputs = seen.inputs(sorted(new))
+            self._check_age(inputs, seen, origin.modules)
+            others = [Input.now(FILE, file) for file in (*origin.modules.installed(), *origin.named)]
             pickled = self._pickled(value)
             metadata = {
                 "fixture": self._id(root, name),
                 "value": pickled.digest().hex(),
                 "seconds": round(took, 6),
                 "inputs": [each.packed() for each in inputs],
-                "modules": [each.packed() for each in others],
+                "others": [each.packed() for each in others],
             }
-            store.keep(name, key, metadata, pickled)
+            store.keep(name, origin.key, metadata, pickled)
         except (Uncacheable, Unusable) as reason:
             self._tell(request, str(reason))
             return value
@@ -270,9 +279,9 @@ class _Cached:
             return value
         del pickled
         # Not the value that was made: whoever gets it from now on gets it like this.
-        found = self._restore(store, name, key, definition)
+        found = self._restore(store, name, origin.key, definition, None)
         if found is None or type(found[0]) is not type(value):
-            store.remove(name, key)
+            store.remove(name, origin.key)
             self._tell(request, "its value is pickled, but can't be restored from that, or changes what it was made of")
             return value
         return found[0]
@@ -308,7 +317,7 @@ class _Cached:
             if each.changed() > seen.began:
                 raise Uncacheable(f"{each.name} changed while it was made, or just before")
         for file in modules.texts:
-            if Input.now(FILE, file).changed() > _process_start():
+            if Input.now(FILE, file).changed() > process_start():
                 raise Uncacheable(f"{file} changed after this process started, so that it may have loaded another text")
 
     def _tell(self, request: Any, reason: str) -> None:
@@ -333,8 +342,8 @@ class _Cached:
         inner = os.path.relpath(self._file, root) if self._file else "?"
         return f"{self._file if inner.startswith('..') else inner}::{name}"
 
-    def _key(self, request: Any, root: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[bytes, Modules]:
-        """The key of the value that would be made now, and the modules that decide on it; raises `Uncacheable`."""
+    def _origin(self, request: Any, root: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> _Origin:
+        """What the value would be made of now; raises `Uncacheable`."""
         reach = Reach()
         reach.add(self._function)
         parts = [
@@ -342,7 +351,9 @@ class _Cached:
             root.encode("utf-8", "surrogateescape"),
             self._id(root, request.fixturename).encode(),
         ]
-        parts += [source_of(self._function), environment()]
+        if self._source is None:
+            self._source = source_of(self._function)
+        parts += [self._source, environment()]
         for instance in arguments:
             reach.add(type(instance))
             state = plain(vars(instance)) if hasattr(instance, "__dict__") else b""
@@ -369,7 +380,10 @@ class _Cached:
         if modules is None:
             modules = self._modules[files] = Modules(files)
         parts += [reach.digest(), modules.digest()]
-        return digest(b"".join(b"%d:%s" % (len(part), part) for part in parts)), modules
+        key = digest(b"".join(b"%d:%s" % (len(part), part) for part in parts))
+        folders = {root, os.getcwd(), *map(os.path.dirname, reach.files)}
+        named_now = [file for file in named_files(reach.texts, folders) if file not in modules.texts]
+        return _Origin(key, modules, named_now)
 
     def _argument(self, request: Any, root: str, name: str, value: Any) -> bytes:
         """What stands in the key for the value of a fixture that it asks for."""
@@ -406,28 +420,3 @@ def _is_unchanged(kept: _Kept, value: Any) -> bool:
         return dumps(entry.load()).digest() == dumps(value).digest()
     except Exception:
         return False
-
-
-_start: list[int] = []
-
-
-def _process_start() -> int:
-    """When this process started, in nanoseconds since 1970: what it has loaded can't be newer than files were then."""
-    if not _start or _start[0] != os.getpid():
-        _start[:] = [os.getpid(), _started()]
-    return _start[1]
-
-
-#: Where nobody tells when a process started. Most modules of a project are loaded after this one.
-_LOADED = CLOCK[1]()
-
-
-def _started() -> int:
-    try:
-        with open("/proc/self/stat", "rb") as file:
-            ticks = int(file.read().rpartition(b")")[2].split()[19])
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError, AttributeError):
-        return _LOADED
-    # Ticks are long, and nothing of a project's is loaded so early.
-    return CLOCK[1]() - int(age * 1e9) + _TICK

@@ -42,7 +42,7 @@ _LINECACHE = os.path.join(os.path.dirname(os.__file__), "linecache.py")
 _ASKS_LINECACHE = ("linecache", "getsource", "getsourcelines", "findsource")
 
 #: Where runs of tests keep what they know of earlier runs. No outcome is meant to depend on it.
-_OWN_RECORDS = ("/.hypothesis", "/.dx/", "/.pytest_cache/")
+OWN_RECORDS = ("/.hypothesis", "/.dx/", "/.pytest_cache/")
 
 #: Events that start a process.
 SPAWN_EVENTS = frozenset(
@@ -182,7 +182,7 @@ class Trace:
             except OSError:
                 return None
         text = os.path.normpath(text)
-        if text.startswith(("/dev/", "/proc/", "/sys/")) or any(name in text for name in _OWN_RECORDS):
+        if text.startswith(("/dev/", "/proc/", "/sys/")) or any(name in text for name in OWN_RECORDS):
             return None
         # The names in the temporary folder itself change with every process of the machine.
         return None if self.temporary.is_it(text) else text
