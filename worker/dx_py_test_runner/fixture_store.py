@@ -279,7 +279,8 @@ class Store:
                 except OSError:
                     continue
                 is_entry = each.name.endswith(_ENDING) and not each.name.startswith(_TEMPORARY)
-                last = max(state.st_atime, state.st_mtime)
+                # `touch` sets the time of access, whatever the file system does about it.
+                last = state.st_atime if is_entry else state.st_mtime
                 if now - last > (_UNUSED if is_entry else _LEFT):
                     _unlink(each.path)
                 elif is_entry:
