@@ -2,6 +2,7 @@
 
 mod configuration;
 mod daemon;
+mod fixtures;
 mod fuzzed;
 mod insides;
 mod installed;

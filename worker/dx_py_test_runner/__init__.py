@@ -1,6 +1,6 @@
 """dx-py for tests and for Python programs, and the worker side of dx-py itself.
 
-Tests write `import dx_py_test_runner as dx` and have `dx.snapshot`.
+Tests write `import dx_py_test_runner as dx` and have `dx.snapshot` and `dx.fixture`.
 
 For programs: `discover` and `history` say what is known of a project's tests, `run` and `affected` run them or say what a run would do,
 `blake3` is the digest that dx-py goes by. All errors are `DxError`. Names are looked up when they are first used, since most of them
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from .errors import DxError as DxError
     from .errors import PathError as PathError
     from .errors import RingError as RingError
+    from .fixtures import FixtureError as FixtureError
+    from .fixtures import FixtureNotCached as FixtureNotCached
+    from .fixtures import fixture as fixture
     from .queries import Discovered as Discovered
     from .queries import Marker as Marker
     from .queries import RecordedOutcome as RecordedOutcome
@@ -57,6 +60,8 @@ _HOMES = {
     "Discovered": "queries",
     "DxError": "errors",
     "Fields": "serialise",
+    "FixtureError": "fixtures",
+    "FixtureNotCached": "fixtures",
     "Marker": "queries",
     "PathError": "errors",
     "RecordedOutcome": "queries",
@@ -71,6 +76,7 @@ _HOMES = {
     "affected": "command",
     "blake3": "_native",
     "discover": "queries",
+    "fixture": "fixtures",
     "history": "queries",
     "register_serialiser": "serialise",
     "run": "command",
@@ -88,6 +94,8 @@ __all__ = [
     "Discovered",
     "DxError",
     "Fields",
+    "FixtureError",
+    "FixtureNotCached",
     "Marker",
     "PathError",
     "RecordedOutcome",
@@ -102,6 +110,7 @@ __all__ = [
     "affected",
     "blake3",
     "discover",
+    "fixture",
     "history",
     "register_serialiser",
     "run",

@@ -124,6 +124,7 @@ def _run_pytest(
     if getattr(pytest, "version_tuple", (0,)) >= (8, 2):  # from there on `pytest.main` sets it, and code asks for it
         os.environ["PYTEST_VERSION"] = pytest.__version__
     snapshots.told = os.environ.pop(snapshots.VARIABLE, "")
+    snapshots.fixtures_limit = os.environ.pop(snapshots.LIMIT_VARIABLE, "")
     code = 1
     try:
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from typing import Any, Callable
+from collections.abc import Set as AbstractSet
+from typing import Any, Callable, Optional
 
 from .trace import EXISTENCE, FILE, OWN_EVENTS, SPAWN_EVENTS, VARIABLE, Trace
 
@@ -48,35 +49,75 @@ _VOLATILE_PREFIXES = ("PYTEST_", "DX_PY_")
 def install(trace: Trace) -> None:
     """Start observing."""
     trace.is_installed = True
-    sys.addaudithook(_audit_hook(trace))
+    sys.addaudithook(_audit_hook(trace, _HANDLED))
     _wrap_stat(trace)
     _wrap_environ(trace)
 
 
-def _audit_hook(trace: Trace) -> Callable[[str, tuple[Any, ...]], None]:
-    handled = frozenset(
-        {
-            "open",
-            "exec",
-            "gc.get_objects",
-            "gc.get_referrers",
-            "import",
-            "os.utime",
-            "os.chmod",
-            "os.chown",
-            "os.listdir",
-            "os.scandir",
-            "socket.connect",
-            "sqlite3.connect",
-            "ctypes.dlopen",
-            "os.mkdir",
-            "os.remove",
-            "os.rmdir",
-            "os.rename",
-            "os.link",
-            "os.symlink",
-        }
-    ).union(SPAWN_EVENTS, OWN_EVENTS)
+class Watch:
+    """Observes now and then, in a process that isn't a worker. An audit hook stays where it is: in the meantime it heeds no event."""
+
+    _of_process: Optional[Watch] = None
+
+    def __init__(self, root: str) -> None:
+        self.trace = Trace(os.path.join(os.path.dirname(os.path.abspath(__file__)), ""), root)
+        self._heeded: set[str] = set()
+        self._depth = 0
+        self._undo: list[Callable[[], None]] = []
+        sys.addaudithook(_audit_hook(self.trace, self._heeded))
+
+    @classmethod
+    def of_process(cls, root: str) -> Watch:
+        """The one of this process, whose project is at `root`."""
+        if cls._of_process is None:
+            cls._of_process = cls(root)
+        return cls._of_process
+
+    def __enter__(self) -> None:
+        self._depth += 1
+        if self._depth == 1:
+            self.trace.enter("")
+            self._heeded.update(_HANDLED)
+            self._undo = [_wrap_stat(self.trace), _wrap_environ(self.trace)]
+
+    def __exit__(self, *_exception: object) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._heeded.clear()
+            for undo in self._undo:
+                undo()
+            # Nobody asks for what it gathered.
+            self.trace.enter(None)
+            self.trace.take()
+
+
+#: The audit events that tell of what a test depends on.
+_HANDLED = frozenset(
+    {
+        "open",
+        "exec",
+        "gc.get_objects",
+        "gc.get_referrers",
+        "import",
+        "os.utime",
+        "os.chmod",
+        "os.chown",
+        "os.listdir",
+        "os.scandir",
+        "socket.connect",
+        "sqlite3.connect",
+        "ctypes.dlopen",
+        "os.mkdir",
+        "os.remove",
+        "os.rmdir",
+        "os.rename",
+        "os.link",
+        "os.symlink",
+    }
+).union(SPAWN_EVENTS, OWN_EVENTS)
+
+
+def _audit_hook(trace: Trace, handled: AbstractSet[str]) -> Callable[[str, tuple[Any, ...]], None]:
     audit = trace.audit
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
@@ -132,17 +173,28 @@ class _Observed:
         return str(self.__name__)
 
 
-def _wrap_stat(trace: Trace) -> None:
+def _wrap_stat(trace: Trace) -> Callable[[], None]:
+    """Wrap functions of `os`; gives what puts them back."""
+    originals = []
     for name, gives_stat in (("stat", True), ("lstat", True), ("access", False), ("readlink", False)):
         original = getattr(os, name)
         observed = _Observed(trace, original, gives_stat)
         for supported in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
             if original in supported:
                 supported.add(observed)
+        originals.append((name, observed, original))
         setattr(os, name, observed)
 
+    def undo() -> None:
+        for name, observed, original in originals:
+            if getattr(os, name) is observed:
+                setattr(os, name, original)
 
-def _wrap_environ(trace: Trace) -> None:
+    return undo
+
+
+def _wrap_environ(trace: Trace) -> Callable[[], None]:
+    """Wrap the look-up of variables; gives what puts it back."""
     environ: Any = type(os.environ)
     original = environ.__getitem__
 
@@ -163,3 +215,9 @@ def _wrap_environ(trace: Trace) -> None:
         return original(self, key)
 
     environ.__getitem__ = __getitem__
+
+    def undo() -> None:
+        if environ.__getitem__ is __getitem__:
+            environ.__getitem__ = original
+
+    return undo

@@ -1,4 +1,5 @@
-"""The pytest plugin of snapshots: its options, the fixture `dx_snapshot`, and what a session tells of snapshots at its end.
+"""The pytest plugin of snapshots: its options, the fixture `dx_snapshot`, and what a session tells of snapshots at its end. What cached
+fixtures need to know of a session is here too.
 
 In a worker of dx-py it is there as well, and `session` does what the hooks here do elsewhere. A session in which no snapshot is compared
 imports nothing more than this file. PYTEST_DONT_REWRITE
@@ -18,6 +19,9 @@ VARIABLE = "DX_PY_SNAPSHOTS"
 FOLDER = "__snapshots__"
 #: What a worker was told so, since its tests don't see the variable.
 told = ""
+#: How many megabytes cached fixtures may take together, and what a worker was told so.
+LIMIT_VARIABLE = "DX_PY_FIXTURES_MB"
+fixtures_limit = ""
 _OF_DX_PY = ("dx_py_test_runner.session", "dx_py_test_runner.controller")
 
 
@@ -33,6 +37,8 @@ class Context:
         self.item: Any = None
         #: Told of files that a test depends on, with the frame that asks.
         self.note_read: Optional[Callable[[str, Any], None]] = None
+        #: The observer of this process, in a worker.
+        self.trace: Any = None
         #: What was compared, once something was: a `Snapshots`.
         self.snapshots: Any = None
 
@@ -44,6 +50,11 @@ _contexts: list[Context] = []
 def current() -> Optional[Context]:
     """The innermost session; None outside of pytest."""
     return _contexts[-1] if _contexts else None
+
+
+def trace() -> Any:
+    """The observer of this process; None outside of a worker of dx-py."""
+    return next((context.trace for context in _contexts if context.trace is not None), None)
 
 
 def pytest_addoption(parser: Any) -> None:

@@ -104,6 +104,7 @@ class WorkerPlugin:
         silence(config)
         self._snapshots = getattr(config, "_dx_snapshots", self._snapshots)
         self._snapshots.note_read = self._trace.read_for
+        self._snapshots.trace = self._trace
 
     def _hello(self, session: Any) -> None:
         import platform

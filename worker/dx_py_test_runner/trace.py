@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterable
 from importlib.util import source_from_cache
 from types import CodeType, FrameType, ModuleType
-from typing import Any, Optional
+from typing import Any, Optional, Protocol
 
 from .temporary import Read, Temporary, is_naming
 
@@ -42,7 +42,7 @@ _LINECACHE = os.path.join(os.path.dirname(os.__file__), "linecache.py")
 _ASKS_LINECACHE = ("linecache", "getsource", "getsourcelines", "findsource")
 
 #: Where runs of tests keep what they know of earlier runs. No outcome is meant to depend on it.
-_OWN_RECORDS = ("/.hypothesis", "/.dx/", "/.pytest_cache/")
+OWN_RECORDS = ("/.hypothesis", "/.dx/", "/.pytest_cache/")
 
 #: Events that start a process.
 SPAWN_EVENTS = frozenset(
@@ -56,6 +56,16 @@ OWN_EVENTS = {
 }
 
 
+class Witness(Protocol):
+    """Hears of what is read and written for a while."""
+
+    def read(self, kind: int, name: str) -> None:
+        """Hear of something that is read."""
+
+    def wrote(self, path: str) -> None:
+        """Hear of a path that is written, made or removed."""
+
+
 class Trace:
     """The observations of one worker process, gathered until `take` hands out what is new."""
 
@@ -65,6 +75,8 @@ class Trace:
         self.collecting = False
         #: Told of the code of each module of the user's that is about to run.
         self.about_to_run: Callable[[CodeType], None] = lambda _code: None
+        #: Told, while a value that is to be cached is made, of all that is read and written.
+        self.witness: Optional[Witness] = None
         self._modules: list[tuple[str, str]] = []
         self._imports: list[tuple[str, str]] = []
         self._reads: list[tuple[str, int, str]] = []
@@ -140,6 +152,8 @@ class Trace:
 
     def record(self, kind: int, key: str, owners: list[str]) -> None:
         """Note that the current context and the modules `owners` depend on something."""
+        if self.witness is not None:
+            self.witness.read(kind, key)
         self._record(self.context, kind, key, owners)
 
     def _record(self, context: Optional[str], kind: int, key: str, owners: Iterable[str]) -> None:
@@ -168,7 +182,7 @@ class Trace:
             except OSError:
                 return None
         text = os.path.normpath(text)
-        if text.startswith(("/dev/", "/proc/", "/sys/")) or any(name in text for name in _OWN_RECORDS):
+        if text.startswith(("/dev/", "/proc/", "/sys/")) or any(name in text for name in OWN_RECORDS):
             return None
         # The names in the temporary folder itself change with every process of the machine.
         return None if self.temporary.is_it(text) else text
@@ -188,6 +202,9 @@ class Trace:
                 return
         if self.temporary.holds(text):
             text = self.temporary.follow(text)
+        if self.witness is not None:
+            # Before it is asked who has written it: what a test wrote may be read by the making of a value.
+            self.witness.read(kind, text)
         if self.temporary.holds(text):
             if text not in self._writers and not (kind == EXISTENCE and is_naming(_getframe(depth))):
                 self.temporary.keep(Read(self.context, kind, text), owners)
@@ -195,6 +212,17 @@ class Trace:
         if self._writers.get(text, self) == self.context:
             return
         self.record(kind, text, owners)
+
+    def read_before(self, kind: int, key: str, owners: list[str]) -> None:
+        """Note that what the current context and the modules `owners` are given was made of something that was read at another time."""
+        if kind in (FILE, EXISTENCE, LISTING):
+            if self.temporary.holds(key):
+                if key not in self._writers:
+                    self.temporary.keep(Read(self.context, kind, key), owners)
+                return
+            if self._writers.get(key, self) == self.context:
+                return
+        self._record(self.context, kind, key, owners)
 
     def read_for(self, path: str, frame: FrameType) -> None:
         """Note that this package read the file `path` for the code in `frame`."""
@@ -207,6 +235,8 @@ class Trace:
         text = self._path(path)
         if text is None or "/__pycache__/" in text:
             return
+        if self.witness is not None:
+            self.witness.wrote(text)
         if self.temporary.holds(text):
             self.temporary.forget_link(text)
             if self.temporary.was_made(text):

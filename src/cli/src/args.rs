@@ -47,8 +47,10 @@ pub enum Command {
     Flaky(FlakyArgs),
     /// Review, accept or reject snapshots that are new or differ
     Snapshot(SnapshotArgs),
-    /// Delete the project's `.dx/` folder
-    Clean(CommonArgs),
+    /// List cached fixtures
+    Fixtures(ListArgs),
+    /// Delete the project's `.dx/` folder, or a part of it
+    Clean(CleanArgs),
     /// Keep an interpreter warm for the next runs, or end it
     Daemon(DaemonArgs),
     /// Show the configuration
@@ -63,6 +65,16 @@ pub struct CommonArgs {
     /// The Python interpreter [default: dx-py.toml, VIRTUAL_ENV, .venv, its own environment, python3]
     #[arg(long, value_name = "PATH")]
     pub python: Option<PathBuf>,
+}
+
+/// Arguments of `dx-py clean`.
+#[derive(Debug, Clone, Args)]
+pub struct CleanArgs {
+    /// Only the cached fixtures
+    #[arg(long)]
+    pub fixtures: bool,
+    #[command(flatten)]
+    pub common: CommonArgs,
 }
 
 /// Arguments of `dx-py test`.
@@ -356,7 +368,7 @@ pub struct PatternArgs {
     pub patterns: Vec<String>,
 }
 
-/// Arguments of `dx-py snapshot list`.
+/// Arguments of `dx-py snapshot list` and `dx-py fixtures`.
 #[derive(Debug, Clone, Args)]
 pub struct ListArgs {
     /// Print JSON

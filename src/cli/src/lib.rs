@@ -13,6 +13,7 @@ mod distributions;
 mod execution;
 mod expression;
 mod file_list;
+mod fixtures;
 mod forecast;
 mod ini;
 mod invocation;
@@ -71,6 +72,8 @@ pub fn main() -> ExitCode {
         Command::History(args) => printed(|out| lookup::history(args, out)),
         Command::Flaky(args) => printed(|out| lookup::flaky(args, out)),
         Command::Snapshot(args) => printed(|out| snapshots::snapshot(&args.action, out)),
+        Command::Fixtures(args) => printed(|out| fixtures::list(args, out)),
+        Command::Clean(args) if args.fixtures => printed(fixtures::clean),
         Command::Clean(_) => printed(|out| commands::clean(out)),
         Command::Daemon(args) => printed(|out| daemon::daemon(&args.action, out)),
         Command::Completions(args) => printed(|out| commands::completions(args, out)),

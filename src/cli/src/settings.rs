@@ -41,6 +41,8 @@ pub struct ConfigFile {
     /// More globs of files that hold tests, beside pytest's `python_files`, for `discover`.
     #[serde(default)]
     pub python_files: Vec<String>,
+    /// How many megabytes cached fixtures may take together, 8,000 if not given.
+    pub fixtures_mb: Option<u64>,
     /// Whether an interpreter is kept warm between runs.
     pub daemon: Option<bool>,
     /// Installed modules that it imports ahead of time, beside pytest.

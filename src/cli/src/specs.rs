@@ -22,6 +22,12 @@ pub fn snapshot_mode(args: &TestArgs) -> Option<(OsString, OsString)> {
     Some(("DX_PY_SNAPSHOTS".into(), mode.into()))
 }
 
+/// Tells workers how many megabytes cached fixtures may take, if the configuration says it.
+fn fixtures_limit(session: &Session) -> Option<(OsString, OsString)> {
+    let megabytes = session.project.config.fixtures_mb?;
+    Some(("DX_PY_FIXTURES_MB".into(), megabytes.to_string().into()))
+}
+
 /// What the processes of a run have in common.
 pub struct Specs {
     base: LaunchSpec,
@@ -61,7 +67,10 @@ impl Specs {
             python: session.interpreter.executable.clone(),
             worker_dir,
             cwd: session.project.cwd.clone(),
-            env: snapshot_mode(args).into_iter().collect(),
+            env: snapshot_mode(args)
+                .into_iter()
+                .chain(fixtures_limit(session))
+                .collect(),
             pytest_args: arguments.into_iter().map(Into::into).collect(),
             basetemp: None,
             workers: 1,
