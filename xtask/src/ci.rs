@@ -90,6 +90,8 @@ pub fn ci() -> Result<()> {
     step(
         "tests",
         cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])
+            // The least that each property is tried with.
+            .env("PROPTEST_CASES", "1000")
             .env("DX_TEST_PYTHON", bin.join("python"))
             .env("DX_TEST_PLUGINS", plugins.join("bin/python"))
             .env(
