@@ -390,6 +390,33 @@ fn damaged_and_foreign_files_are_made_again_and_never_unpickled() {
         fs::rename(&path, &aside).unwrap();
         symlink(&aside, &path).unwrap();
         again("a link");
+        // A sound entry of another key, whose pickle would leave a trace.
+        let other = FixtureId {
+            file: RelPath::from_text("conftest.py").unwrap(),
+            name: "block".to_owned(),
+        };
+        let trace = project.path().join("trace");
+        let value = Value {
+            pickle: format!("cos\nsystem\n(S'touch {}'\ntR.", trace.display()).into_bytes(),
+            buffers: vec![],
+        };
+        let store = Store::new(&project.path().join(".dx"));
+        let before = entries(&project);
+        store
+            .keep(
+                &other,
+                Digest::of(b"other"),
+                &value,
+                Duration::ZERO,
+                Algorithm::Blake2b,
+            )
+            .unwrap();
+        let foreign = entries(&project)
+            .into_iter()
+            .find(|each| !before.contains(each));
+        fs::rename(foreign.expect("it is new"), &path).unwrap();
+        again("an entry that was made of something else");
+        assert!(!trace.exists());
         // A folder that others can write into is left alone, and what is in it too.
         let folder = path.parent().unwrap();
         fs::set_permissions(folder, PermissionsExt::from_mode(0o777)).unwrap();
