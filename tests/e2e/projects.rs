@@ -103,3 +103,28 @@ fn what_a_conftest_imports_before_the_session_is_covered() {
         );
     }
 }
+
+/// A project that says itself which folders pytest doesn't look into, and has doctests.
+#[test]
+fn nobody_collects_from_the_database() {
+    let project = Project::new(&[
+        (
+            "pytest.ini",
+            "[pytest]\nnorecursedirs = build\naddopts = --doctest-modules\n",
+        ),
+        (
+            "lib.py",
+            "def one():\n    '''\n    >>> one()\n    1\n    '''\n    return 1\n",
+        ),
+        (
+            "test_a.py",
+            "import lib\ndef test_a(): assert lib.one() == 1\n",
+        ),
+    ]);
+    for _ in 0..2 {
+        let run = project.test(&["--all"]);
+        let (code, expected) = project.pytest(&[]);
+        assert_eq!((run.code, run.outcomes()), (code, expected), "{}", run.out);
+        assert_eq!((run.code, run.outcomes().len()), (0, 2));
+    }
+}

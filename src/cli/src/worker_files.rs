@@ -56,6 +56,10 @@ const FILES: &[(&str, &str)] = carried![
     "zygote.py",
 ];
 
+/// What makes the folder look like a virtual environment, to pytest 8 and to earlier ones: whatever a project's `norecursedirs` says, none
+/// collects from these files then. With `--doctest-modules` it would, and run the examples.
+const KEPT_FROM_COLLECTION: [&str; 2] = ["pyvenv.cfg", "bin/activate"];
+
 /// The folder below `dx` that holds the package of this very version; written if it isn't there yet.
 ///
 /// # Errors
@@ -64,6 +68,9 @@ pub fn unpack(dx: &Path) -> io::Result<PathBuf> {
     let mut hasher = Hasher::new();
     for (name, text) in FILES.iter().copied() {
         hasher.field(name).field(text);
+    }
+    for name in KEPT_FROM_COLLECTION {
+        hasher.field(name);
     }
     let folder = dx.join(format!("worker-{}", hasher.finish()));
     if folder.join("dx_py_test_runner").is_dir() {
@@ -74,6 +81,11 @@ pub fn unpack(dx: &Path) -> io::Result<PathBuf> {
     fs::create_dir(&package)?;
     for (name, text) in FILES.iter().copied() {
         fs::write(package.join(name), text)?;
+    }
+    for name in KEPT_FROM_COLLECTION {
+        let path = temporary.path().join(name);
+        fs::create_dir_all(path.parent().unwrap_or(temporary.path()))?;
+        fs::write(path, "# No virtual environment: pytest looks into none.\n")?;
     }
     match fs::rename(temporary.path(), &folder) {
         Ok(()) => {
