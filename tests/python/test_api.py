@@ -202,6 +202,7 @@ def test_an_interrupted_run_leaves_no_process_behind(shop, number):
         import signal, sys
         import dx_py_test_runner as dx
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(77))
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
         try:
             dx.run(root="shop", output=False)
         except KeyboardInterrupt:
