@@ -3,13 +3,12 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use dx_py_core::{Digest, FixtureId, RelPath};
 use dx_py_fixture::{Algorithm, Store, Value};
 
-use crate::support::{Project, python};
+use crate::support::{Project, python, with_worker};
 
 /// What conftests of these tests begin with. Where runs of tests keep records of their own, nothing is an input or left behind: the
 /// fixtures note there that they were made.
@@ -739,17 +738,10 @@ fn rust_and_python_read_each_others_files() {
         )
         .unwrap();
     let digits: String = key.0.iter().map(|byte| format!("{byte:02x}")).collect();
-    let output = Command::new(python())
-        .args(["-c", TWIN])
-        .arg(project.path())
-        .args([&digits, name])
-        .env(
-            "PYTHONPATH",
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("worker"),
-        )
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
+    with_worker(
+        TWIN,
+        [project.path().as_os_str(), digits.as_ref(), name.as_ref()],
+    );
     let mapped = store
         .find(&id("again"), key)
         .unwrap()

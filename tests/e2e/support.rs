@@ -1,7 +1,7 @@
 //! A project in a temporary folder, and the built binary on it: one line a step.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -86,6 +86,17 @@ impl Run {
             .map(|(id, outcome)| (id.clone(), plain(outcome)))
             .collect()
     }
+}
+
+/// What a script printed that the interpreter with pytest ran, with the worker's files at hand.
+pub fn with_worker<S: AsRef<OsStr>>(script: &str, args: impl IntoIterator<Item = S>) -> Vec<u8> {
+    let worker = Path::new(env!("CARGO_MANIFEST_DIR")).join("worker");
+    let mut command = Command::new(python());
+    command.args(["-c", script]).args(args);
+    let output = command.env("PYTHONPATH", worker).output();
+    let output = output.expect("it starts");
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
 }
 
 /// A project.

@@ -19,7 +19,7 @@ pub use tests::{
     UniverseState,
 };
 
-use dx_py_core::Digest;
+use dx_py_core::{Digest, FileStat};
 
 /// The identity of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,14 +34,8 @@ impl std::fmt::Display for RunId {
 /// What is known of a file that was hashed: while its stat is the same, so is its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatRow {
-    /// Size in bytes.
-    pub size: u64,
-    /// Modification time in nanoseconds.
-    pub mtime_ns: i64,
-    /// Change time in nanoseconds.
-    pub ctime_ns: i64,
-    /// Inode.
-    pub inode: u64,
+    /// Its stat.
+    pub stat: FileStat,
     /// The content's digest.
     pub digest: Digest,
     /// When it was hashed, in nanoseconds of the file system's clock.

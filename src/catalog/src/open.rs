@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dx_py_core::{Digest, Fact};
+use dx_py_core::{Digest, Fact, FileStat};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use rustc_hash::FxHashMap;
 
@@ -92,10 +92,12 @@ impl Catalog {
             Ok((
                 row.get(0)?,
                 StatRow {
-                    size: row.get::<_, i64>(1)?.cast_unsigned(),
-                    mtime_ns: row.get(2)?,
-                    ctime_ns: row.get(3)?,
-                    inode: row.get::<_, i64>(4)?.cast_unsigned(),
+                    stat: FileStat {
+                        size: row.get::<_, i64>(1)?.cast_unsigned(),
+                        mtime_ns: row.get(2)?,
+                        ctime_ns: row.get(3)?,
+                        inode: row.get::<_, i64>(4)?.cast_unsigned(),
+                    },
                     digest: Digest(row.get(5)?),
                     checked_ns: row.get(6)?,
                 },
@@ -120,10 +122,10 @@ impl Catalog {
             for (path, row) in rows {
                 insert.execute(params![
                     path,
-                    row.size.cast_signed(),
-                    row.mtime_ns,
-                    row.ctime_ns,
-                    row.inode.cast_signed(),
+                    row.stat.size.cast_signed(),
+                    row.stat.mtime_ns,
+                    row.stat.ctime_ns,
+                    row.stat.inode.cast_signed(),
                     row.digest.0,
                     row.checked_ns
                 ])?;

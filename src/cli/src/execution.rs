@@ -102,8 +102,7 @@ pub fn execute(
         maxfail: args.failure_limit(),
         first_process: 0,
     };
-    let stale = plan.stale.iter().map(|(file, _)| file);
-    let heard_of: BTreeSet<String> = plan.dirty_files.iter().chain(stale).cloned().collect();
+    let heard_of: BTreeSet<String> = plan.collected_files().cloned().collect();
     let renewal = session.renewal.take();
     let renewal = renewal.filter(|renewal| {
         let mut new = renewal.new.iter();
@@ -258,8 +257,7 @@ fn shares(session: &Session, plan: &Plan, workers: usize) -> Vec<Vec<String>> {
     if workers < 2 || plan.ask_pytest || plan.names_places || !is_known || is_heard {
         return Vec::new();
     }
-    let stale = plan.stale.iter().map(|(file, _)| file);
-    let asked: HashSet<&String> = plan.dirty_files.iter().chain(stale).collect();
+    let asked: HashSet<&String> = plan.collected_files().collect();
     let dirty: HashSet<&TestId> = plan.dirty.iter().map(|(test, _)| test).collect();
     let files = session.state.files.iter();
     let files: Vec<(&String, Duration)> = files

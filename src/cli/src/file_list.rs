@@ -65,8 +65,12 @@ impl FileList {
         let mut looked_into = HashSet::new();
         for fact in &self.facts {
             match &fact.input {
-                Input::File(path) => drop(known.insert(path)),
-                Input::PythonListing(folder) => drop(looked_into.insert(folder.as_str())),
+                Input::File(path) => {
+                    known.insert(path);
+                }
+                Input::PythonListing(folder) => {
+                    looked_into.insert(folder.as_str());
+                }
                 _ => {}
             }
         }

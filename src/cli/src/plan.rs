@@ -37,6 +37,14 @@ pub struct Plan {
     pub ask_pytest: bool,
 }
 
+impl Plan {
+    /// The node IDs of the files that are collected: those with dirty tests, and those of which isn't known which tests they hold now.
+    pub fn collected_files(&self) -> impl Iterator<Item = &String> {
+        let stale = self.stale.iter().map(|(file, _)| file);
+        self.dirty_files.iter().chain(stale)
+    }
+}
+
 /// Compares every known test with the world. Of those that are fresh a sample is `verified`. `paths_are_free` says that pytest isn't given paths of its own, which would count.
 pub fn make_plan(
     session: &Session,
@@ -154,12 +162,7 @@ pub fn make_plan(
         plan.paths.sort_by(|a, b| by_place(a, b));
     }
     if let Some(list) = &session.file_list {
-        let again: HashSet<&str> = plan
-            .dirty_files
-            .iter()
-            .chain(plan.stale.iter().map(|(file, _)| file))
-            .map(String::as_str)
-            .collect();
+        let again: HashSet<&str> = plan.collected_files().map(String::as_str).collect();
         let rest = list.deselected.iter();
         let rest = rest.filter(|(file, _)| !again.contains(file.as_str()));
         plan.deselected += selection.count_of(rest);

@@ -481,8 +481,8 @@ fn compare(facts: &FactTable, world: &World) -> FxHashMap<SetId, SetState> {
     for (set, recorded) in &facts.sets {
         // A set whose base is lost has no state, and no pass with it is one.
         if let Some(base) = recorded.base.and_then(|base| states.get(&base)) {
-            let own = recorded.own.iter().filter_map(|id| facts.facts.get(id));
-            let state = SetState::within(base, own, |input| world.digest(input));
+            let state =
+                SetState::within(base, facts.own_facts_of(*set), |input| world.digest(input));
             states.insert(*set, state);
         }
     }

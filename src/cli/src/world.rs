@@ -5,13 +5,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use dx_py_catalog::StatRow;
-use dx_py_core::{Digest, Hasher, Input, RelPath};
+use dx_py_core::{Digest, FileStat, Hasher, Input, RelPath};
 use dx_py_discovery::{ScannedFile, Slices};
 use rustc_hash::FxHashMap;
 
@@ -102,15 +101,7 @@ impl World {
         for file in files.filter(|file| file.problem.is_none()) {
             let key = file.path.as_str().to_owned();
             digests.insert(Input::File(key.clone()), file.digest);
-            let row = StatRow {
-                size: file.stat.size,
-                mtime_ns: file.stat.mtime_ns,
-                ctime_ns: file.stat.ctime_ns,
-                inode: file.stat.inode,
-                digest: file.digest,
-                checked_ns: self.now_ns,
-            };
-            stats.insert(key, row);
+            stats.insert(key, self.row(file.stat, file.digest));
         }
     }
 
@@ -147,7 +138,7 @@ impl World {
     fn compute(&self, input: &Input) -> Digest {
         match input {
             Input::File(key) => self.file(key),
-            Input::Slice(place) => self.slice(place).unwrap_or(Digest::ABSENT),
+            Input::Slice(_) => self.slice(input).unwrap_or(Digest::ABSENT),
             Input::Existence(key) => match fs::metadata(self.path(key)) {
                 Ok(meta) if meta.is_dir() => Digest::of(b"folder"),
                 Ok(_) => Digest::of(b"file"),
@@ -187,24 +178,18 @@ impl World {
         if !meta.is_file() {
             return Digest::of(b"special file");
         }
+        let stat = FileStat::from(&meta);
         let known = self.stats.borrow().get(key).cloned();
         if let Some(row) = known
-            && same_file(&row, &meta)
-            && mtime_ns(&meta).max(ctime_ns(&meta)) < row.checked_ns
+            && row.stat == stat
+            && stat.latest_ns() < row.checked_ns
         {
             return row.digest;
         }
         match fs::read(&path) {
             Ok(content) => {
-                let row = StatRow {
-                    size: meta.len(),
-                    mtime_ns: mtime_ns(&meta),
-                    ctime_ns: ctime_ns(&meta),
-                    inode: meta.ino(),
-                    digest: Digest::of(&content),
-                    checked_ns: self.now_ns,
-                };
-                let digest = row.digest;
+                let digest = Digest::of(&content);
+                let row = self.row(stat, digest);
                 self.fresh_stats.borrow_mut().insert(key.to_owned(), row);
                 digest
             }
@@ -213,9 +198,18 @@ impl World {
         }
     }
 
-    /// The slice of the test functions that a place names; none if all of the file counts for them.
-    fn slice(&self, place: &str) -> Option<Digest> {
-        let (key, function) = place.split_once("::")?;
+    /// What is kept of a file that was looked at in this run.
+    fn row(&self, stat: FileStat, digest: Digest) -> StatRow {
+        StatRow {
+            stat,
+            digest,
+            checked_ns: self.now_ns,
+        }
+    }
+
+    /// The digest of a slice; none if all of the file counts for its tests.
+    fn slice(&self, input: &Input) -> Option<Digest> {
+        let (key, function) = input.slice_parts()?;
         let known = self.slices.borrow().get(key).cloned();
         let slices = known.unwrap_or_else(|| {
             let slices = self.slices_of(key).map(Rc::new);
@@ -380,21 +374,6 @@ impl World {
     }
 }
 
-fn same_file(row: &StatRow, meta: &Metadata) -> bool {
-    row.size == meta.len()
-        && row.mtime_ns == mtime_ns(meta)
-        && row.ctime_ns == ctime_ns(meta)
-        && row.inode == meta.ino()
-}
-
-fn mtime_ns(meta: &Metadata) -> i64 {
-    meta.mtime() * 1_000_000_000 + meta.mtime_nsec()
-}
-
-fn ctime_ns(meta: &Metadata) -> i64 {
-    meta.ctime() * 1_000_000_000 + meta.ctime_nsec()
-}
-
 /// The folders that modules come from, in order: those of the project, then the entries of `sys.path` but the standard library's.
 pub fn import_path(project: &[PathBuf], sys_path: &[String], standard: &[PathBuf]) -> Vec<PathBuf> {
     let mut path = project.to_vec();
@@ -414,7 +393,7 @@ pub fn import_path(project: &[PathBuf], sys_path: &[String], standard: &[PathBuf
 /// If no file can be made there.
 pub fn file_system_now(folder: &Path) -> std::io::Result<i64> {
     let file = tempfile::tempfile_in(folder)?;
-    Ok(ctime_ns(&file.metadata()?))
+    Ok(FileStat::from(&file.metadata()?).ctime_ns)
 }
 
 #[cfg(test)]

@@ -64,11 +64,11 @@ impl Input {
         Self::Slice(format!("{file}::{function}"))
     }
 
-    /// Whether this is a slice of `file`.
-    pub fn is_slice_of(&self, file: &str) -> bool {
+    /// The file that a slice is of, and the name of its test functions; none for other inputs.
+    pub fn slice_parts(&self) -> Option<(&str, &str)> {
         match self {
-            Self::Slice(place) => place.split_once("::").is_some_and(|(of, _)| of == file),
-            _ => false,
+            Self::Slice(place) => place.split_once("::"),
+            _ => None,
         }
     }
 

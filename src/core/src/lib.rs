@@ -9,6 +9,7 @@ mod event;
 mod input;
 mod path;
 mod result;
+mod stat;
 mod test;
 
 pub use digest::{Digest, Hasher};
@@ -17,4 +18,5 @@ pub use event::{Event, RunSummary, SnapshotName, SnapshotSummary, Verdict};
 pub use input::{Fact, Input};
 pub use path::RelPath;
 pub use result::{AssertionStats, Phase, PhaseReport, TestResult, TestStatus};
+pub use stat::FileStat;
 pub use test::{FixtureId, Marker, TestCase, TestId};

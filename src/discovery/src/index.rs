@@ -10,11 +10,10 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 
-use dx_py_core::{Digest, Marker, RelPath, TestCase, TestId, blob};
+use dx_py_core::{Digest, FileStat, Marker, RelPath, TestCase, TestId, blob};
 use memmap2::Mmap;
 
 use crate::scan::ScannedFile;
-use crate::walk::FileStat;
 
 const MAGIC: [u8; 4] = *b"DXTI";
 const VERSION: u32 = 1;

@@ -12,4 +12,4 @@ pub mod walk;
 pub use index::{Index, IndexError};
 pub use scan::{Scan, ScannedFile, Visitor, scan};
 pub use slice::Slices;
-pub use walk::{FileStat, WalkOptions, walk};
+pub use walk::{WalkOptions, walk};

@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use dx_py_core::{Digest, RelPath, TestCase};
+use dx_py_core::{Digest, FileStat, RelPath, TestCase};
 use rayon::prelude::*;
 use tree_sitter::Tree;
 
 use crate::index::{self, Index, IndexError};
 use crate::parse;
-use crate::walk::{FileStat, WalkOptions, walk};
+use crate::walk::{WalkOptions, walk};
 
 /// A Python file and the tests in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ fn scan_file(
     };
     if let Some((index, (number, known, digest))) = entry
         && known == stat
-        && stat.mtime_ns.max(stat.ctime_ns) < index.scanned_ns()
+        && stat.latest_ns() < index.scanned_ns()
         && let Some(tests) = index.tests_of(number)
     {
         return (file(path, digest, tests, None), How::Known);

@@ -1,37 +1,11 @@
 //! Finds the Python files of a project, in parallel.
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use dx_py_core::RelPath;
+use dx_py_core::{FileStat, RelPath};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use ignore::{WalkBuilder, WalkState};
-
-/// What a file's metadata say of it: while they are the same, so is the content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct FileStat {
-    /// Size in bytes.
-    pub size: u64,
-    /// Modification time in nanoseconds since 1970.
-    pub mtime_ns: i64,
-    /// Change time in nanoseconds since 1970.
-    pub ctime_ns: i64,
-    /// Inode.
-    pub inode: u64,
-}
-
-impl From<&Metadata> for FileStat {
-    fn from(meta: &Metadata) -> Self {
-        Self {
-            size: meta.len(),
-            mtime_ns: meta.mtime() * 1_000_000_000 + meta.mtime_nsec(),
-            ctime_ns: meta.ctime() * 1_000_000_000 + meta.ctime_nsec(),
-            inode: meta.ino(),
-        }
-    }
-}
 
 /// Where not to look.
 #[derive(Clone, Debug, Default)]

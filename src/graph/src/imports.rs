@@ -62,6 +62,11 @@ impl Extractor<'_> {
         String::from_utf8_lossy(&self.source[node.byte_range()]).into_owned()
     }
 
+    fn is_of_lines(&self, name: Node<'_>) -> bool {
+        let name = &self.source[name.byte_range()];
+        LINES.iter().any(|each| each.as_bytes() == name)
+    }
+
     /// Walks with a stack of its own: sources may be nested deeper than the machine's stack bears.
     fn visit(&mut self, root: Node<'_>, type_checking: bool) {
         let mut stack = vec![(root, type_checking)];
@@ -70,7 +75,7 @@ impl Extractor<'_> {
                 "import_statement" => self.plain(node, typed),
                 "import_from_statement" => self.from(node, typed),
                 "call" => self.call(node, typed),
-                "identifier" if LINES.contains(&&*self.text(node)) => self.found.sees_lines = true,
+                "identifier" if self.is_of_lines(node) => self.found.sees_lines = true,
                 "assignment" => self.plugins(node),
                 _ => {}
             }

@@ -24,8 +24,8 @@ impl fmt::Display for Change {
         match &self.input {
             Input::Unknowable(what) => write!(f, "it depends on {what}"),
             // All of the file counts now: it can't be parsed, say.
-            Input::Slice(place) if self.now.is_absent() => {
-                let file = place.split_once("::").map_or(&**place, |(file, _)| file);
+            Input::Slice(_) if self.now.is_absent() => {
+                let file = self.input.slice_parts().map_or("", |(file, _)| file);
                 write!(f, "{file} changed")
             }
             input => {
@@ -83,7 +83,7 @@ impl SetState {
             };
             let mut of_file = slices
                 .iter()
-                .filter(|fact| fact.input.is_slice_of(file))
+                .filter(|fact| fact.input.slice_parts().is_some_and(|(of, _)| of == file))
                 .peekable();
             if of_file.peek().is_none() {
                 changes.push(change.clone());

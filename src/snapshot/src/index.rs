@@ -3,11 +3,9 @@
 //! A file whose stat isn't the one here is hashed again; damage means that there is no index, and everything is hashed again.
 
 use std::collections::BTreeMap;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
 
-use dx_py_core::Digest;
+use dx_py_core::{Digest, FileStat};
 
 use crate::text::{escape, unescape};
 
@@ -21,31 +19,6 @@ const TICK: i64 = 20_000_000;
 /// The hash of a snapshot: of its kind and its content.
 pub fn digest_of(kind: &str, content: &[u8]) -> Digest {
     Digest::of(&[kind.as_bytes(), b"\0", content].concat())
-}
-
-/// What tells that a file is the one that was hashed. Times are nanoseconds since 1970.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FileStat {
-    /// Bytes.
-    pub size: u64,
-    /// When its content was changed.
-    pub modified: i64,
-    /// When anything of it was changed.
-    pub changed: i64,
-    /// Which file it is.
-    pub inode: u64,
-}
-
-impl FileStat {
-    /// The stat that the file system gave.
-    pub fn of(metadata: &Metadata) -> Self {
-        Self {
-            size: metadata.size(),
-            modified: metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec(),
-            changed: metadata.ctime() * 1_000_000_000 + metadata.ctime_nsec(),
-            inode: metadata.ino(),
-        }
-    }
 }
 
 /// A snapshot's hash.
@@ -82,7 +55,7 @@ impl Row {
 
     /// Whether this was hashed of the file that has this stat. One that was hashed as it was written may differ.
     pub fn is_of(&self, stat: &FileStat) -> bool {
-        *stat == self.stat && stat.modified.max(stat.changed).saturating_add(TICK) <= self.hashed_at
+        *stat == self.stat && stat.latest_ns().saturating_add(TICK) <= self.hashed_at
     }
 }
 
@@ -105,8 +78,8 @@ impl Index {
             let names = row.hashes.iter().map(line).collect::<Vec<_>>().join("\n");
             rest.extend(number(path.len()));
             rest.extend(row.stat.size.to_le_bytes());
-            rest.extend(row.stat.modified.to_le_bytes());
-            rest.extend(row.stat.changed.to_le_bytes());
+            rest.extend(row.stat.mtime_ns.to_le_bytes());
+            rest.extend(row.stat.ctime_ns.to_le_bytes());
             rest.extend(row.stat.inode.to_le_bytes());
             rest.extend(row.hashed_at.to_le_bytes());
             rest.extend(number(names.len()));
@@ -139,8 +112,8 @@ impl Index {
             let path = head.u32()?;
             let stat = FileStat {
                 size: head.u64()?,
-                modified: head.u64()? as i64,
-                changed: head.u64()? as i64,
+                mtime_ns: head.u64()? as i64,
+                ctime_ns: head.u64()? as i64,
                 inode: head.u64()?,
             };
             let hashed_at = head.u64()? as i64;
@@ -246,7 +219,7 @@ mod tests {
     #[test]
     fn a_file_that_was_hashed_as_it_was_written_is_hashed_again() {
         let stat = FileStat {
-            modified: 1_000_000_000,
+            mtime_ns: 1_000_000_000,
             ..FileStat::default()
         };
         let hashed = |hashed_at| Row {

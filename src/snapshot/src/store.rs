@@ -8,12 +8,12 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use dx_py_core::Digest;
+use dx_py_core::{Digest, FileStat};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::{SnapshotError, io_error};
 use crate::files::{put, remove, write};
-use crate::index::{FileStat, Hashed, Index, Row, digest_of};
+use crate::index::{Hashed, Index, Row, digest_of};
 use crate::inline::{self, Misplaced};
 use crate::place::{Place, safe};
 use crate::text::{self, BYTES, Entries, Entry};
@@ -156,10 +156,7 @@ impl Store {
             path: source.to_owned(),
         })?;
         let _lock = self.lock()?;
-        let (before, pending) = (
-            self.entries(&place.accepted())?,
-            self.entries(&place.pending())?,
-        );
+        let (before, pending) = self.both(&place)?;
         let (mut after, mut left) = (before.clone(), pending.clone());
         for (name, (kind, content)) in values {
             after.insert(name.clone(), self.entry(&place, name, kind, content)?);
@@ -179,14 +176,8 @@ impl Store {
     ) -> Result<Vec<String>, SnapshotError> {
         let place = Place::of_file(path)?;
         let _lock = self.lock()?;
-        let (before, pending) = (
-            self.entries(&place.accepted())?,
-            self.entries(&place.pending())?,
-        );
-        let (chosen, left): (Entries, Entries) = pending
-            .clone()
-            .into_iter()
-            .partition(|(name, _)| wanted(name));
+        let (before, pending) = self.both(&place)?;
+        let (chosen, left) = split(&pending, wanted);
         let names = chosen.keys().cloned().collect();
         let (inline, new): (Entries, Entries) = chosen
             .into_iter()
@@ -222,14 +213,8 @@ impl Store {
     ) -> Result<Vec<String>, SnapshotError> {
         let place = Place::of_file(path)?;
         let _lock = self.lock()?;
-        let (before, pending) = (
-            self.entries(&place.accepted())?,
-            self.entries(&place.pending())?,
-        );
-        let (chosen, left): (Entries, Entries) = pending
-            .clone()
-            .into_iter()
-            .partition(|(name, _)| wanted(name));
+        let (before, pending) = self.both(&place)?;
+        let (chosen, left) = split(&pending, wanted);
         self.replace(&place, (&before, &before), (&pending, &left))?;
         Ok(chosen.into_keys().collect())
     }
@@ -245,16 +230,18 @@ impl Store {
     ) -> Result<Vec<String>, SnapshotError> {
         let place = Place::of_file(path)?;
         let _lock = self.lock()?;
-        let (before, pending) = (
-            self.entries(&place.accepted())?,
-            self.entries(&place.pending())?,
-        );
-        let (gone, after): (Entries, Entries) = before
-            .clone()
-            .into_iter()
-            .partition(|(name, _)| wanted(name));
+        let (before, pending) = self.both(&place)?;
+        let (gone, after) = split(&before, wanted);
         self.replace(&place, (&before, &after), (&pending, &pending))?;
         Ok(gone.into_keys().collect())
+    }
+
+    /// The accepted and the pending snapshots of a file.
+    fn both(&self, place: &Place) -> Result<(Entries, Entries), SnapshotError> {
+        Ok((
+            self.entries(&place.accepted())?,
+            self.entries(&place.pending())?,
+        ))
     }
 
     /// Writes what has changed, and the index with it.
@@ -319,7 +306,7 @@ impl Store {
         match fs::metadata(path) {
             Ok(metadata) => index
                 .rows
-                .insert(key, Row::new(FileStat::of(&metadata), hashes)),
+                .insert(key, Row::new(FileStat::from(&metadata), hashes)),
             Err(_) => index.rows.remove(&key),
         };
     }
@@ -380,7 +367,7 @@ impl Store {
     /// What the index knows of a file, if the file is the one that was hashed.
     fn sound_row<'a>(&self, index: &'a Index, path: &Path) -> Option<&'a Row> {
         let row = index.rows.get(&self.key(path))?;
-        let stat = FileStat::of(&fs::metadata(path).ok()?);
+        let stat = FileStat::from(&fs::metadata(path).ok()?);
         row.is_of(&stat).then_some(row)
     }
 
@@ -396,6 +383,12 @@ impl Store {
             .map_err(|error| io_error("lock", &path)(error.into()))?;
         Ok(file)
     }
+}
+
+/// Those entries whose names are wanted, and the others.
+fn split(entries: &Entries, wanted: &dyn Fn(&str) -> bool) -> (Entries, Entries) {
+    let entries = entries.clone().into_iter();
+    entries.partition(|(name, _)| wanted(name))
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! Whether files changed while tests ran, so that nobody can say which content a test saw.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 
-use dx_py_core::{Digest, Input};
+use dx_py_core::{Digest, FileStat, Input};
 
-use super::{World, ctime_ns, mtime_ns};
+use super::World;
 
 impl World {
     /// Whether the file was changed after the run began, so that nobody can say which content a test saw.
@@ -14,7 +13,7 @@ impl World {
         let Ok(meta) = fs::metadata(&path) else {
             return false;
         };
-        match ctime_ns(&meta).cmp(&self.now_ns) {
+        match FileStat::from(&meta).ctime_ns.cmp(&self.now_ns) {
             std::cmp::Ordering::Less => false,
             _ if !meta.is_file() => false,
             std::cmp::Ordering::Greater => true,
@@ -35,11 +34,14 @@ impl World {
         let (Some(row), Ok(meta)) = (known, fs::metadata(self.path(key))) else {
             return false;
         };
+        // Only links and mode may differ, which the change time alone tells.
+        let stat = FileStat {
+            ctime_ns: row.stat.ctime_ns,
+            ..FileStat::from(&meta)
+        };
         row.digest == digest
-            && row.size == meta.len()
-            && row.inode == meta.ino()
-            && row.mtime_ns == mtime_ns(&meta)
-            && row.mtime_ns < self.now_ns
+            && row.stat == stat
+            && stat.mtime_ns < self.now_ns
             && fs::read(self.path(key)).is_ok_and(|content| Digest::of(&content) == digest)
     }
 }
