@@ -9,6 +9,8 @@ need the compiled part or the binary, which the package has when it was installe
 The worker runs tests through the user's own pytest and reports over a binary protocol: `boot` starts it; `session` is the pytest plugin
 that collects and runs; `observe` sees what tests depend on and `trace` keeps it; `outcome` turns pytest's reports into results; `wire`
 is the protocol. The binary carries these files, so that it needs nothing but pytest in the user's environment.
+
+For pytest, which would warn that the package, a plugin, was imported before it: PYTEST_DONT_REWRITE
 """
 
 from __future__ import annotations

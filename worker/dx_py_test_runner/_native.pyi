@@ -1,15 +1,10 @@
 """The compiled part: what `queries` and `wire` stand on."""
 
 import os
-import sys
 from typing import Optional, Union, final
 
-if sys.version_info >= (3, 12):
-    from collections.abc import Buffer
-else:
-    from typing import Union as _Union
-
-    Buffer = _Union[bytes, bytearray, memoryview]
+# In a stub it is there for every Python, whether or not the package is installed.
+from typing_extensions import Buffer
 
 __all__ = ["RingWriter", "__version__", "blake3", "discover", "outcomes", "runs"]
 
