@@ -3,6 +3,7 @@
 mod configuration;
 mod daemon;
 mod fixtures;
+mod functions;
 mod fuzzed;
 mod insides;
 mod installed;

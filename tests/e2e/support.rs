@@ -16,6 +16,16 @@ pub fn python() -> PathBuf {
     }
 }
 
+/// Whether this Python tells which functions run: from 3.12 on.
+pub fn sees_functions() -> bool {
+    static SEES: OnceLock<bool> = OnceLock::new();
+    *SEES.get_or_init(|| {
+        let code = "import sys; raise SystemExit(not hasattr(sys, 'monitoring'))";
+        let status = Command::new(python()).args(["-c", code]).status();
+        status.is_ok_and(|status| status.success())
+    })
+}
+
 /// Whether the lean engine knows this pytest: 8.4 to 9. Others get the whole protocol.
 pub fn is_known() -> bool {
     static KNOWN: OnceLock<bool> = OnceLock::new();

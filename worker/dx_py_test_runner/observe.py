@@ -49,6 +49,7 @@ _VOLATILE_PREFIXES = ("PYTEST_", "DX_PY_")
 def install(trace: Trace) -> None:
     """Start observing."""
     trace.is_installed = True
+    trace.functions.start()
     sys.addaudithook(_audit_hook(trace, _HANDLED))
     _wrap_stat(trace)
     _wrap_environ(trace)
@@ -96,6 +97,9 @@ _HANDLED = frozenset(
     {
         "open",
         "exec",
+        "code.__new__",
+        "function.__new__",
+        "object.__getattr__",
         "gc.get_objects",
         "gc.get_referrers",
         "import",

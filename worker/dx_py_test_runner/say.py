@@ -239,6 +239,7 @@ _OF_FIXTURES = (
     "_pytest.setupplan",
     "pytest_asyncio.plugin",
     "anyio.pytest_plugin",
+    "dx_py_test_runner.session",
 )
 #: Plugins whose run hooks only matter for a session that reports, or in a controller.
 _AT_OTHER_TIMES = ("xdist.plugin", "xdist.looponfail")

@@ -525,7 +525,8 @@ class WorkerPlugin:
 
     def _send_trace(self) -> None:
         modules, imports, reads, written, touched = self._trace.take()
-        if not (modules or imports or reads or written or touched):
+        is_traced, places, ran = self._trace.functions.take()
+        if not (modules or imports or reads or written or touched or places or ran or not is_traced):
             return
         out = Pack()
         out.pairs(modules)
@@ -537,7 +538,22 @@ class WorkerPlugin:
             out.text(key)
         out.texts(written)
         out.texts(touched)
+        out.u8(is_traced)
+        out.u32(len(places))
+        for path, line in places:
+            out.text(path)
+            out.u32(line)
+        out.u32(len(ran))
+        for owner, numbers in ran:
+            out.text(owner)
+            out.numbers(numbers)
         self._wire.send(wire.TRACE, out.bytes())
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: Any) -> None:
+        """Note that a fixture is set up that tests share; pytest does so."""
+        if fixturedef.scope != "function":
+            self._trace.functions.share()
 
     # What else the user should know
 

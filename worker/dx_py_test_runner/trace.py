@@ -20,9 +20,10 @@ from importlib.util import source_from_cache
 from types import CodeType, FrameType, ModuleType
 from typing import Any, Optional, Protocol
 
+from .functions import Functions
 from .temporary import Read, Temporary, is_naming
 
-FILE, EXISTENCE, LISTING, VARIABLE, PROJECT, UNKNOWABLE = range(6)
+FILE, EXISTENCE, LISTING, VARIABLE, PROJECT, UNKNOWABLE, TEXT = range(7)
 
 _getframe = sys._getframe
 _fspath = os.fspath
@@ -96,18 +97,23 @@ class Trace:
         self._writers: dict[str, Optional[str]] = {}
         self._kinds: dict[str, int] = {}
         self.busy = False
+        #: Whether what is read is what is about to be imported.
+        self._is_importing = False
         #: Whether it hears of anything yet.
         self.is_installed = False
         self._stdlib = _standard_library()
         self._internal = [own_dir, *_installed_kernel()]
         self._sites = ("/site-packages/", "/dist-packages/")
         self.temporary = Temporary(root)
+        self.functions = Functions(lambda file: self._kind(file) == _INTERNAL)
 
     # Contexts
 
     def enter(self, context: Optional[str]) -> Optional[str]:
         """Make `context` (`t:` and a test ID, or `f:` and a file's node ID) the owner of what is read; gives the one before."""
         before, self.context = self.context, context
+        # What runs while a file is collected is every test's.
+        self.functions.enter(context[2:] if context is not None and context.startswith("t:") else None)
         return before
 
     # Who is reading
@@ -161,6 +167,8 @@ class Trace:
             self._add(context, kind, key)
         for owner in owners:
             self._add("m:" + owner, kind, key)
+        if kind == FILE and key.endswith(".py") and not self._is_importing:
+            self._record(context, TEXT, key, owners)
 
     def _add(self, owner: str, kind: int, key: str) -> None:
         entry = (owner, kind, key)
@@ -258,7 +266,11 @@ class Trace:
                 self._cache_source(path)
             if not isinstance(flags, int) or not flags & _ONLY_WRITE_FLAGS:
                 # Of a file that is opened for both, what it held is read before it is written.
-                self.read(FILE, path, 3)
+                self._is_importing = _getframe(2).f_code.co_filename.startswith("<frozen importlib")
+                try:
+                    self.read(FILE, path, 3)
+                finally:
+                    self._is_importing = False
             if isinstance(flags, int) and flags & _WRITE_FLAGS:
                 self.wrote(path)
         elif event in ("os.listdir", "os.scandir"):
@@ -300,12 +312,25 @@ class Trace:
         elif event == "exec":
             code = args[0]
             if type(code) is CodeType and self._kind(code.co_filename) == _USER:
+                self.functions.imports()
+                if self.is_of_project(code.co_filename):
+                    self.functions.watch(code)
                 self.about_to_run(code)
                 self._scan(code)
         elif event == "import":
             name = args[0]
             if name.partition(".")[0] not in _STDLIB_NAMES:
                 self._attempt(name, _getframe(2))
+        elif event == "object.__getattr__":
+            if args[1] == "__code__":
+                self.functions.is_read(args[0], _getframe(2))
+        elif event == "code.__new__":
+            if self._kind(args[1]) == _USER and self.is_of_project(args[1]):
+                self.functions.is_made(args[1])
+        elif event == "function.__new__":
+            code = args[0]
+            if self._kind(code.co_filename) == _USER and self.is_of_project(code.co_filename):
+                self.functions.watch(code)
         elif event in ("os.utime", "os.chmod", "os.chown"):
             self._touch(args[0])
         elif event in ("gc.get_objects", "gc.get_referrers"):
@@ -416,7 +441,7 @@ class Trace:
         users = {user for name in _ASKS_LINECACHE for user in self._users.get(name, ())}
         for user in filter(self.is_of_project, users):
             for text in self._cached_sources:
-                self._add("m:" + user, FILE, text)
+                self._record(None, FILE, text, (user,))
 
     def _fresh_files(self) -> bool:
         count = len(self._names)

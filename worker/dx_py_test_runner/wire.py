@@ -119,6 +119,10 @@ class Pack:
             self.text(one)
             self.text(other)
 
+    def numbers(self, numbers: list[int]) -> None:
+        """A list of numbers of four bytes."""
+        self._buffer += struct.pack(f"<{len(numbers) + 1}I", len(numbers), *numbers)
+
     def counts(self, counts: dict[str, int]) -> None:
         """A list of texts with a number each."""
         self._buffer += _u32.pack(len(counts))

@@ -135,12 +135,13 @@ impl Catalog {
         )?;
         let mut used = std::collections::HashSet::new();
         {
-            let mut query = db.prepare("SELECT facts FROM input_sets")?;
+            let mut query = db.prepare("SELECT facts, parts FROM input_sets")?;
             let mut rows = query.query([])?;
             while let Some(row) = rows.next()? {
-                used.extend(crate::sets::decode(
-                    row.get_ref(0)?.as_blob().unwrap_or_default(),
-                )?);
+                for column in 0..2 {
+                    let numbers = row.get_ref(column)?.as_blob_or_null().ok().flatten();
+                    used.extend(crate::sets::decode(numbers.unwrap_or_default())?);
+                }
             }
             let mut query = db.prepare("SELECT id FROM facts")?;
             let all: Vec<i64> = query

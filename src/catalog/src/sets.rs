@@ -19,6 +19,8 @@ pub struct FactTable {
     pub facts: FxHashMap<i64, Fact>,
     /// The sets.
     pub sets: FxHashMap<SetId, RecordedSet>,
+    /// The numbers of the symbols of those sets for which they were loaded.
+    parts: FxHashMap<SetId, Vec<i64>>,
 }
 
 /// A set as it is stored.
@@ -26,8 +28,10 @@ pub struct FactTable {
 pub struct RecordedSet {
     /// The set whose facts it has as well.
     pub base: Option<SetId>,
-    /// The numbers of its own facts.
+    /// The numbers of its own facts, without symbols.
     pub own: Vec<i64>,
+    /// Whether it has symbols.
+    pub has_symbols: bool,
 }
 
 impl FactTable {
@@ -42,7 +46,20 @@ impl FactTable {
         own.filter_map(|id| self.facts.get(id))
     }
 
-    /// The facts of a set; none if it isn't in the table.
+    /// Whether a set has symbols beside those of its base.
+    pub fn has_symbols(&self, set: SetId) -> bool {
+        self.sets.get(&set).is_some_and(|set| set.has_symbols)
+    }
+
+    /// The symbols of a set and of its base, if they were loaded.
+    pub fn symbols_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
+        let own = self.parts.get(&set);
+        let base = self.base_of(set).and_then(|base| self.parts.get(&base));
+        let numbers = base.into_iter().chain(own).flatten();
+        numbers.filter_map(|id| self.facts.get(id))
+    }
+
+    /// The facts of a set but for symbols; none if it isn't in the table.
     pub fn facts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
         let recorded = self.sets.get(&set);
         let base = recorded.and_then(|set| self.sets.get(&set.base?));
@@ -185,8 +202,9 @@ impl Catalog {
         let mut table = FactTable::default();
         let mut missing: BTreeSet<i64> = sets.into_iter().map(|set| set.0).collect();
         let mut wanted: FxHashSet<i64> = FxHashSet::default();
-        let mut query = reading
-            .prepare_cached("SELECT id, facts, base FROM input_sets WHERE id BETWEEN ? AND ?")?;
+        let mut query = reading.prepare_cached(
+            "SELECT id, facts, base, parts IS NOT NULL FROM input_sets WHERE id BETWEEN ? AND ?",
+        )?;
         // The second time it is those that were found to be bases.
         while !missing.is_empty() {
             let mut bases = BTreeSet::new();
@@ -198,49 +216,99 @@ impl Catalog {
                     let base: Option<i64> = row.get(2)?;
                     wanted.extend(&own);
                     bases.extend(base);
-                    let base = base.map(SetId);
-                    table.sets.insert(SetId(set), RecordedSet { base, own });
+                    let recorded = RecordedSet {
+                        base: base.map(SetId),
+                        own,
+                        has_symbols: row.get(3)?,
+                    };
+                    table.sets.insert(SetId(set), recorded);
                 }
             }
             missing = bases;
             missing.retain(|base| !table.sets.contains_key(&SetId(*base)));
         }
-        let bounds: BTreeSet<i64> = wanted
-            .iter()
-            .min()
-            .into_iter()
-            .chain(wanted.iter().max())
-            .copied()
-            .collect();
-        let mut query = reading.prepare_cached(
-            "SELECT facts.id, inputs.kind, inputs.key, facts.digest FROM facts JOIN inputs ON inputs.id = facts.input
-             WHERE facts.id BETWEEN ? AND ?",
-        )?;
-        let mut rows = query.query(range(&bounds))?;
-        while let Some(row) = rows.next()? {
-            let id = row.get(0)?;
-            let (kind, key) = (row.get_ref(1)?, row.get_ref(2)?);
-            if wanted.contains(&id)
-                && let (Ok(kind), Ok(key)) = (kind.as_str(), key.as_str())
-                && let Some(input) = Input::from_parts(kind, key)
-            {
-                let digest = Digest(row.get(3)?);
-                wanted.remove(&id);
-                table.facts.insert(id, Fact { input, digest });
-            }
-        }
-        // A fact that is lost, or of a kind that isn't known, can't be said to hold.
-        for id in wanted {
-            table.facts.insert(
-                id,
-                Fact {
-                    input: Input::Unknowable("a record that is damaged".into()),
-                    digest: Digest::ABSENT,
-                },
-            );
-        }
+        read_facts(&reading, wanted, &mut table)?;
         Ok(table)
     }
+
+    /// Adds the symbols of these sets of the table, and of their bases.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn load_symbols(
+        &self,
+        table: &mut FactTable,
+        sets: impl IntoIterator<Item = SetId>,
+    ) -> Result<(), CatalogError> {
+        let reading = self.db.unchecked_transaction()?;
+        let mut missing: BTreeSet<i64> = BTreeSet::new();
+        for set in sets {
+            for set in [Some(set), table.base_of(set)].into_iter().flatten() {
+                let has = table.sets.get(&set).is_some_and(|set| set.has_symbols);
+                if has && !table.parts.contains_key(&set) {
+                    missing.insert(set.0);
+                }
+            }
+        }
+        let mut wanted: FxHashSet<i64> = FxHashSet::default();
+        let mut query =
+            reading.prepare_cached("SELECT id, parts FROM input_sets WHERE id BETWEEN ? AND ?")?;
+        let mut rows = query.query(range(&missing))?;
+        while let Some(row) = rows.next()? {
+            let set: i64 = row.get(0)?;
+            if missing.contains(&set) {
+                let parts = row.get_ref(1)?.as_blob_or_null().ok().flatten();
+                let parts = decode(parts.unwrap_or_default())?;
+                wanted.extend(&parts);
+                table.parts.insert(SetId(set), parts);
+            }
+        }
+        wanted.retain(|id| !table.facts.contains_key(id));
+        read_facts(&reading, wanted, table)
+    }
+}
+
+/// Adds the facts of these numbers to a table.
+fn read_facts(
+    reading: &Connection,
+    mut wanted: FxHashSet<i64>,
+    table: &mut FactTable,
+) -> Result<(), CatalogError> {
+    let bounds: BTreeSet<i64> = wanted
+        .iter()
+        .min()
+        .into_iter()
+        .chain(wanted.iter().max())
+        .copied()
+        .collect();
+    let mut query = reading.prepare_cached(
+        "SELECT facts.id, inputs.kind, inputs.key, facts.digest FROM facts JOIN inputs ON inputs.id = facts.input
+         WHERE facts.id BETWEEN ? AND ?",
+    )?;
+    let mut rows = query.query(range(&bounds))?;
+    while let Some(row) = rows.next()? {
+        let id = row.get(0)?;
+        let (kind, key) = (row.get_ref(1)?, row.get_ref(2)?);
+        if wanted.contains(&id)
+            && let (Ok(kind), Ok(key)) = (kind.as_str(), key.as_str())
+            && let Some(input) = Input::from_parts(kind, key)
+        {
+            let digest = Digest(row.get(3)?);
+            wanted.remove(&id);
+            table.facts.insert(id, Fact { input, digest });
+        }
+    }
+    // A fact that is lost, or of a kind that isn't known, can't be said to hold.
+    for id in wanted {
+        table.facts.insert(
+            id,
+            Fact {
+                input: Input::Unknowable("a record that is damaged".into()),
+                digest: Digest::ABSENT,
+            },
+        );
+    }
+    Ok(())
 }
 
 /// The least and the greatest of these numbers, which few others lie between.
@@ -280,7 +348,7 @@ fn store_set(
     if let Some(set) = find_set(db, hash)? {
         return Ok(set);
     }
-    let mut ids = Vec::with_capacity(facts.len());
+    let (mut ids, mut parts) = (Vec::with_capacity(facts.len()), Vec::new());
     for fact in facts {
         let id = match known.get(*fact) {
             Some(id) => *id,
@@ -290,11 +358,21 @@ fn store_set(
                 id
             }
         };
-        ids.push(id);
+        match fact.input {
+            Input::Symbol(_) => parts.push(id),
+            _ => ids.push(id),
+        }
     }
     ids.sort_unstable();
-    db.prepare_cached("INSERT INTO input_sets (hash, facts, base) VALUES (?, ?, ?)")?
-        .execute(params![hash.0, encode(&ids), base.map(|base| base.0)])?;
+    parts.sort_unstable();
+    let parts = (!parts.is_empty()).then(|| encode(&parts));
+    db.prepare_cached("INSERT INTO input_sets (hash, facts, base, parts) VALUES (?, ?, ?, ?)")?
+        .execute(params![
+            hash.0,
+            encode(&ids),
+            base.map(|base| base.0),
+            parts
+        ])?;
     Ok(SetId(db.last_insert_rowid()))
 }
 

@@ -15,6 +15,7 @@ mod expression;
 mod file_list;
 mod fixtures;
 mod forecast;
+mod functions;
 mod ini;
 mod invocation;
 mod jobs;

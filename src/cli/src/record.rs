@@ -3,7 +3,7 @@
 //! Outcomes are written in batches as they arrive. Passes, which make tests fresh in later runs, are written when a job has ended,
 //! since only then is it known what its tests depended on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,12 +18,16 @@ use dx_py_select::{Inputs, Observation, ReadKind};
 use rustc_hash::FxHashMap;
 
 use crate::distributions::Distributions;
+use crate::functions::{Functions, Scope, Source};
 use crate::temporary::TemporaryFolders;
 use crate::world::World;
 
 /// How many outcomes, or how much time, one batch of writes gathers at the most.
 const BATCH: usize = 200;
 const BATCH_TIME: Duration = Duration::from_millis(250);
+
+/// A test that passed, how and how fast.
+type Passed<'a> = (&'a TestId, TestStatus, Duration);
 
 /// The recorder of one run.
 pub struct Recorder<'a> {
@@ -37,6 +41,7 @@ pub struct Recorder<'a> {
     distributions: Distributions,
     standard_library: Vec<PathBuf>,
     observations: HashMap<u32, Observation>,
+    functions: HashMap<u32, Functions>,
     writers: HashMap<Arc<str>, u32>,
     touched: HashSet<String>,
     temporary: TemporaryFolders,
@@ -88,6 +93,7 @@ impl<'a> Recorder<'a> {
             distributions: Distributions::default(),
             standard_library: Vec::new(),
             observations: HashMap::new(),
+            functions: HashMap::new(),
             writers: HashMap::new(),
             touched: HashSet::new(),
             temporary: TemporaryFolders::now(),
@@ -138,7 +144,11 @@ impl<'a> Recorder<'a> {
                 // Without inputs the file is collected again, as one is whose inputs have changed.
                 let shared = self.shared_facts(process, &file.file, Path::new(&file.path));
                 let set = match shared {
-                    Ok((_, facts)) => Some(self.catalog.intern_set(&facts)?),
+                    Ok((shared, mut facts)) => {
+                        let scope = self.scope(process, &shared, Path::new(&file.path));
+                        facts.extend(scope.iter().flat_map(|scope| self.symbols(&scope.symbols)));
+                        Some(self.catalog.intern_set(&facts)?)
+                    }
                     Err(_) => None,
                 };
                 let tests = file
@@ -183,6 +193,9 @@ impl<'a> Recorder<'a> {
             self.writers.insert(path.as_str().into(), process);
         }
         self.touched.extend(trace.touched.iter().cloned());
+        let mut functions = self.functions.remove(&process).unwrap_or_default();
+        functions.add(trace, |path| self.source(path));
+        self.functions.insert(process, functions);
     }
 
     /// A worker told a result, whether or not it will be the test's outcome.
@@ -269,10 +282,24 @@ impl<'a> Recorder<'a> {
                 return Ok(());
             }
         };
-        let shared_set = self.catalog.intern_set(&facts)?;
-        let lines_count = self.tells_lines(&path, &shared);
+        let whole = self.catalog.intern_set(&facts)?;
+        // The same, with the functions that all tests of the file reach.
+        let scope = self.scope(process, &shared, &path);
+        let parted = match &scope {
+            Some(scope) => {
+                let facts: Vec<Fact> = facts
+                    .into_iter()
+                    .chain(self.symbols(&scope.symbols))
+                    .collect();
+                Some(self.catalog.intern_set(&facts)?)
+            }
+            None => None,
+        };
+        let is_complete = self.functions.get(&process);
+        let is_complete = is_complete.is_some_and(Functions::is_complete);
+        let lines_count = !is_complete && self.tells_lines(&path, &shared);
         let mut passes: Vec<(TestId, SetId, TestStatus, Duration)> = Vec::new();
-        let (mut passed, mut owns) = (Vec::new(), Vec::new());
+        let mut within: BTreeMap<SetId, (Vec<Passed<'_>>, Vec<Vec<Fact>>)> = BTreeMap::new();
         for test in tests {
             let Some((status, duration)) = self.good.remove(test) else {
                 continue;
@@ -282,11 +309,18 @@ impl<'a> Recorder<'a> {
                 .get(&process)
                 .map(|seen| seen.of_test(test.as_str(), &shared))
                 .unwrap_or_default();
+            let symbols = self.symbols_of_test(process, test, scope.as_ref(), &own);
+            let lines_count = lines_count || is_complete && symbols.is_none();
             let sliced = self.sliced(process, test, &path).filter(|_| !lines_count);
-            if let Some((base, set)) = self.slices.get(test)
+            let base = match (&symbols, parted) {
+                (Some(_), Some(parted)) => parted,
+                _ => whole,
+            };
+            if let Some((known, set)) = self.slices.get(test)
                 && sliced.is_some()
                 && own == Inputs::default()
-                && *base == shared_set
+                && symbols.as_ref().is_none_or(Vec::is_empty)
+                && *known == base
             {
                 passes.push((test.clone(), *set, status, duration));
                 continue;
@@ -300,14 +334,74 @@ impl<'a> Recorder<'a> {
             };
             let slice = sliced.map(|input| self.fact(input));
             own.extend(slice.filter(|fact| !fact.digest.is_absent()));
+            own.extend(symbols.into_iter().flatten());
+            let (passed, owns) = within.entry(base).or_default();
             passed.push((test, status, duration));
             owns.push(own);
         }
-        let sets = self.catalog.intern_within(shared_set, &owns)?;
-        for ((test, status, duration), set) in passed.into_iter().zip(sets) {
-            passes.push((test.clone(), set, status, duration));
+        for (base, (passed, owns)) in within {
+            let sets = self.catalog.intern_within(base, &owns)?;
+            for ((test, status, duration), set) in passed.into_iter().zip(sets) {
+                passes.push((test.clone(), set, status, duration));
+            }
+        }
+        if let Some(functions) = self.functions.get_mut(&process) {
+            tests
+                .iter()
+                .for_each(|test| functions.forget(test.as_str()));
         }
         self.catalog.record_passes(self.universe, &passes)
+    }
+
+    /// A file of the project whose functions can be told apart.
+    fn source(&self, path: &str) -> Option<Source> {
+        let inner = RelPath::new(self.world.root(), Path::new(path))?;
+        self.graph.file(&inner)?;
+        let key = self.world.key(path);
+        let symbols = self.world.symbols(&key)?;
+        Some(Source { key, symbols })
+    }
+
+    /// What all tests of a collected file reach of the project's functions; none if whole files count.
+    fn scope(&self, process: u32, shared: &Inputs, path: &Path) -> Option<Scope> {
+        let functions = self.functions.get(&process)?;
+        let seen = self.observations.get(&process)?;
+        let source = |file: &str| {
+            // Of a test's own file its slice counts. A module whose code wasn't seen may have run any of it.
+            let is_seen = functions.knows(file) || !seen.is_loaded(file);
+            let is_text = || shared.reads.contains(&(ReadKind::Text, file.into()));
+            (Path::new(file) != path && is_seen && !is_text())
+                .then(|| self.source(file))
+                .flatten()
+        };
+        functions.scope(shared.files.iter().map(|file| &**file), source)
+    }
+
+    /// The functions that a test reaches beyond those that all tests of its file do; none if whole files count for it.
+    fn symbols_of_test(
+        &self,
+        process: u32,
+        test: &TestId,
+        scope: Option<&Scope>,
+        own: &Inputs,
+    ) -> Option<Vec<Fact>> {
+        let seen = self.observations.get(&process)?;
+        let functions = self.functions.get(&process)?;
+        let texts = own.reads.iter().filter_map(|(kind, key)| match kind {
+            ReadKind::Text => Some(&**key),
+            _ => None,
+        });
+        let source = |file: &str| {
+            let is_seen = functions.knows(file) || !seen.is_loaded(file);
+            is_seen.then(|| self.source(file)).flatten()
+        };
+        let files = own.files.iter().map(|file| &**file);
+        let symbols = scope?.of_test(functions, test.as_str(), files, texts, source)?;
+        Some(self.symbols(&symbols).collect())
+    }
+
+    fn symbols(&self, symbols: &[Input]) -> impl Iterator<Item = Fact> {
+        symbols.iter().map(|symbol| self.fact(symbol.clone()))
     }
 
     /// The slice of its own file that is all that a test can depend on of it, if it has one.
@@ -459,6 +553,8 @@ impl<'a> Recorder<'a> {
                 continue;
             }
             found.insert(match kind {
+                // It says how a file counts that is an input already.
+                ReadKind::Text => continue,
                 ReadKind::File => Input::File(self.world.key(key)),
                 ReadKind::Existence => Input::Existence(self.world.key(key)),
                 ReadKind::Listing => Input::Listing(self.world.key(key)),
@@ -523,12 +619,9 @@ impl<'a> Recorder<'a> {
         collected: &HashSet<PathBuf>,
     ) -> Option<Vec<Fact>> {
         let mut facts = self.base.clone();
+        let (mut symbols, mut whole) = (Vec::new(), HashSet::new());
         for folder in listings {
-            let input = Input::PythonListing(self.world.key(folder));
-            facts.push(Fact {
-                digest: self.world.digest(&input),
-                input,
-            });
+            facts.push(self.fact(Input::PythonListing(self.world.key(folder))));
             for entry in std::fs::read_dir(folder).ok()?.flatten() {
                 let path = entry.path();
                 let python = path.extension().is_some_and(|extension| extension == "py");
@@ -544,13 +637,30 @@ impl<'a> Recorder<'a> {
                     let key = self.world.key(&path.to_string_lossy());
                     let inputs = self.inputs_of_file(process, &key, &path);
                     facts.extend(self.facts(process, &inputs).ok()?);
+                    let scope = self.scope(process, &inputs, Path::new(""));
+                    let own: Vec<Fact> = scope
+                        .iter()
+                        .flat_map(|scope| self.symbols(&scope.symbols))
+                        .collect();
+                    let parted: HashSet<&str> = own.iter().filter_map(file_of).collect();
+                    let files = inputs.files.iter().map(|file| self.world.key(file));
+                    whole.extend(files.filter(|file| !parted.contains(&**file)));
+                    symbols.extend(own);
                 }
             }
         }
+        // What counts as a whole for one counts so for the list.
+        symbols.retain(|fact| file_of(fact).is_some_and(|file| !whole.contains(file)));
+        facts.extend(symbols);
         facts.sort();
         facts.dedup();
         Some(facts)
     }
+}
+
+/// The file that a fact is about a part of.
+fn file_of(fact: &Fact) -> Option<&str> {
+    fact.input.part_of_file().map(|(file, _)| file)
 }
 
 /// Whether a path lies where distributions are installed.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use dx_py_catalog::{
-    Catalog, CatalogError, FactTable, KnownFile, KnownTest, Pass, PassId, SetId, StatRow,
-    UniverseId, UniverseState,
+    Catalog, CatalogError, FactTable, KnownFile, KnownTest, Pass, PassId, RecordedSet, SetId,
+    StatRow, UniverseId, UniverseState,
 };
 use dx_py_core::{Digest, Fact, Hasher, Input, Marker, RelPath, TestId, Verdict, blob};
 use dx_py_graph::environment;
@@ -184,7 +184,8 @@ impl Session {
         };
         let world = World::new(spec, stats, now_ns);
         world.learn_files(sources.scan.files.iter());
-        let sets = compare(&facts, &world);
+        let mut facts = facts;
+        let sets = compare(&catalog, &mut facts, &world)?;
         let base = invocation.base_digest(&project);
         let learned = catalog
             .note(&learned_note(key))?
@@ -232,11 +233,9 @@ impl Session {
             Ok(list) => list,
             Err(_) => return Ok(()),
         };
-        let state = SetState::compare(
-            list.facts
-                .iter()
-                .map(|fact| (fact, self.world.digest(&fact.input))),
-        );
+        let state = SetState::within(&SetState::Holds, &list.facts, |input| {
+            self.world.digest(input)
+        });
         self.wide = list.wide.clone();
         match (state.reason(), self.renewed(&list, &state)) {
             (None, _) => self.file_list = Some(list),
@@ -352,7 +351,8 @@ impl Session {
                 let base = self.facts.base_of(pass.set)?;
                 let mut own = self.facts.own_facts_of(pass.set);
                 let is_slice = |fact: &Fact| matches!(fact.input, Input::Slice(_));
-                let holds = self.sets.get(&pass.set).is_some_and(SetState::holds);
+                let holds = self.sets.get(&pass.set).is_some_and(SetState::holds)
+                    && !self.facts.has_symbols(pass.set);
                 let is_it = own.next().is_some_and(is_slice) && own.next().is_none();
                 (holds && is_it).then_some((base, pass.set))
             })
@@ -461,32 +461,52 @@ fn environment_note(interpreter: &Interpreter) -> String {
     format!("environment:{}", interpreter.executable.display())
 }
 
-/// Compares each set with the world, those that have a base after those that are one.
-fn compare(facts: &FactTable, world: &World) -> FxHashMap<SetId, SetState> {
-    let is_asked_for = |fact: &Fact| !matches!(fact.input, Input::Slice(_));
+/// Compares each set with the world, those that have a base after those that are one. Symbols are read for those only whose files
+/// changed.
+fn compare(
+    catalog: &Catalog,
+    facts: &mut FactTable,
+    world: &World,
+) -> Result<FxHashMap<SetId, SetState>, CatalogError> {
+    let is_asked_for = |fact: &Fact| fact.input.part_of_file().is_none();
     let now: FxHashMap<i64, Digest> = facts
         .facts
         .iter()
         .filter(|(_, fact)| is_asked_for(fact))
         .map(|(id, fact)| (*id, world.digest(&fact.input)))
         .collect();
-    let mut states = FxHashMap::default();
-    for (set, recorded) in facts.sets.iter().filter(|(_, set)| set.base.is_none()) {
+    let compared = |recorded: &RecordedSet| {
         let pairs = recorded
             .own
             .iter()
             .filter_map(|id| Some((facts.facts.get(id)?, *now.get(id)?)));
-        states.insert(*set, SetState::compare(pairs));
-    }
+        SetState::compare(pairs)
+    };
+    // Those of their own facts alone.
+    let own: FxHashMap<SetId, SetState> = facts
+        .sets
+        .iter()
+        .map(|(set, recorded)| (*set, compared(recorded)))
+        .collect();
+    let is_broken = |set: &SetId| own.get(set).is_some_and(|state| !state.holds());
+    let is_in_doubt =
+        |set: &SetId| is_broken(set) || facts.base_of(*set).is_some_and(|base| is_broken(&base));
+    let doubtful: Vec<SetId> = facts.sets.keys().copied().filter(is_in_doubt).collect();
+    catalog.load_symbols(facts, doubtful)?;
+    let mut states = FxHashMap::default();
     for (set, recorded) in &facts.sets {
+        let base = match recorded.base {
+            None => Some(&SetState::Holds),
+            Some(base) => own.get(&base),
+        };
         // A set whose base is lost has no state, and no pass with it is one.
-        if let Some(base) = recorded.base.and_then(|base| states.get(&base)) {
-            let state =
-                SetState::within(base, facts.own_facts_of(*set), |input| world.digest(input));
+        if let Some(base) = base {
+            let all = facts.own_facts_of(*set).chain(facts.symbols_of(*set));
+            let state = SetState::within(base, all, |input| world.digest(input));
             states.insert(*set, state);
         }
     }
-    states
+    Ok(states)
 }
 
 fn hex(digest: Digest) -> String {

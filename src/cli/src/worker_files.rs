@@ -25,6 +25,7 @@ const FILES: &[(&str, &str)] = carried![
     "fixture_inputs.py",
     "fixture_key.py",
     "fixture_store.py",
+    "functions.py",
     "fixtures.py",
     "items.py",
     "lean.py",

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use dx_py_catalog::StatRow;
 use dx_py_core::{Digest, FileStat, Hasher, Input, RelPath};
-use dx_py_discovery::{ScannedFile, Slices};
+use dx_py_discovery::{ScannedFile, Slices, Symbols};
 use rustc_hash::FxHashMap;
 
 use crate::ini;
@@ -57,6 +57,7 @@ pub struct World {
     digests: RefCell<FxHashMap<Input, Digest>>,
     listings: RefCell<FxHashMap<PathBuf, Rc<BTreeSet<String>>>>,
     slices: RefCell<FxHashMap<String, Option<Rc<Slices>>>>,
+    symbols: RefCell<FxHashMap<String, Option<Rc<Symbols>>>>,
     now_ns: i64,
 }
 
@@ -72,6 +73,7 @@ impl World {
             digests: RefCell::default(),
             listings: RefCell::default(),
             slices: RefCell::default(),
+            symbols: RefCell::default(),
             now_ns,
         }
     }
@@ -139,6 +141,7 @@ impl World {
         match input {
             Input::File(key) => self.file(key),
             Input::Slice(_) => self.slice(input).unwrap_or(Digest::ABSENT),
+            Input::Symbol(_) => self.symbol(input).unwrap_or(Digest::ABSENT),
             Input::Existence(key) => match fs::metadata(self.path(key)) {
                 Ok(meta) if meta.is_dir() => Digest::of(b"folder"),
                 Ok(_) => Digest::of(b"file"),
@@ -209,7 +212,7 @@ impl World {
 
     /// The digest of a slice; none if all of the file counts for its tests.
     fn slice(&self, input: &Input) -> Option<Digest> {
-        let (key, function) = input.slice_parts()?;
+        let (key, function) = input.part_of_file()?;
         let known = self.slices.borrow().get(key).cloned();
         let slices = known.unwrap_or_else(|| {
             let slices = self.slices_of(key).map(Rc::new);
@@ -222,11 +225,41 @@ impl World {
 
     fn slices_of(&self, key: &str) -> Option<Slices> {
         let path = self.path(key);
-        let content = fs::read(&path).ok()?;
-        // They are of the content that the file's digest is of, or there are none.
-        let is_it = Digest::of(&content) == self.digest(&Input::File(key.to_owned()));
         let stem = path.file_stem()?.to_str()?;
-        is_it.then(|| Slices::of(&content, stem)).flatten()
+        Slices::of(&self.content(key)?, stem)
+    }
+
+    /// The digest of a symbol; none if its file has none of that name, or none at all.
+    fn symbol(&self, input: &Input) -> Option<Digest> {
+        let (key, name) = input.part_of_file()?;
+        let symbols = self.symbols(key)?;
+        match name {
+            "" => Some(symbols.frame()),
+            // Of a file whose text was read all counts.
+            "*" => Some(self.digest(&Input::File(key.to_owned()))),
+            name => symbols.digest(name),
+        }
+    }
+
+    /// The symbols of a file; none if only its whole content can be compared.
+    pub fn symbols(&self, key: &str) -> Option<Rc<Symbols>> {
+        if let Some(known) = self.symbols.borrow().get(key) {
+            return known.clone();
+        }
+        let content = self.content(key);
+        let symbols = content.and_then(|content| Symbols::of(&content, key));
+        let symbols = symbols.map(Rc::new);
+        self.symbols
+            .borrow_mut()
+            .insert(key.to_owned(), symbols.clone());
+        symbols
+    }
+
+    /// The content that the digest of a file is of; none if it has another one by now.
+    fn content(&self, key: &str) -> Option<Vec<u8>> {
+        let content = fs::read(self.path(key)).ok()?;
+        let is_it = Digest::of(&content) == self.digest(&Input::File(key.to_owned()));
+        is_it.then_some(content)
     }
 
     /// The names in a folder now, those of folders with a `/`; none if there is no such folder.

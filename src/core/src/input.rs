@@ -15,6 +15,9 @@ pub enum Input {
     /// The slice of a test: the part of a file that it can reach, by the file's path, `::` and the function's name. A change of the
     /// file that leaves it as it is doesn't count.
     Slice(String),
+    /// The functions of one name in a file of the project, by the file's path, `::` and the name; with no name all of the file but the
+    /// bodies of its functions. A change of the file that leaves all those that a test reached as they are doesn't count.
+    Symbol(String),
     /// What kind of thing a path is: a file, a folder, nothing.
     Existence(String),
     /// The names in a folder with their kinds.
@@ -45,6 +48,7 @@ impl Input {
         match self {
             Self::File(path) => ("file", path),
             Self::Slice(place) => ("slice", place),
+            Self::Symbol(place) => ("symbol", place),
             Self::Existence(path) => ("existence", path),
             Self::Listing(path) => ("listing", path),
             Self::PythonListing(path) => ("python-listing", path),
@@ -64,10 +68,15 @@ impl Input {
         Self::Slice(format!("{file}::{function}"))
     }
 
-    /// The file that a slice is of, and the name of its test functions; none for other inputs.
-    pub fn slice_parts(&self) -> Option<(&str, &str)> {
+    /// The functions of that name in a file; if it is empty, what the file is without the bodies of its functions.
+    pub fn symbol(file: &str, name: &str) -> Self {
+        Self::Symbol(format!("{file}::{name}"))
+    }
+
+    /// Of a slice or a symbol the file that it is a part of, and the name of the functions; none for other inputs.
+    pub fn part_of_file(&self) -> Option<(&str, &str)> {
         match self {
-            Self::Slice(place) => place.split_once("::"),
+            Self::Slice(place) | Self::Symbol(place) => place.split_once("::"),
             _ => None,
         }
     }
@@ -78,6 +87,7 @@ impl Input {
         Some(match kind {
             "file" => Self::File(key),
             "slice" => Self::Slice(key),
+            "symbol" => Self::Symbol(key),
             "existence" => Self::Existence(key),
             "listing" => Self::Listing(key),
             "python-listing" => Self::PythonListing(key),
@@ -99,6 +109,10 @@ impl fmt::Display for Input {
         match self {
             Self::File(path) => f.write_str(path),
             Self::Slice(place) => write!(f, "what {place} uses of its file"),
+            // What isn't in a function, or all of it.
+            Self::Symbol(place) => {
+                f.write_str(place.trim_end_matches("::").trim_end_matches("::*"))
+            }
             Self::Existence(path) => write!(f, "existence of {path}"),
             Self::Listing(path) => write!(f, "names in {path}/"),
             Self::PythonListing(path) => write!(f, "Python files in {path}/"),
@@ -133,6 +147,7 @@ mod tests {
         let inputs = [
             Input::File(key()),
             Input::Slice(key()),
+            Input::Symbol(key()),
             Input::Existence(key()),
             Input::Listing(key()),
             Input::PythonListing(key()),

@@ -6,10 +6,12 @@ pub mod index;
 pub mod parse;
 pub mod scan;
 pub mod slice;
+pub mod symbols;
 mod tokens;
 pub mod walk;
 
 pub use index::{Index, IndexError};
 pub use scan::{Scan, ScannedFile, Visitor, scan};
 pub use slice::Slices;
+pub use symbols::Symbols;
 pub use walk::{WalkOptions, walk};

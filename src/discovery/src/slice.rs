@@ -93,11 +93,7 @@ impl Slices {
     /// The slices of a source; none if it doesn't parse, or isn't plainly UTF-8. `stem` is the file's name without its ending: who
     /// mentions it may compare with places in it.
     pub fn of(source: &[u8], stem: &str) -> Option<Self> {
-        let declares_encoding = source
-            .split(|byte| *byte == b'\n')
-            .take(2)
-            .any(|line| line.starts_with(b"#") && line.windows(6).any(|word| word == b"coding"));
-        if declares_encoding || std::str::from_utf8(source).is_err() {
+        if !is_plain_utf8(source) {
             return None;
         }
         let tree = parse(source)?;
@@ -179,6 +175,15 @@ impl Slices {
         let least = if part.name.is_empty() { 2 } else { 1 };
         part.tokens.count(name) >= least
     }
+}
+
+/// Whether a source is UTF-8 and says nothing of another encoding.
+pub(crate) fn is_plain_utf8(source: &[u8]) -> bool {
+    let declares_encoding = source
+        .split(|byte| *byte == b'\n')
+        .take(2)
+        .any(|line| line.starts_with(b"#") && line.windows(6).any(|word| word == b"coding"));
+    !declares_encoding && std::str::from_utf8(source).is_ok()
 }
 
 /// Whether something in these tokens could tell code about the rest of its file.

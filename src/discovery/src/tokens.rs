@@ -16,7 +16,8 @@ pub struct Tokens {
     calls: FxHashSet<u64>,
 }
 
-fn hash(name: &str) -> u64 {
+/// What stands for a name.
+pub fn name_hash(name: &str) -> u64 {
     BuildHasherDefault::<FxHasher>::default().hash_one(name)
 }
 
@@ -55,7 +56,7 @@ impl Tokens {
                 && let Some(function) = node.child_by_field_name("function")
                 && function.kind() == "identifier"
             {
-                self.calls.insert(hash(text(function, source)));
+                self.calls.insert(name_hash(text(function, source)));
             }
             return;
         }
@@ -71,14 +72,14 @@ impl Tokens {
                 .filter(|word| !word.is_empty())
                 .for_each(|word| {
                     self.mention(word);
-                    self.quoted.insert(hash(word));
+                    self.quoted.insert(name_hash(word));
                 }),
             _ => {}
         }
     }
 
     fn mention(&mut self, name: &str) {
-        *self.names.entry(hash(name)).or_default() += 1;
+        *self.names.entry(name_hash(name)).or_default() += 1;
     }
 
     /// The tokens in a form in which two that say something else differ.
@@ -86,24 +87,29 @@ impl Tokens {
         &self.bytes
     }
 
+    /// What stands for the names that are mentioned, also within strings.
+    pub fn name_hashes(&self) -> impl Iterator<Item = u64> {
+        self.names.keys().copied()
+    }
+
     /// How often a name is mentioned, also within strings.
     pub fn count(&self, name: &str) -> u32 {
-        self.names.get(&hash(name)).copied().unwrap_or(0)
+        self.names.get(&name_hash(name)).copied().unwrap_or(0)
     }
 
     /// Whether a name is mentioned, also within strings.
     pub fn mentions(&self, name: &str) -> bool {
-        self.names.contains_key(&hash(name))
+        self.names.contains_key(&name_hash(name))
     }
 
     /// Whether a name is mentioned within a string.
     pub fn quotes(&self, name: &str) -> bool {
-        self.quoted.contains(&hash(name))
+        self.quoted.contains(&name_hash(name))
     }
 
     /// Whether something is called by that name alone.
     pub fn calls(&self, name: &str) -> bool {
-        self.calls.contains(&hash(name))
+        self.calls.contains(&name_hash(name))
     }
 }
 

@@ -137,6 +137,13 @@ pub struct Trace {
     pub written: Vec<String>,
     /// Absolute paths whose times, mode or owner were set.
     pub touched: Vec<String>,
+    /// Whether the process saw all functions of the project that ran so far.
+    pub is_traced: bool,
+    /// Pieces of code that are new, numbered on through the process: the absolute file, and the first line from 1. Line 0 stands for
+    /// code that isn't the file's text.
+    pub code: Vec<(String, u32)>,
+    /// The numbers of code that ran, by the test that it ran in; the empty one stands for all tests.
+    pub ran: Vec<(String, Vec<u32>)>,
 }
 
 /// How a worker ran its tests.
@@ -298,6 +305,9 @@ impl Report {
                 })?,
                 written: data.strs()?,
                 touched: data.strs()?,
+                is_traced: data.u8()? != 0,
+                code: data.list(|data| Ok((data.str()?, data.u32()?)))?,
+                ran: data.list(|data| Ok((data.str()?, data.list(|data| data.u32())?)))?,
             }),
             ResultKind::Fatal => Self::Fatal {
                 code: header.status,
@@ -393,6 +403,15 @@ impl Report {
                     out.str(&read.owner).u8(read.kind).str(&read.key);
                 });
                 out.strs(&trace.written).strs(&trace.touched);
+                out.u8(trace.is_traced.into());
+                out.list(&trace.code, |out, (file, line)| {
+                    out.str(file).u32(*line);
+                });
+                out.list(&trace.ran, |out, (owner, numbers)| {
+                    out.str(owner).list(numbers, |out, number| {
+                        out.u32(*number);
+                    });
+                });
                 ResultKind::Trace
             }
             Self::Fatal { code, text } => {
@@ -598,6 +617,9 @@ mod tests {
                 }],
                 written: vec![text()],
                 touched: vec![text()],
+                is_traced: true,
+                code: vec![(text(), 7)],
+                ran: vec![(text(), vec![0, 70_000])],
             }),
             Report::Fatal {
                 code: 4,

@@ -23,6 +23,8 @@ pub enum ReadKind {
     Project,
     /// Something without a digest.
     Unknowable,
+    /// The text of a Python file, by something else than its import: no part of it can be left out of account.
+    Text,
 }
 
 impl ReadKind {
@@ -35,6 +37,7 @@ impl ReadKind {
             Self::Variable,
             Self::Project,
             Self::Unknowable,
+            Self::Text,
         ]
         .get(usize::from(code))
         .copied()
@@ -117,6 +120,11 @@ impl Observation {
                 .contexts
                 .get(format!("t:{test}").as_str())
                 .is_some_and(reads_it)
+    }
+
+    /// Whether a module of that file was loaded in this process.
+    pub fn is_loaded(&self, file: &str) -> bool {
+        self.names.contains_key(file)
     }
 
     /// The files of all modules that were loaded in this process.

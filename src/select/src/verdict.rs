@@ -24,8 +24,8 @@ impl fmt::Display for Change {
         match &self.input {
             Input::Unknowable(what) => write!(f, "it depends on {what}"),
             // All of the file counts now: it can't be parsed, say.
-            Input::Slice(_) if self.now.is_absent() => {
-                let file = self.input.slice_parts().map_or("", |(file, _)| file);
+            Input::Slice(_) | Input::Symbol(_) if self.now.is_absent() => {
+                let file = self.input.part_of_file().map_or("", |(file, _)| file);
                 write!(f, "{file} changed")
             }
             input => {
@@ -65,15 +65,16 @@ impl SetState {
     }
 
     /// The state of a set that has the facts of another one, whose state is `base`, and `own` ones; `now` gives digests. A file that
-    /// changed doesn't count if the set has slices of it, and they are the same: only then they are asked for.
+    /// changed doesn't count if the set has parts of it, slices or symbols, and they are the same: only then they are asked for.
+    /// `base` must be the state in which no part was asked for.
     pub fn within<'a>(
         base: &Self,
         own: impl IntoIterator<Item = &'a Fact>,
         now: impl Fn(&Input) -> Digest,
     ) -> Self {
-        let (slices, own): (Vec<&Fact>, Vec<&Fact>) = own
+        let (parts, own): (Vec<&Fact>, Vec<&Fact>) = own
             .into_iter()
-            .partition(|fact| matches!(fact.input, Input::Slice(_)));
+            .partition(|fact| fact.input.part_of_file().is_some());
         let own = Self::compare(own.into_iter().map(|fact| (fact, now(&fact.input))));
         let mut changes: Vec<Change> = Vec::new();
         for change in [base, &own].into_iter().flat_map(Self::changes) {
@@ -81,9 +82,9 @@ impl SetState {
                 changes.push(change.clone());
                 continue;
             };
-            let mut of_file = slices
+            let mut of_file = parts
                 .iter()
-                .filter(|fact| fact.input.slice_parts().is_some_and(|(of, _)| of == file))
+                .filter(|fact| fact.input.part_of_file().is_some_and(|(of, _)| of == file))
                 .peekable();
             if of_file.peek().is_none() {
                 changes.push(change.clone());
@@ -142,7 +143,7 @@ fn rank(input: &Input) -> u8 {
     match input {
         Input::Interpreter | Input::Plugins | Input::Invocation => 0,
         Input::PytestSection(_) => 1,
-        Input::File(_) | Input::Slice(_) => 2,
+        Input::File(_) | Input::Slice(_) | Input::Symbol(_) => 2,
         Input::Variable(_) => 3,
         Input::Existence(_) | Input::Listing(_) | Input::PythonListing(_) => 4,
         Input::ModuleOrigin(_) => 5,

@@ -1,0 +1,506 @@
+//! The symbols of a source: its functions, each with a fingerprint of its body, and a *frame* of everything else.
+//!
+//! The frame is what importing the file does and shows: its statements, classes, the names that it binds in their order, and of each
+//! function the decorators, the signature, the docstring, and what kind of function it is. As long as the frame is the same, and so is
+//! the body of each function that ran, the file did what it did before: the other bodies are text that nobody read. Comments and
+//! layout count in neither.
+//!
+//! A function here is one that isn't inside another one; what is nested in it (closures, lambdas, comprehensions) is part of it.
+
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+
+use dx_py_core::{Digest, Hasher};
+use rustc_hash::{FxHashMap, FxHashSet};
+use tree_sitter::Node;
+
+use crate::parse::parse;
+use crate::slice::is_plain_utf8;
+use crate::tokens::{Tokens, is_fully_covered, name_hash};
+
+mod state;
+
+use state::{State, Touched, touched};
+
+/// Names by which code learns of lines, also those of others, or of source that it was not seen to read.
+const LINES: [&str; 17] = [
+    "co_firstlineno",
+    "co_lines",
+    "co_positions",
+    "extract_stack",
+    "extract_tb",
+    "f_lineno",
+    "findsource",
+    "format_exc",
+    "format_exception",
+    "format_stack",
+    "format_tb",
+    "getframeinfo",
+    "getsourcelines",
+    "print_exc",
+    "tb_lineno",
+    "walk_stack",
+    "walk_tb",
+];
+
+/// Parts of the names of decorators that keep what a function gave: its body doesn't run again, and those that ask for it need not have its
+/// name, but may have been handed it.
+const KEEPING: [&str; 5] = ["cache", "memo", "lazy", "once", "singleton"];
+
+/// The symbols of one file.
+#[derive(Debug)]
+pub struct Symbols {
+    frame: Digest,
+    digests: FxHashMap<String, Digest>,
+    functions: Vec<Function>,
+    /// Whether the code of the frame may learn of lines.
+    pub frame_sees_lines: bool,
+}
+
+/// One function.
+#[derive(Debug)]
+pub struct Function {
+    /// Its name with those of the classes around it. Several may have one name; their bodies have one fingerprint then.
+    pub name: String,
+    /// Its lines, the first being that of its first decorator, from 1.
+    pub lines: RangeInclusive<u32>,
+    /// Whether it may learn of lines.
+    pub sees_lines: bool,
+    /// Whether it may have run for others unnamed: it is called by an operator, say, or what it gave is kept.
+    pub is_implicit: bool,
+    /// Under which keys it is to be looked for by those that may have got something that it left behind.
+    pub leaves: Vec<u64>,
+    /// Keys of what it may get from others.
+    pub gets: Vec<u64>,
+}
+
+impl Symbols {
+    /// The symbols of a source; none if it doesn't parse, or isn't plainly UTF-8. `file` tells its variables from those of others.
+    pub fn of(source: &[u8], file: &str) -> Option<Self> {
+        if !is_plain_utf8(source) {
+            return None;
+        }
+        let tree = parse(source)?;
+        let root = tree.root_node();
+        if root.has_error() || !is_fully_covered(root, source) {
+            return None;
+        }
+        let found = definitions(root, source);
+        let left_out: HashSet<usize> = found.iter().map(|each| each.body.id()).collect();
+        let state = State::of(root, source);
+        let frame = Tokens::of(root, source, &left_out);
+        let mut hasher = Hasher::new();
+        hasher.field(frame.bytes());
+        let mut bodies: FxHashMap<String, Hasher> = FxHashMap::default();
+        let mut functions = Vec::with_capacity(found.len());
+        for each in found {
+            let whole = Tokens::of(each.node, source, &HashSet::new());
+            let body = Tokens::of(each.body, source, &HashSet::new());
+            hasher
+                .field(docstring(each.body, source))
+                .field([kind(each.body, &body)]);
+            bodies
+                .entry(each.name.clone())
+                .or_default()
+                .field(body.bytes());
+            functions.push(each.function(source, file, &whole, &state));
+        }
+        let digests = bodies
+            .into_iter()
+            .map(|(name, hasher)| (name, hasher.finish()))
+            .collect();
+        Some(Self {
+            frame: hasher.finish(),
+            digests,
+            functions,
+            frame_sees_lines: sees_lines(&frame),
+        })
+    }
+
+    /// The fingerprint of the frame.
+    pub fn frame(&self) -> Digest {
+        self.frame
+    }
+
+    /// The fingerprint of the functions of that name; none if there is none.
+    pub fn digest(&self, name: &str) -> Option<Digest> {
+        self.digests.get(name).copied()
+    }
+
+    /// The functions that code whose first line this is may belong to, as their numbers. Code of the frame belongs to none.
+    pub fn at(&self, line: u32) -> impl Iterator<Item = usize> {
+        let functions = self.functions.iter().enumerate();
+        functions
+            .filter(move |(_, function)| function.lines.contains(&line))
+            .map(|(number, _)| number)
+    }
+
+    /// The functions by their numbers, in the order of the source.
+    pub fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+}
+
+/// A definition that isn't inside a function.
+struct Definition<'tree> {
+    name: String,
+    node: Node<'tree>,
+    body: Node<'tree>,
+    /// With its decorators.
+    outer: Node<'tree>,
+}
+
+impl Definition<'_> {
+    fn function(&self, source: &[u8], file: &str, whole: &Tokens, state: &State) -> Function {
+        let simple = self.name.rsplit('.').next().unwrap_or(&self.name);
+        let is_special = simple.starts_with("__") && simple.ends_with("__");
+        let mut cursor = self.outer.walk();
+        // Who calls a function of the module may have been given it long before.
+        let is_of_module = self.name == simple;
+        let is_kept = is_of_module
+            && self
+                .outer
+                .children(&mut cursor)
+                .filter(|child| child.kind() == "decorator")
+                .any(|decorator| {
+                    let text =
+                        String::from_utf8_lossy(&source[decorator.byte_range()]).to_lowercase();
+                    KEEPING.iter().any(|part| text.contains(part))
+                });
+        let by_computed_names = ["setattr", "delattr", "__dict__", "globals", "vars"];
+        let mut leaves: FxHashSet<u64> = FxHashSet::default();
+        leaves.insert(key(&[b"name", &name_hash(simple).to_le_bytes()]));
+        let Touched { attributes } = touched(self.node, source);
+        leaves.extend(
+            attributes
+                .iter()
+                .map(|name| key(&[b"name", &name_hash(name).to_le_bytes()])),
+        );
+        let mut gets: FxHashSet<u64> = FxHashSet::default();
+        for name in whole.name_hashes() {
+            let text = name.to_le_bytes();
+            gets.insert(key(&[b"name", &text]));
+            if state.variables.contains(&name) {
+                // The module's own: by the file for those in it, by the name alone for those who reach it from outside.
+                let own = key(&[b"own", file.as_bytes(), &text]);
+                gets.insert(own);
+                leaves.extend([own, key(&[b"outside", &text])]);
+            } else {
+                gets.insert(key(&[b"outside", &text]));
+                if state.attributes.contains(&name) {
+                    leaves.insert(key(&[b"name", &text]));
+                }
+            }
+        }
+        Function {
+            name: self.name.clone(),
+            lines: row(self.outer.start_position().row)..=row(self.outer.end_position().row),
+            sees_lines: sees_lines(whole),
+            is_implicit: is_special
+                || is_kept
+                || by_computed_names.iter().any(|name| whole.mentions(name)),
+            leaves: leaves.into_iter().collect(),
+            gets: gets.into_iter().collect(),
+        }
+    }
+}
+
+fn row(row: usize) -> u32 {
+    u32::try_from(row).map_or(u32::MAX, |row| row.saturating_add(1))
+}
+
+/// A key: equal parts give equal ones.
+fn key(parts: &[&[u8]]) -> u64 {
+    use std::hash::{Hash, Hasher as _};
+    let mut hasher = rustc_hash::FxHasher::default();
+    parts.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn sees_lines(tokens: &Tokens) -> bool {
+    LINES.iter().any(|name| tokens.mentions(name))
+}
+
+/// The functions below the root that aren't inside another one, wherever classes and statements put them.
+fn definitions<'tree>(root: Node<'tree>, source: &[u8]) -> Vec<Definition<'tree>> {
+    let text = |node: Node<'_>| String::from_utf8_lossy(&source[node.byte_range()]).into_owned();
+    let mut found = Vec::new();
+    // With a stack of its own, since sources may be nested deeper than the machine's stack bears.
+    let mut pending = vec![(root, String::new())];
+    while let Some((node, classes)) = pending.pop() {
+        let name = node.child_by_field_name("name").map(text);
+        let body = node.child_by_field_name("body");
+        let inner = match (node.kind(), name, body) {
+            ("function_definition", Some(name), Some(body)) => {
+                let outer = node
+                    .parent()
+                    .filter(|parent| parent.kind() == "decorated_definition");
+                found.push(Definition {
+                    name: format!("{classes}{name}"),
+                    node,
+                    body,
+                    outer: outer.unwrap_or(node),
+                });
+                continue;
+            }
+            ("class_definition", Some(name), _) => format!("{classes}{name}."),
+            _ => classes,
+        };
+        let mut cursor = node.walk();
+        let children: Vec<Node<'tree>> = node.named_children(&mut cursor).collect();
+        let children = children.into_iter().rev();
+        pending.extend(children.map(|child| (child, inner.clone())));
+    }
+    found
+}
+
+/// The text of a body's docstring, if it has one: it is data that others may read.
+fn docstring<'a>(body: Node<'_>, source: &'a [u8]) -> &'a [u8] {
+    let mut cursor = body.walk();
+    let first = body
+        .named_children(&mut cursor)
+        .find(|node| !node.is_extra());
+    first
+        .filter(|node| node.kind() == "expression_statement")
+        .and_then(|node| node.named_child(0))
+        .filter(|node| matches!(node.kind(), "string" | "concatenated_string"))
+        .map_or(b"", |node| &source[node.byte_range()])
+}
+
+/// What calling a function does before its body runs: a generator's or a coroutine's body waits. `super` and `__class__` make the class
+/// hand a cell to its metaclass.
+fn kind(body: Node<'_>, tokens: &Tokens) -> u8 {
+    let mut is_generator = false;
+    let mut pending = vec![body];
+    while let Some(node) = pending.pop() {
+        match node.kind() {
+            "function_definition" | "lambda" | "class_definition" if node != body => continue,
+            "yield" => is_generator = true,
+            _ => {}
+        }
+        let mut cursor = node.walk();
+        pending.extend(node.children(&mut cursor));
+    }
+    let has_cell = tokens.mentions("super") || tokens.mentions("__class__");
+    u8::from(is_generator) | u8::from(has_cell) << 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "\
+import functools
+
+LIMIT = 3
+CACHE = {}
+logger = logging.getLogger(__name__)
+
+def plain(a, b=LIMIT):
+    \"\"\"About plain.\"\"\"
+    logger.debug(a)
+    return a + b
+
+class Base:
+    items = []
+
+    def add(self, x):
+        self.items.append(x)
+
+    @property
+    def size(self):
+        return len(self.items)
+
+    @size.setter
+    def size(self, to):
+        self._size = to
+
+if LIMIT:
+    def other():
+        def inner():
+            return 1
+        return inner
+
+@functools.lru_cache
+def kept():
+    CACHE[1] = 2
+";
+
+    fn symbols(source: &str) -> Symbols {
+        Symbols::of(source.as_bytes(), "lib.py").expect("it parses")
+    }
+
+    /// Whether a change of the file changes its frame, and the functions whose fingerprints it changes.
+    fn change(from: &str, to: &str) -> (bool, Vec<String>) {
+        let after = FILE.replace(from, to);
+        assert_ne!(FILE, after, "{from}");
+        let (before, after) = (symbols(FILE), symbols(&after));
+        let mut changed: Vec<String> = before
+            .functions()
+            .iter()
+            .map(|function| function.name.clone())
+            .filter(|name| before.digest(name) != after.digest(name))
+            .collect();
+        changed.dedup();
+        (before.frame() != after.frame(), changed)
+    }
+
+    #[test]
+    fn an_edit_of_a_body_changes_that_function_alone() {
+        for (from, to, function) in [
+            ("return a + b", "return a - b", "plain"),
+            ("self.items.append(x)", "pass", "Base.add"),
+            ("return len(self.items)", "return 0", "Base.size"),
+            ("self._size = to", "self._size = 2", "Base.size"),
+            ("return 1", "return 2", "other"),
+            ("return 1", "yield 2", "other"),
+            ("CACHE[1] = 2", "CACHE[1] = 3", "kept"),
+        ] {
+            assert_eq!(
+                change(from, to),
+                (false, vec![function.to_owned()]),
+                "{from}"
+            );
+        }
+    }
+
+    #[test]
+    fn comments_and_layout_change_nothing() {
+        for (from, to) in [
+            ("    return a + b", "    # sum\n\n    return (\n a + b)"),
+            (
+                "import functools\n",
+                "import functools  # for a cache\n\n\n",
+            ),
+        ] {
+            let (frame, changed) = change(from, to);
+            // Parentheses are said, if nothing else is.
+            assert!(!frame && changed.len() <= 1, "{from}");
+        }
+        assert_eq!(
+            change("    return a + b", "\n    return a +  b # so"),
+            (false, vec![])
+        );
+    }
+
+    #[test]
+    fn what_importing_does_and_shows_is_in_the_frame() {
+        for (from, to) in [
+            ("LIMIT = 3", "LIMIT = 4"),
+            ("b=LIMIT", "b=2"),
+            ("def plain(a,", "def plain(a: int,"),
+            ("items = []", "items = [1]"),
+            ("class Base:", "class Base(Other):"),
+            ("@property", "@cached"),
+            ("def other", "def another"),
+            ("if LIMIT:", "if not LIMIT:"),
+            ("About plain.", "About."),
+            ("    return a + b", "    yield a + b"),
+            ("self.items.append(x)", "super().append(x)"),
+        ] {
+            assert!(change(from, to).0, "{from} -> {to}");
+        }
+    }
+
+    #[test]
+    fn code_belongs_to_the_function_around_it() {
+        let symbols = symbols(FILE);
+        let names = |line| -> Vec<&str> {
+            symbols
+                .at(line)
+                .map(|number| &*symbols.functions()[number].name)
+                .collect()
+        };
+        let line =
+            |text: &str| FILE.lines().position(|line| line.contains(text)).unwrap() as u32 + 1;
+        assert_eq!(names(1), [""; 0]);
+        assert_eq!(names(line("class Base")), [""; 0]);
+        assert_eq!(names(line("def plain")), ["plain"]);
+        assert_eq!(names(line("def inner")), ["other"]);
+        assert_eq!(names(line("@property")), ["Base.size"]);
+        assert_eq!(names(line("@functools")), ["kept"]);
+    }
+
+    #[test]
+    fn functions_are_tied_by_names_variables_and_attributes() {
+        let source = "
+CACHE = {}
+def fill(): CACHE[1] = 2
+def look(): return CACHE
+def call(): return fill()
+class A:
+    def put(self): self.rows.append(1)
+    def alias(self):
+        rows = self.rows
+        rows.add(1)
+    def show(self): return self.rows
+    def free(self): return self.others
+    def __iter__(self): return 1
+@cache
+def kept(): return 1
+def plain(): return logger.name
+";
+        let symbols = symbols(source);
+        let of = |name: &str| {
+            let mut functions = symbols.functions().iter();
+            functions
+                .find(|function| function.name == name)
+                .expect("it is there")
+        };
+        let ties = |from: &str, to: &str| {
+            let (from, to) = (of(from), of(to));
+            from.leaves.iter().any(|key| to.gets.contains(key))
+        };
+        for (from, to) in [
+            ("fill", "look"),
+            ("fill", "call"),
+            ("A.put", "A.show"),
+            ("A.alias", "A.show"),
+        ] {
+            assert!(ties(from, to), "{from} -> {to}");
+        }
+        for (from, to) in [
+            ("call", "look"),
+            ("A.put", "A.free"),
+            ("A.show", "A.put"),
+            ("plain", "look"),
+        ] {
+            assert!(!ties(from, to), "{from} -> {to}");
+        }
+        let outside = Symbols::of(b"def get(): return lib.CACHE\n", "other.py").expect("it parses");
+        assert!(
+            of("fill")
+                .leaves
+                .iter()
+                .any(|key| outside.functions()[0].gets.contains(key))
+        );
+        assert!(of("kept").is_implicit && of("A.__iter__").is_implicit && !of("plain").is_implicit);
+    }
+
+    #[test]
+    fn what_does_not_parse_has_no_symbols() {
+        for source in ["def f(: pass\n", "# coding: latin-1\nx = 1\n"] {
+            assert!(Symbols::of(source.as_bytes(), "lib.py").is_none());
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_edit_of_a_word_changes_the_frame_or_a_function(at: proptest::sample::Index) {
+            let words: Vec<usize> = FILE.char_indices().filter(|(_, c)| c.is_alphanumeric()).map(|(at, _)| at).collect();
+            let at = words[at.index(words.len())];
+            let mut after = FILE.to_owned();
+            after.insert(at, 'x');
+            if let Some(after) = Symbols::of(after.as_bytes(), "lib.py") {
+                let before = symbols(FILE);
+                let same = before.frame() == after.frame() && before.functions().iter().all(|function| before.digest(&function.name) == after.digest(&function.name));
+                proptest::prop_assert!(!same);
+            }
+        }
+
+        #[test]
+        fn no_source_makes_it_panic(source in "(def |async |class |lambda: |:|\n|    |\\(|\\)|'|\"|=|x|@|,|yield |global x){0,40}") {
+            let _ = Symbols::of(source.as_bytes(), "lib.py");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! What functions may leave behind for those that run after them: by the names of variables and attributes.
+
+use std::collections::BTreeSet;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use tree_sitter::Node;
+
+use crate::tokens::name_hash;
+
+/// Methods that change the object that they are called on.
+const CHANGING: [&str; 19] = [
+    "__setitem__",
+    "add",
+    "append",
+    "appendleft",
+    "clear",
+    "connect",
+    "discard",
+    "extend",
+    "insert",
+    "pop",
+    "popitem",
+    "popleft",
+    "push",
+    "put",
+    "register",
+    "remove",
+    "set",
+    "setdefault",
+    "update",
+];
+
+/// Calls whose value is the same for whoever uses it.
+const STATELESS: [&str; 14] = [
+    "NewType",
+    "ParamSpec",
+    "Path",
+    "Struct",
+    "TypeVar",
+    "attrgetter",
+    "cast",
+    "compile",
+    "frozenset",
+    "getLogger",
+    "itemgetter",
+    "namedtuple",
+    "object",
+    "version",
+];
+
+/// The variables of a file that can change, as hashes of their names.
+pub(super) struct State {
+    /// Those of the module.
+    pub(super) variables: FxHashSet<u64>,
+    /// Those of classes, which are reached by attributes.
+    pub(super) attributes: FxHashSet<u64>,
+}
+
+impl State {
+    pub(super) fn of(root: Node<'_>, source: &[u8]) -> Self {
+        let mut state = Self {
+            variables: FxHashSet::default(),
+            attributes: FxHashSet::default(),
+        };
+        let mut pending = vec![(root, false, false)];
+        while let Some((node, mut in_class, mut in_function)) = pending.pop() {
+            match node.kind() {
+                "function_definition" | "lambda" => in_function = true,
+                "class_definition" => in_class = true,
+                // Whatever it holds at first.
+                "global_statement" => {
+                    for name in identifiers(node, source) {
+                        state.variables.insert(name_hash(name));
+                    }
+                }
+                _ if in_function => {}
+                "assignment"
+                | "augmented_assignment"
+                | "named_expression"
+                | "for_statement"
+                | "as_pattern"
+                | "with_item" => {
+                    let field = |name| node.child_by_field_name(name);
+                    let target = field("left").or(field("name")).or(field("alias"));
+                    let is_stateless = field("right")
+                        .or(field("value"))
+                        .is_some_and(|value| is_stateless(value, source));
+                    let names = match node.kind() {
+                        "assignment" | "named_expression" if is_stateless => Vec::new(),
+                        _ => target.map_or_else(Vec::new, |target| identifiers(target, source)),
+                    };
+                    let known = match in_class {
+                        true => &mut state.attributes,
+                        false => &mut state.variables,
+                    };
+                    known.extend(names.into_iter().map(name_hash));
+                }
+                _ => {}
+            }
+            let mut cursor = node.walk();
+            let children = node.named_children(&mut cursor);
+            pending.extend(children.map(|child| (child, in_class, in_function)));
+        }
+        state
+    }
+}
+
+/// What a function changes.
+pub(super) struct Touched<'a> {
+    /// The attributes that it sets, or whose objects it changes.
+    pub(super) attributes: BTreeSet<&'a str>,
+}
+
+/// What the function `node` changes, by its text.
+pub(super) fn touched<'a>(node: Node<'_>, source: &'a [u8]) -> Touched<'a> {
+    let mut attributes = BTreeSet::new();
+    // Which attributes a local variable may stand for.
+    let mut aliases: FxHashMap<&str, BTreeSet<&str>> = FxHashMap::default();
+    let mut changed_locals: BTreeSet<&str> = BTreeSet::new();
+    let mut change = |target: Node<'_>, attributes: &mut BTreeSet<&'a str>| {
+        attributes.extend(attribute_names(target, source));
+        changed_locals.extend(identifiers(target, source));
+    };
+    let mut pending = vec![node];
+    while let Some(node) = pending.pop() {
+        let field = |name| node.child_by_field_name(name);
+        match node.kind() {
+            "assignment"
+            | "augmented_assignment"
+            | "named_expression"
+            | "for_statement"
+            | "as_pattern"
+            | "with_item" => {
+                let target = field("left").or(field("name")).or(field("alias"));
+                if let Some(target) = target {
+                    if target.kind() == "identifier" {
+                        let value = field("right").or(field("value")).unwrap_or(node);
+                        let known = aliases.entry(text(target, source)).or_default();
+                        known.extend(attribute_names(value, source));
+                    }
+                    if node.kind() == "augmented_assignment" || target.kind() != "identifier" {
+                        change(target, &mut attributes);
+                    }
+                }
+            }
+            "delete_statement" => change(node, &mut attributes),
+            "call" => {
+                let function = field("function").filter(|function| function.kind() == "attribute");
+                let method =
+                    function.and_then(|function| function.child_by_field_name("attribute"));
+                let is_changing = method.is_some_and(|name| CHANGING.contains(&text(name, source)));
+                if let Some(object) =
+                    function.and_then(|function| function.child_by_field_name("object"))
+                    && is_changing
+                {
+                    change(object, &mut attributes);
+                }
+            }
+            _ => {}
+        }
+        let mut cursor = node.walk();
+        pending.extend(node.named_children(&mut cursor));
+    }
+    for (_, meant) in aliases
+        .iter()
+        .filter(|(name, _)| changed_locals.contains(*name))
+    {
+        attributes.extend(meant);
+    }
+    Touched { attributes }
+}
+
+fn text<'a>(node: Node<'_>, source: &'a [u8]) -> &'a str {
+    std::str::from_utf8(&source[node.byte_range()]).unwrap_or_default()
+}
+
+fn below<'a>(node: Node<'_>, source: &'a [u8], counts: impl Fn(Node<'_>) -> bool) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    let mut pending = vec![node];
+    while let Some(node) = pending.pop() {
+        if counts(node) {
+            found.push(text(node, source));
+        }
+        let mut cursor = node.walk();
+        pending.extend(node.named_children(&mut cursor));
+    }
+    found
+}
+
+/// The names below a node, those of attributes too.
+fn identifiers<'a>(node: Node<'_>, source: &'a [u8]) -> Vec<&'a str> {
+    below(node, source, |node| node.kind() == "identifier")
+}
+
+fn attribute_names<'a>(node: Node<'_>, source: &'a [u8]) -> Vec<&'a str> {
+    below(node, source, |node| {
+        node.parent().is_some_and(|parent| {
+            parent.kind() == "attribute" && parent.child_by_field_name("attribute") == Some(node)
+        })
+    })
+}
+
+/// Whether whoever uses a value gets the same, whatever was done with it.
+fn is_stateless(value: Node<'_>, source: &[u8]) -> bool {
+    let mut pending = vec![value];
+    while let Some(node) = pending.pop() {
+        match node.kind() {
+            "integer"
+            | "float"
+            | "true"
+            | "false"
+            | "none"
+            | "ellipsis"
+            | "comment"
+            | "string"
+            | "concatenated_string"
+            | "lambda" => continue,
+            // A name stands for what it is assigned elsewhere.
+            "identifier" | "attribute" => continue,
+            "subscript"
+            | "tuple"
+            | "parenthesized_expression"
+            | "unary_operator"
+            | "binary_operator"
+            | "boolean_operator"
+            | "not_operator"
+            | "comparison_operator"
+            | "conditional_expression" => {}
+            "call" => {
+                let function = node.child_by_field_name("function");
+                let name = function.map_or("", |function| text(function, source));
+                if STATELESS.contains(&name.rsplit('.').next().unwrap_or(name)) {
+                    continue;
+                }
+                return false;
+            }
+            _ => return false,
+        }
+        let mut cursor = node.walk();
+        pending.extend(node.named_children(&mut cursor));
+    }
+    true
+}

@@ -1,0 +1,355 @@
+//! An edit of one function of the project's runs the tests that reach it, and no others: each way in which a test can depend on code that it
+//! isn't seen to run is a test here.
+//!
+//! Where Python doesn't tell which functions run, before 3.12, whole files count: then more is run, and never less.
+
+use crate::support::{Project, sees_functions};
+
+/// Runs `files` (`lib.py`, `test_a.py` and what else is needed) in one process, makes an edit in `lib.py`, and gives the tests that run then;
+/// each must have the outcome that pytest has after the edit.
+fn ran_after_edit(files: &[(&str, &str)], from: &str, to: &str) -> Vec<String> {
+    let project = Project::new(files);
+    let run = project.test(&["-n", "1"]);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    let (_, lib) = files
+        .iter()
+        .find(|(name, _)| *name == "lib.py")
+        .expect("there is a library");
+    let edited = lib.replacen(from, to, 1);
+    assert_ne!(*lib, edited, "{from}");
+    project.write("lib.py", &edited);
+    let run = project.test(&["-n", "1", "--no-second-opinion"]);
+    let expected = project.pytest(&[]).0;
+    assert_eq!(run.code, expected, "{}{}", run.out, run.err);
+    let mut ran: Vec<String> = run
+        .tests
+        .iter()
+        .filter(|(_, outcome)| !outcome.starts_with("fresh"))
+        .map(|(id, _)| id.rsplit("::").next().unwrap_or(id).to_owned())
+        .collect();
+    ran.sort();
+    ran
+}
+
+/// The edit runs `expected` and leaves `test_other` fresh, where functions can be told apart; all of them otherwise.
+#[track_caller]
+fn runs(files: &[(&str, &str)], from: &str, to: &str, expected: &[&str]) {
+    let ran = ran_after_edit(files, from, to);
+    match sees_functions() {
+        true => assert_eq!(ran, expected),
+        false => assert!(
+            expected
+                .iter()
+                .all(|test| ran.contains(&(*test).to_owned())),
+            "{ran:?}"
+        ),
+    }
+}
+
+fn lib_and_tests<'a>(lib: &'a str, tests: &'a str) -> [(&'a str, &'a str); 2] {
+    [("lib.py", lib), ("test_a.py", tests)]
+}
+
+#[test]
+fn an_edit_of_one_function_runs_the_tests_that_ran_it() {
+    let files = lib_and_tests(
+        "def f(): return 1\n\ndef g(): return f()\n\ndef h(): return 3\n",
+        "import lib\ndef test_f(): assert lib.f() == 1\ndef test_g(): assert lib.g() == 1\ndef test_other(): assert lib.h() == 3\n",
+    );
+    runs(&files, "return 1", "return 2", &["test_f", "test_g"]);
+    runs(&files, "return 3", "return 4", &["test_other"]);
+}
+
+#[test]
+fn comments_and_lines_that_move_run_nothing() {
+    let files = lib_and_tests(
+        "def f(): return 1\n\ndef g(): return 2\n",
+        "import lib\ndef test_f(): assert lib.f() == 1\ndef test_other(): assert lib.g() == 2\n",
+    );
+    runs(&files, "def f", "# about f\n\n\ndef f", &[]);
+}
+
+#[test]
+fn what_importing_does_is_an_input_of_all_that_import() {
+    let lib = "LIMIT = 3\n\ndef make(): return [LIMIT]\n\nMADE = make()\n\ndef f(x=LIMIT): return x\n\nclass A:\n    \"\"\"About A.\"\"\"\n    size = 1\n";
+    let tests =
+        "import lib\ndef test_f(): assert lib.f() == 3\ndef test_made(): assert lib.MADE == [3]\n";
+    let files = lib_and_tests(lib, tests);
+    let both = &["test_f", "test_made"];
+    runs(&files, "return [LIMIT]", "return [LIMIT] and [3]", both);
+    runs(&files, "size = 1", "size = 2", both);
+    runs(&files, "x=LIMIT", "x=4", both);
+    runs(&files, "About A.", "More about A.", both);
+    runs(&files, "class A:", "def added(): pass\n\nclass A:", both);
+}
+
+#[test]
+fn a_value_that_was_computed_for_another_test_depends_on_what_computed_it() {
+    for lib in [
+        "import functools\ndef helper(): return 1\n\n@functools.lru_cache\ndef value(): return helper()\n",
+        "_value = None\ndef helper(): return 1\n\ndef value():\n    global _value\n    if _value is None:\n        _value = helper()\n    return _value\n",
+        "def helper(): return 1\n\nclass Lazy:\n    def __getattr__(self, name):\n        self.found = helper()\n        return self.found\n\nlazy = Lazy()\n\ndef value(): return lazy.found\n",
+        "import functools\ndef helper(): return 1\n\nclass Lazy:\n    @functools.cached_property\n    def found(self): return helper()\n\nlazy = Lazy()\n\ndef value(): return lazy.found\n",
+        "def helper(): return 1\n\nclass Only:\n    it = None\n    def __init__(self): self.value = helper()\n    @classmethod\n    def get(cls):\n        cls.it = cls.it or cls()\n        return cls.it\n\ndef value(): return Only.get().value\n",
+    ] {
+        let tests = "import lib\ndef test_first(): assert lib.value() == 1\ndef test_second(): assert lib.value() == 1\n";
+        let files = lib_and_tests(lib, tests);
+        runs(
+            &files,
+            "return 1",
+            "return 2",
+            &["test_first", "test_second"],
+        );
+    }
+}
+
+#[test]
+fn what_another_test_left_behind_depends_on_what_left_it() {
+    for (lib, see) in [
+        (
+            "registry = []\n\ndef fill(): registry.append(1)\n",
+            "len(lib.registry) == 1",
+        ),
+        (
+            "class A:\n    items = []\n    def fill(self): self.items.append(1)\n\ndef fill(): A().fill()\n",
+            "len(lib.A.items) == 1",
+        ),
+        (
+            "flag = 0\n\ndef fill():\n    global flag\n    flag = 1\n",
+            "lib.flag == 1",
+        ),
+        (
+            "class A: pass\n\na = A()\n\ndef fill(): a.flag = 1\n",
+            "lib.a.flag == 1",
+        ),
+        (
+            "registry = {}\n\ndef put(into): into['x'] = 1\n\ndef fill(): put(registry)\n",
+            "lib.registry == {'x': 1}",
+        ),
+        (
+            "registry = []\n\ndef fill():\n    known = registry\n    known.append(1)\n",
+            "len(lib.registry) == 1",
+        ),
+    ] {
+        let tests =
+            format!("import lib\ndef test_fill(): lib.fill()\ndef test_see(): assert {see}\n");
+        let files = lib_and_tests(lib, &tests);
+        let (from, to) = match lib.contains("into['x'] = 1") {
+            true => ("= 1\n", "= 2\n"),
+            false if lib.contains("append(1)") => ("append(1)", "extend([1, 2])"),
+            false if lib.contains("a.flag = 1") => ("a.flag = 1", "a.flag = 2"),
+            false => ("    flag = 1", "    flag = 2"),
+        };
+        runs(&files, from, to, &["test_fill", "test_see"]);
+    }
+}
+
+#[test]
+fn what_sets_up_a_fixture_that_tests_share_is_an_input_of_each_of_them() {
+    let lib = "def make(): return 1\n\ndef h(): return 3\n";
+    for scope in ["module", "class", "session"] {
+        let tests = format!(
+            "import lib, pytest\n@pytest.fixture(scope='{scope}')\ndef made(): return lib.make()\nclass TestA:\n    def test_first(self, made): assert made == 1\n    def test_second(self, made): assert made == 1\n"
+        );
+        let files = lib_and_tests(lib, &tests);
+        runs(
+            &files,
+            "return 1",
+            "return 2",
+            &["test_first", "test_second"],
+        );
+    }
+    let tests = "import lib\nclass TestA:\n    @classmethod\n    def setup_class(cls): cls.made = lib.make()\n    def test_first(self): assert self.made == 1\n    def test_second(self): assert self.made == 1\n";
+    runs(
+        &lib_and_tests(lib, tests),
+        "return 1",
+        "return 2",
+        &["test_first", "test_second"],
+    );
+    let tests = "import lib, pytest\n@pytest.fixture(scope='session')\ndef made(): return lib.make()\ndef test_first(request): assert request.getfixturevalue('made') == 1\ndef test_second(request): assert request.getfixturevalue('made') == 1\n";
+    runs(
+        &lib_and_tests(lib, tests),
+        "return 1",
+        "return 2",
+        &["test_first", "test_second"],
+    );
+}
+
+#[test]
+fn a_fixture_of_one_test_is_an_input_of_those_that_ask_for_it() {
+    let lib = "def make(): return 1\n\ndef h(): return 3\n";
+    let files = [
+        ("lib.py", lib),
+        (
+            "conftest.py",
+            "import lib, pytest\n@pytest.fixture\ndef made(): return lib.make()\n",
+        ),
+        (
+            "test_a.py",
+            "import lib\ndef test_made(made): assert made == 1\ndef test_other(): assert lib.h() == 3\n",
+        ),
+    ];
+    runs(&files, "return 1", "return 2", &["test_made"]);
+}
+
+#[test]
+fn nested_and_generated_code_belongs_to_the_function_around_it() {
+    for lib in [
+        "def outer():\n    def inner(): return 1\n    return inner\n\nf = outer()\n",
+        "def outer():\n    return lambda: 1\n\nf = outer()\n",
+        "def outer():\n    return [x for x in (1,)][0]\n\ndef f(): return outer()\n",
+        "def outer():\n    names = {}\n    exec('def made(): return 1', names)\n    return names['made']\n\nf = outer()\n",
+        "def outer(function):\n    def inner(): return function() + 0 * 1\n    return inner\n\n@outer\ndef f(): return 1\n",
+    ] {
+        let tests = "import lib\ndef test_f(): assert lib.f() == 1\n";
+        let (from, to) = match lib.contains("0 * 1") {
+            true => ("0 * 1", "1"),
+            false if lib.contains("(1,)") => ("(1,)", "(2,)"),
+            false if lib.contains("lambda: 1") => ("lambda: 1", "lambda: 2"),
+            false => ("return 1", "return 2"),
+        };
+        runs(&lib_and_tests(lib, tests), from, to, &["test_f"]);
+    }
+}
+
+#[test]
+fn generators_and_coroutines_count_where_they_go_on() {
+    let lib = "import asyncio\n\ndef rows():\n    yield 1\n    yield 2\n\nasync def wait():\n    await asyncio.sleep(0)\n    return 1\n\nheld = rows()\n\ndef h(): return 3\n";
+    let tests = "import asyncio, lib\ndef test_first(): assert next(lib.held) == 1\ndef test_second(): assert next(lib.held) == 2\ndef test_wait(): assert asyncio.run(lib.wait()) == 1\ndef test_other(): assert lib.h() == 3\n";
+    let files = lib_and_tests(lib, tests);
+    runs(&files, "yield 2", "yield 3", &["test_first", "test_second"]);
+    runs(&files, "    return 1", "    return 2", &["test_wait"]);
+}
+
+#[test]
+fn threads_and_what_is_thrown_in_count() {
+    let lib = "import threading\n\ndef work(found): found.append(1)\n\ndef rows():\n    try:\n        yield 1\n    except ValueError:\n        yield caught()\n\ndef caught(): return 2\n\ndef run():\n    found = []\n    thread = threading.Thread(target=work, args=(found,))\n    thread.start()\n    thread.join()\n    return found\n";
+    let tests = "import lib\ndef test_run(): assert lib.run() == [1]\ndef test_thrown():\n    rows = lib.rows()\n    next(rows)\n    assert rows.throw(ValueError()) == 2\n";
+    let files = lib_and_tests(lib, tests);
+    runs(&files, "found.append(1)", "found.append(2)", &["test_run"]);
+    runs(&files, "return 2", "return 3", &["test_thrown"]);
+}
+
+#[test]
+fn methods_that_come_come_to_be_hidden_or_go_are_seen() {
+    let lib = "class Base:\n    def f(self): return 1\n\nclass Child(Base):\n    pass\n\ndef unused(): return 1\n";
+    let tests = "import lib\ndef test_f(): assert lib.Child().f() == 1\n";
+    let files = lib_and_tests(lib, tests);
+    runs(
+        &files,
+        "    pass\n",
+        "    def f(self): return 2\n",
+        &["test_f"],
+    );
+    runs(
+        &files,
+        "def unused(): return 1\n",
+        "def __getattr__(name): return 1\n",
+        &["test_f"],
+    );
+    runs(&files, "def unused", "def unuse", &["test_f"]);
+}
+
+#[test]
+fn who_looks_at_the_code_of_a_function_depends_on_it() {
+    for look in [
+        "lib.f.__code__.co_consts[-1] == 1",
+        "'return 1' in inspect.getsource(lib.f)",
+        "'return 1' in linecache.getline(lib.__file__, 1)",
+        "'return 1' in open(lib.__file__).read()",
+        "types.FunctionType(lib.f.__code__.replace(co_name='g'), {})() == 1",
+    ] {
+        let tests =
+            format!("import inspect, lib, linecache, types\ndef test_look(): assert {look}\n");
+        runs(
+            &lib_and_tests("def f(): return 1\n", &tests),
+            "return 1",
+            "return 2",
+            &["test_look"],
+        );
+    }
+}
+
+#[test]
+fn whoever_asks_for_lines_depends_on_the_whole_file() {
+    let lib = "import sys\ndef unused(): pass\n\ndef where(): return sys._getframe().f_lineno\n\ndef h(): return 3\n";
+    let tests = "import lib\ndef test_where(): assert lib.where() == 4\ndef test_other(): assert lib.h() == 3\n";
+    runs(
+        &lib_and_tests(lib, tests),
+        "def unused(): pass\n",
+        "def unused(): pass\n\n",
+        &["test_where"],
+    );
+}
+
+#[test]
+fn what_a_module_runs_when_a_test_imports_it_is_every_importers() {
+    let files = [
+        ("lib.py", "def make(): return 1\n\ndef h(): return 3\n"),
+        ("late.py", "import lib\nMADE = lib.make()\n"),
+        (
+            "test_a.py",
+            "def test_first():\n    import late\n    assert late.MADE == 1\ndef test_second():\n    import late\n    assert late.MADE == 1\n",
+        ),
+    ];
+    runs(
+        &files,
+        "return 1",
+        "return 2",
+        &["test_first", "test_second"],
+    );
+}
+
+#[test]
+fn what_runs_while_tests_are_collected_decides_which_there_are() {
+    let files = lib_and_tests(
+        "def rows(): return [1, 2]\n\ndef h(): return 3\n",
+        "import lib, pytest\n@pytest.mark.parametrize('x', lib.rows())\ndef test_row(x): assert x\n",
+    );
+    let project = Project::new(&files);
+    assert_eq!(project.test(&["-n", "1"]).ran(), 2);
+    project.write(
+        "lib.py",
+        "def rows(): return [1, 2, 3]\n\ndef h(): return 3\n",
+    );
+    let run = project.test(&["-n", "1"]);
+    assert_eq!((run.code, run.ran()), (0, 3), "{}", run.out);
+    // What they don't reach has no say in it.
+    project.write(
+        "lib.py",
+        "def rows(): return [1, 2, 3]\n\ndef h(): return 4\n",
+    );
+    let run = project.test(&["-n", "1"]);
+    let expected = if sees_functions() { 0 } else { 3 };
+    assert_eq!(run.ran(), expected, "{}", run.out);
+}
+
+#[test]
+fn tests_that_take_the_interpreters_monitoring_away_count_whole_files() {
+    if !sees_functions() {
+        return;
+    }
+    let tests = "import lib, sys\ndef test_first():\n    for tool in range(6):\n        if sys.monitoring.get_tool(tool):\n            sys.monitoring.free_tool_id(tool)\ndef test_second(): assert lib.f() == 1\n";
+    let files = lib_and_tests("def f(): return 1\n", tests);
+    runs(
+        &files,
+        "return 1",
+        "return 2",
+        &["test_first", "test_second"],
+    );
+}
+
+#[test]
+fn a_file_that_no_longer_parses_counts_as_a_whole() {
+    let files = lib_and_tests(
+        "def f(): return 1\n\ndef h(): return 3\n",
+        "import lib\ndef test_f(): assert lib.f() == 1\n",
+    );
+    let project = Project::new(&files);
+    assert_eq!(project.test(&["-n", "1"]).code, 0);
+    project.write("lib.py", "def f(): return 1\n\ndef h(: return 3\n");
+    let run = project.test(&["-n", "1"]);
+    assert_eq!(run.code, project.pytest(&[]).0.min(1), "{}", run.out);
+    project.write("lib.py", "def f(): return 1\n\ndef h(): return 3\n");
+    assert_eq!(project.test(&["-n", "1"]).code, 0);
+}

@@ -1,0 +1,211 @@
+"""Sees which functions of the project run, and in which test: `sys.monitoring` tells, from Python 3.12 on.
+
+Each code object of the project's files is watched from when its module is about to run. It tells once that it starts or goes on, and is
+then left alone until the next test begins, so a call in a loop costs nothing more.
+
+What runs outside of tests (imports, collection, hooks) is every test's. So is what runs in a module's body, also if it is a test that
+imports it, and what runs in a test that sets up a fixture for others as well.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import CodeType, FrameType, FunctionType
+from typing import Any, Callable, Optional
+
+_getframe = sys._getframe
+
+#: The numbers of tools that nobody has a claim to.
+_NUMBERS = (4, 3)
+_NAME = "dx-py"
+
+#: Functions of `inspect` that ask a function's code for no more than what its file shows of it without its body.
+_OF_SIGNATURES = ("_signature_from_function", "_has_code_flag")
+
+#: The line of what isn't in a function.
+_NO_LINE = 0xFFFFFFFF
+
+#: The owner of what is every test's.
+ALL = ""
+
+
+class Functions:
+    """The functions that ran in this process, gathered until `take` hands out what is new.
+
+    `is_internal` says of a file whether it is pytest's or this package's.
+    """
+
+    def __init__(self, is_internal: Callable[[str], bool]) -> None:
+        #: Whether all that runs is seen.
+        self.is_traced = False
+        self._is_internal = is_internal
+        self._tool = 0
+        self._local = 0
+        # A code object's number by its identity, which stays its own since it is kept.
+        self._numbers: dict[int, int] = {}
+        self._codes: list[CodeType] = []
+        self._places: list[tuple[str, int]] = []
+        self._told = 0
+        self._running: set[int] = set()
+        self._of_all: set[int] = set()
+        self._told_of_all: set[int] = set()
+        self._of_tests: list[tuple[str, list[int]]] = []
+        self._test: Optional[str] = None
+        self._is_shared = False
+        self._imports = False
+        self._is_asking = False
+
+    def start(self) -> None:
+        """Begin, if this Python can tell."""
+        monitoring: Any = getattr(sys, "monitoring", None)
+        has_gil = getattr(sys, "_is_gil_enabled", lambda: True)
+        if monitoring is None or self.is_traced or not has_gil():
+            return
+        for number in _NUMBERS:
+            try:
+                monitoring.use_tool_id(number, _NAME)
+            except ValueError:
+                continue
+            self._tool = number
+            break
+        else:
+            return
+        events = monitoring.events
+        self._local = events.PY_START | events.PY_RESUME
+        running, disable = self._running, monitoring.DISABLE
+
+        def begins(code: CodeType, _offset: int, add: Any = running.add, disable: Any = disable) -> Any:
+            add(id(code))
+            return disable
+
+        def begins_while_importing(code: CodeType, _offset: int) -> Any:
+            if self._is_in_module(_getframe(1)):
+                self._of_all.add(self._numbers[id(code)])
+            running.add(id(code))
+            return disable
+
+        def is_thrown_into(code: CodeType, _offset: int, _exception: BaseException) -> None:
+            if id(code) in self._numbers:
+                running.add(id(code))
+
+        self._begins, self._begins_while_importing = begins, begins_while_importing
+        self._listen(begins)
+        # This one can only be asked for everywhere, and is rare.
+        monitoring.register_callback(number, events.PY_THROW, is_thrown_into)
+        monitoring.set_events(number, events.PY_THROW)
+        self.is_traced = True
+
+    def _listen(self, callback: Any) -> None:
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+        monitoring.register_callback(self._tool, monitoring.events.PY_START, callback)
+        monitoring.register_callback(self._tool, monitoring.events.PY_RESUME, callback)
+
+    def _is_in_module(self, frame: Optional[FrameType]) -> bool:
+        """Whether a frame is called from a module's body."""
+        while frame is not None and not self._is_internal(frame.f_code.co_filename):
+            if frame.f_code.co_name == "<module>":
+                return True
+            frame = frame.f_back
+        return False
+
+    # What there is
+
+    def watch(self, code: CodeType) -> None:
+        """Watch code of the project, and what is nested in it, before it runs."""
+        if not self.is_traced:
+            return
+        try:
+            monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+            pending = [code]
+            while pending:
+                one = pending.pop()
+                if one.co_name == "<module>":
+                    # Its first line may be a function's too.
+                    self._add(one, one.co_filename, _NO_LINE)
+                elif id(one) not in self._numbers:
+                    monitoring.set_local_events(self._tool, one, self._local)
+                    self._numbers[id(one)] = self._add(one, one.co_filename, one.co_firstlineno)
+                pending.extend(constant for constant in one.co_consts if type(constant) is CodeType)
+        except BaseException:
+            self.is_traced = False
+            raise
+
+    def _add(self, code: CodeType, file: str, line: int) -> int:
+        self._codes.append(code)
+        self._places.append((file, line))
+        return len(self._places) - 1
+
+    def imports(self) -> None:
+        """A module's body is about to run: from here on, and until the test ends, it matters what is called from one."""
+        if self.is_traced and self._test is not None and not self._imports:
+            self._imports = True
+            self._listen(self._begins_while_importing)
+
+    def is_made(self, file: str) -> None:
+        """Code of a file comes from elsewhere than its text: what of the file runs with it nobody can say."""
+        if self.is_traced:
+            self._of_all.add(self._add(Functions.start.__code__, file, 0))
+
+    def is_read(self, function: object, reader: FrameType) -> None:
+        """The code of a function is asked for: it may be run by other means than the interpreter's."""
+        if not self.is_traced or self._is_asking or type(function) is not FunctionType:
+            return
+        place = reader.f_code
+        if self._is_internal(place.co_filename) or (
+            place.co_name in _OF_SIGNATURES and place.co_filename.endswith("inspect.py")
+        ):
+            return
+        self._is_asking = True
+        try:
+            number = self._numbers.get(id(function.__code__))
+        finally:
+            self._is_asking = False
+        if number is not None:
+            self._of_all.add(number)
+
+    # What runs
+
+    def enter(self, test: Optional[str]) -> None:
+        """What runs from now on runs in that test, or in none."""
+        if not self.is_traced:
+            return
+        self._gather()
+        if self._imports:
+            self._imports = False
+            self._listen(self._begins)
+        self._test, self._is_shared = test, False
+
+    def share(self) -> None:
+        """The test of the moment sets something up that others will use."""
+        self._is_shared = True
+
+    def _gather(self) -> None:
+        if not self._running:
+            return
+        ran = self._running.copy()
+        # Other threads may have added to it.
+        self._running -= ran
+        numbers = self._numbers
+        found = [numbers[each] for each in ran if each in numbers]
+        if self._test is not None:
+            self._of_tests.append((self._test, found))
+        if self._test is None or self._is_shared:
+            self._of_all.update(found)
+        sys.monitoring.restart_events()  # type: ignore[attr-defined, unused-ignore]
+
+    def take(self) -> tuple[bool, list[tuple[str, int]], list[tuple[str, list[int]]]]:
+        """Whether all was seen, and what is new: places of code, its file and first line, numbered on; owners, and what they ran."""
+        if not self.is_traced:
+            return False, [], []
+        self._gather()
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+        if monitoring.get_tool(self._tool) != _NAME or not monitoring.get_events(self._tool):
+            self.is_traced = False  # the tests have put an end to it
+            return False, [], []
+        places, self._told = self._places[self._told :], len(self._places)
+        ran, self._of_tests = self._of_tests, []
+        of_all = self._of_all - self._told_of_all
+        if of_all:
+            self._told_of_all |= of_all
+            ran.append((ALL, list(of_all)))
+        return True, places, ran
