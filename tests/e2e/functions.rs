@@ -1,15 +1,17 @@
-//! An edit of one function of the project's runs the tests that reach it, and no others: each way in which a test can depend on code that it
+//! With `--select symbol` an edit of one function of the project's runs the tests that reach it, and no others: each way in which a test can depend on code that it
 //! isn't seen to run is a test here.
 //!
 //! Where Python doesn't tell which functions run, before 3.12, whole files count: then more is run, and never less.
 
 use crate::support::{Project, sees_functions};
 
+const SELECTING: [&str; 4] = ["-n", "1", "--select", "symbol"];
+
 /// Runs `files` (`lib.py`, `test_a.py` and what else is needed) in one process, makes an edit in `lib.py`, and gives the tests that run then;
 /// each must have the outcome that pytest has after the edit.
 fn ran_after_edit(files: &[(&str, &str)], from: &str, to: &str) -> Vec<String> {
     let project = Project::new(files);
-    let run = project.test(&["-n", "1"]);
+    let run = project.test(&SELECTING);
     assert_eq!(run.code, 0, "{}{}", run.out, run.err);
     let (_, lib) = files
         .iter()
@@ -18,7 +20,7 @@ fn ran_after_edit(files: &[(&str, &str)], from: &str, to: &str) -> Vec<String> {
     let edited = lib.replacen(from, to, 1);
     assert_ne!(*lib, edited, "{from}");
     project.write("lib.py", &edited);
-    let run = project.test(&["-n", "1", "--no-second-opinion"]);
+    let run = project.test(&[&SELECTING[..], &["--no-second-opinion"]].concat());
     let expected = project.pytest(&[]).0;
     assert_eq!(run.code, expected, "{}{}", run.out, run.err);
     let mut ran: Vec<String> = run
@@ -307,19 +309,19 @@ fn what_runs_while_tests_are_collected_decides_which_there_are() {
         "import lib, pytest\n@pytest.mark.parametrize('x', lib.rows())\ndef test_row(x): assert x\n",
     );
     let project = Project::new(&files);
-    assert_eq!(project.test(&["-n", "1"]).ran(), 2);
+    assert_eq!(project.test(&SELECTING).ran(), 2);
     project.write(
         "lib.py",
         "def rows(): return [1, 2, 3]\n\ndef h(): return 3\n",
     );
-    let run = project.test(&["-n", "1"]);
+    let run = project.test(&SELECTING);
     assert_eq!((run.code, run.ran()), (0, 3), "{}", run.out);
     // What they don't reach has no say in it.
     project.write(
         "lib.py",
         "def rows(): return [1, 2, 3]\n\ndef h(): return 4\n",
     );
-    let run = project.test(&["-n", "1"]);
+    let run = project.test(&SELECTING);
     let expected = if sees_functions() { 0 } else { 3 };
     assert_eq!(run.ran(), expected, "{}", run.out);
 }
@@ -346,10 +348,10 @@ fn a_file_that_no_longer_parses_counts_as_a_whole() {
         "import lib\ndef test_f(): assert lib.f() == 1\n",
     );
     let project = Project::new(&files);
-    assert_eq!(project.test(&["-n", "1"]).code, 0);
+    assert_eq!(project.test(&SELECTING).code, 0);
     project.write("lib.py", "def f(): return 1\n\ndef h(: return 3\n");
-    let run = project.test(&["-n", "1"]);
+    let run = project.test(&SELECTING);
     assert_eq!(run.code, project.pytest(&[]).0.min(1), "{}", run.out);
     project.write("lib.py", "def f(): return 1\n\ndef h(): return 3\n");
-    assert_eq!(project.test(&["-n", "1"]).code, 0);
+    assert_eq!(project.test(&SELECTING).code, 0);
 }

@@ -123,6 +123,8 @@ def _run_pytest(
     trace.about_to_run = bytecode.keep
     if getattr(pytest, "version_tuple", (0,)) >= (8, 2):  # from there on `pytest.main` sets it, and code asks for it
         os.environ["PYTEST_VERSION"] = pytest.__version__
+    if os.environ.pop("DX_PY_FUNCTIONS", ""):
+        trace.functions.start()
     snapshots.told = os.environ.pop(snapshots.VARIABLE, "")
     snapshots.fixtures_limit = os.environ.pop(snapshots.LIMIT_VARIABLE, "")
     code = 1

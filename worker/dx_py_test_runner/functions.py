@@ -1,7 +1,8 @@
 """Sees which functions of the project run, and in which test: `sys.monitoring` tells, from Python 3.12 on.
 
 Each code object of the project's files is watched from when its module is about to run. It tells once that it starts or goes on, and is
-then left alone until the next test begins, so a call in a loop costs nothing more.
+then left alone until the next test begins, so a call in a loop costs nothing more. What most tests of a file run is said to be run by all
+of them, and is left alone until the file ends: that was half of the cost.
 
 What runs outside of tests (imports, collection, hooks) is every test's. So is what runs in a module's body, also if it is a test that
 imports it, and what runs in a test that sets up a fixture for others as well.
@@ -25,8 +26,12 @@ _OF_SIGNATURES = ("_signature_from_function", "_has_code_flag")
 #: The line of what isn't in a function.
 _NO_LINE = 0xFFFFFFFF
 
-#: The owner of what is every test's.
-ALL = ""
+#: The owners of what is every test's: of what ran before the first one, and of what ran later, when tests may have left something behind;
+#: that of what is every test's of a file begins with the last.
+ALL, SHARED, ALL_OF_FILE = "", "s:", "f:"
+
+#: After how many of a file's tests, if they are half of those that ran, code counts as run by all.
+_USUAL = 8
 
 
 class Functions:
@@ -48,9 +53,16 @@ class Functions:
         self._told = 0
         self._running: set[int] = set()
         self._of_all: set[int] = set()
+        self._shared: set[int] = set()
         self._told_of_all: set[int] = set()
+        self._told_shared: set[int] = set()
         self._of_tests: list[tuple[str, list[int]]] = []
         self._test: Optional[str] = None
+        self._file = ""
+        # Of the file of the moment: how many of its tests have run, in how many of them each code, and what is left alone.
+        self._count = 0
+        self._counts: dict[int, int] = {}
+        self._usual: list[int] = []
         self._is_shared = False
         self._imports = False
         self._is_asking = False
@@ -80,7 +92,7 @@ class Functions:
 
         def begins_while_importing(code: CodeType, _offset: int) -> Any:
             if self._is_in_module(_getframe(1)):
-                self._of_all.add(self._numbers[id(code)])
+                self._shared.add(self._numbers[id(code)])
             running.add(id(code))
             return disable
 
@@ -139,6 +151,7 @@ class Functions:
         """A module's body is about to run: from here on, and until the test ends, it matters what is called from one."""
         if self.is_traced and self._test is not None and not self._imports:
             self._imports = True
+            self._shared.update(self._usual)
             self._listen(self._begins_while_importing)
 
     def is_made(self, file: str) -> None:
@@ -174,6 +187,32 @@ class Functions:
             self._imports = False
             self._listen(self._begins)
         self._test, self._is_shared = test, False
+        if test is not None:
+            file = test.partition("::")[0]
+            if file != self._file:
+                self._begin_file(file)
+
+    def _begin_file(self, file: str) -> None:
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+        for number in self._usual:
+            monitoring.set_local_events(self._tool, self._codes[number], self._local)
+        self._file, self._count, self._counts, self._usual = file, 0, {}, []
+
+    def _leave_usual(self, ran: list[int]) -> None:
+        """Leave alone what most of the file's tests run."""
+        self._count += 1
+        counts = self._counts
+        usual = []
+        for number in ran:
+            count = counts[number] = counts.get(number, 0) + 1
+            if count >= _USUAL and count * 2 >= self._count:
+                usual.append(number)
+        if usual:
+            monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+            for number in usual:
+                monitoring.set_local_events(self._tool, self._codes[number], 0)
+            self._usual += usual
+            self._of_tests.append((ALL_OF_FILE + self._file, usual))
 
     def share(self) -> None:
         """The test of the moment sets something up that others will use."""
@@ -189,7 +228,10 @@ class Functions:
         found = [numbers[each] for each in ran if each in numbers]
         if self._test is not None:
             self._of_tests.append((self._test, found))
-        if self._test is None or self._is_shared:
+            self._leave_usual(found)
+        if self._is_shared or (self._test is None and self._file and found):
+            self._shared.update(found, self._usual)
+        elif self._test is None:
             self._of_all.update(found)
         sys.monitoring.restart_events()  # type: ignore[attr-defined, unused-ignore]
 
@@ -204,8 +246,12 @@ class Functions:
             return False, [], []
         places, self._told = self._places[self._told :], len(self._places)
         ran, self._of_tests = self._of_tests, []
-        of_all = self._of_all - self._told_of_all
-        if of_all:
-            self._told_of_all |= of_all
-            ran.append((ALL, list(of_all)))
+        for owner, known, told in (
+            (ALL, self._of_all, self._told_of_all),
+            (SHARED, self._shared, self._told_shared),
+        ):
+            new = known - told
+            if new:
+                told |= new
+                ran.append((owner, list(new)))
         return True, places, ran

@@ -49,7 +49,6 @@ _VOLATILE_PREFIXES = ("PYTEST_", "DX_PY_")
 def install(trace: Trace) -> None:
     """Start observing."""
     trace.is_installed = True
-    trace.functions.start()
     sys.addaudithook(_audit_hook(trace, _HANDLED))
     _wrap_stat(trace)
     _wrap_environ(trace)

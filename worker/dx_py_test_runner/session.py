@@ -552,7 +552,7 @@ class WorkerPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> None:
         """Note that a fixture is set up that tests share; pytest does so."""
-        if fixturedef.scope != "function":
+        if fixturedef.scope != "function" and not (fixturedef.func.__module__ or "").startswith("_pytest."):
             self._trace.functions.share()
 
     # What else the user should know

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use dx_py_core::Engine;
 
+use crate::settings::Level;
 use crate::shard::Shard;
 use crate::verification::percent;
 
@@ -132,6 +133,9 @@ pub struct TestArgs {
     /// Don't run failing files once more, alone
     #[arg(long, help_heading = "Run")]
     pub no_second_opinion: bool,
+    /// What a change must touch for a test to run: a `module` that it imports, or a `symbol`, a function that it runs
+    #[arg(long, value_enum, value_name = "LEVEL", help_heading = "Select")]
+    pub select: Option<Level>,
     /// What runs the tests: `lean`, or `pytest` for its whole protocol
     #[arg(long, value_name = "ENGINE", default_value_t, help_heading = "Run")]
     pub engine: Engine,

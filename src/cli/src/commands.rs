@@ -159,6 +159,8 @@ pub fn config(action: &ConfigAction, out: &mut dyn Write) -> anyhow::Result<u8> 
     };
     writeln!(out, "root            {}", project.root.display())?;
     writeln!(out, "pytest's file   {}", shown(&project.ini.file))?;
+    let level = project.config.select.unwrap_or_default();
+    writeln!(out, "selects by      {}", level.as_str())?;
     writeln!(out, "dx-py's file    {}", shown(&project.config_path))?;
     match python::find(
         python.as_deref(),

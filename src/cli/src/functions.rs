@@ -1,17 +1,19 @@
 //! Which functions of the project's files a test reached, so that an edit of the others leaves it fresh.
 //!
-//! What ran in a test was seen. Code that ran earlier in the same process may have left something behind that the test got: a value in a
-//! cache, a variable, an attribute, an object that lives on. So each function that ran before counts too if a function of the test
-//! mentions its name, or a variable or an attribute that it changes; and so on from there. Functions that are called without their names,
-//! or that keep what they gave, count whenever they ran. What ran outside of tests (imports, collection, fixtures that tests share) is
-//! every test's.
+//! What ran in a test was seen. But the test may also have got something that code left behind which ran earlier in the same process, for
+//! another test: a value in a cache or in a variable, an attribute of an object that lives on. So a function that ran for others counts
+//! too, if a function of the test mentions the cache, the variable or the attribute that it may leave something in; and with it the
+//! functions that it mentions, since what it left may come from them: all of them for caches and variables, those at first hand for
+//! attributes. Attributes matter for objects that may live on: those of classes of which a module makes one while it is imported, or which
+//! code mentions that keeps things or that ran outside of tests, and of their relatives.
+//! What ran outside of tests (imports, collection, fixtures that tests share) is every test's.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use dx_py_core::Input;
 use dx_py_discovery::Symbols;
-use dx_py_discovery::symbols::Function;
+use dx_py_discovery::symbols::{ANY_ATTRIBUTE, Function};
 use dx_py_protocol::Trace;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -36,11 +38,12 @@ pub struct Functions {
     /// Those that ran.
     nodes: Vec<Node>,
     node_numbers: FxHashMap<(usize, usize), usize>,
-    /// Which of them leave something under a key, and which get it.
-    leavers: FxHashMap<u64, Vec<usize>>,
-    getters: FxHashMap<u64, Vec<usize>>,
-    of_all: BTreeSet<usize>,
-    of_tests: FxHashMap<String, Vec<usize>>,
+    ties: Ties,
+    /// What ran before the first test, and what ran later for all of them.
+    early: BTreeSet<usize>,
+    shared: BTreeSet<usize>,
+    of_files: FxHashMap<String, BTreeSet<usize>>,
+    of_tests: FxHashMap<String, BTreeSet<usize>>,
 }
 
 struct File {
@@ -49,11 +52,50 @@ struct File {
     is_opaque: bool,
 }
 
-/// A function that ran: its file, its number there, and those of which it may have got something.
+/// A function that ran: its file, its number there, in how many tests, and those that may bear on it.
 struct Node {
     file: usize,
     function: usize,
-    from: Vec<usize>,
+    tests: usize,
+    from: Vec<(Tie, usize)>,
+}
+
+/// How a function may bear on another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Tie {
+    /// By a cache or a variable.
+    State,
+    /// By that attribute.
+    Attribute(u64),
+    /// The other one may call it.
+    Call,
+}
+
+/// By which keys functions are tied.
+#[derive(Default)]
+struct Ties {
+    leavers: FxHashMap<u64, Vec<usize>>,
+    setters: FxHashMap<u64, Vec<usize>>,
+    getters: FxHashMap<u64, Vec<usize>>,
+    called: FxHashMap<u64, Vec<usize>>,
+    callers: FxHashMap<u64, Vec<usize>>,
+}
+
+/// The functions under a key.
+fn under<'a>(
+    map: &'a FxHashMap<u64, Vec<usize>>,
+    keys: &'a [u64],
+) -> impl Iterator<Item = (u64, usize)> + 'a {
+    keys.iter().flat_map(move |key| {
+        let nodes = map.get(key).into_iter().flatten();
+        nodes.map(move |node| (*key, *node))
+    })
+}
+
+fn put(map: &mut FxHashMap<u64, Vec<usize>>, keys: &[u64], node: usize) {
+    for key in keys {
+        map.entry(*key).or_default().push(node);
+    }
 }
 
 impl Functions {
@@ -66,20 +108,29 @@ impl Functions {
             self.code.push((file, *line));
         }
         for (owner, numbers) in &trace.ran {
-            let mut nodes = Vec::new();
+            let mut nodes = BTreeSet::new();
             for number in numbers {
                 match self.code.get(*number as usize) {
                     Some((file, line)) => self.run(*file, *line, &mut nodes),
                     None => self.is_blind = true,
                 }
             }
-            match owner.is_empty() {
-                true => self.of_all.extend(nodes),
-                false => self
-                    .of_tests
-                    .entry(owner.clone())
+            if owner.is_empty() {
+                self.early.extend(nodes);
+            } else if owner == "s:" {
+                self.shared.extend(nodes);
+            } else if let Some(file) = owner.strip_prefix("f:") {
+                self.of_files
+                    .entry(file.to_owned())
                     .or_default()
-                    .extend(nodes),
+                    .extend(nodes);
+            } else {
+                let known = self.of_tests.entry(owner.clone()).or_default();
+                for node in nodes {
+                    if known.insert(node) {
+                        self.nodes[node].tests += 1;
+                    }
+                }
             }
         }
     }
@@ -97,7 +148,7 @@ impl Functions {
         number
     }
 
-    fn run(&mut self, file: usize, line: u32, nodes: &mut Vec<usize>) {
+    fn run(&mut self, file: usize, line: u32, nodes: &mut BTreeSet<usize>) {
         let Some(Source { symbols, .. }) = self.files[file].source.clone() else {
             return;
         };
@@ -107,33 +158,67 @@ impl Functions {
             if node == new {
                 self.add_node(file, number, &symbols.functions()[number]);
             }
-            nodes.push(node);
+            nodes.insert(node);
         }
     }
 
     fn add_node(&mut self, file: usize, number: usize, function: &Function) {
         let node = self.nodes.len();
-        let mut from: BTreeSet<usize> = BTreeSet::new();
-        for key in &function.gets {
-            from.extend(self.leavers.get(key).into_iter().flatten());
-            self.getters.entry(*key).or_default().push(node);
+        // Who makes an object of a class, or of one below it, names that class and not its methods.
+        let mut names = vec![function.simple];
+        if let Some(class) = function.class.filter(|_| function.is_special) {
+            names.extend(self.below(class));
         }
-        let mut to: BTreeSet<usize> = BTreeSet::new();
-        for key in &function.leaves {
-            to.extend(self.getters.get(key).into_iter().flatten());
-            self.leavers.entry(*key).or_default().push(node);
-        }
-        to.remove(&node);
+        // A method may make objects of its class without the class's name.
+        let calls: Vec<u64> = function
+            .mentions
+            .iter()
+            .copied()
+            .chain(function.class)
+            .collect();
+        let ties = &mut self.ties;
+        let mut from: BTreeSet<(Tie, usize)> = BTreeSet::new();
+        from.extend(under(&ties.leavers, &function.gets).map(|(_, other)| (Tie::State, other)));
+        from.extend(
+            under(&ties.setters, &function.gets).map(|(key, other)| (Tie::Attribute(key), other)),
+        );
+        from.extend(under(&ties.called, &calls).map(|(_, other)| (Tie::Call, other)));
+        let mut to: BTreeSet<(Tie, usize)> = BTreeSet::new();
+        to.extend(under(&ties.getters, &function.leaves).map(|(_, other)| (Tie::State, other)));
+        to.extend(
+            under(&ties.getters, &function.sets).map(|(key, other)| (Tie::Attribute(key), other)),
+        );
+        to.extend(under(&ties.callers, &names).map(|(_, other)| (Tie::Call, other)));
+        put(&mut ties.leavers, &function.leaves, node);
+        put(&mut ties.setters, &function.sets, node);
+        put(&mut ties.getters, &function.gets, node);
+        put(&mut ties.called, &names, node);
+        put(&mut ties.callers, &calls, node);
         self.nodes.push(Node {
             file,
             function: number,
+            tests: 0,
             from: from.into_iter().collect(),
         });
-        for getter in to {
-            self.nodes[getter].from.push(node);
+        for (tie, other) in to {
+            self.nodes[other].from.push((tie, node));
         }
-        if function.is_implicit {
-            self.of_all.insert(node);
+    }
+
+    /// A class and those that are derived from it, by their names.
+    fn below(&self, class: u64) -> FxHashSet<u64> {
+        let mut found = FxHashSet::from_iter([class]);
+        loop {
+            let before = found.len();
+            let sources = self.files.iter().filter_map(|file| file.source.as_ref());
+            for class in sources.flat_map(|source| &source.symbols.classes) {
+                if class.bases.iter().any(|base| found.contains(base)) {
+                    found.insert(class.name);
+                }
+            }
+            if found.len() == before {
+                return found;
+            }
         }
     }
 
@@ -152,35 +237,158 @@ impl Functions {
         self.file_numbers.contains_key(path)
     }
 
-    fn function(&self, node: &Node) -> Option<(&Source, &Function)> {
-        let source = self.files[node.file].source.as_ref()?;
-        Some((source, source.symbols.functions().get(node.function)?))
+    fn source(&self, node: &Node) -> Option<&Source> {
+        self.files[node.file].source.as_ref()
     }
 
-    /// What all tests reach whose inputs are `files`, by their absolute paths; `source` gives those whose functions can be told apart.
-    /// None if all of the files count.
+    fn function(&self, node: &Node) -> Option<&Function> {
+        self.source(node)?.symbols.functions().get(node.function)
+    }
+
+    /// What all tests of the file with the node ID `file` reach, whose inputs are `files`, by their absolute paths; `source` gives those
+    /// whose functions can be told apart. None if all of the files count.
     pub fn scope<'a>(
         &self,
+        file: &str,
         files: impl Iterator<Item = &'a str>,
         source: impl Fn(&str) -> Option<Source>,
     ) -> Option<Scope> {
+        if self.is_blind {
+            return None;
+        }
         let mut scope = Scope {
             counts: vec![false; self.files.len()],
             is_parted: vec![false; self.files.len()],
             is_reached: vec![false; self.nodes.len()],
+            lasting: Lasting::default(),
             symbols: Vec::new(),
         };
-        if self.is_blind {
-            return None;
-        }
         scope.add_files(self, files, source)?;
-        let reached = scope.reached_from(self, &self.of_all)?;
+        scope.lasting = Lasting::of(self, &scope.counts);
+        let of_file = self.of_files.get(file).into_iter().flatten();
+        // Who sets attributes by names that it makes up may have set any.
+        let wild = self.nodes.iter().enumerate().filter(|(_, node)| {
+            self.function(node).is_some_and(|function| {
+                let class = function.class;
+                let is_lasting = class.is_none_or(|class| scope.lasting.classes.contains(&class));
+                is_lasting && function.sets.contains(&ANY_ATTRIBUTE)
+            })
+        });
+        let wild: Vec<usize> = wild.map(|(number, _)| number).collect();
+        let start: BTreeSet<usize> = self.shared.iter().chain(of_file).copied().collect();
+        let mut early = Vec::new();
+        for number in &self.early {
+            let node = &self.nodes[*number];
+            if scope.counts[node.file] {
+                if self.function(node)?.sees_lines {
+                    return None;
+                }
+                // Nothing was left behind for them, and what they left is known by what they called.
+                scope.is_reached[*number] = true;
+                early.push(*number);
+            }
+        }
+        scope.add_symbols(self, early);
+        let reached = scope.reached_from(self, &start, &wild)?;
         for node in &reached {
             scope.is_reached[*node] = true;
         }
         scope.add_symbols(self, reached);
         Some(scope)
     }
+}
+
+/// The classes of which objects may outlive a test.
+#[derive(Clone, Default)]
+struct Lasting {
+    classes: FxHashSet<u64>,
+    /// The attributes that their methods set, and those that any methods do.
+    attributes: FxHashSet<u64>,
+    known: FxHashSet<u64>,
+}
+
+impl Lasting {
+    fn of(functions: &Functions, counts: &[bool]) -> Self {
+        let files = functions
+            .files
+            .iter()
+            .zip(counts)
+            .filter(|(_, counts)| **counts);
+        let sources: Vec<&Source> = files.filter_map(|(file, _)| file.source.as_ref()).collect();
+        let classes = || sources.iter().flat_map(|source| &source.symbols.classes);
+        let there: FxHashSet<u64> = classes().map(|class| class.name).collect();
+        let mut names: FxHashSet<u64> = FxHashSet::default();
+        for source in &sources {
+            names.extend(
+                source
+                    .symbols
+                    .called
+                    .iter()
+                    .filter(|name| there.contains(name)),
+            );
+        }
+        for (number, node) in functions.nodes.iter().enumerate() {
+            let Some(function) = functions.function(node) else {
+                continue;
+            };
+            let is_special = function.is_special && function.class.is_some();
+            if is_special && functions.early.contains(&number) {
+                names.extend(function.class);
+            }
+            if functions.shared.contains(&number) || !function.leaves.is_empty() {
+                names.extend(function.mentions.iter().filter(|name| there.contains(name)));
+            }
+        }
+        // With their relatives: a method that they have may be another class's.
+        loop {
+            let before = names.len();
+            for class in classes() {
+                let own = class.bases.iter().filter(|base| there.contains(base));
+                let family: Vec<u64> = own.copied().chain([class.name]).collect();
+                if family.iter().any(|name| names.contains(name)) {
+                    names.extend(family);
+                }
+            }
+            if names.len() == before {
+                break;
+            }
+        }
+        let mut lasting = Self {
+            classes: names,
+            ..Self::default()
+        };
+        for function in sources.iter().flat_map(|source| source.symbols.functions()) {
+            if let Some(class) = function.class {
+                lasting.known.extend(&function.sets);
+                if lasting.classes.contains(&class) {
+                    lasting.attributes.extend(&function.sets);
+                }
+            }
+        }
+        lasting
+    }
+
+    /// Whether an attribute that a function sets may be one of an object that lives on.
+    fn has(&self, function: &Function, attribute: u64) -> bool {
+        function
+            .class
+            .is_some_and(|class| self.classes.contains(&class))
+            || self.attributes.contains(&attribute)
+            || !self.known.contains(&attribute)
+    }
+}
+
+/// How a function came to be reached, the weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum How {
+    /// One that set an attribute for others calls it.
+    CalledOnce,
+    /// It may have set an attribute of an object that lives on.
+    LeftAttribute,
+    /// It may have left something in a cache or a variable, or is called by one that has.
+    LeftState,
+    /// It ran.
+    Ran,
 }
 
 /// What the tests of one file reach, or one of them.
@@ -191,6 +399,7 @@ pub struct Scope {
     is_parted: Vec<bool>,
     /// Of each function whether every test reaches it.
     is_reached: Vec<bool>,
+    lasting: Lasting,
     /// The symbols.
     pub symbols: Vec<Input>,
 }
@@ -206,26 +415,24 @@ impl Scope {
         texts: impl Iterator<Item = &'b str>,
         source: impl Fn(&str) -> Option<Source>,
     ) -> Option<Vec<Input>> {
-        let mut scope = Scope {
-            symbols: Vec::new(),
-            ..self.clone()
-        };
+        let mut own = self.clone();
+        own.symbols.clear();
         let texts: FxHashSet<&str> = texts.collect();
-        scope.add_files(functions, files, |path| {
+        own.add_files(functions, files, |path| {
             source(path).filter(|_| !texts.contains(path))
         })?;
         for text in &texts {
             let file = functions.file_numbers.get(*text);
-            let whole = file.filter(|file| std::mem::take(&mut scope.is_parted[**file]));
+            let whole = file.filter(|file| std::mem::take(&mut own.is_parted[**file]));
             let source = whole.and_then(|file| functions.files[*file].source.as_ref());
-            scope
-                .symbols
-                .extend(source.map(|source| Input::symbol(&source.key, "*")));
+            let whole = source.map(|source| Input::symbol(&source.key, "*"));
+            own.symbols.extend(whole);
         }
-        let ran = functions.of_tests.get(test).into_iter().flatten();
-        let reached = scope.reached_from(functions, ran)?;
-        scope.add_symbols(functions, reached);
-        Some(scope.symbols)
+        let nothing = BTreeSet::new();
+        let ran = functions.of_tests.get(test).unwrap_or(&nothing);
+        let reached = own.reached_from(functions, ran, &[])?;
+        own.add_symbols(functions, reached);
+        Some(own.symbols)
     }
 
     fn add_files<'b>(
@@ -254,26 +461,56 @@ impl Scope {
         Some(())
     }
 
-    /// The functions that these reach, but for those that every test does; none if one of them may learn of lines.
-    fn reached_from<'b>(
+    /// The functions that code which `ran` reaches, but for those that every test does; none if one of them may learn of lines.
+    fn reached_from(
         &self,
         functions: &Functions,
-        start: impl IntoIterator<Item = &'b usize>,
+        ran: &BTreeSet<usize>,
+        wild: &[usize],
     ) -> Option<Vec<usize>> {
-        let mut is_known = self.is_reached.clone();
-        let mut pending: Vec<usize> = start.into_iter().copied().collect();
-        let mut reached = Vec::new();
-        while let Some(number) = pending.pop() {
+        // What ran for others, too.
+        let is_elsewhere = |number: usize| {
             let node = &functions.nodes[number];
-            if std::mem::replace(&mut is_known[number], true) || !self.counts[node.file] {
+            functions.shared.contains(&number) || node.tests > usize::from(ran.contains(&number))
+        };
+        let lasts = |function: &Function, key: u64| self.lasting.has(function, key);
+        let mut known: Vec<Option<How>> = vec![None; functions.nodes.len()];
+        let mut pending: Vec<(usize, How)> = ran.iter().map(|number| (*number, How::Ran)).collect();
+        pending.extend(wild.iter().map(|number| (*number, How::LeftAttribute)));
+        let mut reached = Vec::new();
+        while let Some((number, how)) = pending.pop() {
+            let node = &functions.nodes[number];
+            if !self.counts[node.file] || known[number] >= Some(how) {
                 continue;
             }
-            let (_, function) = functions.function(node)?;
-            if function.sees_lines {
-                return None;
+            let function = functions.function(node)?;
+            if known[number].replace(how).is_none() {
+                if function.sees_lines {
+                    return None;
+                }
+                if !self.is_reached[number] {
+                    reached.push(number);
+                }
             }
-            reached.push(number);
-            pending.extend(&node.from);
+            // What it left when it ran for others, and may find again now.
+            let leaves = how == How::Ran && is_elsewhere(number);
+            let leaves_state = leaves && !function.leaves.is_empty();
+            let leaves_attribute = leaves && function.sets.iter().any(|key| lasts(function, *key));
+            for (tie, other) in &node.from {
+                let other_function = || functions.function(&functions.nodes[*other]);
+                let reaches = match (tie, how) {
+                    (Tie::State, How::Ran) if is_elsewhere(*other) => Some(How::LeftState),
+                    (Tie::Attribute(key), How::Ran) if is_elsewhere(*other) => other_function()
+                        .is_some_and(|function| lasts(function, *key))
+                        .then_some(How::LeftAttribute),
+                    (Tie::Call, How::LeftState) => Some(How::LeftState),
+                    (Tie::Call, How::Ran) if leaves_state => Some(How::LeftState),
+                    (Tie::Call, How::Ran) if leaves_attribute => Some(How::CalledOnce),
+                    (Tie::Call, How::LeftAttribute) => Some(How::CalledOnce),
+                    _ => None,
+                };
+                pending.extend(reaches.map(|how| (*other, how)));
+            }
         }
         Some(reached)
     }
@@ -282,7 +519,8 @@ impl Scope {
         for number in nodes {
             let node = &functions.nodes[number];
             if self.is_parted[node.file]
-                && let Some((source, function)) = functions.function(node)
+                && let (Some(source), Some(function)) =
+                    (functions.source(node), functions.function(node))
             {
                 self.symbols
                     .push(Input::symbol(&source.key, &function.name));

@@ -145,7 +145,7 @@ impl<'a> Recorder<'a> {
                 let shared = self.shared_facts(process, &file.file, Path::new(&file.path));
                 let set = match shared {
                     Ok((shared, mut facts)) => {
-                        let scope = self.scope(process, &shared, Path::new(&file.path));
+                        let scope = self.scope(process, &file.file, &shared, Path::new(&file.path));
                         facts.extend(scope.iter().flat_map(|scope| self.symbols(&scope.symbols)));
                         Some(self.catalog.intern_set(&facts)?)
                     }
@@ -284,7 +284,7 @@ impl<'a> Recorder<'a> {
         };
         let whole = self.catalog.intern_set(&facts)?;
         // The same, with the functions that all tests of the file reach.
-        let scope = self.scope(process, &shared, &path);
+        let scope = self.scope(process, file, &shared, &path);
         let parted = match &scope {
             Some(scope) => {
                 let facts: Vec<Fact> = facts
@@ -363,7 +363,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// What all tests of a collected file reach of the project's functions; none if whole files count.
-    fn scope(&self, process: u32, shared: &Inputs, path: &Path) -> Option<Scope> {
+    fn scope(&self, process: u32, file: &str, shared: &Inputs, path: &Path) -> Option<Scope> {
         let functions = self.functions.get(&process)?;
         let seen = self.observations.get(&process)?;
         let source = |file: &str| {
@@ -374,7 +374,7 @@ impl<'a> Recorder<'a> {
                 .then(|| self.source(file))
                 .flatten()
         };
-        functions.scope(shared.files.iter().map(|file| &**file), source)
+        functions.scope(file, shared.files.iter().map(|file| &**file), source)
     }
 
     /// The functions that a test reaches beyond those that all tests of its file do; none if whole files count for it.
@@ -637,7 +637,7 @@ impl<'a> Recorder<'a> {
                     let key = self.world.key(&path.to_string_lossy());
                     let inputs = self.inputs_of_file(process, &key, &path);
                     facts.extend(self.facts(process, &inputs).ok()?);
-                    let scope = self.scope(process, &inputs, Path::new(""));
+                    let scope = self.scope(process, "", &inputs, Path::new(""));
                     let own: Vec<Fact> = scope
                         .iter()
                         .flat_map(|scope| self.symbols(&scope.symbols))

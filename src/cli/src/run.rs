@@ -51,7 +51,8 @@ pub fn audit(args: &TestArgs) -> anyhow::Result<u8> {
 /// If the run can't be done. [`exit_code_of`] tells the code.
 pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
     let began = Instant::now();
-    let project = Project::find()?;
+    let mut project = Project::find()?;
+    project.config.select = args.select.or(project.config.select);
     let mut invocation = Invocation {
         engine: args.engine,
         ..Invocation::new(&args.pytest_args, args.no_capture, &project.cwd)

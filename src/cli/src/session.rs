@@ -24,7 +24,7 @@ use crate::file_list::{FileList, Folders, Renewal};
 use crate::ini::CANDIDATES;
 use crate::invocation::Invocation;
 use crate::python::{self, Interpreter};
-use crate::settings::Project;
+use crate::settings::{Level, Project};
 use crate::sources::Sources;
 use crate::world::{World, WorldSpec, file_system_now, import_path};
 
@@ -185,7 +185,8 @@ impl Session {
         let world = World::new(spec, stats, now_ns);
         world.learn_files(sources.scan.files.iter());
         let mut facts = facts;
-        let sets = compare(&catalog, &mut facts, &world)?;
+        let level = project.config.select.unwrap_or_default();
+        let sets = compare(&catalog, &mut facts, &world, level)?;
         let base = invocation.base_digest(&project);
         let learned = catalog
             .note(&learned_note(key))?
@@ -233,9 +234,11 @@ impl Session {
             Ok(list) => list,
             Err(_) => return Ok(()),
         };
-        let state = SetState::within(&SetState::Holds, &list.facts, |input| {
-            self.world.digest(input)
-        });
+        let level = self.project.config.select.unwrap_or_default();
+        let counts =
+            |fact: &&Fact| level == Level::Symbol || !matches!(fact.input, Input::Symbol(_));
+        let facts = list.facts.iter().filter(counts);
+        let state = SetState::within(&SetState::Holds, facts, |input| self.world.digest(input));
         self.wide = list.wide.clone();
         match (state.reason(), self.renewed(&list, &state)) {
             (None, _) => self.file_list = Some(list),
@@ -467,6 +470,7 @@ fn compare(
     catalog: &Catalog,
     facts: &mut FactTable,
     world: &World,
+    level: Level,
 ) -> Result<FxHashMap<SetId, SetState>, CatalogError> {
     let is_asked_for = |fact: &Fact| fact.input.part_of_file().is_none();
     let now: FxHashMap<i64, Digest> = facts
@@ -492,7 +496,9 @@ fn compare(
     let is_in_doubt =
         |set: &SetId| is_broken(set) || facts.base_of(*set).is_some_and(|base| is_broken(&base));
     let doubtful: Vec<SetId> = facts.sets.keys().copied().filter(is_in_doubt).collect();
-    catalog.load_symbols(facts, doubtful)?;
+    if level == Level::Symbol {
+        catalog.load_symbols(facts, doubtful)?;
+    }
     let mut states = FxHashMap::default();
     for (set, recorded) in &facts.sets {
         let base = match recorded.base {

@@ -41,6 +41,8 @@ pub struct ConfigFile {
     /// More globs of files that hold tests, beside pytest's `python_files`, for `discover`.
     #[serde(default)]
     pub python_files: Vec<String>,
+    /// How finely it is told which tests a change can reach, `module` if not given.
+    pub select: Option<Level>,
     /// How many megabytes cached fixtures may take together, 8,000 if not given.
     pub fixtures_mb: Option<u64>,
     /// Whether an interpreter is kept warm between runs.
@@ -48,6 +50,27 @@ pub struct ConfigFile {
     /// Installed modules that it imports ahead of time, beside pytest.
     #[serde(default)]
     pub preload: Vec<String>,
+}
+
+/// How finely it is told which tests a change can reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// By the files that they import and read
+    #[default]
+    Module,
+    /// By the functions of those files that they run, from Python 3.12 on
+    Symbol,
+}
+
+impl Level {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Module => "module",
+            Self::Symbol => "symbol",
+        }
+    }
 }
 
 /// The configuration can't be used.

@@ -9,6 +9,7 @@ use dx_py_daemon::{LaunchSpec, Role};
 use crate::args::TestArgs;
 use crate::invocation::Invocation;
 use crate::session::Session;
+use crate::settings::Level;
 use crate::{scratch, worker_files};
 
 /// Tells workers' plugin what to do with snapshots. A variable, since an option would be a part of the invocation: whether snapshots may be
@@ -26,6 +27,12 @@ pub fn snapshot_mode(args: &TestArgs) -> Option<(OsString, OsString)> {
 fn fixtures_limit(session: &Session) -> Option<(OsString, OsString)> {
     let megabytes = session.project.config.fixtures_mb?;
     Some(("DX_PY_FIXTURES_MB".into(), megabytes.to_string().into()))
+}
+
+/// Tells workers to see which functions run, if that is what tests are selected by.
+fn sees_functions(session: &Session) -> Option<(OsString, OsString)> {
+    let is_wanted = session.project.config.select == Some(Level::Symbol);
+    is_wanted.then(|| ("DX_PY_FUNCTIONS".into(), "1".into()))
 }
 
 /// What the processes of a run have in common.
@@ -70,6 +77,7 @@ impl Specs {
             env: snapshot_mode(args)
                 .into_iter()
                 .chain(fixtures_limit(session))
+                .chain(sees_functions(session))
                 .collect(),
             pytest_args: arguments.into_iter().map(Into::into).collect(),
             basetemp: None,

@@ -43,8 +43,7 @@ const LINES: [&str; 17] = [
     "walk_tb",
 ];
 
-/// Parts of the names of decorators that keep what a function gave: its body doesn't run again, and those that ask for it need not have its
-/// name, but may have been handed it.
+/// Parts of the names of decorators that keep what a function gave: its body doesn't run again.
 const KEEPING: [&str; 5] = ["cache", "memo", "lazy", "once", "singleton"];
 
 /// The symbols of one file.
@@ -53,6 +52,10 @@ pub struct Symbols {
     frame: Digest,
     digests: FxHashMap<String, Digest>,
     functions: Vec<Function>,
+    /// The classes outside of functions.
+    pub classes: Vec<Class>,
+    /// Names of what is called, or decorates, outside of functions: of the classes among them objects may live on.
+    pub called: Vec<u64>,
     /// Whether the code of the frame may learn of lines.
     pub frame_sees_lines: bool,
 }
@@ -66,12 +69,29 @@ pub struct Function {
     pub lines: RangeInclusive<u32>,
     /// Whether it may learn of lines.
     pub sees_lines: bool,
-    /// Whether it may have run for others unnamed: it is called by an operator, say, or what it gave is kept.
-    pub is_implicit: bool,
-    /// Under which keys it is to be looked for by those that may have got something that it left behind.
+    /// Whether it is called by an operator or the like, without its name.
+    pub is_special: bool,
+    /// The class that it is in.
+    pub class: Option<u64>,
+    /// Keys of what it may leave behind for those that run later, whatever objects live on: values in a cache and in variables.
     pub leaves: Vec<u64>,
+    /// The attributes that it sets, or whose objects it changes: left behind if their object lives on. Keys as well.
+    pub sets: Vec<u64>,
     /// Keys of what it may get from others.
     pub gets: Vec<u64>,
+    /// Its simple name, and all names that it mentions.
+    pub simple: u64,
+    /// Those.
+    pub mentions: Vec<u64>,
+}
+
+/// A class: its name and those of its bases.
+#[derive(Debug)]
+pub struct Class {
+    /// Its name.
+    pub name: u64,
+    /// Its bases.
+    pub bases: Vec<u64>,
 }
 
 impl Symbols {
@@ -113,6 +133,8 @@ impl Symbols {
             frame: hasher.finish(),
             digests,
             functions,
+            classes: classes(root, source),
+            called: called(root, source),
             frame_sees_lines: sees_lines(&frame),
         })
     }
@@ -153,55 +175,135 @@ struct Definition<'tree> {
 impl Definition<'_> {
     fn function(&self, source: &[u8], file: &str, whole: &Tokens, state: &State) -> Function {
         let simple = self.name.rsplit('.').next().unwrap_or(&self.name);
-        let is_special = simple.starts_with("__") && simple.ends_with("__");
+        let class = self.name.rsplit('.').nth(1).map(name_hash);
         let mut cursor = self.outer.walk();
-        // Who calls a function of the module may have been given it long before.
-        let is_of_module = self.name == simple;
-        let is_kept = is_of_module
-            && self
-                .outer
-                .children(&mut cursor)
-                .filter(|child| child.kind() == "decorator")
-                .any(|decorator| {
-                    let text =
-                        String::from_utf8_lossy(&source[decorator.byte_range()]).to_lowercase();
-                    KEEPING.iter().any(|part| text.contains(part))
-                });
-        let by_computed_names = ["setattr", "delattr", "__dict__", "globals", "vars"];
+        let is_kept = self
+            .outer
+            .children(&mut cursor)
+            .filter(|child| child.kind() == "decorator")
+            .any(|decorator| {
+                let text = String::from_utf8_lossy(&source[decorator.byte_range()]).to_lowercase();
+                KEEPING.iter().any(|part| text.contains(part))
+            });
+        let Touched {
+            attributes,
+            variables,
+        } = touched(self.node, source, state);
+        let named = |hash: u64| key(&[b"name", &hash.to_le_bytes()]);
         let mut leaves: FxHashSet<u64> = FxHashSet::default();
-        leaves.insert(key(&[b"name", &name_hash(simple).to_le_bytes()]));
-        let Touched { attributes } = touched(self.node, source);
-        leaves.extend(
-            attributes
-                .iter()
-                .map(|name| key(&[b"name", &name_hash(name).to_le_bytes()])),
-        );
-        let mut gets: FxHashSet<u64> = FxHashSet::default();
-        for name in whole.name_hashes() {
+        if is_kept {
+            leaves.insert(named(name_hash(simple)));
+        }
+        for name in variables.iter().copied().map(name_hash) {
             let text = name.to_le_bytes();
-            gets.insert(key(&[b"name", &text]));
             if state.variables.contains(&name) {
                 // The module's own: by the file for those in it, by the name alone for those who reach it from outside.
-                let own = key(&[b"own", file.as_bytes(), &text]);
-                gets.insert(own);
-                leaves.extend([own, key(&[b"outside", &text])]);
+                leaves.insert(key(&[b"own", file.as_bytes(), &text]));
+                leaves.insert(key(&[b"outside", &text]));
             } else {
-                gets.insert(key(&[b"outside", &text]));
-                if state.attributes.contains(&name) {
-                    leaves.insert(key(&[b"name", &text]));
-                }
+                leaves.insert(named(name));
             }
+        }
+        let mentions: Vec<u64> = whole.name_hashes().collect();
+        let mut gets: FxHashSet<u64> = FxHashSet::default();
+        for name in &mentions {
+            let text = name.to_le_bytes();
+            gets.insert(named(*name));
+            gets.insert(match state.variables.contains(name) {
+                true => key(&[b"own", file.as_bytes(), &text]),
+                false => key(&[b"outside", &text]),
+            });
+        }
+        let mut sets: FxHashSet<u64> = attributes
+            .iter()
+            .map(|name| named(name_hash(name)))
+            .collect();
+        if MAKING.contains(&simple) {
+            // It lives on where something is left that holds it, and who leaves that names the class.
+            sets.clear();
+        }
+        if BY_COMPUTED_NAMES.iter().any(|name| whole.mentions(name)) {
+            sets.insert(ANY_ATTRIBUTE);
         }
         Function {
             name: self.name.clone(),
             lines: row(self.outer.start_position().row)..=row(self.outer.end_position().row),
             sees_lines: sees_lines(whole),
-            is_implicit: is_special
-                || is_kept
-                || by_computed_names.iter().any(|name| whole.mentions(name)),
+            is_special: simple.starts_with("__") && simple.ends_with("__"),
+            class,
             leaves: leaves.into_iter().collect(),
+            sets: sets.into_iter().collect(),
             gets: gets.into_iter().collect(),
+            simple: name_hash(simple),
+            mentions,
         }
+    }
+}
+
+/// Methods that set up a new object.
+const MAKING: [&str; 4] = [
+    "__attrs_post_init__",
+    "__init__",
+    "__new__",
+    "__post_init__",
+];
+
+/// By these attributes are set whose names are made up.
+const BY_COMPUTED_NAMES: [&str; 5] = ["setattr", "delattr", "__dict__", "globals", "vars"];
+
+/// In place of a key: any attribute may be set.
+pub const ANY_ATTRIBUTE: u64 = 0;
+
+/// The classes that aren't in functions.
+fn classes(root: Node<'_>, source: &[u8]) -> Vec<Class> {
+    let mut found = Vec::new();
+    outside_of_functions(root, |node| {
+        if node.kind() == "class_definition"
+            && let Some(name) = node.child_by_field_name("name")
+        {
+            let bases = node.child_by_field_name("superclasses");
+            let bases = bases.map_or_else(Vec::new, |bases| state::identifiers(bases, source));
+            found.push(Class {
+                name: name_hash(state::text(name, source)),
+                bases: bases.into_iter().map(name_hash).collect(),
+            });
+        }
+    });
+    found
+}
+
+/// The names of what is called outside of functions.
+fn called(root: Node<'_>, source: &[u8]) -> Vec<u64> {
+    let mut found = FxHashSet::default();
+    outside_of_functions(root, |node| {
+        let target = match node.kind() {
+            "call" => node.child_by_field_name("function"),
+            "decorator" => Some(node),
+            _ => None,
+        };
+        if let Some(target) = target {
+            found.extend(
+                state::identifiers(target, source)
+                    .into_iter()
+                    .map(name_hash),
+            );
+        }
+    });
+    found.into_iter().collect()
+}
+
+/// Visits the nodes that aren't in the bodies of functions.
+fn outside_of_functions<'tree>(root: Node<'tree>, mut visit: impl FnMut(Node<'tree>)) {
+    let mut pending = vec![root];
+    while let Some(node) = pending.pop() {
+        visit(node);
+        let body = match node.kind() {
+            "function_definition" => node.child_by_field_name("body"),
+            _ => None,
+        };
+        let mut cursor = node.walk();
+        let children = node.named_children(&mut cursor);
+        pending.extend(children.filter(|child| Some(*child) != body));
     }
 }
 
@@ -387,6 +489,7 @@ def kept():
     fn what_importing_does_and_shows_is_in_the_frame() {
         for (from, to) in [
             ("LIMIT = 3", "LIMIT = 4"),
+            ("LIMIT = 3", "LIMIT = f'{3:>{4}}'"),
             ("b=LIMIT", "b=2"),
             ("def plain(a,", "def plain(a: int,"),
             ("items = []", "items = [1]"),
@@ -400,6 +503,14 @@ def kept():
         ] {
             assert!(change(from, to).0, "{from} -> {to}");
         }
+    }
+
+    #[test]
+    fn formats_of_values_in_strings_are_told_apart() {
+        let frame = |spec: &str| symbols(&format!("X = f'{{1:>{spec}}}'\n")).frame();
+        assert_ne!(frame("{4}"), frame("{5}"));
+        assert_ne!(frame("0{4}"), frame("1{4}"));
+        assert_ne!(frame("{4}.1"), frame("{4}.2"));
     }
 
     #[test]
@@ -438,6 +549,7 @@ class A:
     def __iter__(self): return 1
 @cache
 def kept(): return 1
+def ask(): return kept()
 def plain(): return logger.name
 ";
         let symbols = symbols(source);
@@ -449,17 +561,19 @@ def plain(): return logger.name
         };
         let ties = |from: &str, to: &str| {
             let (from, to) = (of(from), of(to));
-            from.leaves.iter().any(|key| to.gets.contains(key))
+            let mut left = from.leaves.iter().chain(&from.sets);
+            left.any(|key| to.gets.contains(key))
         };
         for (from, to) in [
             ("fill", "look"),
-            ("fill", "call"),
             ("A.put", "A.show"),
             ("A.alias", "A.show"),
+            ("kept", "ask"),
         ] {
             assert!(ties(from, to), "{from} -> {to}");
         }
         for (from, to) in [
+            ("fill", "call"),
             ("call", "look"),
             ("A.put", "A.free"),
             ("A.show", "A.put"),
@@ -467,14 +581,46 @@ def plain(): return logger.name
         ] {
             assert!(!ties(from, to), "{from} -> {to}");
         }
+        assert!(of("call").mentions.contains(&of("fill").simple));
+        assert!(of("A.__iter__").is_special && !of("plain").is_special);
         let outside = Symbols::of(b"def get(): return lib.CACHE\n", "other.py").expect("it parses");
-        assert!(
-            of("fill")
-                .leaves
-                .iter()
-                .any(|key| outside.functions()[0].gets.contains(key))
-        );
-        assert!(of("kept").is_implicit && of("A.__iter__").is_implicit && !of("plain").is_implicit);
+        let mut left = of("fill").leaves.iter();
+        assert!(left.any(|key| outside.functions()[0].gets.contains(key)));
+    }
+
+    #[test]
+    fn a_variable_that_is_only_looked_at_is_left_as_it_is() {
+        let leaves = |body: &str| {
+            let source =
+                format!("ROWS = []\nclass A:\n    rows = {{}}\ndef f(self, x):\n    {body}\n");
+            !symbols(&source).functions()[0].leaves.is_empty()
+        };
+        for body in [
+            "return len(ROWS)",
+            "return x in ROWS",
+            "return ROWS[0] + 1",
+            "for row in ROWS: print(row)",
+            "if not ROWS: return 1",
+            "return self.rows[0] == 2",
+            "x.name = 1",
+        ] {
+            assert!(!leaves(body), "{body}");
+        }
+        for body in [
+            "ROWS.append(1)",
+            "ROWS[0] = 1",
+            "return ROWS",
+            "known = ROWS",
+            "fill(ROWS)",
+            "del ROWS[0]",
+            "ROWS.anything()",
+            "A.rows = 1",
+            "cls.name = 1",
+            "lib.name = 1",
+            "self.rows.update(a=1)",
+        ] {
+            assert!(leaves(body), "{body}");
+        }
     }
 
     #[test]

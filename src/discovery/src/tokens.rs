@@ -52,6 +52,11 @@ impl Tokens {
         self.bytes.extend(node.kind_id().to_le_bytes());
         if !is_leaf(node) {
             self.bytes.push(OPEN);
+            if is_loose(node) {
+                let said = &source[node.byte_range()];
+                self.bytes.extend((said.len() as u64).to_le_bytes());
+                self.bytes.extend(said);
+            }
             if node.kind() == "call"
                 && let Some(function) = node.child_by_field_name("function")
                 && function.kind() == "identifier"
@@ -126,6 +131,11 @@ fn is_leaf(node: Node<'_>) -> bool {
     node.child_count() == 0 || node.kind() == "string_content"
 }
 
+/// Whether there is text between the nodes below a node, which is what the format of a value in a string is made of.
+fn is_loose(node: Node<'_>) -> bool {
+    node.kind() == "format_specifier"
+}
+
 /// Whether every byte of the source belongs to a token, a comment, or is white space: what the grammar passes over would be missing
 /// in the tokens.
 pub fn is_fully_covered(root: Node<'_>, source: &[u8]) -> bool {
@@ -142,7 +152,7 @@ pub fn is_fully_covered(root: Node<'_>, source: &[u8]) -> bool {
     let mut cursor = root.walk();
     loop {
         let node = cursor.node();
-        if !is_leaf(node) && cursor.goto_first_child() {
+        if !is_leaf(node) && !is_loose(node) && cursor.goto_first_child() {
             continue;
         }
         if node.start_byte() > covered && !blank(covered..node.start_byte()) {

@@ -105,20 +105,57 @@ impl State {
     }
 }
 
-/// What a function changes.
+/// What a function may change that others see.
 pub(super) struct Touched<'a> {
     /// The attributes that it sets, or whose objects it changes.
     pub(super) attributes: BTreeSet<&'a str>,
+    /// The variables of the module and of classes that it sets, or whose objects it may change or hand on to those who do.
+    pub(super) variables: BTreeSet<&'a str>,
 }
 
+/// Functions that only look at what they are given.
+const LOOKING: [&str; 21] = [
+    "all",
+    "any",
+    "bool",
+    "dict",
+    "enumerate",
+    "frozenset",
+    "getattr",
+    "hasattr",
+    "id",
+    "int",
+    "isinstance",
+    "issubclass",
+    "len",
+    "list",
+    "print",
+    "repr",
+    "set",
+    "sorted",
+    "str",
+    "tuple",
+    "type",
+];
+
 /// What the function `node` changes, by its text.
-pub(super) fn touched<'a>(node: Node<'_>, source: &'a [u8]) -> Touched<'a> {
+pub(super) fn touched<'a>(node: Node<'_>, source: &'a [u8], state: &State) -> Touched<'a> {
     let mut attributes = BTreeSet::new();
+    let mut variables = BTreeSet::new();
     // Which attributes a local variable may stand for.
     let mut aliases: FxHashMap<&str, BTreeSet<&str>> = FxHashMap::default();
     let mut changed_locals: BTreeSet<&str> = BTreeSet::new();
+    let own = locals(node, source);
+    let mut of_all: BTreeSet<&str> = BTreeSet::new();
     let mut change = |target: Node<'_>, attributes: &mut BTreeSet<&'a str>| {
-        attributes.extend(attribute_names(target, source));
+        let names = attribute_names(target, source);
+        // What is set on anything else than an object of the function's own is there for all.
+        let root = root_of(target, source);
+        if root.is_some_and(|root| root != "cls" && own.contains(root)) {
+            attributes.extend(names);
+        } else {
+            of_all.extend(names);
+        }
         changed_locals.extend(identifiers(target, source));
     };
     let mut pending = vec![node];
@@ -146,14 +183,21 @@ pub(super) fn touched<'a>(node: Node<'_>, source: &'a [u8]) -> Touched<'a> {
             "delete_statement" => change(node, &mut attributes),
             "call" => {
                 let function = field("function").filter(|function| function.kind() == "attribute");
-                let method =
-                    function.and_then(|function| function.child_by_field_name("attribute"));
-                let is_changing = method.is_some_and(|name| CHANGING.contains(&text(name, source)));
-                if let Some(object) =
-                    function.and_then(|function| function.child_by_field_name("object"))
+                let part = |name| function.and_then(|function| function.child_by_field_name(name));
+                let is_changing =
+                    part("attribute").is_some_and(|name| CHANGING.contains(&text(name, source)));
+                if let Some(object) = part("object")
                     && is_changing
                 {
                     change(object, &mut attributes);
+                }
+            }
+            "identifier" => {
+                let name = text(node, source);
+                let hash = name_hash(name);
+                let is_shared = state.variables.contains(&hash) || state.attributes.contains(&hash);
+                if is_shared && !only_looks(node, source) {
+                    variables.insert(name);
                 }
             }
             _ => {}
@@ -167,10 +211,118 @@ pub(super) fn touched<'a>(node: Node<'_>, source: &'a [u8]) -> Touched<'a> {
     {
         attributes.extend(meant);
     }
-    Touched { attributes }
+    variables.extend(of_all);
+    Touched {
+        attributes,
+        variables,
+    }
 }
 
-fn text<'a>(node: Node<'_>, source: &'a [u8]) -> &'a str {
+/// The parameters and the variables of a function.
+fn locals<'a>(function: Node<'_>, source: &'a [u8]) -> BTreeSet<&'a str> {
+    let mut names = BTreeSet::new();
+    let mut pending = vec![function];
+    while let Some(node) = pending.pop() {
+        let field = |name| node.child_by_field_name(name);
+        let target = match node.kind() {
+            "function_definition" | "lambda" => field("parameters"),
+            "assignment"
+            | "augmented_assignment"
+            | "named_expression"
+            | "for_statement"
+            | "for_in_clause"
+            | "as_pattern"
+            | "with_item" => field("left").or(field("name")).or(field("alias")),
+            _ => None,
+        };
+        match target {
+            Some(target)
+                if target.kind() == "parameters" || target.kind() == "lambda_parameters" =>
+            {
+                names.extend(identifiers(target, source));
+            }
+            Some(target) if target.kind() != "attribute" && target.kind() != "subscript" => {
+                names.extend(identifiers(target, source));
+            }
+            _ => {}
+        }
+        let mut cursor = node.walk();
+        pending.extend(node.named_children(&mut cursor));
+    }
+    let mut pending = vec![function];
+    while let Some(node) = pending.pop() {
+        if node.kind() == "global_statement" {
+            for name in identifiers(node, source) {
+                names.remove(name);
+            }
+        }
+        let mut cursor = node.walk();
+        pending.extend(node.named_children(&mut cursor));
+    }
+    names
+}
+
+/// The variable that a chain of attributes, subscripts and calls begins with; none for other expressions.
+fn root_of<'a>(target: Node<'_>, source: &'a [u8]) -> Option<&'a str> {
+    let mut node = target;
+    loop {
+        node = match node.kind() {
+            "identifier" => return Some(text(node, source)),
+            "attribute" => node.child_by_field_name("object")?,
+            "subscript" => node.child_by_field_name("value")?,
+            _ => return None,
+        };
+    }
+}
+
+/// Whether the place of a variable's name says that its value is only looked at there.
+fn only_looks(name: Node<'_>, source: &[u8]) -> bool {
+    let mut node = name;
+    while let Some(parent) = node.parent() {
+        let is = |field| parent.child_by_field_name(field) == Some(node);
+        match parent.kind() {
+            // `lib.NAME` stands for the value as `NAME` does; of `NAME.more` only a call may change something.
+            "attribute" => {
+                let is_object = is("object");
+                let use_ = parent.parent();
+                let is_called = use_.is_some_and(|call| {
+                    call.kind() == "call" && call.child_by_field_name("function") == Some(parent)
+                });
+                if is_object && is_called {
+                    return false;
+                }
+                node = parent;
+            }
+            "subscript" if is("value") => node = parent,
+            "subscript"
+            | "comparison_operator"
+            | "not_operator"
+            | "boolean_operator"
+            | "binary_operator"
+            | "unary_operator"
+            | "interpolation"
+            | "parenthesized_expression"
+            | "if_statement"
+            | "elif_clause"
+            | "while_statement"
+            | "assert_statement"
+            | "raise_statement"
+            | "except_clause"
+            | "type" => return true,
+            "for_statement" | "for_in_clause" => return is("right"),
+            "conditional_expression" => return false,
+            "argument_list" => {
+                let call = parent.parent();
+                let function = call.and_then(|call| call.child_by_field_name("function"));
+                return function.is_some_and(|function| LOOKING.contains(&text(function, source)));
+            }
+            _ => return false,
+        }
+    }
+    false
+}
+
+pub(super) fn text<'a>(node: Node<'_>, source: &'a [u8]) -> &'a str {
     std::str::from_utf8(&source[node.byte_range()]).unwrap_or_default()
 }
 
@@ -188,7 +340,7 @@ fn below<'a>(node: Node<'_>, source: &'a [u8], counts: impl Fn(Node<'_>) -> bool
 }
 
 /// The names below a node, those of attributes too.
-fn identifiers<'a>(node: Node<'_>, source: &'a [u8]) -> Vec<&'a str> {
+pub(super) fn identifiers<'a>(node: Node<'_>, source: &'a [u8]) -> Vec<&'a str> {
     below(node, source, |node| node.kind() == "identifier")
 }
 
