@@ -141,9 +141,11 @@ impl Session {
         }
         let sites = environment::site_packages(interpreter.prefix());
         let invocation_digest = invocation.digest(&project);
+        let (binary, prefix) = interpreter.identity();
         let key = Hasher::new()
             .field(invocation_digest.0)
-            .field(interpreter.executable.as_os_str().as_encoded_bytes())
+            .field(binary.as_os_str().as_encoded_bytes())
+            .field(prefix.as_os_str().as_encoded_bytes())
             .finish();
         let universe = catalog.universe(key)?;
         // The walk waits for the file system, the catalog for nobody.
@@ -458,7 +460,8 @@ impl Reach<'_> {
 }
 
 fn environment_note(interpreter: &Interpreter) -> String {
-    format!("environment:{}", interpreter.executable.display())
+    let (binary, prefix) = interpreter.identity();
+    format!("environment:{}:{}", binary.display(), prefix.display())
 }
 
 /// Compares each set with the world, those that have a base after those that are one.
