@@ -330,7 +330,7 @@ impl Session {
     }
 
     /// Whether the configuration or a mark says that the test always runs.
-    fn always_runs(&self, test: &KnownTest) -> bool {
+    pub fn always_runs(&self, test: &KnownTest) -> bool {
         let marked = |marker: &Marker| marker.name == "dx_always";
         self.always.is_match(test.test.id.as_str()) || test.test.markers.iter().any(marked)
     }
@@ -376,6 +376,16 @@ impl Session {
     /// The recorded facts of a set.
     pub fn facts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
         self.facts.facts_of(set)
+    }
+
+    /// The set that another one is within, as those of tests are within that of their file.
+    pub fn base_of(&self, set: SetId) -> Option<SetId> {
+        self.facts.base_of(set)
+    }
+
+    /// The recorded facts that a set has beside those of its base.
+    pub fn own_facts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
+        self.facts.own_facts_of(set)
     }
 
     /// The name under which what the interpreter says of itself is kept.
