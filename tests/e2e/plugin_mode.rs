@@ -249,6 +249,85 @@ fn other_selections_of_pytest_go_together_with_it() {
     assert_eq!((session.code, session.ran.len()), (0, 0), "{}", session.out);
 }
 
+/// Edits that reach some tests through what pytest and Python make of them: code, a conftest, data, a variable, what shadows a module.
+const EDITS: [(&str, &str); 9] = [
+    ("shop/price.py", "RATE = 3\ndef price(n): return n * RATE\n"),
+    ("shop/price.py", "RATE = 2\ndef price(n): return n * RATE\n"),
+    ("data/rate.txt", "5"),
+    (
+        "conftest.py",
+        "import pytest\n@pytest.fixture\ndef rate(): return 7\n",
+    ),
+    ("data/rate.txt", "2"),
+    (
+        "conftest.py",
+        "import pytest\n@pytest.fixture\ndef rate(): return 2\n",
+    ),
+    ("shop/__init__.py", "raise RuntimeError('no shop today')\n"),
+    ("shop/__init__.py", ""),
+    (
+        "tests/conftest.py",
+        "import pytest\n@pytest.fixture\ndef rate(): return 1\n",
+    ),
+];
+
+#[test]
+fn what_is_left_out_passes_in_pytest_and_what_runs_does_as_in_pytest() {
+    let plain = Plain::new(&[
+        ("pytest.ini", "[pytest]\npythonpath = .\n"),
+        ("shop/__init__.py", ""),
+        ("shop/price.py", "RATE = 2\ndef price(n): return n * RATE\n"),
+        ("data/rate.txt", "2"),
+        (
+            "conftest.py",
+            "import pytest\n@pytest.fixture\ndef rate(): return 2\n",
+        ),
+        (
+            "tests/test_price.py",
+            "import pytest\nfrom shop.price import price\n\
+             @pytest.mark.parametrize('n', [1, 2])\ndef test_price(n, rate): assert price(n) == n * rate\n\
+             class TestRate:\n    def test_rate(self, rate): assert rate < 3\n",
+        ),
+        (
+            "tests/test_data.py",
+            "import pathlib\nimport unittest\nDATA = pathlib.Path(__file__).parents[1] / 'data'\n\
+             def test_data(): assert (DATA / 'rate.txt').read_text() == '2'\n\
+             class Case(unittest.TestCase):\n    def test_listing(self): assert len(list(DATA.iterdir())) == 1\n",
+        ),
+        ("tests/test_plain.py", "def test_plain(): pass\n"),
+    ]);
+    plain.record();
+    let mut left_out = 0;
+    for (at, (file, text)) in EDITS.iter().enumerate() {
+        plain.project.write(file, text);
+        // Every other state is on record.
+        if at % 2 == 1 {
+            plain.project.test(&[]);
+        }
+        let (code, outcomes) = plain.project.pytest(&[]);
+        let session = plain.pytest(&["--dx", "--continue-on-collection-errors"]);
+        let words = |outcome: &str| outcome.to_lowercase();
+        for (id, outcome) in &session.ran {
+            if let Some(expected) = outcomes.get(id) {
+                assert_eq!(
+                    &words(outcome),
+                    expected,
+                    "{id} after {at}: {}",
+                    session.out
+                );
+            }
+        }
+        for (id, outcome) in &outcomes {
+            if !session.ran.contains_key(id) {
+                assert_eq!(outcome, "passed", "{id} after {at}: {}", session.out);
+                left_out += 1;
+            }
+        }
+        assert_eq!(session.code, code, "after {at}: {}", session.out);
+    }
+    assert!(left_out >= 20, "only {left_out} were left out");
+}
+
 #[test]
 fn workers_of_xdist_leave_out_the_same() {
     if !has_xdist() {

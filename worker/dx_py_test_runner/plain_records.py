@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -77,6 +78,9 @@ class Records:
         self._environ = dict(environ)
         self._options = [f"--python={sys.executable}"] + ["-s"] * no_capture
         self._arguments = list(arguments)
+        options = [word for word in arguments if not os.path.exists(os.path.join(folder, word.partition("::")[0]))]
+        #: The command whose records would compare.
+        self._recorder = shlex.join(["dx-py", "test"] + ["-s"] * no_capture + (["--", *options] if options else []))
 
     def ask(self, root: str, changed_since: Optional[str]) -> Answer:
         """What the session with the root directory `root` may leave out. Raises `CommandError` if there is no answer."""
@@ -103,7 +107,9 @@ class Records:
                 "Both must be of one version: install them together with `pip install dx-py`."
             ) from error
         if not answer.recorded:
-            answer.doubt = "nothing is on record for this interpreter and these arguments; `dx-py test` makes records"
+            answer.doubt = (
+                f"nothing is on record for this interpreter and these arguments; `{self._recorder}` makes records"
+            )
         return answer
 
     def tell(self, tests: Sequence[Told], left_out: int, wall: float, exit_code: int, command: str) -> None:

@@ -132,8 +132,9 @@ class PlainSelection:
         answer = self._answer
         # Of two tests with one ID nobody can say which one is on record.
         single = {test for test, count in Counter(tests).items() if count == 1}
-        places = {name: _is_found_here(name) for names in answer.fresh_from_here.values() for name in names}
-        found = {test for test, names in answer.fresh_from_here.items() if all(places[name] for name in names)}
+        names = {name for names in answer.fresh_from_here.values() for name in names}
+        here = {name for name in names if _is_found_here(name)}
+        found = {test for test, names in answer.fresh_from_here.items() if here.issuperset(names)}
         fresh = (answer.fresh | found) & single
         others = answer.not_reached & single
         run = {_file_of(test) for test in tests if test not in fresh and test not in others} & answer.units
