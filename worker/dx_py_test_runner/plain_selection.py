@@ -41,7 +41,7 @@ class PlainSelection:
         self._config = config
         self._environ = environ
         self._is_worker = hasattr(config, "workerinput")
-        self._revision: Optional[str] = config.option.dx_changed_since
+        self._revision: Optional[str] = getattr(config.option, "dx_changed_since", None)
         self._answer = Answer()
         self._records: Optional[Records] = None
         self._began = time.perf_counter()
