@@ -10,6 +10,7 @@ mod installed;
 mod lean;
 mod outcomes;
 mod parallel;
+mod plugin_mode;
 mod plugins;
 mod projects;
 mod pytest_cache;

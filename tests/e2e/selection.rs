@@ -312,6 +312,23 @@ fn changes_since_a_revision_choose_tests() {
         names,
         ["tests/test_b.py::test_g", "tests/test_b.py::test_other"]
     );
+    // A file that came counts for whoever looked whether it is there, or what there is in its folder.
+    project.write(
+        "tests/test_c.py",
+        "import os\ndef test_names(): assert 'a.txt' in os.listdir('data')\n\
+         def test_probe(): assert not os.path.exists('data/more/b.txt')\n",
+    );
+    project.write("data/a.txt", "");
+    assert_eq!(project.test(&[]).ran(), 3);
+    git(&["add", "-A"]);
+    git(&["commit", "-qm", "y"]);
+    assert_eq!(project.test(&["--changed-since", "HEAD"]).tests.len(), 0);
+    project.write("data/a.txt", "other");
+    assert_eq!(project.test(&["--changed-since", "HEAD"]).tests.len(), 0);
+    project.write("data/more/b.txt", "");
+    let run = project.test(&["--changed-since", "HEAD"]);
+    let outcomes = [run.outcome("test_names"), run.outcome("test_probe")];
+    assert_eq!(outcomes, ["passed", "failed"], "{}", run.out);
     let unknown = project.test(&["--changed-since", "nowhere"]);
     assert!(
         unknown.code == 4 && unknown.err.contains("git knows no revision `nowhere`"),

@@ -5,7 +5,8 @@ from importlib import import_module
 
 import pytest
 
-MODULES = ["dx_py_test_runner", *(f"dx_py_test_runner.{name}" for name in ("_native", "command", "errors", "queries"))]
+PARTS = ("_native", "command", "errors", "plain_arguments", "queries")
+MODULES = ["dx_py_test_runner", *(f"dx_py_test_runner.{name}" for name in PARTS)]
 
 
 def examples():

@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+#: For `-p dx_py_test_runner`: the plugin is a module of its own, which is loaded where no test asks for anything here.
+pytest_plugins = ("dx_py_test_runner.plugin",)
+
 #: Where each public name is defined.
 _HOMES = {
     "Affected": "command",

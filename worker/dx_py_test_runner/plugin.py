@@ -1,5 +1,5 @@
 """The pytest plugin of snapshots: its options, the fixture `dx_snapshot`, and what a session tells of snapshots at its end. What cached
-fixtures need to know of a session is here too.
+fixtures need to know of a session is here too, and the options by which plain pytest leaves out what is fresh (`plain_selection`).
 
 In a worker of dx-py it is there as well, and `session` does what the hooks here do elsewhere. A session in which no snapshot is compared
 imports nothing more than this file. PYTEST_DONT_REWRITE
@@ -69,6 +69,35 @@ def pytest_addoption(parser: Any) -> None:
         except ValueError:
             pass
 
+    group = parser.getgroup("dx-py selection", "leaving out tests by the records of `dx-py test`")
+    try:
+        group.addoption("--dx", dest="dx_selects", action="store_true", default=False, help="leave out fresh tests")
+        group.addoption(
+            "--dx-changed-since",
+            dest="dx_changed_since",
+            metavar="REV",
+            help="leave out fresh tests, and those that changes since this git revision can't reach",
+        )
+    except ValueError:
+        pass
+
+
+def _is_of_dx_py(config: Any) -> bool:
+    """Whether this is a session of dx-py's own."""
+    plugins = config.pluginmanager.get_plugins()
+    return any(type(plugin).__module__ in _OF_DX_PY for plugin in plugins)
+
+
+def _selects(option: Any) -> bool:
+    return bool(getattr(option, "dx_selects", False)) or getattr(option, "dx_changed_since", None) is not None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: Any) -> None:
+    """Keep the environment that pytest was started in: other plugins and conftests may add to it."""
+    if _selects(early_config.known_args_namespace) and not _is_of_dx_py(early_config):
+        early_config._dx_environ = dict(os.environ)
+
 
 def _mode(config: Any) -> str:
     asked = told or os.environ.get(VARIABLE)
@@ -87,12 +116,16 @@ def pytest_configure(config: Any) -> None:
     context = Context(str(config.rootpath), _mode(config), False)
     _contexts.append(context)
     config._dx_snapshots = context
-    plugins = config.pluginmanager.get_plugins()
-    # A worker does it itself, and a controller runs no tests.
-    if not any(type(plugin).__module__ in _OF_DX_PY for plugin in plugins):
+    # A worker does it itself, and a controller runs no tests; what runs there is chosen already.
+    if not _is_of_dx_py(config):
         from dx_py_test_runner.snapshot_session import PlainSession
 
         config.pluginmanager.register(PlainSession(config, context), "dx-py-snapshots")
+        if _selects(config.option):
+            from dx_py_test_runner.plain_selection import PlainSelection
+
+            environ = getattr(config, "_dx_environ", None) or dict(os.environ)
+            config.pluginmanager.register(PlainSelection(config, environ), "dx-py-selection")
 
 
 def pytest_unconfigure(config: Any) -> None:

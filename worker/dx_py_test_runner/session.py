@@ -117,7 +117,7 @@ class WorkerPlugin:
             file = getattr(plugin, "__file__", None)
             module = getattr(plugin, "__name__", name)
             own = (type(plugin).__module__, module)
-            if plugin is None or any(each.startswith("dx_py_test_runner.") for each in own):
+            if plugin is None or any(each.partition(".")[0] == "dx_py_test_runner" for each in own):
                 continue
             if file is None:
                 module = getattr(plugin, "__module__", None) or type(plugin).__module__

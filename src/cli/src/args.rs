@@ -56,6 +56,9 @@ pub enum Command {
     Daemon(DaemonArgs),
     /// Show the configuration
     Config(ConfigArgs),
+    /// What the pytest plugin asks and tells
+    #[command(hide = true)]
+    Plugin(PluginArgs),
     /// Print what a shell completes commands and options from
     Completions(CompletionsArgs),
 }
@@ -393,6 +396,39 @@ pub struct ConfigArgs {
 pub enum ConfigAction {
     /// Print the settings in force, and where each comes from
     Show(CommonArgs),
+}
+
+/// Arguments of `dx-py plugin`, which the plugin `dx_py_test_runner` of plain pytest starts.
+#[derive(Debug, Clone, Args)]
+pub struct PluginArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: PluginAction,
+}
+
+/// What `dx-py plugin` does.
+#[derive(Debug, Clone, Subcommand)]
+pub enum PluginAction {
+    /// Print, as JSON, what a session of pytest may leave out
+    Ask(PluginSessionArgs),
+    /// Record what came of it, as told in JSON on standard input
+    Tell(PluginSessionArgs),
+}
+
+/// The session of pytest that is meant.
+#[derive(Debug, Clone, Args)]
+pub struct PluginSessionArgs {
+    /// Leave out what changes since this git revision can't reach, too
+    #[arg(long, value_name = "REV")]
+    pub changed_since: Option<String>,
+    /// Output isn't captured
+    #[arg(short = 's')]
+    pub no_capture: bool,
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// The arguments of pytest that bear on outcomes
+    #[arg(last = true, value_name = "PYTEST ARGS")]
+    pub pytest_args: Vec<String>,
 }
 
 /// Arguments of `dx-py completions`.

@@ -37,11 +37,32 @@ fn git(root: &Path, arguments: &[&str]) -> Result<Option<Vec<u8>>, ChangesError>
     Ok(output.status.success().then_some(output.stdout))
 }
 
+/// What differs from a revision.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// The files, and those that git doesn't know.
+    files: BTreeSet<RelPath>,
+    /// The folders in which, or below which, some have come or gone.
+    folders: BTreeSet<RelPath>,
+}
+
+impl Changes {
+    fn add(&mut self, name: &[u8], is_there_in_both: bool) {
+        let Some(path) = RelPath::from_text(&String::from_utf8_lossy(name)) else {
+            return;
+        };
+        if !is_there_in_both {
+            self.folders.extend(path.ancestors());
+        }
+        self.files.insert(path);
+    }
+}
+
 /// The files below `root` that differ from `revision`, and those that git doesn't know.
 ///
 /// # Errors
 /// If git can't tell.
-pub fn since(revision: &str, root: &Path) -> Result<BTreeSet<RelPath>, ChangesError> {
+pub fn since(revision: &str, root: &Path) -> Result<Changes, ChangesError> {
     if git(root, &["rev-parse", "--git-dir"])?.is_none() {
         return Err(ChangesError::NoRepository(root.display().to_string()));
     }
@@ -60,42 +81,44 @@ pub fn since(revision: &str, root: &Path) -> Result<BTreeSet<RelPath>, ChangesEr
     {
         return Err(ChangesError::Unknown(revision.to_owned()));
     }
-    let mut found = BTreeSet::new();
-    let queries: [&[&str]; 2] = [
-        &[
-            "diff",
-            "--name-only",
-            "--no-renames",
-            "--relative",
-            "-z",
-            &commit,
-            "--",
-        ],
-        &["ls-files", "--others", "--exclude-standard", "-z"],
-    ];
-    for query in queries {
-        let output = git(root, query)?.ok_or_else(|| ChangesError::Git(query.join(" ")))?;
-        let names = output
-            .split(|byte| *byte == 0)
-            .filter(|name| !name.is_empty());
-        found.extend(names.filter_map(|name| RelPath::from_text(&String::from_utf8_lossy(name))));
+    let told = |query: &[&str]| git(root, query)?.ok_or_else(|| ChangesError::Git(query.join(" ")));
+    let differing = told(&[
+        "diff",
+        "--name-status",
+        "--no-renames",
+        "--relative",
+        "-z",
+        &commit,
+        "--",
+    ])?;
+    let unknown = told(&["ls-files", "--others", "--exclude-standard", "-z"])?;
+    let mut found = Changes::default();
+    let mut words = differing.split(|byte| *byte == 0);
+    while let (Some(status), Some(name)) = (words.next(), words.next()) {
+        found.add(name, status == b"M");
+    }
+    let names = unknown.split(|byte| *byte == 0);
+    for name in names.filter(|name| !name.is_empty()) {
+        found.add(name, false);
     }
     Ok(found)
 }
 
 /// The tests that these changes reach, by what their passes recorded, and the files that reach them by their imports.
-pub fn reached(
-    session: &Session,
-    changed: &BTreeSet<RelPath>,
-) -> (BTreeSet<TestId>, BTreeSet<RelPath>) {
-    let files = session.sources.graph.dependents(changed.iter());
-    let keys: BTreeSet<&str> = changed.iter().map(RelPath::as_str).collect();
+pub fn reached(session: &Session, changed: &Changes) -> (BTreeSet<TestId>, BTreeSet<RelPath>) {
+    let files = session.sources.graph.dependents(changed.files.iter());
+    let keys: BTreeSet<&str> = changed.files.iter().map(RelPath::as_str).collect();
+    let folders: BTreeSet<&str> = changed.folders.iter().map(RelPath::as_str).collect();
     let mut tests = BTreeSet::new();
     for test in session.state.files.iter().flat_map(|file| &file.tests) {
         // Without a pass nothing is known of what it depends on: when in doubt, it is reached.
         let by_record = test.passes.first().is_none_or(|pass| {
             session.facts_of(pass.set).any(|fact| match &fact.input {
                 Input::File(key) | Input::PytestSection(key) => keys.contains(key.as_str()),
+                Input::Existence(key) => {
+                    keys.contains(key.as_str()) || folders.contains(key.as_str())
+                }
+                Input::Listing(key) => folders.contains(key.as_str()),
                 Input::Project => true,
                 _ => false,
             })
@@ -104,5 +127,5 @@ pub fn reached(
             tests.insert(test.test.id.clone());
         }
     }
-    (tests, files.union(changed).cloned().collect())
+    (tests, files.union(&changed.files).cloned().collect())
 }

@@ -7,13 +7,22 @@ use dx_py_core::{Digest, Engine, Hasher};
 use crate::pytest_options;
 use crate::settings::Project;
 
-/// Variables that pytest itself reads.
-const VARIABLES: [&str; 5] = [
+/// Variables that pytest itself reads, and those by which Python finds modules and decides how it runs them.
+const VARIABLES: [&str; 14] = [
     "PYTEST_ADDOPTS",
     "PYTEST_PLUGINS",
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD",
     "CI",
     "COLUMNS",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSAFEPATH",
+    "PYTHONNOUSERSITE",
+    "PYTHONOPTIMIZE",
+    "PYTHONWARNINGS",
+    "PYTHONDEVMODE",
+    "PYTHONUTF8",
+    "PYTHONIOENCODING",
 ];
 
 /// The arguments for pytest.
@@ -23,6 +32,8 @@ pub struct Invocation {
     pub paths: Vec<String>,
     /// Everything else, in order.
     pub options: Vec<String>,
+    /// Those of the paths that may be values of the options before them, which nobody here knows.
+    pub doubtful: Vec<String>,
     /// Whether output isn't captured.
     pub no_capture: bool,
     /// What runs the tests.
@@ -36,13 +47,18 @@ impl Invocation {
             no_capture,
             ..Self::default()
         };
-        let mut value_expected = false;
+        let (mut value_expected, mut in_doubt) = (false, false);
         for argument in arguments {
             let place = argument.split("::").next().unwrap_or(argument);
             if value_expected || argument.starts_with('-') || !cwd.join(place).exists() {
+                let is_option = !value_expected && argument.starts_with('-');
+                in_doubt = is_option && pytest_options::may_take_next(argument);
                 value_expected = !value_expected && pytest_options::takes_next(argument);
                 invocation.options.push(argument.clone());
             } else {
+                if std::mem::take(&mut in_doubt) {
+                    invocation.doubtful.push(argument.clone());
+                }
                 invocation.paths.push(argument.clone());
             }
         }
@@ -74,6 +90,9 @@ impl Invocation {
             } else if !value_of_shown {
                 hasher.field(option);
             }
+        }
+        for word in &self.doubtful {
+            hasher.field(word);
         }
         for name in VARIABLES {
             let value = std::env::var_os(name).unwrap_or_default();
@@ -194,5 +213,22 @@ mod tests {
             invocation.options,
             ["-c", "conf", "--ignore", "tests", "-m", "not conf", "-x"]
         );
+        assert_eq!(invocation.doubtful, [""; 0]);
+    }
+
+    #[test]
+    fn what_may_be_the_value_of_an_unknown_option_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["one.ini", "two.ini"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let project = Project::around(dir.path()).unwrap();
+        let of = |arguments: &[&str]| {
+            let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+            Invocation::new(&arguments, false, dir.path()).digest(&project)
+        };
+        assert_ne!(of(&["--db", "one.ini"]), of(&["--db", "two.ini"]));
+        assert_eq!(of(&["-x", "one.ini"]), of(&["-x", "two.ini"]));
+        assert_eq!(of(&["--db=1", "one.ini"]), of(&["--db=1", "two.ini"]));
     }
 }

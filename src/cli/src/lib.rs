@@ -23,6 +23,7 @@ pub mod library;
 mod listener;
 mod lookup;
 mod plan;
+mod plugin_mode;
 mod pytest_cache;
 mod pytest_options;
 mod python;
@@ -78,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Clean(_) => printed(|out| commands::clean(out)),
         Command::Daemon(args) => printed(|out| daemon::daemon(&args.action, out)),
         Command::Completions(args) => printed(|out| commands::completions(args, out)),
+        Command::Plugin(args) => printed(|out| plugin_mode::plugin(args, out)),
         Command::Config(args) => printed(|out| commands::config(&args.action, out)),
     };
     match result {

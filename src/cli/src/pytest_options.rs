@@ -145,6 +145,9 @@ const DISPLAY: [&str; 21] = [
     "--force-short-summary",
 ];
 
+/// The same, for options without a value.
+const OWN_FLAGS: [&str; 6] = ["-x", "-s", "-h", "--exitfirst", "--lf", "--last-failed"];
+
 /// The name of an option, and whether its value is joined to it; `None` for what is no option.
 fn name_of(argument: &str) -> Option<(&str, bool)> {
     if let Some((name, _)) = argument.split_once('=')
@@ -164,6 +167,14 @@ fn name_of(argument: &str) -> Option<(&str, bool)> {
 pub fn takes_next(argument: &str) -> bool {
     name_of(argument).is_some_and(|(name, joined)| {
         !joined && (WITH_VALUE.contains(&name) || SHARED_WITH_VALUE.contains(&name))
+    })
+}
+
+/// Whether the next argument may be the value of an option that nobody here knows.
+pub fn may_take_next(argument: &str) -> bool {
+    name_of(argument).is_some_and(|(name, joined)| {
+        let is_known = FLAGS.contains(&name) || DISPLAY.contains(&name) || takes_next(name);
+        !joined && !is_known && !OWN_FLAGS.contains(&name)
     })
 }
 

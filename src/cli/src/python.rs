@@ -141,6 +141,13 @@ impl Interpreter {
             .unwrap_or(Path::new("/"))
     }
 
+    /// What tells it from others: the real binary and the environment. Of the names that an environment has for one binary (`python`,
+    /// `python3`) it doesn't matter which one it is started by.
+    pub fn identity(&self) -> (PathBuf, PathBuf) {
+        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        (real(&self.executable), real(self.prefix()))
+    }
+
     /// The digest of the interpreter itself and of what runs before any test can: the real binary, `pyvenv.cfg`, `.pth` files
     /// and `sitecustomize`.
     pub fn digest(&self, site_packages: &[PathBuf]) -> Digest {
@@ -207,6 +214,26 @@ fn sorted_names(folder: &Path) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_one_binary_in_one_environment_are_one_interpreter() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for folder in ["a/bin", "b/bin"] {
+            fs::create_dir_all(path(folder)).unwrap();
+        }
+        fs::write(path("python3.13"), "").unwrap();
+        for link in ["a/bin/python", "a/bin/python3", "b/bin/python"] {
+            std::os::unix::fs::symlink(path("python3.13"), path(link)).unwrap();
+        }
+        let identity = |name: &str| {
+            let executable = path(name);
+            let source = "--python";
+            Interpreter { executable, source }.identity()
+        };
+        assert_eq!(identity("a/bin/python"), identity("a/bin/python3"));
+        assert_ne!(identity("a/bin/python"), identity("b/bin/python"));
+    }
 
     #[test]
     fn the_environment_of_a_program_counts_if_pytest_is_in_it() {

@@ -141,9 +141,11 @@ impl Session {
         }
         let sites = environment::site_packages(interpreter.prefix());
         let invocation_digest = invocation.digest(&project);
+        let (binary, prefix) = interpreter.identity();
         let key = Hasher::new()
             .field(invocation_digest.0)
-            .field(interpreter.executable.as_os_str().as_encoded_bytes())
+            .field(binary.as_os_str().as_encoded_bytes())
+            .field(prefix.as_os_str().as_encoded_bytes())
             .finish();
         let universe = catalog.universe(key)?;
         // The walk waits for the file system, the catalog for nobody.
@@ -330,7 +332,7 @@ impl Session {
     }
 
     /// Whether the configuration or a mark says that the test always runs.
-    fn always_runs(&self, test: &KnownTest) -> bool {
+    pub fn always_runs(&self, test: &KnownTest) -> bool {
         let marked = |marker: &Marker| marker.name == "dx_always";
         self.always.is_match(test.test.id.as_str()) || test.test.markers.iter().any(marked)
     }
@@ -377,6 +379,16 @@ impl Session {
     /// The recorded facts of a set.
     pub fn facts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
         self.facts.facts_of(set)
+    }
+
+    /// The set that another one is within, as those of tests are within that of their file.
+    pub fn base_of(&self, set: SetId) -> Option<SetId> {
+        self.facts.base_of(set)
+    }
+
+    /// The recorded facts that a set has beside those of its base.
+    pub fn own_facts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
+        self.facts.own_facts_of(set)
     }
 
     /// The name under which what the interpreter says of itself is kept.
@@ -461,7 +473,8 @@ impl Reach<'_> {
 }
 
 fn environment_note(interpreter: &Interpreter) -> String {
-    format!("environment:{}", interpreter.executable.display())
+    let (binary, prefix) = interpreter.identity();
+    format!("environment:{}:{}", binary.display(), prefix.display())
 }
 
 /// Compares each set with the world, those that have a base after those that are one. Symbols are read for those only whose files
