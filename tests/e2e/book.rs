@@ -10,7 +10,7 @@ use std::process::Command;
 use self::chapter::{Chapter, Step};
 use self::output::{masked, matches};
 use crate::installed::installed_python;
-use crate::support::{Project, python};
+use crate::support::{Project, python, sees_functions};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -87,7 +87,7 @@ fn follow(name: &str) {
         (real.display().to_string(), "/home/me/project"),
     ];
     for step in &chapter.steps {
-        let (command, exit, shown, in_ci) = match step {
+        let (command, exit, shown, needs_functions, in_ci) = match step {
             Step::Write { file, text } => {
                 project.write(file, text);
                 continue;
@@ -96,9 +96,13 @@ fn follow(name: &str) {
                 command,
                 exit,
                 output,
+                needs_functions,
                 in_ci,
-            } => (command, *exit, output, *in_ci),
+            } => (command, *exit, output, *needs_functions, *in_ci),
         };
+        if needs_functions && !sees_functions() {
+            continue;
+        }
         let mut shell = project.start(Path::new("sh"));
         shell
             .args(["-c", &format!("exec 2>&1\n{command}")])

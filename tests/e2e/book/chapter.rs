@@ -20,6 +20,8 @@ pub enum Step {
         exit: i32,
         /// What is shown below it; not compared if there is nothing.
         output: Vec<String>,
+        /// Whether it shows what only Pythons do that tell which functions run; others leave it out.
+        needs_functions: bool,
         /// Whether it is a line of a recipe for a CI system.
         in_ci: bool,
     },
@@ -41,7 +43,8 @@ const SET_UP: [&str; 2] = ["pip install ", "python -m venv "];
 
 impl Chapter {
     /// Reads a chapter. A block with `file=PATH` is a file. In a `console` block each line that begins with `$ ` is a command, what
-    /// follows it is its output, and `exit=N` is the exit code of the last one; a block of `yaml` is a recipe.
+    /// follows it is its output, and `exit=N` is the exit code of the last one; with `needs=functions` it is left out before Python 3.12. A
+    /// block of `yaml` is a recipe.
     pub fn parse(text: &str) -> Self {
         let mut chapter = Self::default();
         let mut lines = text.lines();
@@ -68,7 +71,8 @@ impl Chapter {
                 }),
                 ("console", None) => {
                     let exit = value("exit").map_or(0, |code| code.parse().expect("a number"));
-                    chapter.steps.extend(session(&block, exit));
+                    let needs_functions = value("needs") == Some("functions");
+                    chapter.steps.extend(session(&block, exit, needs_functions));
                 }
                 ("yaml", None) => chapter.steps.extend(recipe(&block)),
                 _ => {}
@@ -89,7 +93,7 @@ fn is_set_up(command: &str) -> bool {
 }
 
 /// The commands of a `console` block.
-fn session(block: &[&str], last_exit: i32) -> Vec<Step> {
+fn session(block: &[&str], last_exit: i32, needs_functions: bool) -> Vec<Step> {
     let mut steps: Vec<(String, Vec<String>)> = Vec::new();
     for line in block {
         match (line.strip_prefix("$ "), steps.last_mut()) {
@@ -106,6 +110,7 @@ fn session(block: &[&str], last_exit: i32) -> Vec<Step> {
             command,
             exit: if number + 1 == count { last_exit } else { 0 },
             output,
+            needs_functions,
             in_ci: false,
         })
         .collect()
@@ -162,6 +167,7 @@ fn recipe(block: &[&str]) -> Vec<Step> {
             command,
             exit: 0,
             output: Vec::new(),
+            needs_functions: false,
             in_ci: true,
         })
         .collect()
@@ -169,7 +175,7 @@ fn recipe(block: &[&str]) -> Vec<Step> {
 
 #[test]
 fn files_commands_and_recipes_are_found() {
-    let text = "<!-- project: testdata/shop -->\n```python,file=a.py\nx = 1\n```\n```console,exit=1\n$ pip install x\n$ dx-py test\nout\n$ \
+    let text = "<!-- project: testdata/shop -->\n```python,file=a.py\nx = 1\n```\n```console,needs=functions,exit=1\n$ pip install x\n$ dx-py test\nout\n$ \
                 dx-py audit\n```\n```yaml\nparallel: 2\nscript:\n  - pip install x\n  - dx-py test --shard $CI_NODE_INDEX/$CI_NODE_TOTAL\n\
                 other:\n  - x\n```\n```yaml\nshard: [1, 2]\n- run: dx-py test --shard ${{ matrix.shard }}/2\n```\n```text\n$ no\n```\n";
     let chapter = Chapter::parse(text);
@@ -183,20 +189,21 @@ fn files_commands_and_recipes_are_found() {
                 command,
                 exit,
                 output,
+                needs_functions,
                 in_ci,
-            } => format!("{command} {exit} {output:?} {in_ci}"),
+            } => format!("{command} {exit} {output:?} {needs_functions} {in_ci}"),
         })
         .collect();
     assert_eq!(
         told,
         [
             "a.py: x = 1\n",
-            "dx-py test 0 [\"out\"] false",
-            "dx-py audit 1 [] false",
-            "dx-py test --shard 1/2 0 [] true",
-            "dx-py test --shard 2/2 0 [] true",
-            "dx-py test --shard 1/2 0 [] true",
-            "dx-py test --shard 2/2 0 [] true",
+            "dx-py test 0 [\"out\"] true false",
+            "dx-py audit 1 [] true false",
+            "dx-py test --shard 1/2 0 [] false true",
+            "dx-py test --shard 2/2 0 [] false true",
+            "dx-py test --shard 1/2 0 [] false true",
+            "dx-py test --shard 2/2 0 [] false true",
         ]
     );
 }
