@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::{Project, python};
 
 /// The interpreter of an environment with pytest and the wheel: `DX_TEST_INSTALLED`, or where `cargo xtask wheel` leaves one.
-fn installed_python() -> Option<PathBuf> {
+pub fn installed_python() -> Option<PathBuf> {
     let python = std::env::var_os("DX_TEST_INSTALLED").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/wheel-trial/newest/venv/bin/python"),
         PathBuf::from,

@@ -5,6 +5,7 @@ mod ci;
 mod corpus;
 mod crash;
 mod demo;
+mod docs;
 mod fuzz;
 mod matrix;
 mod mutate;
@@ -29,6 +30,8 @@ enum Chore {
     Ci,
     /// Run the end-to-end tests under older and newer versions of Python and pytest
     Matrix,
+    /// Write the reference chapters of the book, from the code
+    Docs,
     /// Build what pip installs, check it, and try it in new virtual environments
     Wheel,
     /// Compare with other runners, on synthetic suites or on real projects
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Chore::Demo => demo::demo(),
         Chore::Ci => ci::ci(),
         Chore::Matrix => matrix::matrix(),
+        Chore::Docs => docs::docs(),
         Chore::Wheel => wheel::wheel().map(|_| ()),
         Chore::Bench(args) => bench::bench(&args),
         Chore::Mutate(args) => mutate::mutate(&args),

@@ -28,6 +28,7 @@ mod pytest_cache;
 mod pytest_options;
 mod python;
 mod record;
+pub mod reference;
 mod report;
 mod run;
 mod scratch;
