@@ -15,7 +15,7 @@ struct Key {
     example: &'static str,
 }
 
-const KEYS: [Key; 11] = [
+const KEYS: [Key; 12] = [
     Key {
         name: "python",
         kind: "string",
@@ -72,6 +72,14 @@ const KEYS: [Key; 11] = [
         default: "`[]`",
         meaning: "Globs of files that `dx-py discover` takes for test files, beside pytest's `python_files`",
         example: r#"["check_*.py"]"#,
+    },
+    Key {
+        name: "select",
+        kind: "string",
+        default: "`module`",
+        meaning: "What a change must touch for a test to run: a `module` that it imports, or, from Python 3.12 on, a `symbol`, a function \
+                  that it runs. `--select` takes precedence",
+        example: r#""symbol""#,
     },
     Key {
         name: "fixtures-mb",
