@@ -57,6 +57,8 @@ pub struct World {
     digests: RefCell<FxHashMap<Input, Digest>>,
     listings: RefCell<FxHashMap<PathBuf, Rc<BTreeSet<String>>>>,
     slices: RefCell<FxHashMap<String, Option<Rc<Slices>>>>,
+    /// Files that were looked at since `look_again`, and whether they had changed.
+    looked: RefCell<FxHashMap<String, bool>>,
     now_ns: i64,
 }
 
@@ -72,6 +74,7 @@ impl World {
             digests: RefCell::default(),
             listings: RefCell::default(),
             slices: RefCell::default(),
+            looked: RefCell::default(),
             now_ns,
         }
     }
