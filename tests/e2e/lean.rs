@@ -406,6 +406,64 @@ fn an_exit_ends_the_session() {
 }
 
 #[test]
+fn cases_of_unittest() {
+    let project = file(
+        "import logging, pytest, unittest, warnings\n\
+         class TestA(unittest.TestCase):\n\
+         \x20   def setUp(self):\n        print('set up', self.id())\n        self.addCleanup(print, 'cleaned')\n\
+         \x20   def test_good(self): self.assertEqual(1, 1)\n\
+         \x20   def test_bad(self):\n        logging.error('told')\n        self.assertEqual(1, 2)\n\
+         \x20   def test_error(self): raise KeyError('x')\n\
+         \x20   def test_skips(self): self.skipTest('so')\n\
+         \x20   def test_raises_skip(self): raise unittest.SkipTest('so too')\n\
+         \x20   @unittest.skip('never')\n    def test_skipped(self): assert 0\n\
+         \x20   @unittest.expectedFailure\n    def test_expected(self): self.fail('known')\n\
+         \x20   @unittest.expectedFailure\n    def test_unexpected(self): pass\n\
+         \x20   @pytest.mark.xfail\n    def test_xfail(self): self.fail('marked')\n\
+         \x20   @pytest.mark.skip\n    def test_marked(self): assert 0\n\
+         \x20   def test_warns(self): warnings.warn('hear', UserWarning)\n\
+         \x20   def test_parts(self):\n        for i in range(3):\n            with self.subTest(i=i): self.assertNotEqual(i, 1)\n\
+         \x20   def test_cleans_up_badly(self): self.addCleanup(lambda: 1 / 0)\n\
+         \x20   def test_exits(self): raise SystemExit(3)\n\
+         \x20   def test_two_errors(self):\n        self.addCleanup(lambda: 1 / 0)\n        self.fail('first')\n\
+         class TestB(unittest.TestCase):\n    def setUp(self): raise ValueError('set up')\n    def test_b(self): pass\n\
+         class TestC(unittest.TestCase):\n    def tearDown(self): raise ValueError('torn')\n    def test_c(self): pass\n\
+         class TestD(unittest.TestCase):\n    @classmethod\n    def setUpClass(cls): raise ValueError('class')\n    def test_d(self): pass\n    def test_e(self): pass\n\
+         class TestE(unittest.TestCase):\n    @classmethod\n    def tearDownClass(cls): raise ValueError('class')\n    def test_e(self): pass\n    def test_f(self): pass\n\
+         @unittest.skip('all')\nclass TestF(unittest.TestCase):\n    def test_f(self): assert 0\n\
+         class TestG(unittest.IsolatedAsyncioTestCase):\n    async def test_good(self): self.assertTrue(True)\n    async def test_bad(self): self.assertTrue(False)\n\
+         class TestH(unittest.TestCase):\n\
+         \x20   @pytest.fixture(autouse=True)\n    def value(self): self.value = 3\n\
+         \x20   def test_value(self): self.assertEqual(self.value, 3)\n\
+         \x20   def test_late(self):\n        class Bad:\n            def __del__(self): raise KeyError('late')\n        Bad()\n        self.fail('kept')\n\
+         class TestI:\n    def test_method(self): pass\n",
+    );
+    agree(&project, &[], 27);
+    agree(&project, &["-W", "error"], 27);
+}
+
+#[test]
+fn faulthandler_watches() {
+    let project = Project::new(&[
+        ("pytest.ini", "[pytest]\nfaulthandler_timeout = 0.3\n"),
+        (
+            "conftest.py",
+            "import os, pytest\nfrom _pytest import faulthandler\n\
+             @pytest.hookimpl(trylast=True)\ndef pytest_configure(config):\n\
+             \x20   config.stash[faulthandler.fault_handler_stderr_fd_key] = os.open('dump', os.O_CREAT | os.O_WRONLY | os.O_TRUNC)\n",
+        ),
+        (
+            "test_a.py",
+            "import time\ndef dumps(): return open('dump').read().count('Timeout (')\n\
+             def test_short(): pass\n\
+             def test_long():\n    time.sleep(0.7)\n    assert dumps() == 1\n\
+             def test_after(): assert dumps() == 1\n",
+        ),
+    ]);
+    agree(&project, &[], 3);
+}
+
+#[test]
 fn hooks_that_are_not_known_get_the_whole_protocol() {
     let project = Project::new(&[
         ("test_a.py", "def test_a(): pass\n"),
@@ -426,18 +484,18 @@ fn hooks_that_are_not_known_get_the_whole_protocol() {
             "def test_c(): assert 0\ndef test_d(): assert 1\n",
         ),
         (
-            "test_unit.py",
-            "import unittest\nclass TestU(unittest.TestCase):\n    def test_u(self): pass\n",
+            "test_doc.py",
+            "def test_doc():\n    '''>>> 1\n    1\n    '''\n",
         ),
     ]);
     // Another way to call functions is asked on the lean path.
-    let run = agree(&project, &[], 3);
+    let run = agree(&project, &["--", "--doctest-modules"], 4);
     let reasons = run.json["summary"]["full_protocol"].to_string();
     if !is_known() {
         return assert!(reasons.contains("the internals of pytest"), "{reasons}");
     }
     assert!(reasons.contains("pytest_runtest_call in"), "{reasons}");
-    assert!(reasons.contains("TestCaseFunction"), "{reasons}");
+    assert!(reasons.contains("DoctestItem"), "{reasons}");
     let (_, out, _) = project.dx(&[
         "test",
         "--all",
@@ -504,4 +562,29 @@ fn plugins_that_run_some_of_the_tests() {
     };
     let (full, lean) = (with("pytest"), with("lean"));
     assert_eq!(told(&lean), told(&full));
+}
+
+#[test]
+fn plugins_that_have_a_say_in_some_of_the_tests() {
+    let project = Project::with_plugins(&[
+        (
+            "pytest.ini",
+            "[pytest]\naddopts = -p inline_snapshot.pytest_plugin -p pytest_benchmark.plugin --benchmark-disable\n",
+        ),
+        (
+            "test_a.py",
+            "import pytest\nfrom inline_snapshot import snapshot\n\
+             def test_plain(): pass\n\
+             def test_snapshot(): assert 3 == snapshot(3)\n\
+             def test_differs(): assert 3 == snapshot(4)\n\
+             def test_benchmark(benchmark): assert benchmark(int) == 0\n\
+             @pytest.mark.benchmark(group='x')\ndef test_marked(): pass\n\
+             @pytest.mark.benchmark(0)\ndef test_misuse(): pass\n",
+        ),
+    ]);
+    let run = |engine| project.test(&["--all", "-n", "1", "--engine", engine]);
+    let (full, lean) = (run("pytest"), run("lean"));
+    assert_eq!(told(&lean), told(&full));
+    assert_eq!((lean.code, lean.outcomes()), project.pytest(&[]));
+    assert_eq!(lean.json["summary"]["lean"], 3, "{}", lean.json["summary"]);
 }

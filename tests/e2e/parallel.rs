@@ -275,3 +275,35 @@ fn tests_that_lean_on_each_other_are_put_together_again() {
     let run = project.test(&["-n", "2", "--all"]);
     assert_eq!((run.code, workers_of(&run).len()), (0, 1), "{}", run.out);
 }
+
+#[test]
+fn an_order_that_is_pytests_own_needs_no_single_worker() {
+    let tests = "def test_one(wide): assert wide\ndef test_two(wide): assert wide < 3\ndef test_three(): pass\n";
+    let project = Project::new(&[
+        (
+            "pytest.ini",
+            "[pytest]\naddopts = -p looks\npythonpath = .\n",
+        ),
+        // It might have changed the order, and hasn't.
+        (
+            "looks.py",
+            "def pytest_collection_modifyitems(items): pass\n",
+        ),
+        (
+            "conftest.py",
+            "import pytest\n@pytest.fixture(params=[1, 2], scope='session')\ndef wide(request): return request.param\n",
+        ),
+        ("test_a.py", tests),
+        ("test_b.py", tests),
+    ]);
+    let run = project.test(&["-n", "2"]);
+    assert_eq!(run.outcomes(), project.pytest(&[]).1);
+    assert!(!run.out.contains("one worker"), "{}", run.out);
+    project.write(
+        "looks.py",
+        "def pytest_collection_modifyitems(items): items[:] = items[::2] + items[1::2]\n",
+    );
+    let run = project.test(&["-n", "2", "--all"]);
+    let note = "note: one worker: pytest_collection_modifyitems in";
+    assert!(run.out.contains(note), "{}", run.out);
+}

@@ -412,6 +412,20 @@ fn pytest_cov_gives_the_same_totals_and_is_off_for_a_part() {
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(words, ["lib.py", "6", "1", "83%"], "{}", run.out);
     }
+    for workers in ["1", "2"] {
+        // Everything below the folder is measured, and nothing of dx-py's.
+        let measured = ["--cov", "--cov-context=test", "--cov-report=term"];
+        let run = project.test(&[&["--all", "-n", workers, "--"], &measured[..]].concat());
+        let files = |out: &str| -> Vec<String> {
+            let lines = out.lines().filter(|line| line.contains(".py "));
+            lines.map(str::to_owned).collect()
+        };
+        let mut pytest = project.start(&crate::support::python_with_plugins());
+        pytest.args(["-m", "pytest", "-q"]).args(measured);
+        let pytest = String::from_utf8(pytest.output().unwrap().stdout).unwrap();
+        assert!(!files(&pytest).is_empty(), "{pytest}");
+        assert_eq!(files(&run.out), files(&pytest), "{}{}", run.out, run.err);
+    }
     let run = project.test(&["-n", "2", "--", "--cov=lib", "--cov-fail-under=90"]);
     assert_eq!((run.code, run.ran()), (1, 3), "{}{}", run.out, run.err);
     project.write(

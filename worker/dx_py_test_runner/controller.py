@@ -20,6 +20,7 @@ from _pytest.config import UsageError, _prepareconfig
 from . import needs, wire
 from . import plugin as snapshots
 from .boot import become_worker, leave_xdist_out, usage_text
+from .coverage_data import leaving_out_own_code
 from .outcome import ERROR, FAILED, SKIPPED
 from .speech import silence, speaking
 from .warning_messages import from_data
@@ -38,8 +39,10 @@ class ControllerPlugin:
     @pytest.hookimpl(tryfirst=True, hookwrapper=True)
     def pytest_load_initial_conftests(self, early_config: Any) -> Generator[None, None, None]:
         """Keep pytest-cov, which begins to measure here, from waiting for workers of xdist's."""
-        leave_xdist_out(early_config.known_args_namespace)
-        yield
+        options = early_config.known_args_namespace
+        leave_xdist_out(options)
+        with leaving_out_own_code(bool(getattr(options, "cov_source", None))):
+            yield
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: Any) -> None:

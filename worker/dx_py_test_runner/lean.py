@@ -16,7 +16,8 @@ Which tests may take this path is decided in `say.py`. How each of pytest's impl
 - `warnings`: one context for all, its filters compared after each test; registries are reset for each, as entering a context does.
 - `unraisableexception`, `threadexception`: their queues are looked at after each phase, and handed to them if there is something.
 - `assertion`: its hooks are installed for the module. `tmpdir`: told that phases passed. `cacheprovider`: told of tests that pass.
-- `faulthandler`, `unittest`, `terminal`: have nothing to do for plain functions in a worker, or the lean path isn't taken.
+- `faulthandler`: its watch is started and ended for each test.
+- `unittest`: its items are run as they are, and are reported on if they have kept an error. `terminal`: has nothing to do in a worker.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any, Optional
 import pytest
 from _pytest import python, runner, skipping
 from _pytest.python import pytest_pyfunc_call
+from _pytest.unittest import TestCaseFunction
 
 from . import say
 from .outcome import PASSED, Outcome
@@ -73,7 +75,10 @@ class Lean:
 
     def _reason(self, item: Any) -> str:
         if type(item) is not pytest.Function:
-            return f"tests of type {type(item).__module__}.{type(item).__qualname__}"
+            if type(item) is not TestCaseFunction:
+                return f"tests of type {type(item).__module__}.{type(item).__qualname__}"
+            if "twisted.trial.unittest" in sys.modules:
+                return "Twisted tells of errors in its own way"
         parent = item.parent
         known = self._says.get(parent)
         if known is None or known.marks_above() != known.count:
@@ -100,12 +105,16 @@ class Lean:
             scene = self._scene = Scene(self._tools, item.parent, known.ihook)
         marked = known.marked or not say.MARKS_OF_SKIPPING.isdisjoint({mark.name for mark in item.own_markers})
         test = _Test(item, outcome, marked, known)
-        arguments = None if marked else _arguments(item, known)
-        if arguments is not None:
-            item.funcargs = arguments
-            self._run_bare(scene, test, successor)
-        else:
-            self._run_phases(scene, test, successor)
+        arguments = None if marked or test.is_unit else _arguments(item, known)
+        watch = self._tools.watch(item)
+        try:
+            if arguments is not None:
+                item.funcargs = arguments
+                self._run_bare(scene, test, successor)
+            else:
+                self._run_phases(scene, test, successor)
+        finally:
+            watch()
         if outcome.status is None:
             outcome.status = PASSED
             if item.user_properties:
@@ -126,7 +135,8 @@ class Lean:
             ):
                 passed["setup"] = True
                 test.is_reported = test.is_reported or test.has_new_marks()
-                call = _call_marked if test.is_reported else _call_by_hook if test.say.call_by_hook else _call
+                is_called = not test.say.call_by_hook and not test.is_unit
+                call = _call_marked if test.is_reported else _call if is_called else _call_by_hook
                 if self._phase(scene, test, 1, call, (item,)):
                     passed["call"] = True
             self._tear_down(scene, test, successor)
@@ -149,7 +159,7 @@ class Lean:
         item = test.item
         stack = item.session._setupstate.stack
         stack[item] = entry = ([item.teardown], None)
-        scene.begin_call()
+        scene.begin_call(item)
         error, duration = self._time(_call, (item,))
         if error is None and scene.is_quiet() and not test.outcome.heard and not test.has_new_marks():
             test.outcome.phases[1] += int(duration * 1e9)
@@ -174,7 +184,7 @@ class Lean:
         self, scene: Scene, test: _Test, phase: int, work: Callable[..., None], arguments: tuple[Any, ...]
     ) -> bool:
         """Run one phase; gives whether it passed."""
-        scene.begin_phase(_PHASES[phase])
+        scene.begin_phase(test.item, _PHASES[phase])
         error, duration = self._time(work, arguments)
         return self._judge(scene, test, phase, error, duration, arguments)
 
@@ -206,7 +216,7 @@ class Lean:
             test.is_reported = True
             return self._report_late_errors(scene, item, when, *arguments[1:])
         # Sub-tests report while the test runs, and the report on the whole says how many of them failed.
-        plain = not test.is_reported and not test.outcome.heard
+        plain = not test.is_reported and not test.outcome.heard and not test.has_kept_errors()
         if error is None and plain and not (phase == 1 and test.has_new_marks()):
             test.outcome.phases[phase] += int(duration * 1e9)
             return True
@@ -241,7 +251,7 @@ class Lean:
     def _report_late_errors(self, scene: Scene, item: Any, when: Any, *successor: Any) -> bool:
         """Let pytest's hooks for the phase, whose work is done, warn of errors that nobody could raise when they happened, or raise
         them: the failure shows pytest's own frames."""
-        done: Any = _Done(item)
+        done: Any = (_DoneUnit if type(item) is TestCaseFunction else _Done)(item)
         following = {"nextitem": successor[0]} if successor else {}
         with scene.paused():
             report = runner.call_and_report(done, when, **following)
@@ -272,10 +282,18 @@ class _Done:
         """The teardown."""
 
 
+class _DoneUnit(_Done):
+    """The same for one of unittest's, whose reports tell of the errors that it has kept."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return TestCaseFunction
+
+
 class _Test:
     """A test while it runs."""
 
-    __slots__ = ("item", "outcome", "is_reported", "say", "_marks")
+    __slots__ = ("item", "outcome", "is_reported", "is_unit", "say", "_marks")
 
     def __init__(self, item: Any, outcome: Outcome, marked: bool, known: say.Say) -> None:
         self.item = item
@@ -283,7 +301,12 @@ class _Test:
         # Whether pytest's hooks report on its phases: once one is reported, all that follow are.
         self.is_reported = marked
         self._marks = len(item.own_markers)
+        self.is_unit = type(item) is TestCaseFunction
         self.say = known
+
+    def has_kept_errors(self) -> bool:
+        """Whether unittest has told the item of failures and skips, which aren't raised."""
+        return self.is_unit and bool(self.item._excinfo)
 
     def has_new_marks(self) -> bool:
         """Whether marks were added while it ran, which may mean that it was expected to fail."""

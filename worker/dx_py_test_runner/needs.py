@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import Any
 
+from _pytest import fixtures
+
 #: Modules of pytest, of this package, and of plugins that treat each test by itself, whatever else the session holds.
 WELL_KNOWN = (
     "_pytest.",
@@ -21,6 +23,8 @@ WELL_KNOWN = (
     "anyio.",
     "pytest_timeout",
     "pytest_mock",
+    "pytest_benchmark.",
+    "pytest_codspeed.",
 )
 #: Plugins that need no controller, though they implement hooks that report: what they report each worker's results carry.
 _AT_HOME_IN_WORKERS = (
@@ -104,6 +108,8 @@ def one_worker(config: Any) -> str:
     for option, name in _WHOLE_SESSION_OPTIONS:
         if getattr(config.option, option, None):
             return f"{name} goes by all tests of a session"
+    if getattr(config.pluginmanager.getplugin("codspeed_plugin"), "is_codspeed_enabled", False):
+        return "CodSpeed measures"
     for name, where, _ in implementations(
         config, ("pytest_runtestloop",), ("_pytest.", "dx_py_test_runner.", "pytest_cov.", "pytest_timeout")
     ):
@@ -122,13 +128,17 @@ def file_of(item: Any) -> str:
     return str(item.nodeid.partition("::")[0])
 
 
-def order(config: Any, before: list[str], items: list[Any]) -> tuple[str, str]:
+def order(config: Any, before: list[Any], items: list[Any]) -> tuple[str, str]:
     """Why the order of all tests counts, if a hook has put whole files, or tests of several files, into another order than that of
-    collection; `before` holds the file of each item as collected. The first reason is that of plugins made for it, which need one
-    worker; the second one that of conftests, which mostly want the slow tests last, but may mean more."""
-    runs = _runs([file_of(item) for item in items])
+    collection, or than pytest itself, which brings tests together that share a parameter of a wide fixture; `before` holds the items as
+    collected. The first reason is that of plugins made for it, which need one worker; the second one that of conftests, which mostly
+    want the slow tests last, but may mean more."""
+    runs = _runs(items)
     present = set(runs)
     if runs == [file for file in _runs(before) if file in present]:
+        return "", ""
+    left = set(items)
+    if runs == _runs([item for item in fixtures.reorder_items(before) if item in left]):
         return "", ""
     by_conftest = ""
     for name, where, _ in implementations(config, ("pytest_collection_modifyitems",), _ORDER_IS_A_WISH):
@@ -139,8 +149,9 @@ def order(config: Any, before: list[str], items: list[Any]) -> tuple[str, str]:
     return "", by_conftest
 
 
-def _runs(files: list[str]) -> list[str]:
-    """Files, without those that follow themselves."""
+def _runs(items: list[Any]) -> list[str]:
+    """The files of items, without those that follow themselves."""
+    files = [file_of(item) for item in items]
     return [file for file, before in zip(files, [None, *files]) if file != before]
 
 

@@ -80,8 +80,6 @@ def of_run(config: Any, role: str, tells_passes: bool) -> str:
         return "--tb=native shows pytest's own frames"
     if getattr(config.option, "capture", "fd") not in ("fd", "sys", "no"):
         return f"--capture={config.option.capture} was given"
-    if float(config.getini("faulthandler_timeout") or 0) > 0:
-        return "faulthandler_timeout is set"
     logging_plugin = config.pluginmanager.getplugin("logging-plugin")
     if logging_plugin is not None and logging_plugin._log_cli_enabled():
         return "log_cli is on"
@@ -212,9 +210,26 @@ def _anyio(item: Any, marks: frozenset[str]) -> str:
 
 
 def _cov(item: Any, marks: frozenset[str]) -> str:
-    if getattr(item.config.option, "cov_context", None):
-        return "pytest-cov notes which test runs"
     return "pytest-cov pauses for the test" if "no_cover" in marks or "no_cover" in item.fixturenames else ""
+
+
+def _benchmark(item: Any, marks: frozenset[str]) -> str:
+    return "pytest-benchmark has a say" if "benchmark" in marks or "benchmark" in item.fixturenames else ""
+
+
+def _codspeed(item: Any, _marks: frozenset[str]) -> str:
+    plugin = item.config.pluginmanager.getplugin("codspeed_plugin")
+    return "CodSpeed measures" if getattr(plugin, "is_codspeed_enabled", True) else ""
+
+
+def _inline_snapshot(_item: Any, _marks: frozenset[str]) -> str:
+    # It hears of calls that fail, which are reported.
+    return ""
+
+
+def _xprocess(item: Any, _marks: frozenset[str]) -> str:
+    is_there = "xprocess" in item.fixturenames or hasattr(item.config, "_extlogfiles")
+    return "pytest-xprocess adds what its processes log" if is_there else ""
 
 
 def _is_async(function: Any) -> bool:
@@ -229,6 +244,10 @@ _PLUGINS: dict[str, Concern] = {
     "pytest_asyncio.plugin": _asyncio,
     "anyio.pytest_plugin": _anyio,
     "pytest_cov.plugin": _cov,
+    "pytest_benchmark.plugin": _benchmark,
+    "pytest_codspeed.plugin": _codspeed,
+    "inline_snapshot.pytest_plugin": _inline_snapshot,
+    "xprocess.pytest_xprocess": _xprocess,
 }
 #: Those whose `pytest_pyfunc_call` leaves all other tests alone.
 _IF_CALLED = ("pytest_asyncio.plugin", "anyio.pytest_plugin")

@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Optional
 
 _fstat = os.fstat
 
@@ -48,13 +48,34 @@ class Tools:
 
             self.queues.append(config.stash[thread.thread_exceptions])
         self.filters_mutated: Callable[[], None] = warnings._filters_mutated  # type: ignore[attr-defined]
+        self._watch: Any = None
+        if manager.hasplugin("faulthandler") and float(config.getini("faulthandler_timeout") or 0) > 0:
+            from _pytest.faulthandler import pytest_runtest_protocol as watch
+
+            self._watch = watch
+        #: How pytest-cov is told which phase of which test runs, if it wants to know.
+        self.note_context: Optional[Callable[[Any, str], None]] = getattr(
+            manager.getplugin("_cov_contexts"), "switch_context", None
+        )
         last_failed = getattr(manager.getplugin("lfplugin"), "lastfailed", None)
         self._last_failed: dict[str, bool] = last_failed if isinstance(last_failed, dict) else {}
+
+    def watch(self, item: Any) -> Callable[[], None]:
+        """Start `faulthandler`'s watch over a test, if it is wanted; gives what ends it."""
+        if self._watch is None:
+            return _nothing
+        watch = self._watch(item)
+        next(watch)
+        return watch.close  # type: ignore[no-any-return]
 
     def forget_failure(self, name: str) -> None:
         """What `cacheprovider` does when a test has passed."""
         if self._last_failed:
             self._last_failed.pop(name, None)
+
+
+def _nothing() -> None:
+    """Nobody watches."""
 
 
 class Scene:
@@ -139,9 +160,10 @@ class Scene:
 
     # Tests without fixtures
 
-    def begin_call(self) -> None:
+    def begin_call(self, item: Any) -> None:
         """What is seen of `begin_test`, and of `begin_phase` for the call, by a test that has no fixtures to be set up before it."""
         self._tools.filters_mutated()
+        self._note_context(item, "call")
         if self._logging is not None:
             self._begin_logging()
         # It isn't taken away between tests, when nothing of the user's runs.
@@ -229,8 +251,14 @@ class Scene:
         if self._caplog.records:
             self._caplog.reset()
 
-    def begin_phase(self, when: str) -> None:
-        """What pytest's wrappers do before a phase."""
+    def _note_context(self, item: Any, when: str) -> None:
+        note = self._tools.note_context
+        if note is not None:
+            note(item, "run" if when == "call" else when)
+
+    def begin_phase(self, item: Any, when: str) -> None:
+        """What pytest's wrappers do before a phase, and pytest-cov's."""
+        self._note_context(item, when)
         if self._logging is not None and self._tools.manager.getplugin("logging-plugin") is None:
             # A fixture may unregister the plugin for its test.
             self._detach_handlers()

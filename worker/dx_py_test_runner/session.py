@@ -81,7 +81,7 @@ class WorkerPlugin:
         self.fatal = False
         self.code_was_changed = False
         self._tells_passes = False
-        self._collected_order: list[str] = []
+        self._collected_order: list[Any] = []
         self._collection_warnings: list[dict[str, Any]] = []
         self._make_item: collect.Maker = _nobody_makes
         self._shared: Optional[Shared] = None
@@ -262,7 +262,7 @@ class WorkerPlugin:
     @pytest.hookimpl(tryfirst=True, hookwrapper=True)
     def pytest_collection_modifyitems(self, items: list[Any]) -> Generator[None, None, None]:
         """See the order that hooks change."""
-        self._collected_order = [needs.file_of(item) for item in items]
+        self._collected_order = list(items)
         yield
 
     @pytest.hookimpl(hookwrapper=True)

@@ -2,9 +2,10 @@
 
 mod ending;
 mod planning;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dx_py_core::{Event, RunSummary, TestId, TestResult, TestStatus, Verdict, blob};
 use dx_py_daemon::LaunchSpec;
@@ -21,6 +22,11 @@ use crate::report::Reporter;
 use crate::report::emit;
 use crate::selection::Selection;
 use crate::session::Environment;
+
+use waiting::Waiting;
+
+/// How long recording may keep workers waiting at a time.
+const REST: Duration = Duration::from_millis(20);
 
 /// What a run is meant to do.
 pub struct Intent<'a> {
@@ -76,6 +82,7 @@ impl Intent<'_> {
 /// The conductor of one run.
 pub struct Conductor<'a> {
     recorder: Recorder<'a>,
+    waiting: Waiting,
     reporters: &'a mut Vec<Box<dyn Reporter>>,
     intent: Intent<'a>,
     alone: Alone,
@@ -106,6 +113,7 @@ impl<'a> Conductor<'a> {
         Self {
             alone: Alone::new(std::mem::take(&mut intent.policy)),
             recorder,
+            waiting: Waiting::default(),
             reporters,
             intent,
             summary: RunSummary::default(),
@@ -336,6 +344,7 @@ impl<'a> Conductor<'a> {
         {
             return Ok(None);
         }
+        self.record_waiting(None)?;
         let Some((files, dropped)) = self.alone.begin_second_phase() else {
             return Ok(None);
         };
@@ -400,12 +409,12 @@ impl<'a> Conductor<'a> {
                 emit(self.reporters, &Event::TestStarted { id, worker })?
             }
             RunnerEvent::TestFinished(result) => self.finished(result)?,
-            RunnerEvent::Trace { process, trace } => self.recorder.trace(process, &trace),
+            RunnerEvent::Trace { process, trace } => self.waiting.trace(process, trace),
             RunnerEvent::JobDone {
                 process,
                 file,
                 tests,
-            } => self.recorder.job_done(process, &file, &tests)?,
+            } => self.waiting.job_done(process, file, tests),
             RunnerEvent::Warning { node, text } => {
                 emit(self.reporters, &Event::WarningRecorded { node, text })?
             }
@@ -449,5 +458,11 @@ impl Handler for Conductor<'_> {
             self.keep_failure(error);
         }
         self.failure.is_none() && self.rearranged.is_none()
+    }
+
+    fn rest(&mut self) {
+        if let Err(error) = self.record_waiting(Some(Instant::now() + REST)) {
+            self.keep_failure(error);
+        }
     }
 }

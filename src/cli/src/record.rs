@@ -232,6 +232,12 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
+    /// Tells that all jobs which are handed to `job_done` from now on, until it is told again, have ended: the files that they depend
+    /// on are looked at once for all of them.
+    pub fn jobs_have_ended(&self) {
+        self.world.look_again();
+    }
+
     /// Keeps a named value.
     ///
     /// # Errors

@@ -58,6 +58,8 @@ pub struct World {
     listings: RefCell<FxHashMap<PathBuf, Rc<BTreeSet<String>>>>,
     slices: RefCell<FxHashMap<String, Option<Rc<Slices>>>>,
     symbols: RefCell<FxHashMap<String, Option<Rc<Symbols>>>>,
+    /// Files that were looked at since `look_again`, and whether they had changed.
+    looked: RefCell<FxHashMap<String, bool>>,
     now_ns: i64,
 }
 
@@ -74,6 +76,7 @@ impl World {
             listings: RefCell::default(),
             slices: RefCell::default(),
             symbols: RefCell::default(),
+            looked: RefCell::default(),
             now_ns,
         }
     }

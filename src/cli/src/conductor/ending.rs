@@ -17,6 +17,9 @@ impl Conductor<'_> {
     /// # Errors
     /// The first error that the run met: what it recorded before is kept.
     pub fn end(mut self, outcome: &Outcome, began: Instant) -> anyhow::Result<RunSummary> {
+        if let Err(error) = self.record_waiting(None) {
+            self.keep_failure(error);
+        }
         let (results, reports) = self.alone.release();
         for result in results {
             self.tell(Box::new(result))?;

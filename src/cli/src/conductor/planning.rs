@@ -20,6 +20,7 @@ impl Conductor<'_> {
         files: Vec<Collected>,
         done: CollectionDone,
     ) -> anyhow::Result<Vec<Job>> {
+        self.record_waiting(None)?;
         for file in &files {
             self.broken.remove(&file.path);
         }

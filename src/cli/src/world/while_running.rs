@@ -7,8 +7,24 @@ use dx_py_core::{Digest, FileStat, Input};
 use super::World;
 
 impl World {
-    /// Whether the file was changed after the run began, so that nobody can say which content a test saw.
+    /// From now on `changed_while_running` looks at each file once more, and once only: to be called before it is asked about tests that
+    /// have ended by now.
+    pub fn look_again(&self) {
+        self.looked.borrow_mut().clear();
+    }
+
+    /// Whether the file was changed between the beginning of the run and the last `look_again`, so that nobody can say which content a
+    /// test saw. A later change may count too.
     pub fn changed_while_running(&self, key: &str) -> bool {
+        if let Some(changed) = self.looked.borrow().get(key) {
+            return *changed;
+        }
+        let changed = self.changed_by_now(key);
+        self.looked.borrow_mut().insert(key.to_owned(), changed);
+        changed
+    }
+
+    fn changed_by_now(&self, key: &str) -> bool {
         let path = self.path(key);
         let Ok(meta) = fs::metadata(&path) else {
             return false;
@@ -84,5 +100,22 @@ mod tests {
         let file = File::options().write(true).open(&path).unwrap();
         file.set_modified(written).unwrap();
         assert!(later().changed_while_running("a.py") && !later().is_as_known("a.py"));
+    }
+
+    #[test]
+    fn a_file_is_looked_at_once_until_others_have_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.py");
+        fs::write(&path, "1").unwrap();
+        let spec: WorldSpec = world(dir.path()).spec.clone();
+        sleep(Duration::from_millis(50));
+        let now = file_system_now(dir.path()).unwrap();
+        let world = World::new(spec, FxHashMap::default(), now);
+        assert!(!world.changed_while_running("a.py"));
+        sleep(Duration::from_millis(50));
+        fs::write(&path, "2").unwrap();
+        assert!(!world.changed_while_running("a.py"));
+        world.look_again();
+        assert!(world.changed_while_running("a.py"));
     }
 }
