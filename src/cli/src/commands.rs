@@ -159,8 +159,6 @@ pub fn config(action: &ConfigAction, out: &mut dyn Write) -> anyhow::Result<u8> 
     };
     writeln!(out, "root            {}", project.root.display())?;
     writeln!(out, "pytest's file   {}", shown(&project.ini.file))?;
-    let level = project.config.select.unwrap_or_default();
-    writeln!(out, "selects by      {}", level.as_str())?;
     writeln!(out, "dx-py's file    {}", shown(&project.config_path))?;
     match python::find(
         python.as_deref(),
@@ -197,6 +195,8 @@ pub fn config(action: &ConfigAction, out: &mut dyn Write) -> anyhow::Result<u8> 
             limit.as_secs() / 86_400
         ))
     )?;
+    let level = project.config.select.unwrap_or_default();
+    writeln!(out, "selects by      {}", level.as_str())?;
     writeln!(out, "env             {}", project.config.env.join(" "))?;
     writeln!(out, "always          {}", project.config.always.join(" "))?;
     let is_kept = if project.zygotes().is_some() {

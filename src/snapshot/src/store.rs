@@ -268,10 +268,12 @@ impl Store {
         for file in files(&[accepted.0, pending.0]).difference(&kept) {
             remove(&place.beside(file)?)?;
         }
-        if accepted.0 == accepted.1 {
+        let mut index = self.index();
+        // After a crash the file may be as it shall be, and the index not.
+        let is_known = || self.sound_row(&index, &place.accepted()).is_some();
+        if accepted.0 == accepted.1 && (accepted.1.is_empty() || is_known()) {
             return Ok(());
         }
-        let mut index = self.index();
         let mut hashes = BTreeMap::new();
         for (name, entry) in accepted.1 {
             let content = self.content(&place.accepted(), entry)?;

@@ -84,6 +84,21 @@ proptest! {
 }
 
 #[test]
+fn an_update_that_changes_nothing_makes_up_for_an_index_that_was_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, source) = store(folder.path());
+    let values = BTreeMap::from([("a".to_owned(), ("text".to_owned(), b"one".to_vec()))]);
+    store.update(&source, &values).unwrap();
+    fs::remove_file(store.index_path()).unwrap();
+    store.update(&source, &values).unwrap();
+    age(folder.path());
+    assert_eq!(
+        store.check(&source, "a", "text", b"one").unwrap(),
+        Check::Same { loaded: false }
+    );
+}
+
+#[test]
 fn a_file_that_is_edited_by_hand_is_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let (store, source) = store(folder.path());
