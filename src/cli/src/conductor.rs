@@ -409,7 +409,10 @@ impl<'a> Conductor<'a> {
                 emit(self.reporters, &Event::TestStarted { id, worker })?
             }
             RunnerEvent::TestFinished(result) => self.finished(result)?,
-            RunnerEvent::Trace { process, trace } => self.waiting.trace(process, trace),
+            RunnerEvent::Trace { process, trace } => {
+                self.recorder.look_at_project(&trace);
+                self.waiting.trace(process, trace);
+            }
             RunnerEvent::JobDone {
                 process,
                 file,

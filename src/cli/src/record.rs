@@ -232,6 +232,15 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
+    /// If a trace says that something may have read all of the project, looks at it now: what comes until the trace is recorded, such as
+    /// the files that pytest's session leaves at its end, is none of it.
+    pub fn look_at_project(&self, trace: &Trace) {
+        let is_project = |kind| ReadKind::from_code(kind) == Some(ReadKind::Project);
+        if trace.reads.iter().any(|read| is_project(read.kind)) {
+            self.world.digest(&Input::Project);
+        }
+    }
+
     /// Tells that all jobs which are handed to `job_done` from now on, until it is told again, have ended: the files that they depend
     /// on are looked at once for all of them.
     pub fn jobs_have_ended(&self) {
