@@ -11,6 +11,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use dx_py_core::{Digest, Hasher};
+use tree_sitter::Tree;
 
 use crate::parse::parse;
 use crate::tokens::{Tokens, is_fully_covered};
@@ -93,14 +94,8 @@ impl Slices {
     /// The slices of a source; none if it doesn't parse, or isn't plainly UTF-8. `stem` is the file's name without its ending: who
     /// mentions it may compare with places in it.
     pub fn of(source: &[u8], stem: &str) -> Option<Self> {
-        if !is_plain_utf8(source) {
-            return None;
-        }
-        let tree = parse(source)?;
+        let tree = sound_tree(source)?;
         let root = tree.root_node();
-        if root.has_error() || !is_fully_covered(root, source) {
-            return None;
-        }
         let functions = Finder::functions(root, source);
         let left_out: HashSet<usize> = functions.iter().map(|found| found.node.id()).collect();
         let test = |found: &Found<'_>| {
@@ -177,8 +172,15 @@ impl Slices {
     }
 }
 
+/// The tree of a source of which the tokens say all; none if it doesn't parse, or isn't plainly UTF-8.
+pub(crate) fn sound_tree(source: &[u8]) -> Option<Tree> {
+    let tree = is_plain_utf8(source).then(|| parse(source)).flatten()?;
+    let root = tree.root_node();
+    (!root.has_error() && is_fully_covered(root, source)).then_some(tree)
+}
+
 /// Whether a source is UTF-8 and says nothing of another encoding.
-pub(crate) fn is_plain_utf8(source: &[u8]) -> bool {
+fn is_plain_utf8(source: &[u8]) -> bool {
     let declares_encoding = source
         .split(|byte| *byte == b'\n')
         .take(2)

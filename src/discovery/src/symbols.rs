@@ -14,9 +14,8 @@ use dx_py_core::{Digest, Hasher};
 use rustc_hash::{FxHashMap, FxHashSet};
 use tree_sitter::Node;
 
-use crate::parse::parse;
-use crate::slice::is_plain_utf8;
-use crate::tokens::{Tokens, is_fully_covered, name_hash};
+use crate::slice::sound_tree;
+use crate::tokens::{Tokens, name_hash};
 
 mod state;
 
@@ -97,14 +96,8 @@ pub struct Class {
 impl Symbols {
     /// The symbols of a source; none if it doesn't parse, or isn't plainly UTF-8. `file` tells its variables from those of others.
     pub fn of(source: &[u8], file: &str) -> Option<Self> {
-        if !is_plain_utf8(source) {
-            return None;
-        }
-        let tree = parse(source)?;
+        let tree = sound_tree(source)?;
         let root = tree.root_node();
-        if root.has_error() || !is_fully_covered(root, source) {
-            return None;
-        }
         let found = definitions(root, source);
         let left_out: HashSet<usize> = found.iter().map(|each| each.body.id()).collect();
         let state = State::of(root, source);
