@@ -525,8 +525,10 @@ class WorkerPlugin:
 
     def _send_trace(self) -> None:
         modules, imports, reads, written, touched = self._trace.take()
+        was_traced = self._trace.functions.is_traced
         is_traced, places, ran = self._trace.functions.take()
-        if not (modules or imports or reads or written or touched or places or ran or not is_traced):
+        is_lost = is_traced != was_traced
+        if not (modules or imports or reads or written or touched or places or ran or is_lost):
             return
         out = Pack()
         out.pairs(modules)

@@ -142,7 +142,8 @@ pub struct Trace {
     /// Pieces of code that are new, numbered on through the process: the absolute file, and the first line from 1. Line 0 stands for
     /// code that isn't the file's text.
     pub code: Vec<(String, u32)>,
-    /// The numbers of code that ran, by the test that it ran in; the empty one stands for all tests.
+    /// The numbers of code that ran, by the test that it ran in. Empty stands for what ran before all tests, `s:` for what ran later for
+    /// all of them, `f:` and a file's node ID for what its tests run.
     pub ran: Vec<(String, Vec<u32>)>,
 }
 
