@@ -33,8 +33,7 @@ pub struct Functions {
     is_blind: bool,
     files: Vec<File>,
     file_numbers: FxHashMap<String, usize>,
-    /// The file and the first line of each piece of code.
-    code: Vec<(usize, u32)>,
+    code: Vec<Code>,
     /// Those that ran.
     nodes: Vec<Node>,
     node_numbers: FxHashMap<(usize, usize), usize>,
@@ -52,6 +51,13 @@ struct File {
     is_opaque: bool,
 }
 
+/// A piece of code: its file, its first line, and, once it ran, the functions that it is of.
+struct Code {
+    file: usize,
+    line: u32,
+    nodes: Option<Rc<[usize]>>,
+}
+
 /// A function that ran: its file, its number there, in how many tests, and those that may bear on it.
 struct Node {
     file: usize,
@@ -61,7 +67,7 @@ struct Node {
 }
 
 /// How a function may bear on another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Tie {
     /// By a cache or a variable.
     State,
@@ -105,13 +111,17 @@ impl Functions {
         for (path, line) in &trace.code {
             let file = self.file(path, &source);
             self.files[file].is_opaque |= *line == 0;
-            self.code.push((file, *line));
+            self.code.push(Code {
+                file,
+                line: *line,
+                nodes: None,
+            });
         }
         for (owner, numbers) in &trace.ran {
             let mut nodes = BTreeSet::new();
             for number in numbers {
-                match self.code.get(*number as usize) {
-                    Some((file, line)) => self.run(*file, *line, &mut nodes),
+                match self.nodes_of(*number as usize) {
+                    Some(found) => nodes.extend(found.iter().copied()),
                     None => self.is_blind = true,
                 }
             }
@@ -148,18 +158,33 @@ impl Functions {
         number
     }
 
-    fn run(&mut self, file: usize, line: u32, nodes: &mut BTreeSet<usize>) {
-        let Some(Source { symbols, .. }) = self.files[file].source.clone() else {
-            return;
-        };
-        for number in symbols.at(line) {
+    /// The functions that a piece of code is of, which has run; none if nobody told of that piece.
+    fn nodes_of(&mut self, code: usize) -> Option<Rc<[usize]>> {
+        let &Code {
+            file,
+            line,
+            ref nodes,
+        } = self.code.get(code)?;
+        if let Some(nodes) = nodes {
+            return Some(nodes.clone());
+        }
+        let source = self.files[file].source.as_ref();
+        let symbols = source.map(|source| source.symbols.clone());
+        let mut nodes = Vec::new();
+        for (symbols, number) in symbols
+            .iter()
+            .flat_map(|symbols| symbols.at(line).map(move |number| (symbols, number)))
+        {
             let new = self.nodes.len();
             let node = *self.node_numbers.entry((file, number)).or_insert(new);
             if node == new {
                 self.add_node(file, number, &symbols.functions()[number]);
             }
-            nodes.insert(node);
+            nodes.push(node);
         }
+        let nodes: Rc<[usize]> = nodes.into();
+        self.code[code].nodes = Some(nodes.clone());
+        Some(nodes)
     }
 
     fn add_node(&mut self, file: usize, number: usize, function: &Function) {
@@ -260,11 +285,11 @@ impl Functions {
             counts: vec![false; self.files.len()],
             is_parted: vec![false; self.files.len()],
             is_reached: vec![false; self.nodes.len()],
-            lasting: Lasting::default(),
+            lasting: Rc::default(),
             symbols: Vec::new(),
         };
         scope.add_files(self, files, source)?;
-        scope.lasting = Lasting::of(self, &scope.counts);
+        scope.lasting = Rc::new(Lasting::of(self, &scope.counts));
         let of_file = self.of_files.get(file).into_iter().flatten();
         // Who sets attributes by names that it makes up may have set any.
         let wild = self.nodes.iter().enumerate().filter(|(_, node)| {
@@ -299,7 +324,7 @@ impl Functions {
 }
 
 /// The classes of which objects may outlive a test.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Lasting {
     classes: FxHashSet<u64>,
     /// The attributes that their methods set, and those that any methods do.
@@ -392,14 +417,13 @@ enum How {
 }
 
 /// What the tests of one file reach, or one of them.
-#[derive(Clone)]
 pub struct Scope {
     /// Of each file whether it is an input at all, and whether its symbols stand for it.
     counts: Vec<bool>,
     is_parted: Vec<bool>,
     /// Of each function whether every test reaches it.
     is_reached: Vec<bool>,
-    lasting: Lasting,
+    lasting: Rc<Lasting>,
     /// The symbols.
     pub symbols: Vec<Input>,
 }
@@ -415,8 +439,13 @@ impl Scope {
         texts: impl Iterator<Item = &'b str>,
         source: impl Fn(&str) -> Option<Source>,
     ) -> Option<Vec<Input>> {
-        let mut own = self.clone();
-        own.symbols.clear();
+        let mut own = Scope {
+            counts: self.counts.clone(),
+            is_parted: self.is_parted.clone(),
+            is_reached: self.is_reached.clone(),
+            lasting: self.lasting.clone(),
+            symbols: Vec::new(),
+        };
         let texts: FxHashSet<&str> = texts.collect();
         own.add_files(functions, files, |path| {
             source(path).filter(|_| !texts.contains(path))

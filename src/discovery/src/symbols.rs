@@ -70,7 +70,7 @@ pub struct Function {
     pub sees_lines: bool,
     /// Whether it is called by an operator or the like, without its name.
     pub is_special: bool,
-    /// The class that it is in.
+    /// The name of the class that it is in, as a hash.
     pub class: Option<u64>,
     /// Keys of what it may leave behind for those that run later, whatever objects live on: values in a cache and in variables.
     pub leaves: Vec<u64>,
@@ -78,9 +78,9 @@ pub struct Function {
     pub sets: Vec<u64>,
     /// Keys of what it may get from others.
     pub gets: Vec<u64>,
-    /// Its simple name, and all names that it mentions.
+    /// Its name without those of classes, as a hash.
     pub simple: u64,
-    /// Those.
+    /// All names that it mentions, as hashes.
     pub mentions: Vec<u64>,
 }
 

@@ -81,7 +81,7 @@ impl State {
                 | "as_pattern"
                 | "with_item" => {
                     let field = |name| node.child_by_field_name(name);
-                    let target = field("left").or(field("name")).or(field("alias"));
+                    let target = assigned(node);
                     let is_stateless = field("right")
                         .or(field("value"))
                         .is_some_and(|value| is_stateless(value, source));
@@ -103,6 +103,13 @@ impl State {
         }
         state
     }
+}
+
+/// What an assignment, a loop or the like binds.
+fn assigned(node: Node<'_>) -> Option<Node<'_>> {
+    ["left", "name", "alias"]
+        .into_iter()
+        .find_map(|field| node.child_by_field_name(field))
 }
 
 /// What a function may change that others see.
@@ -168,7 +175,7 @@ pub(super) fn touched<'a>(node: Node<'_>, source: &'a [u8], state: &State) -> To
             | "for_statement"
             | "as_pattern"
             | "with_item" => {
-                let target = field("left").or(field("name")).or(field("alias"));
+                let target = assigned(node);
                 if let Some(target) = target {
                     if target.kind() == "identifier" {
                         let value = field("right").or(field("value")).unwrap_or(node);
