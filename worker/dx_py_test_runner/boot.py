@@ -111,7 +111,7 @@ def _run_pytest(
     from dx_py_test_runner import bytecode
     from dx_py_test_runner import plugin as snapshots
     from dx_py_test_runner.coverage_data import CoverageData
-    from dx_py_test_runner.session import WorkerPlugin
+    from dx_py_test_runner.session import SharedFixtures, WorkerPlugin
     from dx_py_test_runner.wire import BYE
 
     import pytest
@@ -123,14 +123,16 @@ def _run_pytest(
     trace.about_to_run = bytecode.keep
     if getattr(pytest, "version_tuple", (0,)) >= (8, 2):  # from there on `pytest.main` sets it, and code asks for it
         os.environ["PYTEST_VERSION"] = pytest.__version__
+    plugins: list[Any] = [plugin, CoverageData(dx, run_id), snapshots]
     if os.environ.pop("DX_PY_FUNCTIONS", ""):
         trace.functions.start()
+        plugins.append(SharedFixtures(trace.functions))
     snapshots.told = os.environ.pop(snapshots.VARIABLE, "")
     snapshots.fixtures_limit = os.environ.pop(snapshots.LIMIT_VARIABLE, "")
     code = 1
     try:
         try:
-            config = _prepareconfig(arguments, [plugin, CoverageData(dx, run_id), snapshots])
+            config = _prepareconfig(arguments, plugins)
         except ConftestImportFailure as error:
             return fatal(_conftest_failure(error), 4)
         except pytest.exit.Exception as error:

@@ -179,9 +179,7 @@ class Functions:
     # What runs
 
     def enter(self, test: Optional[str]) -> None:
-        """What runs from now on runs in that test, or in none."""
-        if not self.is_traced:
-            return
+        """What runs from now on runs in that test, or in none. Only to be called while it is traced."""
         self._gather()
         if self._imports:
             self._imports = False

@@ -17,6 +17,7 @@ from typing import Any, Optional
 import pytest
 
 from .errors import CommandError
+from .outcome import PASSED, message_of, status_of
 from .plain_arguments import comparable, doubt, measures_coverage, variables
 from .plain_records import Answer, Records, Told
 
@@ -29,7 +30,7 @@ _WIDE_HOOKS = (
     "pytest_runtest_protocol",
     "pytest_make_parametrize_id",
 )
-#: The outcomes of a test, the gravest last.
+#: The outcomes of a test by their status, the gravest last.
 _GRAVITY = ("passed", "skipped", "xfailed", "xpassed", "failed", "error")
 _NO_TESTS = 5
 
@@ -172,7 +173,8 @@ class PlainSelection:
         if self._records is None or report.outcome == "rerun":
             return
         test = self._plain(report.nodeid)
-        outcome = _outcome(report)
+        status = status_of(report) or PASSED
+        outcome = _GRAVITY[status]
         known = self._outcomes.get(test)
         if known is None:
             answer = self._answer
@@ -180,7 +182,7 @@ class PlainSelection:
             self._outcomes[test] = known
         known.duration += getattr(report, "duration", 0.0)
         if _GRAVITY.index(outcome) > _GRAVITY.index(known.outcome):
-            known.outcome, known.message = outcome, _message(report)
+            known.outcome, known.message = outcome, (message_of(report, status).splitlines() or [""])[0][:500]
         if report.when == "teardown":
             self._ended.add(test)
 
@@ -249,24 +251,3 @@ def _file_of(test: str) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"1 {what}" if number == 1 else f"{number} {what}s"
-
-
-def _outcome(report: Any) -> str:
-    """What a report says of its test."""
-    if report.outcome == "failed":
-        return "error" if report.when in ("setup", "teardown") else "failed"
-    if report.outcome == "skipped":
-        return "xfailed" if hasattr(report, "wasxfail") else "skipped"
-    return "xpassed" if hasattr(report, "wasxfail") else "passed"
-
-
-def _message(report: Any) -> str:
-    """The message of a failure, or the reason of a skip: one line."""
-    longrepr = report.longrepr
-    if isinstance(longrepr, tuple) and len(longrepr) == 3:
-        text = str(longrepr[2])
-    else:
-        text = str(
-            getattr(getattr(longrepr, "reprcrash", None), "message", None) or getattr(report, "wasxfail", "") or ""
-        )
-    return (text.splitlines() or [""])[0][:500]

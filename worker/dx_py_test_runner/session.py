@@ -15,6 +15,7 @@ import pytest
 from _pytest.terminal import getreportopt
 
 from . import bytecode, collect, needs, say, snapshot_end, wire
+from .functions import Functions
 from .items import Items
 from .lean import Lean
 from .outcome import ERROR, FAILED, PASSED, SKIPPED, Outcome, dumped, sections_of, text_of
@@ -551,12 +552,6 @@ class WorkerPlugin:
             out.numbers(numbers)
         self._wire.send(wire.TRACE, out.bytes())
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_fixture_setup(self, fixturedef: Any) -> None:
-        """Note that a fixture is set up that tests share; pytest does so."""
-        if fixturedef.scope != "function" and not (fixturedef.func.__module__ or "").startswith("_pytest."):
-            self._trace.functions.share()
-
     # What else the user should know
 
     def pytest_warning_recorded(self, warning_message: Any, when: str, nodeid: str, location: Any) -> None:
@@ -606,6 +601,19 @@ class WorkerPlugin:
         out = Pack()
         out.text(text)
         self._wire.send(wire.FATAL, out.bytes(), status=code)
+
+
+class SharedFixtures:
+    """The plugin that tells `functions` when something is set up that tests share: what ran for it is every test's."""
+
+    def __init__(self, functions: Functions) -> None:
+        self._functions = functions
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: Any) -> None:
+        """Note that a fixture is set up that tests share; pytest does so."""
+        if fixturedef.scope != "function" and not (fixturedef.func.__module__ or "").startswith("_pytest."):
+            self._functions.share()
 
 
 def _nobody_makes(_collector: Any, _name: str, _obj: Any) -> None:

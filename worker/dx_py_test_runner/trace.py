@@ -112,8 +112,9 @@ class Trace:
     def enter(self, context: Optional[str]) -> Optional[str]:
         """Make `context` (`t:` and a test ID, or `f:` and a file's node ID) the owner of what is read; gives the one before."""
         before, self.context = self.context, context
-        # What runs while a file is collected is every test's.
-        self.functions.enter(context[2:] if context is not None and context.startswith("t:") else None)
+        if self.functions.is_traced:
+            # What runs while a file is collected is every test's.
+            self.functions.enter(context[2:] if context is not None and context.startswith("t:") else None)
         return before
 
     # Who is reading

@@ -3,11 +3,9 @@
 use regex::Regex;
 
 /// What is masked, and what stands there instead. Nothing else is.
-const MASKS: [(&str, &str); 10] = [
+const MASKS: [(&str, &str); 9] = [
     // Versions.
     (r"\b(dx-py |Python |pytest-)\d[\w.]*", "${1}VERSION"),
-    // Before Python 3.12 it isn't known which function of a module counts.
-    (r"\.py::\S+ changed", ".py changed"),
     // Dates, before durations.
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "DATE"),
     (r"\b\d+(\.\d+)? ?(ns|µs|ms|s)\b", "TIME"),
