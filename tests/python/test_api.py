@@ -46,6 +46,18 @@ def test_digests_of_all_that_has_bytes():
             dx.blake3(wrong)
 
 
+def test_the_compiled_hash_of_a_snapshot_is_the_plain_one():
+    from dx_py_test_runner import snapshot_index
+
+    assert snapshot_index.digest_of is dx._native.snapshot_digest
+    for content in ("", "text", "ümlaut 🎉\n", "long " * 5000, b"", b"\0\xff", b"bytes " * 5000):
+        for kind in ("text", "value", "bytes"):
+            assert snapshot_index.digest_of(kind, content) == snapshot_index._digest_of(kind, content)
+    for wrong in (bytearray(b"x"), 3, None):
+        with pytest.raises(TypeError):
+            snapshot_index.digest_of("bytes", wrong)
+
+
 def test_other_threads_run_while_a_digest_is_computed():
     data = bytes(200 << 20)
     count = 0

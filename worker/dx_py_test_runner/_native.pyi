@@ -6,7 +6,7 @@ from typing import Optional, Union, final
 # In a stub it is there for every Python, whether or not the package is installed.
 from typing_extensions import Buffer
 
-__all__ = ["RingWriter", "__version__", "blake3", "discover", "outcomes", "runs"]
+__all__ = ["RingWriter", "__version__", "blake3", "discover", "outcomes", "runs", "snapshot_digest"]
 
 __version__: str
 
@@ -19,6 +19,7 @@ _Path = Union[str, os.PathLike[str]]
 def blake3(data: Buffer, /) -> bytes:
     """The BLAKE3 digest of bytes, 32 bytes long."""
 
+def snapshot_digest(kind: str, content: Union[str, bytes], /) -> bytes: ...
 def discover(folder: _Path, paths: list[_Path]) -> tuple[list[_Found], list[tuple[str, str]]]: ...
 def runs(folder: _Path, limit: int) -> list[_Run]: ...
 def outcomes(folder: _Path, wanted: str, limit: int) -> list[_Outcome]: ...

@@ -77,6 +77,8 @@ def serialise(value: Any, redact: Optional[Union[Mapping[str, Any], Iterable[str
 
     Raises `UnknownType` for what nobody can serialise, and `ValueError` for a path that isn't valid.
     """
+    if type(value) is str and not redact and not _registered and value.isascii():
+        return Serialised(TEXT, value)
     redactions = Redactions.of(redact)
     value = _converted(value)
     if redactions is None:

@@ -10,17 +10,32 @@ import os
 import struct
 import time
 from collections.abc import Callable
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 from .snapshot_text import escape, unescape
 
 Hash = Callable[[bytes], bytes]
 
 
-def _find_blake3() -> Optional[Hash]:
-    try:
-        from dx_py_test_runner._native import blake3 as native  # type: ignore[import-not-found,unused-ignore]
+def _digest_of(kind: str, content: Union[str, bytes]) -> bytes:
+    """The hash of a snapshot: of its kind and its content."""
+    assert blake3 is not None
+    raw = content if isinstance(content, bytes) else content.encode()
+    return blake3(kind.encode() + b"\0" + raw)
 
+
+#: What `_digest_of` is here, computed without copies where the compiled part is there.
+digest_of: Callable[[str, Union[str, bytes]], bytes] = _digest_of
+
+
+def _find_blake3() -> Optional[Hash]:
+    global digest_of
+    try:
+        # An installed package of another version may lack one of them.
+        from dx_py_test_runner._native import blake3 as native  # type: ignore[import-not-found,unused-ignore]
+        from dx_py_test_runner._native import snapshot_digest
+
+        digest_of = snapshot_digest
         return native  # type: ignore[no-any-return,unused-ignore]
     except ImportError:
         pass
@@ -40,16 +55,17 @@ blake3 = _find_blake3()
 
 _MAGIC, _VERSION = b"DXSI", 1
 _HEADER = struct.Struct("<4sI32sI")
+_DIGEST = struct.Struct("32s")
 _ROW = struct.Struct("<IQqqQqII")
 #: How long after a file's change, in nanoseconds, it may be changed again within the same tick of the file system's clock.
 _TICK = 20_000_000
 
 
-class Hashed(NamedTuple):
-    """A snapshot's hash, and the file beside that holds its content, if one does."""
+class Hashes(NamedTuple):
+    """The hashes of a file's snapshots by name, and the files beside that hold the contents of some."""
 
-    digest: bytes
-    file: str
+    digests: dict[str, bytes]
+    files: dict[str, str]
 
 
 class Stat(NamedTuple):
@@ -80,29 +96,35 @@ class FileRow:
         self.hashed_at = hashed_at
         self._names = names
         self._digests = digests
-        self._hashes: Optional[dict[str, Hashed]] = None
+        self._hashes: Optional[Hashes] = None
 
     @classmethod
-    def new(cls, stat: Stat, hashes: dict[str, Hashed]) -> FileRow:
+    def new(cls, stat: Stat, hashes: Hashes) -> FileRow:
         """The row of a file that has just been hashed."""
-        names = sorted(hashes)
-        lines = [escape(name) + (f"\t{hashes[name].file}" if hashes[name].file else "") for name in names]
-        return cls(stat, time.time_ns(), "\n".join(lines).encode(), b"".join(hashes[name].digest for name in names))
+        digests, files = hashes
+        names = sorted(digests)
+        lines = [f"{escape(name)}\t{files[name]}" if name in files else escape(name) for name in names]
+        return cls(stat, time.time_ns(), "\n".join(lines).encode(), b"".join(map(digests.__getitem__, names)))
 
     def is_of(self, stat: Stat) -> bool:
         """Whether this was hashed of the file that has this stat; one that was hashed as it was written may differ."""
         return stat == self.stat and max(stat.modified, stat.changed) + _TICK <= self.hashed_at
 
     @property
-    def hashes(self) -> dict[str, Hashed]:
-        """The hashes by name."""
+    def hashes(self) -> Hashes:
+        """The hashes."""
         if self._hashes is None:
-            lines = self._names.decode().split("\n") if self._digests else []
-            found = {}
-            for at, line in enumerate(lines):
-                name, _, file = line.partition("\t")
-                found[unescape(name)] = Hashed(self._digests[at * 32 : at * 32 + 32], file)
-            self._hashes = found
+            text = self._names.decode()
+            names = text.split("\n")
+            files: dict[str, str] = {}
+            if "\t" in text or "\\" in text:
+                for at, line in enumerate(names):
+                    name, _, file = line.partition("\t")
+                    names[at] = name = unescape(name)
+                    if file:
+                        files[name] = file
+            digests = (digest for (digest,) in _DIGEST.iter_unpack(self._digests))
+            self._hashes = Hashes(dict(zip(names, digests)), files)
         return self._hashes
 
     def packed(self, path: str) -> bytes:

@@ -18,7 +18,7 @@ from . import snapshot_index as index
 from . import snapshot_inline
 from .plugin import FOLDER
 from .serialise import BYTES, Serialised
-from .snapshot_index import FileRow, Hashed, Stat
+from .snapshot_index import FileRow, Hashes, Stat
 from .snapshot_text import Damaged, Entry, parse, render, replace
 
 ACCEPTED, PENDING = ".snap", ".snap.new"
@@ -26,12 +26,6 @@ ACCEPTED, PENDING = ".snap", ".snap.new"
 LARGE = 64 * 1024
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _IGNORE = "# Everything here can be made again.\n*\n"
-
-
-def digest_of(kind: str, raw: bytes) -> bytes:
-    """The hash of a snapshot: of its kind and its content."""
-    assert index.blake3 is not None
-    return index.blake3(kind.encode() + b"\0" + raw)
 
 
 class Changes(NamedTuple):
@@ -57,7 +51,7 @@ class SnapshotFile:
         self.changes = Changes({}, {}, set())
         self._store = store
         self._entries: Optional[dict[str, Entry]] = None
-        self._hashes: Optional[dict[str, Hashed]] = None
+        self._hashes: Optional[Hashes] = None
         self._has_pending: Optional[bool] = None
 
     # Comparing
@@ -70,20 +64,20 @@ class SnapshotFile:
         if index.blake3 is None:
             entry = self.entries().get(name)
             return None if entry is None else (entry.kind, self.load(entry)) == value
-        hashed = self.hashes().get(name)
-        if hashed is None:
+        digests, files = self._hashes or self.hashes()
+        digest = digests.get(name)
+        if digest is None:
             return None
-        if hashed.file and not self._store.is_as_hashed(self.beside(hashed.file)):
+        if name in files and not self._store.is_as_hashed(self.beside(files[name])):
             # The file beside has been changed by hand, or is gone.
             entry = self.entries()[name]
             return (entry.kind, self.load(entry)) == value
-        return hashed.digest == digest_of(value.kind, value.raw())
+        return digest == index.digest_of(*value)
 
     def content_file(self, name: str) -> str:
         """Where the file is that holds the content of a snapshot; empty if none does."""
         if index.blake3 is not None and self._hashes is not None:
-            hashed = self._hashes.get(name)
-            file = "" if hashed is None else hashed.file
+            file = self._hashes.files.get(name, "")
         else:
             entry = self.entries().get(name)
             file = "" if entry is None else entry.file
@@ -91,14 +85,14 @@ class SnapshotFile:
 
     def names(self) -> list[str]:
         """The names of all accepted snapshots."""
-        return list(self.entries() if index.blake3 is None else self.hashes())
+        return list(self.entries() if index.blake3 is None else self.hashes().digests)
 
-    def hashes(self) -> dict[str, Hashed]:
-        """The hashes of the accepted snapshots by name: from the index, unless the file isn't the one that was hashed."""
+    def hashes(self) -> Hashes:
+        """The hashes of the accepted snapshots: from the index, unless the file isn't the one that was hashed."""
         if self._hashes is None:
             stat = Stat.of(self.path)
             if stat is None:
-                self._hashes = {}
+                self._hashes = Hashes({}, {})
             else:
                 row = self._store.row(self.path)
                 if row is not None and row.is_of(stat):
@@ -107,18 +101,19 @@ class SnapshotFile:
                     self._hashes = self._hash(stat)
         return self._hashes
 
-    def _hash(self, stat: Stat) -> dict[str, Hashed]:
-        found = {}
+    def _hash(self, stat: Stat) -> Hashes:
+        found = Hashes({}, {})
         for name, entry in self.entries().items():
             try:
                 content = self.load(entry)
             except Damaged:
                 continue  # compared with its content, which tells what is wrong
-            raw = content if isinstance(content, bytes) else content.encode()
             if entry.file:
+                raw = content if isinstance(content, bytes) else content.encode()
                 self._store.hash_beside(self.beside(entry.file), raw)
-            found[name] = Hashed(digest_of(entry.kind, raw), entry.file)
-        if found.keys() == self.entries().keys():
+                found.files[name] = entry.file
+            found.digests[name] = index.digest_of(entry.kind, content)
+        if found.digests.keys() == self.entries().keys():
             self._store.keep(self.path, FileRow.new(stat, found))
         return found
 
@@ -201,6 +196,7 @@ class Store:
 
     def __init__(self, root: str, dx: str) -> None:
         self.root = root
+        self._above = os.path.join(root, "")
         self._dx = dx
         self._files: dict[str, SnapshotFile] = {}
         self._rows: Optional[dict[str, FileRow]] = None
@@ -244,7 +240,7 @@ class Store:
         """Let the index know of a content file with this content."""
         stat = Stat.of(path)
         if stat is not None and index.blake3 is not None:
-            self.keep(path, FileRow.new(stat, {"": Hashed(index.blake3(raw), "")}))
+            self.keep(path, FileRow.new(stat, Hashes({"": index.blake3(raw)}, {})))
 
     def close(self) -> None:
         """Write what was gathered, and the index if it has changed."""
@@ -271,8 +267,7 @@ class Store:
             return {}
 
     def _key(self, path: str) -> str:
-        inner = os.path.relpath(path, self.root)
-        return path if inner.startswith("..") else inner.replace(os.sep, "/")
+        return path[len(self._above) :].replace(os.sep, "/") if path.startswith(self._above) else path
 
     @contextmanager
     def locked(self) -> Iterator[None]:

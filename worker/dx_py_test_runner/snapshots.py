@@ -13,11 +13,9 @@ from collections.abc import Iterable, Mapping
 from types import FrameType
 from typing import Any, Optional, Union
 
-from . import snapshot_diff
 from . import snapshot_inline as inline_
 from .plugin import Context, current
 from .serialise import Serialised, serialise
-from .snapshot_diff import unified
 from .snapshot_inline import Misplaced
 from .snapshot_store import SnapshotFile, Store, accept_inline
 from .snapshot_text import Damaged, Entry
@@ -57,7 +55,7 @@ def snapshot(value: Any, name: Optional[str] = None, *, inline: Optional[str] = 
     serialised = serialise(value, redact)
     try:
         if inline is None:
-            failure = snapshots_of(context).compare(serialised, name)
+            failure = snapshots_of(context).compare(serialised, name, sys._getframe(1))
         elif name is not None:
             raise SnapshotError("an inline snapshot has no name: it stands where it is compared")
         else:
@@ -87,32 +85,34 @@ class Snapshots:
         #: Names of what is pending, and of what was accepted, each with its file.
         self.pending: set[tuple[str, str]] = set()
         self.accepted: set[tuple[str, str]] = set()
-        self._test = ""
+        self._item: Any = None
         self._try: Any = None
         self._base = ""
+        self._used: set[str] = set()
         self._count = 0
         self._file: Optional[SnapshotFile] = None
-        self._reported: set[tuple[str, str]] = set()
+        #: What the observer knows of the test that runs: files that were read, each with the file of the code that asked.
+        self._noted: set[tuple[str, str]] = set()
         self._patience = _PATIENCE
         self._written = time.monotonic()
 
     # Comparing
 
-    def compare(self, value: Serialised, name: Optional[str]) -> str:
-        """Compare a value with the accepted one of this name; gives what to tell if it isn't."""
+    def compare(self, value: Serialised, name: Optional[str], frame: FrameType) -> str:
+        """Compare a value with the accepted one of this name, for the code that runs in `frame`; gives what to tell if it isn't."""
         file = self._enter()
         full = self._full_name(name)
-        used = self.used[self._test]
-        self._note_read(file.path)
-        is_first = full not in used
-        used.add(full)
-        holds = file.holds(full, value)
-        if holds:
+        is_first = full not in self._used
+        self._used.add(full)
+        if self.context.note_read is not None:
+            self._note_read(file.path, frame)
+        if file.holds(full, value):
             if file.has_pending():
                 file.changes.settled.add(full)
-            beside = file.content_file(full)
-            if beside:
-                self._note_read(beside)
+            if self.context.note_read is not None:
+                beside = file.content_file(full)
+                if beside:
+                    self._note_read(beside, frame)
             return ""
         mode = self.context.mode
         if mode == "update" and is_first:
@@ -134,6 +134,8 @@ class Snapshots:
         expected = inline_.content_of(accepted)
         if value.content == expected:
             return ""
+        from .snapshot_diff import unified
+
         mode = self.context.mode
         frame = _caller()
         path = os.path.abspath(frame.f_code.co_filename)
@@ -158,20 +160,21 @@ class Snapshots:
     def _enter(self) -> SnapshotFile:
         """The file of the test that runs; its calls are counted from here if it is a new one."""
         item = self.context.item
-        test = item.nodeid
         # Plugins that run a failed test again count its tries here.
         again = getattr(item, "execution_count", None)
-        if test != self._test or again != self._try or self._file is None:
-            self._test, self._try, self._count = test, again, 0
+        if item is not self._item or again != self._try or self._file is None:
+            test = item.nodeid
+            self._item, self._try, self._count = item, again, 0
             self._base = test.partition("::")[2] or test
             source = str(getattr(item, "path", None) or item.fspath)
             self._file = self.store.file(source)
-            self.used.setdefault(test, set())
+            self._used = self.used.setdefault(test, set())
+            self._noted.clear()
         return self._file
 
     def restart(self) -> None:
         """Count the calls of a test that is run once more from the start."""
-        self._test = ""
+        self._item = None
 
     def _full_name(self, name: Optional[str]) -> str:
         if name is None:
@@ -182,6 +185,8 @@ class Snapshots:
         return f"{self._base}: {name}"
 
     def _told(self, file: SnapshotFile, name: str, value: Serialised, is_first: bool) -> str:
+        from .snapshot_diff import new, unified  # not needed as long as all is well
+
         hint = _HINT[self.context.mode]
         place = self._relative(file.path)
         changed = file.changes.accepted.get(name)
@@ -189,7 +194,7 @@ class Snapshots:
         if changed is None and entry is None:
             if not is_first:
                 return f"{name} has several values in one run, and none is accepted yet\n{hint}"
-            shown = snapshot_diff.new(value.content, self.context.color)
+            shown = new(value.content, self.context.color)
             return f"{name} has no snapshot in {place} yet\n{shown}\n{hint}"
         if changed is not None:
             kind, old = changed.kind, changed.content
@@ -205,19 +210,16 @@ class Snapshots:
             text += f"\n{unified(old, value.content, self.context.color)}"
         return f"{text}\n{hint}"
 
-    def _note_read(self, path: str) -> None:
+    def _note_read(self, path: str, frame: FrameType) -> None:
         """Let the observer know that the test depends on a file: reading that this package does isn't seen by it."""
-        if self.context.note_read is None:
-            return
-        frame = _caller()
-        entry = (self._test + "\0" + frame.f_code.co_filename, path)
-        if entry not in self._reported:
-            self._reported.add(entry)
+        entry = (frame.f_code.co_filename, path)
+        if self.context.note_read is not None and entry not in self._noted:
+            self._noted.add(entry)
             self.context.note_read(path, frame)
 
     def _relative(self, path: str) -> str:
-        inner = os.path.relpath(path, self.context.root)
-        return path if inner.startswith("..") else inner
+        above = os.path.join(self.context.root, "")
+        return path[len(above) :] if path.startswith(above) else path
 
     def _be_patient(self) -> None:
         if time.monotonic() - self._written > self._patience:
@@ -255,10 +257,12 @@ class Snapshots:
             file = self.store.file(path)
             if not os.path.exists(file.path):
                 continue
-            bases = {test.partition("::")[2]: test for test in tests}
-            for name in file.names():
+            used = set().union(*(self.used.get(test, ()) for test in tests))
+            left = [name for name in file.names() if name not in used]
+            bases = {test.partition("::")[2]: test for test in tests} if left else {}
+            for name in left:
                 test = _owner(name, bases)
-                if test is None or test in passed and name not in self.used.get(test, ()):
+                if test is None or test in passed:
                     found.append((self._relative(file.path), name))
         return sorted(found)
 

@@ -18,6 +18,7 @@ const TICK: i64 = 20_000_000;
 
 /// The hash of a snapshot: of its kind and its content.
 pub fn digest_of(kind: &str, content: &[u8]) -> Digest {
+    // In one piece: BLAKE3 takes twice as long over 10 kB that don't begin where its chunks do.
     Digest::of(&[kind.as_bytes(), b"\0", content].concat())
 }
 

@@ -9,9 +9,10 @@ mod queries;
 mod ring;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyMemoryView};
+use pyo3::types::{PyBytes, PyMemoryView, PyString};
 
 use dx_py_core::Digest;
+use dx_py_snapshot::index::digest_of;
 
 /// From this size on, other threads may run while a digest is computed; below it, giving way costs more than the digest.
 const WORTH_GIVING_WAY: usize = 16 << 10;
@@ -43,15 +44,26 @@ fn blake3<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     Ok(PyBytes::new(py, &digest.0))
 }
 
+/// The hash of a snapshot, 32 bytes, by its kind and its content, which is `str` or `bytes`.
+#[pyfunction]
+#[pyo3(signature = (kind, content, /))]
+fn snapshot_digest<'py>(kind: &str, content: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let digest = match content.cast::<PyString>() {
+        Ok(text) => digest_of(kind, text.encode_utf8()?.as_bytes()),
+        Err(_) => digest_of(kind, content.cast::<PyBytes>()?.as_bytes()),
+    };
+    Ok(PyBytes::new(content.py(), &digest.0))
+}
+
 /// The module.
 #[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
-    use super::blake3;
-    #[pymodule_export]
     use super::queries::{discover, outcomes, runs};
     #[pymodule_export]
     use super::ring::RingWriter;
+    #[pymodule_export]
+    use super::{blake3, snapshot_digest};
 
     use pyo3::prelude::*;
 
