@@ -72,6 +72,9 @@ pub struct ReplayArgs {
     /// The binary; a release build of this tree without
     #[arg(long, value_name = "PATH")]
     dx: Option<PathBuf>,
+    /// What dx-py is told to select by; a walk for each level is kept
+    #[arg(long, value_name = "LEVEL")]
+    select: Option<String>,
     /// Where to write the table, as markdown
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
@@ -104,7 +107,11 @@ pub fn replay(args: &ReplayArgs) -> Result<()> {
         Some(path) => path.canonicalize().context("no binary")?,
         None => project::build()?,
     };
-    let home = home(args)?.join(&name);
+    let folder = match &args.select {
+        Some(level) => format!("{name}-{level}"),
+        None => name.clone(),
+    };
+    let home = home(args)?.join(folder);
     fs::create_dir_all(&home)?;
     let lock = fs::File::create(home.join("lock"))?;
     if lock.try_lock().is_err() {
@@ -150,6 +157,7 @@ pub fn replay(args: &ReplayArgs) -> Result<()> {
         recipe: recipe.clone(),
         args: pytest_args.clone(),
         runs: args.runs.max(1),
+        select: args.select.clone(),
         binary: stamp(&dx)?,
     };
     let own = copy(&home, &recipe)?;
@@ -170,6 +178,7 @@ pub fn replay(args: &ReplayArgs) -> Result<()> {
         history: History::new(&walk.repo),
         dx,
         runs: walk.runs,
+        select: walk.select.clone(),
         subdir: subdir.to_owned(),
         copy: own,
         testmon,
@@ -265,12 +274,16 @@ fn report(name: &str, walk: &Walk, records: &[Record], results: Option<&Path>) -
     let requires = walk.recipe.requires.join(", ");
     let about = format!(
         "{count} commits that touch code, from {first} to {last}, Python {}, {}. At each: dx-py on two workers with what it recorded at those before, then \
-         everything by pytest, and where they disagree everything again.",
+         everything by pytest, and where they disagree everything again.{}",
         walk.recipe.python,
         if requires.is_empty() {
             "an environment that was given"
         } else {
             &requires
+        },
+        match &walk.select {
+            Some(level) => format!(" With `--select {level}`."),
+            None => String::new(),
         },
     );
     let text = markdown(name, &about, records);

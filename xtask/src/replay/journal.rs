@@ -32,6 +32,8 @@ pub struct Walk {
     pub args: Vec<String>,
     /// How often pytest runs.
     pub runs: usize,
+    /// What dx-py is told to select by, if it isn't left to it.
+    pub select: Option<String>,
     /// The binary of dx-py: its size, and the seconds since 1970 of its last change.
     pub binary: (u64, u64),
 }
@@ -162,6 +164,7 @@ mod tests {
             },
             args: Vec::new(),
             runs: 2,
+            select: None,
             binary: (1, 2),
         }
     }

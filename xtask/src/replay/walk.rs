@@ -94,6 +94,8 @@ pub struct Walker {
     pub dx: PathBuf,
     /// How often pytest runs.
     pub runs: usize,
+    /// What dx-py is told to select by.
+    pub select: Option<String>,
     /// The folder in the sources that the tests are run from; empty for their root.
     pub subdir: String,
     /// The copy that dx-py and pytest work in.
@@ -162,7 +164,13 @@ impl Walker {
                 return Ok(record);
             }
         }
-        let dx = self.copy.place.dx(&self.dx, &["-n", "2"]);
+        let mut own = vec!["-n", "2"];
+        own.extend(
+            self.select
+                .iter()
+                .flat_map(|level| ["--select", level.as_str()]),
+        );
+        let dx = self.copy.place.dx(&self.dx, &own);
         let runs: Result<Vec<Run>> = (0..self.runs).map(|_| self.copy.pytest(&[])).collect();
         let mut runs = match runs {
             Ok(runs) => runs,
