@@ -7,19 +7,19 @@ use crate::support::{Project, sees_functions};
 
 const SELECTING: [&str; 4] = ["-n", "1", "--select", "symbol"];
 
-/// Runs `files` (`lib.py`, `test_a.py` and what else is needed) in one process, makes an edit in `lib.py`, and gives the tests that run then;
-/// each must have the outcome that pytest has after the edit.
-fn ran_after_edit(files: &[(&str, &str)], from: &str, to: &str) -> Vec<String> {
+/// Runs `files` in one process, makes an edit in `name`, and gives the tests that run then; each must have the outcome that pytest has
+/// after the edit.
+fn ran_after_edit(files: &[(&str, &str)], name: &str, from: &str, to: &str) -> Vec<String> {
     let project = Project::new(files);
     let run = project.test(&SELECTING);
     assert_eq!(run.code, 0, "{}{}", run.out, run.err);
-    let (_, lib) = files
+    let (_, text) = files
         .iter()
-        .find(|(name, _)| *name == "lib.py")
-        .expect("there is a library");
-    let edited = lib.replacen(from, to, 1);
-    assert_ne!(*lib, edited, "{from}");
-    project.write("lib.py", &edited);
+        .find(|(file, _)| *file == name)
+        .expect("there is such a file");
+    let edited = text.replacen(from, to, 1);
+    assert_ne!(*text, edited, "{from}");
+    project.write(name, &edited);
     let run = project.test(&[&SELECTING[..], &["--no-second-opinion"]].concat());
     let expected = project.pytest(&[]).0;
     assert_eq!(run.code, expected, "{}{}", run.out, run.err);
@@ -33,10 +33,16 @@ fn ran_after_edit(files: &[(&str, &str)], from: &str, to: &str) -> Vec<String> {
     ran
 }
 
-/// The edit runs `expected` and leaves `test_other` fresh, where functions can be told apart; all of them otherwise.
+/// An edit in `lib.py` runs `expected` and leaves others fresh, where functions can be told apart; at least these otherwise.
 #[track_caller]
 fn runs(files: &[(&str, &str)], from: &str, to: &str, expected: &[&str]) {
-    let ran = ran_after_edit(files, from, to);
+    edit_of("lib.py", files, from, to, expected);
+}
+
+/// The same for an edit in another file.
+#[track_caller]
+fn edit_of(name: &str, files: &[(&str, &str)], from: &str, to: &str, expected: &[&str]) {
+    let ran = ran_after_edit(files, name, from, to);
     match sees_functions() {
         true => assert_eq!(ran, expected),
         false => assert!(
@@ -106,6 +112,34 @@ fn a_value_that_was_computed_for_another_test_depends_on_what_computed_it() {
 }
 
 #[test]
+fn a_kept_value_may_be_asked_for_by_another_name() {
+    let helper = "import functools\ndef helper(): return 1\n\n";
+    let kept = "@functools.lru_cache\ndef value(): return helper()\n";
+    for (lib, again) in [
+        (format!("{kept}\nother = value\n"), "from lib import other\n"),
+        (
+            "def compute(): return helper()\n\nvalue = functools.lru_cache(compute)\nother = value\n".to_owned(),
+            "from lib import other\n",
+        ),
+        (kept.to_owned(), "from lib import value as other\n"),
+        (
+            kept.to_owned(),
+            "import lib\nclass Again:\n    there = staticmethod(lib.value)\n\ndef other(): return Again.there()\n",
+        ),
+    ] {
+        let lib = format!("{helper}{lib}");
+        let tests = "import again, lib\ndef test_first(): assert lib.value() == 1\ndef test_second(): assert again.other() == 1\n";
+        let files = [("lib.py", &*lib), ("again.py", again), ("test_a.py", tests)];
+        runs(
+            &files,
+            "return 1",
+            "return 2",
+            &["test_first", "test_second"],
+        );
+    }
+}
+
+#[test]
 fn what_another_test_left_behind_depends_on_what_left_it() {
     for (lib, see) in [
         (
@@ -144,6 +178,33 @@ fn what_another_test_left_behind_depends_on_what_left_it() {
         };
         runs(&files, from, to, &["test_fill", "test_see"]);
     }
+}
+
+#[test]
+fn what_a_test_patches_is_put_back_unless_the_fixture_is_another_one() {
+    let lib =
+        "class A:\n    size = 1\n\na = A()\n\ndef f(): return a.size\n\ndef other(): return 2\n";
+    let tests = "import lib\ndef test_first(monkeypatch):\n    monkeypatch.setattr(lib.a, 'size', lib.other())\n    assert lib.f() == 2\ndef test_second(): assert lib.f() == EXPECTED\n";
+    let patched = tests.replace("EXPECTED", "1");
+    runs(
+        &lib_and_tests(lib, &patched),
+        "return 2",
+        "return 3",
+        &["test_first"],
+    );
+    let lasting = tests.replace("EXPECTED", "2");
+    let conftest = "import pytest\n@pytest.fixture(scope='session')\ndef monkeypatch():\n    patch = pytest.MonkeyPatch()\n    yield patch\n    patch.undo()\n";
+    let files = [
+        ("lib.py", lib),
+        ("conftest.py", conftest),
+        ("test_a.py", &*lasting),
+    ];
+    runs(
+        &files,
+        "return 2",
+        "return 3",
+        &["test_first", "test_second"],
+    );
 }
 
 #[test]
@@ -354,4 +415,105 @@ fn a_file_that_no_longer_parses_counts_as_a_whole() {
     assert_eq!(run.code, project.pytest(&[]).0.min(1), "{}", run.out);
     project.write("lib.py", "def f(): return 1\n\ndef h(): return 3\n");
     assert_eq!(project.test(&SELECTING).code, 0);
+}
+
+/// Where the library's data is.
+const PATH: &str =
+    "import os\nPATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'data.txt')\n";
+
+#[test]
+fn what_a_function_read_is_an_input_of_those_who_reach_it() {
+    for load in [
+        "def load(): return open(PATH).read()\n",
+        "import pathlib\ndef read(): return pathlib.Path(PATH).read_text()\ndef load(): return read()\n",
+        "import subprocess\ndef load(): return subprocess.run(['cat', PATH], capture_output=True, text=True).stdout\n",
+        "def load():\n    texts = (open(path).read() for path in [PATH])\n    return [text for text in texts][0]\n",
+    ] {
+        let lib = format!("{PATH}{load}\ndef h(): return 3\n");
+        let files = [
+            ("lib.py", &*lib),
+            ("data.txt", "one"),
+            (
+                "test_a.py",
+                "import lib\ndef test_load(): assert lib.load() == 'one'\ndef test_other(): assert lib.h() == 3\n",
+            ),
+        ];
+        edit_of("data.txt", &files, "one", "two", &["test_load"]);
+    }
+}
+
+#[test]
+fn what_a_test_itself_read_is_no_input_of_its_neighbours() {
+    let tests = "import pathlib\ndef test_read(): assert pathlib.Path(__file__).with_name('data.txt').read_text() == 'one'\ndef test_other(): pass\n";
+    let files = [("data.txt", "one"), ("test_a.py", tests)];
+    edit_of("data.txt", &files, "one", "two", &["test_read"]);
+}
+
+#[test]
+fn what_was_read_for_another_test_and_kept_is_an_input() {
+    for lib in [
+        "import functools\n@functools.lru_cache\ndef f(): return open(PATH).read()\n\ng = f\n",
+        "text = ''\ndef load(): return open(PATH).read()\n\ndef f():\n    global text\n    text = load()\n    return text\n\ndef g(): return text\n",
+        "class Config:\n    def load(self):\n        self.text = open(PATH).read()\n        return self.text\n\nconfig = Config()\n\ndef f(): return config.load()\n\ndef g(): return config.text\n",
+        "import functools\nclass Config:\n    @functools.cached_property\n    def text(self): return open(PATH).read()\n\nconfig = Config()\n\ndef f(): return config.text\n\ndef g(): return vars(config)['text']\n",
+        "import linecache\ndef f(): return linecache.getline(PATH, 1).strip()\n\ndef g(): return linecache.getline(PATH, 1).strip()\n",
+        "import mimetypes\ndef f():\n    mimetypes.init([PATH])\n    return mimetypes.guess_type('a.kind')[0]\n\ndef g(): return mimetypes.guess_type('a.kind')[0]\n",
+        "import threading\ntexts = {}\ndef load(): texts['it'] = open(PATH).read()\n\ndef f():\n    thread = threading.Thread(target=load)\n    thread.start()\n    thread.join()\n    return texts['it']\n\ndef g(): return texts['it']\n",
+    ] {
+        let is_of_types = lib.contains("mimetypes");
+        let (one, two) = match is_of_types {
+            true => ("a/one kind\n", "a/two kind\n"),
+            false => ("a/one\n", "a/two\n"),
+        };
+        let lib = format!("{PATH}{lib}");
+        let files = [
+            ("lib.py", &*lib),
+            ("data.txt", one),
+            (
+                "test_a.py",
+                "import lib\ndef test_first(): assert lib.f().strip() == 'a/one'\ndef test_second(): assert lib.g().strip() == 'a/one'\n",
+            ),
+        ];
+        edit_of("data.txt", &files, one, two, &["test_first", "test_second"]);
+    }
+}
+
+#[test]
+fn what_is_read_for_a_fixture_that_tests_share_is_an_input_of_each_of_them() {
+    for scope in ["module", "session"] {
+        let conftest = format!(
+            "import pathlib, pytest\n@pytest.fixture(scope='{scope}')\ndef text(): return pathlib.Path(__file__).with_name('data.txt').read_text()\n"
+        );
+        let files = [
+            ("conftest.py", &*conftest),
+            ("data.txt", "one"),
+            (
+                "test_a.py",
+                "def test_first(text): assert text == 'one'\ndef test_second(text): assert text == 'one'\n",
+            ),
+        ];
+        edit_of(
+            "data.txt",
+            &files,
+            "one",
+            "two",
+            &["test_first", "test_second"],
+        );
+    }
+}
+
+#[test]
+fn what_a_module_reads_when_it_is_imported_is_every_importers() {
+    let lib = format!(
+        "{PATH}def load(): return open(PATH).read()\n\nTEXT = load()\n\ndef h(): return 3\n"
+    );
+    let files = [
+        ("lib.py", &*lib),
+        ("data.txt", "one"),
+        (
+            "test_a.py",
+            "import lib\ndef test_text(): assert lib.TEXT == 'one'\ndef test_h(): assert lib.h() == 3\n",
+        ),
+    ];
+    edit_of("data.txt", &files, "one", "two", &["test_h", "test_text"]);
 }

@@ -63,6 +63,7 @@ class Functions:
         self._count = 0
         self._counts: dict[int, int] = {}
         self._usual: list[int] = []
+        self._apart: set[int] = set()
         self._is_shared = False
         self._imports = False
         self._is_asking = False
@@ -147,6 +148,15 @@ class Functions:
         self._places.append((file, line))
         return len(self._places) - 1
 
+    def owner(self, code: CodeType) -> str:
+        """Who owns what is read while `code` runs: its file, or, behind a zero byte, the number of its place in it."""
+        number = self._numbers.get(id(code))
+        return code.co_filename if number is None else f"{code.co_filename}\0{number}"
+
+    def keep_apart(self, owners: list[str]) -> None:
+        """What these owners read would make a test dirty at each change: no test is said to run them that doesn't."""
+        self._apart.update(int(number) for number in (owner.partition("\0")[2] for owner in owners) if number)
+
     def imports(self) -> None:
         """A module's body is about to run: from here on, and until the test ends, it matters what is called from one."""
         if self.is_traced and self._test is not None and not self._imports:
@@ -203,7 +213,7 @@ class Functions:
         usual = []
         for number in ran:
             count = counts[number] = counts.get(number, 0) + 1
-            if count >= _USUAL and count * 2 >= self._count:
+            if count >= _USUAL and count * 2 >= self._count and number not in self._apart:
                 usual.append(number)
         if usual:
             monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]

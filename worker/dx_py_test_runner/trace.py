@@ -42,6 +42,13 @@ _ONLY_WRITE_FLAGS = os.O_WRONLY | os.O_TRUNC | os.O_EXCL
 _LINECACHE = os.path.join(os.path.dirname(os.__file__), "linecache.py")
 _ASKS_LINECACHE = ("linecache", "getsource", "getsourcelines", "findsource")
 
+#: Modules of the standard library that hand on what they are given, or read, and keep nothing of it for later calls.
+_KEEP_NOTHING = ("codecs", "contextlib", "genericpath", "glob", "os", "posixpath", "shutil", "subprocess")
+_KEEP_NOTHING_FILES = {f"<frozen {name}>" for name in _KEEP_NOTHING}.union(
+    os.path.join(os.path.dirname(os.__file__), name + ".py") for name in (*_KEEP_NOTHING, "pathlib", "unittest/case")
+)
+_PATHLIB = os.path.join(os.path.dirname(os.__file__), "pathlib", "")
+
 #: Where runs of tests keep what they know of earlier runs. No outcome is meant to depend on it.
 OWN_RECORDS = ("/.hypothesis", "/.dx/", "/.pytest_cache/")
 
@@ -142,7 +149,13 @@ class Trace:
         return self._kind(filename) == _USER and not any(site in filename for site in self._sites)
 
     def owners(self, frame: Optional[FrameType]) -> list[str]:
-        """The files of the user's modules on the stack, the nearest first; none if the reader is pytest or this package."""
+        """The files of the user's modules on the stack, the nearest first; none if the reader is pytest or this package.
+
+        Where it is seen which functions run, it is these: whoever reaches none of them can't be given what they read, unless other code
+        on the stack keeps it.
+        """
+        if self.functions.is_traced:
+            return self._functions_on_stack(frame)
         owners: list[str] = []
         while frame is not None:
             filename = frame.f_code.co_filename
@@ -155,12 +168,31 @@ class Trace:
             frame = frame.f_back
         return owners
 
+    def _functions_on_stack(self, frame: Optional[FrameType]) -> list[str]:
+        owners: dict[str, None] = {}
+        may_keep = False
+        while frame is not None:
+            code = frame.f_code
+            kind = self._kind(code.co_filename)
+            if kind == _USER:
+                owners[self.functions.owner(code)] = None
+            elif kind == _INTERNAL:
+                break
+            elif not may_keep:
+                may_keep = not _keeps_nothing(code.co_filename)
+            frame = frame.f_back
+        if may_keep:
+            return list(dict.fromkeys(owner.partition("\0")[0] for owner in owners))
+        return list(owners)
+
     # Recording
 
     def record(self, kind: int, key: str, owners: list[str]) -> None:
         """Note that the current context and the modules `owners` depend on something."""
         if self.witness is not None:
             self.witness.read(kind, key)
+        if kind in (PROJECT, UNKNOWABLE):
+            self.functions.keep_apart(owners)
         self._record(self.context, kind, key, owners)
 
     def _record(self, context: Optional[str], kind: int, key: str, owners: Iterable[str]) -> None:
@@ -403,7 +435,7 @@ class Trace:
         """Note a first import, found or not, by the nearest code of the user's."""
         owners = self.owners(frame)
         if owners:
-            self._attempts.append((owners[0], name))
+            self._attempts.append((owners[0].partition("\0")[0], name))
             self._unsettled = True
 
     def _settle(self) -> None:
@@ -510,6 +542,11 @@ def _is_linecache(frame: Optional[FrameType]) -> bool:
                 return True
             frame = frame.f_back
     return False
+
+
+def _keeps_nothing(file: str) -> bool:
+    """Whether code in that file, which isn't the user's, keeps nothing of what is read while it runs."""
+    return file in _KEEP_NOTHING_FILES or file.startswith(_PATHLIB)
 
 
 def _file_of(module: Any) -> Optional[str]:

@@ -3,6 +3,8 @@
 //! Outcomes are written in batches as they arrive. Passes, which make tests fresh in later runs, are written when a job has ended,
 //! since only then is it known what its tests depended on.
 
+mod inputs;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,14 +13,14 @@ use std::time::{Duration, Instant};
 use dx_py_catalog::{
     Catalog, CatalogError, CollectedFile, CollectedTest, Keywords, PassId, RunId, SetId, UniverseId,
 };
-use dx_py_core::{Fact, Input, Phase, PhaseReport, RelPath, TestId, TestResult, TestStatus};
+use dx_py_core::{Fact, Input, Phase, PhaseReport, TestId, TestResult, TestStatus};
 use dx_py_graph::ImportGraph;
 use dx_py_protocol::{Collected, CollectedItem, Hello, Trace};
-use dx_py_select::{Inputs, Observation, ReadKind};
+use dx_py_select::{ByFunctions, Inputs, Observation, ReadKind};
 use rustc_hash::FxHashMap;
 
 use crate::distributions::Distributions;
-use crate::functions::{Functions, Scope, Source};
+use crate::functions::Functions;
 use crate::temporary::TemporaryFolders;
 use crate::world::World;
 
@@ -142,13 +144,15 @@ impl<'a> Recorder<'a> {
             .iter()
             .map(|file| {
                 // Without inputs the file is collected again, as one is whose inputs have changed.
-                let shared = self.shared_facts(process, &file.file, Path::new(&file.path));
-                let set = match shared {
-                    Ok((shared, mut facts)) => {
-                        let scope = self.scope(process, &file.file, &shared, Path::new(&file.path));
-                        facts.extend(scope.iter().flat_map(|scope| self.symbols(&scope.symbols)));
-                        Some(self.catalog.intern_set(&facts)?)
-                    }
+                let path = Path::new(&file.path);
+                let shared = self.inputs_of_file(process, &file.file, path, ByFunctions::All);
+                let facts = match self.parted(process, &file.file, &shared, path) {
+                    Ok(Some(parted)) => Ok(parted.facts),
+                    Ok(None) => self.shared_facts(process, &shared, path),
+                    Err(reason) => Err(reason),
+                };
+                let set = match facts {
+                    Ok(facts) => Some(self.catalog.intern_set(&facts)?),
                     Err(_) => None,
                 };
                 let tests = file
@@ -290,24 +294,19 @@ impl<'a> Recorder<'a> {
             }
             return Ok(());
         }
-        let (shared, facts) = match self.shared_facts(process, file, &path) {
-            Ok(shared) => shared,
-            Err(reason) => {
+        let shared = self.inputs_of_file(process, file, &path, ByFunctions::All);
+        let facts = self.shared_facts(process, &shared, &path);
+        let parted = self.parted(process, file, &shared, &path);
+        let (facts, parted) = match (facts, parted) {
+            (Ok(facts), Ok(parted)) => (facts, parted),
+            (Err(reason), _) | (_, Err(reason)) => {
                 self.uncacheable.insert(file.to_owned(), reason);
                 return Ok(());
             }
         };
         let whole = self.catalog.intern_set(&facts)?;
-        // The same, with the functions that all tests of the file reach.
-        let scope = self.scope(process, file, &shared, &path);
-        let parted = match &scope {
-            Some(scope) => {
-                let facts: Vec<Fact> = facts
-                    .into_iter()
-                    .chain(self.symbols(&scope.symbols))
-                    .collect();
-                Some(self.catalog.intern_set(&facts)?)
-            }
+        let parted_set = match &parted {
+            Some(parted) => Some(self.catalog.intern_set(&parted.facts)?),
             None => None,
         };
         let is_complete = self.functions.get(&process);
@@ -319,15 +318,10 @@ impl<'a> Recorder<'a> {
             let Some((status, duration)) = self.good.remove(test) else {
                 continue;
             };
-            let own = self
-                .observations
-                .get(&process)
-                .map(|seen| seen.of_test(test.as_str(), &shared))
-                .unwrap_or_default();
-            let symbols = self.symbols_of_test(process, test, scope.as_ref(), &own);
+            let (own, symbols) = self.inputs_of_test(process, test, &shared, parted.as_ref());
             let lines_count = lines_count || is_complete && symbols.is_none();
             let sliced = self.sliced(process, test, &path).filter(|_| !lines_count);
-            let base = match (&symbols, parted) {
+            let base = match (&symbols, parted_set) {
                 (Some(_), Some(parted)) => parted,
                 _ => whole,
             };
@@ -368,241 +362,6 @@ impl<'a> Recorder<'a> {
         self.catalog.record_passes(self.universe, &passes)
     }
 
-    /// A file of the project whose functions can be told apart.
-    fn source(&self, path: &str) -> Option<Source> {
-        let inner = RelPath::new(self.world.root(), Path::new(path))?;
-        self.graph.file(&inner)?;
-        let key = self.world.key(path);
-        let symbols = self.world.symbols(&key)?;
-        Some(Source { key, symbols })
-    }
-
-    /// What all tests of a collected file reach of the project's functions; none if whole files count.
-    fn scope(&self, process: u32, file: &str, shared: &Inputs, path: &Path) -> Option<Scope> {
-        let functions = self.functions.get(&process)?;
-        let seen = self.observations.get(&process)?;
-        let source = |file: &str| {
-            // Of a test's own file its slice counts. A module whose code wasn't seen may have run any of it.
-            let is_seen = functions.knows(file) || !seen.is_loaded(file);
-            let is_text = || shared.reads.contains(&(ReadKind::Text, file.into()));
-            (Path::new(file) != path && is_seen && !is_text())
-                .then(|| self.source(file))
-                .flatten()
-        };
-        functions.scope(file, shared.files.iter().map(|file| &**file), source)
-    }
-
-    /// The functions that a test reaches beyond those that all tests of its file do; none if whole files count for it.
-    fn symbols_of_test(
-        &self,
-        process: u32,
-        test: &TestId,
-        scope: Option<&Scope>,
-        own: &Inputs,
-    ) -> Option<Vec<Fact>> {
-        let seen = self.observations.get(&process)?;
-        let functions = self.functions.get(&process)?;
-        let texts = own.reads.iter().filter_map(|(kind, key)| match kind {
-            ReadKind::Text => Some(&**key),
-            _ => None,
-        });
-        let source = |file: &str| {
-            let is_seen = functions.knows(file) || !seen.is_loaded(file);
-            is_seen.then(|| self.source(file)).flatten()
-        };
-        let files = own.files.iter().map(|file| &**file);
-        let symbols = scope?.of_test(functions, test.as_str(), files, texts, source)?;
-        Some(self.symbols(&symbols).collect())
-    }
-
-    fn symbols(&self, symbols: &[Input]) -> impl Iterator<Item = Fact> {
-        symbols.iter().map(|symbol| self.fact(symbol.clone()))
-    }
-
-    /// The slice of its own file that is all that a test can depend on of it, if it has one.
-    fn sliced(&self, process: u32, test: &TestId, path: &Path) -> Option<Input> {
-        let function = self.sliced.get(test)?;
-        let file = path.to_str()?;
-        let observed = self.observations.get(&process)?;
-        let reads = observed.reads_own_file(test.as_str(), file);
-        (!reads).then(|| Input::slice(&self.world.key(file), function))
-    }
-
-    /// Whether code of the project that a file's tests reach, beside the file, may look at the lines that it is called from.
-    fn tells_lines(&self, file: &Path, shared: &Inputs) -> bool {
-        let root = self.world.root();
-        let mut others = shared
-            .files
-            .iter()
-            .filter(|other| Path::new(&***other) != file);
-        others.any(|other| {
-            RelPath::new(root, Path::new(&**other))
-                .and_then(|inner| self.graph.file(&inner))
-                .is_some_and(|node| node.imports.sees_lines)
-        })
-    }
-
-    fn fact(&self, input: Input) -> Fact {
-        Fact {
-            digest: self.world.digest(&input),
-            input,
-        }
-    }
-
-    /// The inputs that the tests of a collected file share, as process `process` observed them so far, and the facts that stand for
-    /// them and for what every test of the place depends on; or the reason why nobody can say which state was seen.
-    fn shared_facts(
-        &self,
-        process: u32,
-        file: &str,
-        path: &Path,
-    ) -> Result<(Inputs, Vec<Fact>), String> {
-        let shared = self.inputs_of_file(process, file, path);
-        let mut facts = self.facts(process, &shared)?;
-        facts.extend(self.base.iter().cloned());
-        facts.extend(self.chain(path));
-        Ok((shared, facts))
-    }
-
-    /// The inputs that the tests of a collected file share, as process `process` observed them.
-    fn inputs_of_file(&self, process: u32, file: &str, path: &Path) -> Inputs {
-        let root = self.world.root();
-        let mut roots: HashSet<String> = HashSet::new();
-        roots.insert(path.to_string_lossy().into_owned());
-        if let Some(inner) = RelPath::new(root, path) {
-            for folder in inner.ancestors() {
-                let conftest = folder.join("conftest.py").to_path(root);
-                if conftest.is_file() {
-                    roots.insert(conftest.to_string_lossy().into_owned());
-                }
-            }
-            let closure = self.graph.closure(&inner);
-            roots.extend(
-                closure
-                    .iter()
-                    .map(|each| each.to_path(root).to_string_lossy().into_owned()),
-            );
-        }
-        let Some(seen) = self.observations.get(&process) else {
-            return Inputs::default();
-        };
-        let inputs = seen.of_file(file, roots.iter().map(String::as_str));
-        // A module that imports by a name made up while it runs may have reached any module that was loaded by then.
-        let opaque = inputs.files.iter().any(|file| {
-            RelPath::new(root, Path::new(&**file))
-                .and_then(|inner| self.graph.file(&inner))
-                .is_some_and(|node| node.imports.opaque)
-        });
-        if !opaque {
-            return inputs;
-        }
-        let loaded = seen.modules().filter(|file| {
-            RelPath::new(root, Path::new(file))
-                .is_some_and(|inner| !dx_py_graph::resolve::is_test_file(&inner))
-        });
-        seen.of_file(file, roots.iter().map(String::as_str).chain(loaded))
-    }
-
-    /// Inputs that stand for what could appear beside a file: conftests and `__init__.py` in the folders above it.
-    fn chain(&self, path: &Path) -> Vec<Fact> {
-        let Some(inner) = RelPath::new(self.world.root(), path) else {
-            return Vec::new();
-        };
-        inner
-            .ancestors()
-            .flat_map(|folder| {
-                [
-                    Input::File(folder.join("conftest.py").as_str().to_owned()),
-                    Input::Existence(folder.join("__init__.py").as_str().to_owned()),
-                ]
-            })
-            .map(|input| self.fact(input))
-            .collect()
-    }
-
-    /// The facts for inputs that were observed, or the reason why nobody can say which state a test saw.
-    fn facts(&self, process: u32, inputs: &Inputs) -> Result<Vec<Fact>, String> {
-        let mut found: HashSet<Input> = HashSet::new();
-        let mut doubt = None;
-        for file in &inputs.files {
-            if self.is_standard_library(file) || self.is_made_by_the_run(file) {
-                continue;
-            }
-            let key = self.world.key(file);
-            let writer = self.writers.get(file);
-            // Setting a file's times or mode changes its stat and leaves its content.
-            let only_touched = writer.is_none() && self.touched.contains(&**file);
-            if !only_touched && self.world.changed_while_running(&key) {
-                let reason = match writer {
-                    Some(writer) if *writer == process => {
-                        format!("a test wrote {key}, and it was read")
-                    }
-                    Some(_) => format!("a test of another worker wrote {key}"),
-                    None => format!("{key} changed while running"),
-                };
-                // All of them are looked at, so that the next run knows what it has to compare with.
-                if writer.is_some() || !self.world.is_as_known(&key) {
-                    doubt.get_or_insert(reason);
-                }
-            }
-            if let Some(record) = self.distributions.record_of(file) {
-                found.insert(Input::File(self.world.key(record)));
-            }
-            found.insert(Input::File(key));
-        }
-        if let Some(reason) = doubt {
-            return Err(reason);
-        }
-        for name in &inputs.modules {
-            // A module of the project is watched by its full name, since a package may come to hide it; of an installed
-            // distribution only the top level can be hidden by something of the project's.
-            let top = name.split('.').next().unwrap_or(name);
-            found.insert(Input::ModuleOrigin(top.to_owned()));
-            if self.graph_has(name) {
-                found.insert(Input::ModuleOrigin(name.to_string()));
-            }
-        }
-        for (kind, key) in &inputs.reads {
-            let is_path = matches!(kind, ReadKind::Existence | ReadKind::Listing);
-            if is_path && self.is_made_by_the_run(key) {
-                continue;
-            }
-            found.insert(match kind {
-                // It says how a file counts that is an input already.
-                ReadKind::Text => continue,
-                ReadKind::File => Input::File(self.world.key(key)),
-                ReadKind::Existence => Input::Existence(self.world.key(key)),
-                ReadKind::Listing => Input::Listing(self.world.key(key)),
-                ReadKind::Variable => Input::Variable(key.to_string()),
-                ReadKind::Project => Input::Project,
-                ReadKind::Unknowable => Input::Unknowable(key.to_string()),
-            });
-        }
-        Ok(found.into_iter().map(|input| self.fact(input)).collect())
-    }
-
-    /// Whether a dotted name may be a module of the project, or wasn't found and may come to be one.
-    fn graph_has(&self, name: &str) -> bool {
-        name.contains('.')
-            && !self
-                .distributions
-                .has_top_level(name.split('.').next().unwrap_or(name))
-    }
-
-    /// Whether a path belongs to what tests put into the temporary folder.
-    fn is_made_by_the_run(&self, path: &str) -> bool {
-        let path = Path::new(path);
-        !path.starts_with(self.world.root()) && self.temporary.is_new(path)
-    }
-
-    fn is_standard_library(&self, file: &str) -> bool {
-        !is_site(file)
-            && self
-                .standard_library
-                .iter()
-                .any(|folder| Path::new(file).starts_with(folder))
-    }
-
     /// The node ID of the file at a path in which tests were found in this run.
     pub fn collected_from(&self, key: &str) -> Option<String> {
         let path = self.world.path(key);
@@ -618,64 +377,13 @@ impl<'a> Recorder<'a> {
         let mut facts = Vec::new();
         for (process, seen) in &self.observations {
             if seen.was_collected(key) {
-                let inputs = self.inputs_of_file(*process, key, &self.world.path(key));
+                let inputs =
+                    self.inputs_of_file(*process, key, &self.world.path(key), ByFunctions::All);
                 facts.extend(self.facts(*process, &inputs).ok()?);
             }
         }
         Some(facts)
     }
-
-    /// The facts under which pytest's list of collected files holds: the folders it looked into, and every file there that was
-    /// imported and held no test.
-    pub fn file_list_facts(
-        &self,
-        process: u32,
-        listings: &[String],
-        collected: &HashSet<PathBuf>,
-    ) -> Option<Vec<Fact>> {
-        let mut facts = self.base.clone();
-        let (mut symbols, mut whole) = (Vec::new(), HashSet::new());
-        for folder in listings {
-            facts.push(self.fact(Input::PythonListing(self.world.key(folder))));
-            for entry in std::fs::read_dir(folder).ok()?.flatten() {
-                let path = entry.path();
-                let python = path.extension().is_some_and(|extension| extension == "py");
-                if !python || collected.contains(&path) {
-                    continue;
-                }
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                let candidate = name == "conftest.py"
-                    || self.observations.get(&process).is_some_and(|seen| {
-                        seen.was_collected(&self.world.key(&path.to_string_lossy()))
-                    });
-                if candidate {
-                    let key = self.world.key(&path.to_string_lossy());
-                    let inputs = self.inputs_of_file(process, &key, &path);
-                    facts.extend(self.facts(process, &inputs).ok()?);
-                    let scope = self.scope(process, "", &inputs, Path::new(""));
-                    let own: Vec<Fact> = scope
-                        .iter()
-                        .flat_map(|scope| self.symbols(&scope.symbols))
-                        .collect();
-                    let parted: HashSet<&str> = own.iter().filter_map(file_of).collect();
-                    let files = inputs.files.iter().map(|file| self.world.key(file));
-                    whole.extend(files.filter(|file| !parted.contains(&**file)));
-                    symbols.extend(own);
-                }
-            }
-        }
-        // What counts as a whole for one counts so for the list.
-        symbols.retain(|fact| file_of(fact).is_some_and(|file| !whole.contains(file)));
-        facts.extend(symbols);
-        facts.sort();
-        facts.dedup();
-        Some(facts)
-    }
-}
-
-/// The file that a fact is about a part of.
-fn file_of(fact: &Fact) -> Option<&str> {
-    fact.input.part_of_file().map(|(file, _)| file)
 }
 
 /// Whether a path lies where distributions are installed.

@@ -17,8 +17,10 @@ use tree_sitter::Node;
 use crate::slice::sound_tree;
 use crate::tokens::{Tokens, name_hash};
 
+mod aliases;
 mod state;
 
+use aliases::{Aliases, aliases};
 use state::{State, Touched, touched};
 
 /// Names by which code learns of lines, also those of others, or of source that it was not seen to read.
@@ -55,8 +57,19 @@ pub struct Symbols {
     pub classes: Vec<Class>,
     /// Names of what is called, or decorates, outside of functions: of the classes among them objects may live on.
     pub called: Vec<u64>,
+    /// Names that the frame gives to what has another one.
+    pub aliases: Vec<Alias>,
     /// Whether the code of the frame may learn of lines.
     pub frame_sees_lines: bool,
+}
+
+/// Another name of something: whoever mentions it may get what who mentions the names that it stands for does.
+#[derive(Debug)]
+pub struct Alias {
+    /// The key of the name, as functions have it that mention it.
+    pub key: u64,
+    /// The keys of what it may stand for.
+    pub meanings: Vec<u64>,
 }
 
 /// One function.
@@ -72,6 +85,8 @@ pub struct Function {
     pub is_special: bool,
     /// The name of the class that it is in, as a hash.
     pub class: Option<u64>,
+    /// Whether it may set attributes of any name until the test ends, if `monkeypatch` is pytest's.
+    pub patches: bool,
     /// Keys of what it may leave behind for those that run later, whatever objects live on: values in a cache and in variables.
     pub leaves: Vec<u64>,
     /// The attributes that it sets, or whose objects it changes: left behind if their object lives on. Keys as well.
@@ -101,6 +116,7 @@ impl Symbols {
         let found = definitions(root, source);
         let left_out: HashSet<usize> = found.iter().map(|each| each.body.id()).collect();
         let state = State::of(root, source);
+        let Aliases { aliases, kept } = aliases(root, source);
         let frame = Tokens::of(root, source, &left_out);
         let mut hasher = Hasher::new();
         hasher.field(frame.bytes());
@@ -116,7 +132,7 @@ impl Symbols {
                 .entry(each.name.clone())
                 .or_default()
                 .field(body.bytes());
-            functions.push(each.function(source, file, &whole, &state));
+            functions.push(each.function(source, file, &whole, &state, &kept));
         }
         let digests = bodies
             .into_iter()
@@ -128,6 +144,7 @@ impl Symbols {
             functions,
             classes: classes(root, source),
             called: called(root, source),
+            aliases,
             frame_sees_lines: sees_lines(&frame),
         })
     }
@@ -166,7 +183,14 @@ struct Definition<'tree> {
 }
 
 impl Definition<'_> {
-    fn function(&self, source: &[u8], file: &str, whole: &Tokens, state: &State) -> Function {
+    fn function(
+        &self,
+        source: &[u8],
+        file: &str,
+        whole: &Tokens,
+        state: &State,
+        kept: &FxHashSet<&str>,
+    ) -> Function {
         let simple = self.name.rsplit('.').next().unwrap_or(&self.name);
         let class = self.name.rsplit('.').nth(1).map(name_hash);
         let mut cursor = self.outer.walk();
@@ -174,15 +198,14 @@ impl Definition<'_> {
             .outer
             .children(&mut cursor)
             .filter(|child| child.kind() == "decorator")
-            .any(|decorator| {
-                let text = String::from_utf8_lossy(&source[decorator.byte_range()]).to_lowercase();
-                KEEPING.iter().any(|part| text.contains(part))
-            });
+            .any(|decorator| keeps(decorator, source))
+            || kept.contains(simple);
         let Touched {
             attributes,
             variables,
+            any_attribute,
+            patches,
         } = touched(self.node, source, state);
-        let named = |hash: u64| key(&[b"name", &hash.to_le_bytes()]);
         let mut leaves: FxHashSet<u64> = FxHashSet::default();
         if is_kept {
             leaves.insert(named(name_hash(simple)));
@@ -215,15 +238,14 @@ impl Definition<'_> {
             // It lives on where something is left that holds it, and who leaves that names the class.
             sets.clear();
         }
-        if BY_COMPUTED_NAMES.iter().any(|name| whole.mentions(name)) {
-            sets.insert(ANY_ATTRIBUTE);
-        }
+        sets.extend(any_attribute.then_some(ANY_ATTRIBUTE));
         Function {
             name: self.name.clone(),
             lines: row(self.outer.start_position().row)..=row(self.outer.end_position().row),
             sees_lines: sees_lines(whole),
             is_special: simple.starts_with("__") && simple.ends_with("__"),
             class,
+            patches,
             leaves: leaves.into_iter().collect(),
             sets: sets.into_iter().collect(),
             gets: gets.into_iter().collect(),
@@ -240,9 +262,6 @@ const MAKING: [&str; 4] = [
     "__new__",
     "__post_init__",
 ];
-
-/// By these attributes are set whose names are made up.
-const BY_COMPUTED_NAMES: [&str; 5] = ["setattr", "delattr", "__dict__", "globals", "vars"];
 
 /// In place of a key: any attribute may be set.
 pub const ANY_ATTRIBUTE: u64 = 0;
@@ -298,6 +317,22 @@ fn outside_of_functions<'tree>(root: Node<'tree>, mut visit: impl FnMut(Node<'tr
         let children = node.named_children(&mut cursor);
         pending.extend(children.filter(|child| Some(*child) != body));
     }
+}
+
+/// Whether what a call or a decorator makes of a function keeps what it gave.
+fn keeps(node: Node<'_>, source: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(&source[node.byte_range()]).to_lowercase();
+    KEEPING.iter().any(|part| text.contains(part))
+}
+
+/// The name of pytest's fixture that puts back what was set by it, as a hash.
+pub fn monkeypatch() -> u64 {
+    name_hash("monkeypatch")
+}
+
+/// The key of a name, of which this is the hash.
+fn named(hash: u64) -> u64 {
+    key(&[b"name", &hash.to_le_bytes()])
 }
 
 fn row(row: usize) -> u32 {

@@ -116,7 +116,8 @@ pub struct CollectionDone {
 /// Something that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
-    /// Who read: `m:` and a module's file, `t:` and a test ID, `f:` and a file's node ID.
+    /// Who read: `m:` and a module's file, with a zero byte and the number of a piece of code behind it if that is told apart; `t:` and a
+    /// test ID, `f:` and a file's node ID.
     pub owner: String,
     /// What kind of thing: 0 file, 1 existence, 2 listing, 3 variable, 4 project, 5 unknowable.
     pub kind: u8,

@@ -9,5 +9,5 @@
 pub mod observation;
 pub mod verdict;
 
-pub use observation::{Inputs, Observation, ReadKind};
+pub use observation::{ByFunctions, Inputs, Observation, Read, ReadKind};
 pub use verdict::{Change, SetState, Subject, verdict};

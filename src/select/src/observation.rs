@@ -50,16 +50,30 @@ pub struct Inputs {
     /// Files of modules that were imported, and files that were read.
     pub files: BTreeSet<Arc<str>>,
     /// Everything else that was read.
-    pub reads: BTreeSet<(ReadKind, Arc<str>)>,
+    pub reads: BTreeSet<Read>,
     /// Names that were imported, found or not: where they come from is an input.
     pub modules: BTreeSet<Arc<str>>,
+}
+
+/// Something that was read: what, and its name.
+pub type Read = (ReadKind, Arc<str>);
+
+/// Which reads by functions count, beside those by modules.
+#[derive(Clone, Copy, Debug)]
+pub enum ByFunctions<'a> {
+    /// Those by all functions of the files that are reached.
+    All,
+    /// These.
+    Only(&'a [Read]),
 }
 
 #[derive(Default)]
 struct Node {
     imports: Vec<Arc<str>>,
     missing: Vec<Arc<str>>,
-    reads: Vec<(ReadKind, Arc<str>)>,
+    reads: Vec<Read>,
+    /// What was read by its functions.
+    inner: BTreeSet<Read>,
 }
 
 /// Everything that one worker process has observed so far.
@@ -67,7 +81,7 @@ struct Node {
 pub struct Observation {
     nodes: HashMap<Arc<str>, Node>,
     names: HashMap<Arc<str>, Vec<Arc<str>>>,
-    contexts: HashMap<Arc<str>, Vec<(ReadKind, Arc<str>)>>,
+    contexts: HashMap<Arc<str>, Vec<Read>>,
 }
 
 impl Observation {
@@ -91,12 +105,20 @@ impl Observation {
         }
     }
 
-    /// `owner` read something. Owners are written as in the protocol: `m:` and a module's file, `t:` and a test ID, `f:` and the
-    /// node ID of a collected file.
+    /// `owner` read something. Owners are written as in the protocol: `m:` and a module's file, with a zero byte and a number behind it
+    /// if it was a function of the module; `t:` and a test ID, `f:` and the node ID of a collected file.
     pub fn read(&mut self, owner: &str, kind: ReadKind, key: &str) {
         let entry = (kind, Arc::from(key));
-        if let Some(file) = owner.strip_prefix("m:") {
-            self.nodes.entry(file.into()).or_default().reads.push(entry);
+        if let Some(module) = owner.strip_prefix("m:") {
+            let (file, is_inner) = match module.split_once('\0') {
+                Some((file, _)) => (file, true),
+                None => (module, false),
+            };
+            let node = self.nodes.entry(file.into()).or_default();
+            match is_inner {
+                true => drop(node.inner.insert(entry)),
+                false => node.reads.push(entry),
+            }
         } else {
             self.contexts.entry(owner.into()).or_default().push(entry);
         }
@@ -109,17 +131,11 @@ impl Observation {
 
     /// Whether a test, or code that ran below its file's module, read the text of that file itself: for its lines, say.
     pub fn reads_own_file(&self, test: &str, file: &str) -> bool {
-        let reads_it = |reads: &Vec<(ReadKind, Arc<str>)>| {
-            let mut reads = reads.iter();
-            reads.any(|(kind, key)| *kind == ReadKind::File && &**key == file)
-        };
-        self.nodes
-            .get(file)
-            .is_some_and(|node| reads_it(&node.reads))
-            || self
-                .contexts
-                .get(format!("t:{test}").as_str())
-                .is_some_and(reads_it)
+        let is_it = |(kind, key): &Read| *kind == ReadKind::File && &**key == file;
+        let node = self.nodes.get(file);
+        let context = self.contexts.get(format!("t:{test}").as_str());
+        node.is_some_and(|node| node.reads.iter().chain(&node.inner).any(is_it))
+            || context.is_some_and(|reads| reads.iter().any(is_it))
     }
 
     /// Whether a module of that file was loaded in this process.
@@ -134,24 +150,30 @@ impl Observation {
 
     /// The inputs that all tests of a collected file share: `roots` are the file itself, its conftests and what they import
     /// statically; `file` is the file's node ID.
-    pub fn of_file<'a>(&self, file: &str, roots: impl IntoIterator<Item = &'a str>) -> Inputs {
+    pub fn of_file<'a>(
+        &self,
+        file: &str,
+        roots: impl IntoIterator<Item = &'a str>,
+        by_functions: ByFunctions<'_>,
+    ) -> Inputs {
         let mut inputs = Inputs::default();
         let mut queue: Vec<Arc<str>> = vec!["".into()];
         queue.extend(roots.into_iter().map(Arc::from));
         self.take_context(&format!("f:{file}"), &mut inputs, &mut queue);
-        self.close(&mut inputs, queue);
+        self.close(&mut inputs, queue, by_functions);
         inputs
     }
 
     /// The inputs of a test beyond those of its file.
-    pub fn of_test(&self, test: &str, shared: &Inputs) -> Inputs {
+    pub fn of_test(&self, test: &str, shared: &Inputs, by_functions: ByFunctions<'_>) -> Inputs {
         let mut own = Inputs::default();
         let mut queue = Vec::new();
         self.take_context(&format!("t:{test}"), &mut own, &mut queue);
-        if queue.is_empty() && own == Inputs::default() {
+        let reads_more = matches!(by_functions, ByFunctions::Only([_, ..]));
+        if !reads_more && queue.is_empty() && own == Inputs::default() {
             return own;
         }
-        self.close(&mut own, queue);
+        self.close(&mut own, queue, by_functions);
         own.files.retain(|file| !shared.files.contains(file));
         own.reads.retain(|read| !shared.reads.contains(read));
         own.modules.retain(|name| !shared.modules.contains(name));
@@ -164,7 +186,7 @@ impl Observation {
         }
     }
 
-    fn take_read(read: &(ReadKind, Arc<str>), inputs: &mut Inputs, queue: &mut Vec<Arc<str>>) {
+    fn take_read(read: &Read, inputs: &mut Inputs, queue: &mut Vec<Arc<str>>) {
         match read.0 {
             ReadKind::File => queue.push(read.1.clone()),
             _ => {
@@ -173,7 +195,12 @@ impl Observation {
         }
     }
 
-    fn close(&self, inputs: &mut Inputs, mut queue: Vec<Arc<str>>) {
+    fn close(&self, inputs: &mut Inputs, mut queue: Vec<Arc<str>>, by_functions: ByFunctions<'_>) {
+        if let ByFunctions::Only(reads) = by_functions {
+            for read in reads {
+                Self::take_read(read, inputs, &mut queue);
+            }
+        }
         while let Some(file) = queue.pop() {
             if !file.is_empty() && !inputs.files.insert(file.clone()) {
                 continue;
@@ -187,6 +214,11 @@ impl Observation {
             inputs.modules.extend(node.missing.iter().cloned());
             for read in &node.reads {
                 Self::take_read(read, inputs, &mut queue);
+            }
+            if matches!(by_functions, ByFunctions::All) {
+                for read in &node.inner {
+                    Self::take_read(read, inputs, &mut queue);
+                }
             }
             queue.extend(
                 node.imports
@@ -213,13 +245,16 @@ mod tests {
         seen.import("/p/test_b.py", "/p/other.py");
         seen.read("m:/p/lib.py", ReadKind::File, "/p/data.txt");
         seen.read("t:test_b.py::test_x", ReadKind::Variable, "HOME");
-        let a = seen.of_file("test_a.py", ["/p/test_a.py"]);
-        let b = seen.of_file("test_b.py", ["/p/test_b.py"]);
+        let a = seen.of_file("test_a.py", ["/p/test_a.py"], ByFunctions::All);
+        let b = seen.of_file("test_b.py", ["/p/test_b.py"], ByFunctions::All);
         assert_eq!(files(&a), ["/p/data.txt", "/p/lib.py", "/p/test_a.py"]);
         assert_eq!(files(&b), ["/p/other.py", "/p/test_b.py"]);
-        let x = seen.of_test("test_b.py::test_x", &b);
+        let x = seen.of_test("test_b.py::test_x", &b, ByFunctions::All);
         assert_eq!(x.reads.len(), 1);
-        assert_eq!(seen.of_test("test_b.py::test_y", &b), Inputs::default());
+        assert_eq!(
+            seen.of_test("test_b.py::test_y", &b, ByFunctions::All),
+            Inputs::default()
+        );
     }
 
     #[test]
@@ -227,9 +262,25 @@ mod tests {
         let mut seen = Observation::new();
         seen.read("t:a.py::test_x", ReadKind::File, "/p/late.py");
         seen.import("/p/late.py", "/p/deep.py");
-        let shared = seen.of_file("a.py", ["/p/a.py"]);
-        let own = seen.of_test("a.py::test_x", &shared);
+        let shared = seen.of_file("a.py", ["/p/a.py"], ByFunctions::All);
+        let own = seen.of_test("a.py::test_x", &shared, ByFunctions::All);
         assert_eq!(files(&own), ["/p/deep.py", "/p/late.py"]);
+    }
+
+    #[test]
+    fn what_a_function_read_belongs_to_those_who_reach_it() {
+        let mut seen = Observation::new();
+        seen.import("/p/a.py", "/p/lib.py");
+        seen.read("m:/p/lib.py\u{0}12", ReadKind::File, "/p/data.txt");
+        let data: Read = (ReadKind::File, "/p/data.txt".into());
+        let roots = ["/p/a.py"];
+        let all = seen.of_file("a.py", roots, ByFunctions::All);
+        assert_eq!(files(&all), ["/p/a.py", "/p/data.txt", "/p/lib.py"]);
+        let none = seen.of_file("a.py", roots, ByFunctions::Only(&[]));
+        assert_eq!(files(&none), ["/p/a.py", "/p/lib.py"]);
+        let test = |reads| seen.of_test("a.py::test_x", &none, ByFunctions::Only(reads));
+        assert_eq!(files(&test(std::slice::from_ref(&data))), ["/p/data.txt"]);
+        assert_eq!(test(&[]), Inputs::default());
     }
 
     #[test]
@@ -238,7 +289,7 @@ mod tests {
         seen.import("", "/site/plugin.py");
         seen.module("plugin", "/site/plugin.py");
         seen.import("/p/a.py", "?yaml");
-        let inputs = seen.of_file("a.py", ["/p/a.py"]);
+        let inputs = seen.of_file("a.py", ["/p/a.py"], ByFunctions::All);
         assert_eq!(files(&inputs), ["/p/a.py", "/site/plugin.py"]);
         let names: Vec<&str> = inputs.modules.iter().map(|name| &**name).collect();
         assert_eq!(names, ["plugin", "yaml"]);

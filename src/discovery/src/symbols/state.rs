@@ -118,7 +118,14 @@ pub(super) struct Touched<'a> {
     pub(super) attributes: BTreeSet<&'a str>,
     /// The variables of the module and of classes that it sets, or whose objects it may change or hand on to those who do.
     pub(super) variables: BTreeSet<&'a str>,
+    /// Whether it may set attributes of any name.
+    pub(super) any_attribute: bool,
+    /// Whether it may do so for the time of a test, by pytest's `monkeypatch`.
+    pub(super) patches: bool,
 }
+
+/// By these attributes are set whose names are made up.
+const BY_COMPUTED_NAMES: [&str; 5] = ["setattr", "delattr", "__dict__", "globals", "vars"];
 
 /// Functions that only look at what they are given.
 const LOOKING: [&str; 21] = [
@@ -154,6 +161,7 @@ pub(super) fn touched<'a>(node: Node<'_>, source: &'a [u8], state: &State) -> To
     let mut changed_locals: BTreeSet<&str> = BTreeSet::new();
     let own = locals(node, source);
     let mut of_all: BTreeSet<&str> = BTreeSet::new();
+    let (mut any_attribute, mut patches) = (false, false);
     let mut change = |target: Node<'_>, attributes: &mut BTreeSet<&'a str>| {
         let names = attribute_names(target, source);
         // What is set on anything else than an object of the function's own is there for all.
@@ -199,6 +207,12 @@ pub(super) fn touched<'a>(node: Node<'_>, source: &'a [u8], state: &State) -> To
                     change(object, &mut attributes);
                 }
             }
+            "identifier" if BY_COMPUTED_NAMES.contains(&text(node, source)) => {
+                match is_undone(node, source) {
+                    true => patches = true,
+                    false => any_attribute = true,
+                }
+            }
             "identifier" => {
                 let name = text(node, source);
                 let hash = name_hash(name);
@@ -222,7 +236,19 @@ pub(super) fn touched<'a>(node: Node<'_>, source: &'a [u8], state: &State) -> To
     Touched {
         attributes,
         variables,
+        any_attribute,
+        patches,
     }
+}
+
+/// Whether what is set here by that method is put back when the test ends: it is `monkeypatch`'s.
+fn is_undone(name: Node<'_>, source: &[u8]) -> bool {
+    let object = name
+        .parent()
+        .filter(|parent| parent.kind() == "attribute")
+        .and_then(|parent| parent.child_by_field_name("object"));
+    object.is_some_and(|object| text(object, source) == "monkeypatch")
+        && ["setattr", "delattr"].contains(&text(name, source))
 }
 
 /// The parameters and the variables of a function.
