@@ -40,6 +40,7 @@ pub fn crash(args: &CrashArgs) -> Result<()> {
         dx: project::build()?,
         dir: dir.clone(),
         python: args.python.clone(),
+        select: None,
         args: args.args.clone(),
     };
     let scratch = tempfile::tempdir()?;

@@ -33,6 +33,12 @@ pub struct MutateArgs {
     /// Where the random choices start
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// What dx-py is told to select by
+    #[arg(long, value_name = "LEVEL")]
+    select: Option<String>,
+    /// The binary; a release build of this tree without
+    #[arg(long, value_name = "PATH")]
+    dx: Option<PathBuf>,
     /// Arguments for pytest
     #[arg(last = true)]
     args: Vec<String>,
@@ -272,9 +278,13 @@ pub fn mutate(args: &MutateArgs) -> Result<()> {
         None => PathBuf::from("python3"),
     };
     let project = Project {
-        dx: project::build()?,
+        dx: match &args.dx {
+            Some(path) => path.canonicalize().context("no binary")?,
+            None => project::build()?,
+        },
         dir: dir.clone(),
         python: args.python.as_ref().map(|_| python.clone()),
+        select: args.select.clone(),
         args: args.args.clone(),
     };
     let scratch = tempfile::tempdir()?;

@@ -68,6 +68,8 @@ pub struct Project {
     pub dir: PathBuf,
     /// The interpreter.
     pub python: Option<PathBuf>,
+    /// What dx-py is told to select by.
+    pub select: Option<String>,
     /// Arguments for pytest.
     pub args: Vec<String>,
 }
@@ -82,6 +84,9 @@ impl Project {
             .args(["test", "-q", "--timeout", "60", "--json"])
             .arg(json)
             .args(more);
+        if let Some(level) = &self.select {
+            command.arg("--select").arg(level);
+        }
         if let Some(python) = &self.python {
             command.arg("--python").arg(python);
         }
