@@ -90,6 +90,21 @@ fn pytest_mock() {
 }
 
 #[test]
+fn pytest_testmon_is_off() {
+    let project = Project::with_plugins(&[
+        ("pytest.ini", &ini("testmon.pytest_testmon --testmon", "")),
+        (
+            "test_a.py",
+            "def test_passes(): pass\ndef test_fails(): assert False\n",
+        ),
+        OTHER,
+    ]);
+    same_as_pytest(&project);
+    let run = project.test(&[]);
+    assert_eq!(run.ran(), 1, "only the failed one\n{}", run.out);
+}
+
+#[test]
 fn pytest_django() {
     same_as_pytest(&Project::with_plugins(&[
         (

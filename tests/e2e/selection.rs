@@ -322,7 +322,8 @@ fn changes_since_a_revision_choose_tests() {
     assert_eq!(project.test(&[]).ran(), 3);
     git(&["add", "-A"]);
     git(&["commit", "-qm", "y"]);
-    assert_eq!(project.test(&["--changed-since", "HEAD"]).tests.len(), 0);
+    let run = project.test(&["--changed-since", "HEAD"]);
+    assert_eq!((run.tests.len(), run.code), (0, 0), "{}", run.out);
     project.write("data/a.txt", "other");
     assert_eq!(project.test(&["--changed-since", "HEAD"]).tests.len(), 0);
     project.write("data/more/b.txt", "");
@@ -569,6 +570,14 @@ fn shards_hold_each_test_once() {
         }
     }
     assert_eq!((seen, errors), (all, 1));
+    // A part that holds no file is done; a run that finds no test at all isn't.
+    let few = Project::new(&[("test_a.py", "def test_a(): pass\n")]);
+    for part in ["1/2", "2/2", "1/2", "2/2"] {
+        let run = few.test(&["--shard", part]);
+        assert_eq!(run.code, 0, "{part}: {}", run.out);
+    }
+    let none = Project::new(&[("lib.py", "")]);
+    assert_eq!(none.test(&[]).code, 5);
     let (code, _, err) = whole.dx(&["test", "--shard", "4/3"]);
     assert_eq!(code, 4);
     assert!(err.contains("K/N is expected"), "{err}");

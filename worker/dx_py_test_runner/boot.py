@@ -195,6 +195,9 @@ def become_worker(config: Any, number: int, count: int, basetemp: str, run_id: s
     """Make the session look to plugins as one of xdist's workers does, and keep xdist itself from starting its own."""
     option = config.option
     leave_xdist_out(option)
+    if hasattr(option, "no-testmon"):
+        # It would leave out what was selected, and its records belong to one process.
+        setattr(option, "no-testmon", True)
     option.usepdb = False
     if count > 1:
         config.workerinput = {

@@ -113,7 +113,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
         explain(&plan, &session, &mut text_output(args))?;
     }
     if !plan.ask_pytest && plan.paths.is_empty() {
-        let code = all_fresh(&mut session, &plan, &mut reporters, began)?;
+        let code = all_fresh(&mut session, &plan, &selection, &mut reporters, began)?;
         // The process ends now. To free each record of 100,000 tests takes a tenth of such a run.
         std::mem::forget((plan, std::mem::take(&mut session.state)));
         return Ok(code);
@@ -132,6 +132,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
 fn all_fresh(
     session: &mut Session,
     plan: &Plan,
+    selection: &Selection,
     reporters: &mut [Box<dyn Reporter>],
     began: Instant,
 ) -> anyhow::Result<u8> {
@@ -151,7 +152,7 @@ fn all_fresh(
             },
         )?;
     }
-    summary.exit_code = if summary.fresh_total() == 0 {
+    summary.exit_code = if summary.fresh_total() == 0 && !selection.may_be_empty() {
         exit::NO_TESTS
     } else {
         0

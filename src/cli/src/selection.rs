@@ -136,6 +136,11 @@ impl Selection {
         self.shard = Some(shard);
     }
 
+    /// Whether it is no fault if nothing is left: a part of the files may hold none, and changes may reach no test.
+    pub fn may_be_empty(&self) -> bool {
+        self.shard.is_some() || self.reached.is_some()
+    }
+
     /// Keep only these tests, and those of these files.
     pub fn only_reached(&mut self, tests: BTreeSet<TestId>, files: BTreeSet<RelPath>) {
         self.reached = Some(tests);
