@@ -427,6 +427,66 @@ fn what_is_on_record_is_there_for_scripts_too() {
     );
     let flaky = json(&["flaky", "--json"]);
     assert_eq!(flaky[0]["flips"], 1, "{flaky}");
+    assert!(
+        flaky[0]["probability"].is_null(),
+        "its inputs changed: {flaky}"
+    );
     let (_, out, _) = project.dx(&["history", "test_a.py::test_b"]);
     assert!(out.contains("oldest first"), "{out}");
+}
+
+#[test]
+fn a_test_whose_outcome_differs_for_the_same_inputs_is_flaky() {
+    // The folder of earlier runs' records is no input, so nothing that the tests depend on changes from run to run.
+    let project = Project::new(&[
+        (
+            "test_a.py",
+            "import os\ndef test_third(): \n    path = '.hypothesis/count'\n    os.makedirs('.hypothesis', exist_ok=True)\n    with open(path, 'a+') as file:\n        file.seek(0)\n        count = len(file.read())\n        file.write('x')\n    assert count % 3\n",
+        ),
+        (
+            "test_b.py",
+            "import lib\ndef test_changes(): assert lib.GOOD\n",
+        ),
+        ("lib.py", "GOOD = True\n"),
+    ]);
+    let git = |arguments: &[&str]| {
+        let done = std::process::Command::new("git")
+            .current_dir(project.path())
+            .args(["-c", "user.name=n", "-c", "user.email=e@x"])
+            .args(arguments)
+            .output();
+        assert!(
+            done.is_ok_and(|done| done.status.success()),
+            "{arguments:?}"
+        );
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "-m", "one"]);
+    for good in ["True", "True", "True", "False", "True"] {
+        project.write("lib.py", &format!("GOOD = {good}\n"));
+        project.test(&["--all", "--no-second-opinion", "-n", "1"]);
+    }
+    let (code, out, _) = project.dx(&["flaky"]);
+    assert_eq!(code, 0);
+    let (flaky, changing) = out.split_once("Went back and forth").expect(&out);
+    assert!(flaky.contains(" 40 %  test_a.py::test_third"), "{out}");
+    assert!(
+        flaky.contains("2 of 5 tries with the same inputs failed, in runs 4, 1"),
+        "{out}"
+    );
+    assert!(
+        changing.contains("2 flips, 4 good, 1 bad  test_b.py::test_changes"),
+        "{out}"
+    );
+    let (_, out, _) = project.dx(&["flaky", "--json"]);
+    let rows: serde_json::Value = serde_json::from_str(&out).expect(&out);
+    assert_eq!(rows[0]["probability"], 0.4);
+    assert_eq!(rows[0]["runs"], serde_json::json!(["4", "1"]));
+    let (_, history, _) = project.dx(&["history", "test_third", "--json"]);
+    let rows: serde_json::Value = serde_json::from_str(&history).expect(&history);
+    let commit = rows[0]["commit"].as_str().expect(&history);
+    assert_eq!(commit.len(), 40);
+    let (_, history, _) = project.dx(&["history", "test_third"]);
+    assert!(history.contains(&commit[..8]), "{history}");
 }

@@ -1,8 +1,9 @@
 //! Runs and the outcomes of their tests.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use dx_py_core::{RunSummary, TestResult, TestStatus};
+use dx_py_core::{RunSummary, TestId, TestResult, TestStatus};
 use rusqlite::params;
 
 use crate::open::now;
@@ -31,6 +32,8 @@ pub struct RunRow {
     pub fresh: usize,
     /// What was asked for.
     pub command: String,
+    /// The ID of the commit that was checked out, if it is known.
+    pub commit: Option<String>,
 }
 
 /// A recorded outcome.
@@ -48,6 +51,8 @@ pub struct HistoryRow {
     pub duration: Duration,
     /// The message of a failure, or a reason.
     pub message: String,
+    /// The ID of the commit that was checked out, if it is known.
+    pub commit: Option<String>,
 }
 
 /// A test that went back and forth.
@@ -63,21 +68,45 @@ pub struct FlakyRow {
     pub failures: usize,
     /// Outcomes that a second opinion turned.
     pub second_opinions: usize,
+    /// What shows that it isn't by what it depends on; nothing if that changed each time.
+    pub evidence: Option<Evidence>,
+}
+
+/// Good and bad outcomes of a test for the same inputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// How often it ran, second opinions included.
+    pub tries: usize,
+    /// How often the outcome was bad.
+    pub bad: usize,
+    /// The runs with a bad outcome, the newest first.
+    pub runs: Vec<RunId>,
+}
+
+impl Evidence {
+    /// How likely it fails, as far as these outcomes say: from 0 to 1.
+    pub fn probability(&self) -> f64 {
+        self.bad as f64 / self.tries.max(1) as f64
+    }
 }
 
 /// In milliseconds.
 const A_DAY: i64 = 24 * 60 * 60 * 1000;
 
 impl Catalog {
-    /// Begins a run.
+    /// Begins a run, with that commit checked out.
     ///
     /// # Errors
     /// If it can't be written.
-    pub fn begin_run(&mut self, command: &str) -> Result<RunId, CatalogError> {
+    pub fn begin_run(
+        &mut self,
+        command: &str,
+        commit: Option<&str>,
+    ) -> Result<RunId, CatalogError> {
         let db = self.write()?;
         db.execute(
-            "INSERT INTO runs (started, command) VALUES (?, ?)",
-            params![now(), command],
+            "INSERT INTO runs (started, command, commit_id) VALUES (?, ?, ?)",
+            params![now(), command, commit],
         )?;
         let id = RunId(db.last_insert_rowid());
         db.commit()?;
@@ -162,7 +191,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Records outcomes.
+    /// Records outcomes, and of some what they depended on: `inputs` has fingerprints.
     ///
     /// # Errors
     /// If they can't be written.
@@ -171,6 +200,7 @@ impl Catalog {
         run: RunId,
         universe: UniverseId,
         results: &[TestResult],
+        inputs: &HashMap<TestId, i64>,
     ) -> Result<(), CatalogError> {
         if results.is_empty() {
             return Ok(());
@@ -183,10 +213,18 @@ impl Catalog {
             db.prepare_cached("INSERT OR IGNORE INTO test_names (name) VALUES (?)")?
                 .execute([name])?;
             db.prepare_cached(
-                "INSERT OR REPLACE INTO outcomes (run, test_name, status, duration, message, second_opinion)
-                 SELECT ?, id, ?, ?, ?, ? FROM test_names WHERE name = ?",
+                "INSERT OR REPLACE INTO outcomes (run, test_name, status, duration, message, second_opinion, inputs)
+                 SELECT ?, id, ?, ?, ?, ?, ? FROM test_names WHERE name = ?",
             )?
-            .execute(params![run.0, code, time, result.message(), result.second_opinion, name])?;
+            .execute(params![
+                run.0,
+                code,
+                time,
+                result.message(),
+                result.second_opinion,
+                inputs.get(&result.id),
+                name
+            ])?;
             if let Some(collection) = files.of(&result.id)? {
                 db.prepare_cached(
                     "UPDATE tests SET status = ?, duration = ? WHERE collection = ? AND name = ?",
@@ -197,13 +235,35 @@ impl Catalog {
         Ok(db.commit()?)
     }
 
+    /// Records what outcomes of a run depended on that are recorded already.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn record_inputs(
+        &mut self,
+        run: RunId,
+        inputs: &HashMap<TestId, i64>,
+    ) -> Result<(), CatalogError> {
+        if inputs.is_empty() {
+            return Ok(());
+        }
+        let db = self.write()?;
+        for (test, inputs) in inputs {
+            db.prepare_cached(
+                "UPDATE outcomes SET inputs = ? WHERE run = ? AND test_name = (SELECT id FROM test_names WHERE name = ?)",
+            )?
+            .execute(params![inputs, run.0, test.as_str()])?;
+        }
+        Ok(db.commit()?)
+    }
+
     /// The newest runs.
     ///
     /// # Errors
     /// If they can't be read.
     pub fn runs(&self, limit: usize) -> Result<Vec<RunRow>, CatalogError> {
         let mut query = self.db.prepare(
-            "SELECT id, started, wall, exit_code, ran, fresh, command FROM runs ORDER BY id DESC LIMIT ?",
+            "SELECT id, started, wall, exit_code, ran, fresh, command, commit_id FROM runs ORDER BY id DESC LIMIT ?",
         )?;
         let rows = query.query_map([limit as i64], |row| {
             Ok(RunRow {
@@ -214,6 +274,7 @@ impl Catalog {
                 ran: row.get::<_, i64>(4)? as usize,
                 fresh: row.get::<_, i64>(5)? as usize,
                 command: row.get(6)?,
+                commit: row.get(7)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -229,8 +290,8 @@ impl Catalog {
         limit: usize,
     ) -> Result<Vec<HistoryRow>, CatalogError> {
         let mut query = self.db.prepare(
-            "SELECT test_names.name, runs.id, runs.started, outcomes.status, outcomes.duration, outcomes.message FROM outcomes
-             JOIN runs ON runs.id = outcomes.run JOIN test_names ON test_names.id = outcomes.test_name
+            "SELECT test_names.name, runs.id, runs.started, outcomes.status, outcomes.duration, outcomes.message, runs.commit_id
+             FROM outcomes JOIN runs ON runs.id = outcomes.run JOIN test_names ON test_names.id = outcomes.test_name
              ORDER BY runs.id DESC, test_names.id",
         )?;
         let mut rows = query.query([])?;
@@ -247,48 +308,102 @@ impl Catalog {
                     status: status(row.get(3)?)?,
                     duration: duration(row.get(4)?),
                     message: row.get(5)?,
+                    commit: row.get(6)?,
                 });
             }
         }
         Ok(found)
     }
 
-    /// Tests whose recorded outcomes went from good to bad or back, those that did so most often first.
+    /// Tests whose outcomes differed for the same inputs, those that fail most often first; then those whose recorded outcomes went from
+    /// good to bad or back.
     ///
     /// # Errors
     /// If they can't be read.
     pub fn flaky(&self) -> Result<Vec<FlakyRow>, CatalogError> {
         let mut query = self.db.prepare(
-            "SELECT test_names.name, outcomes.status, outcomes.second_opinion FROM outcomes
+            "SELECT test_names.name, outcomes.run, outcomes.status, outcomes.second_opinion, outcomes.inputs FROM outcomes
              JOIN test_names ON test_names.id = outcomes.test_name ORDER BY test_names.id, outcomes.run",
         )?;
         let mut rows = query.query([])?;
         let mut found: Vec<FlakyRow> = Vec::new();
-        let mut before = None;
+        let mut tries: Vec<Try> = Vec::new();
+        let mut name = String::new();
         while let Some(row) = rows.next()? {
             let test: String = row.get(0)?;
-            if found.last().is_none_or(|last| last.test != test) {
-                before = None;
-                found.push(FlakyRow {
-                    test,
-                    flips: 0,
-                    passes: 0,
-                    failures: 0,
-                    second_opinions: 0,
-                });
+            if test != name {
+                found.extend(FlakyRow::of(std::mem::replace(&mut name, test), &tries));
+                tries.clear();
             }
-            let bad = status(row.get(1)?)?.is_bad();
-            if let Some(entry) = found.last_mut() {
-                entry.failures += usize::from(bad);
-                entry.passes += usize::from(!bad);
-                entry.second_opinions += usize::from(row.get::<_, bool>(2)?);
-                entry.flips += usize::from(before.is_some_and(|before| before != bad));
-            }
-            before = Some(bad);
+            tries.push(Try {
+                run: RunId(row.get(1)?),
+                is_bad: status(row.get(2)?)?.is_bad(),
+                second_opinion: row.get(3)?,
+                inputs: row.get(4)?,
+            });
         }
-        found.retain(|row| row.flips > 0 || row.second_opinions > 0);
-        found.sort_by(|a, b| b.flips.cmp(&a.flips).then_with(|| a.test.cmp(&b.test)));
+        found.extend(FlakyRow::of(name, &tries));
+        let rank = |row: &FlakyRow| row.evidence.as_ref().map_or(-1.0, Evidence::probability);
+        found.sort_by(|a, b| {
+            rank(b)
+                .total_cmp(&rank(a))
+                .then_with(|| b.flips.cmp(&a.flips))
+                .then_with(|| a.test.cmp(&b.test))
+        });
         Ok(found)
+    }
+}
+
+/// An outcome on record.
+struct Try {
+    run: RunId,
+    is_bad: bool,
+    second_opinion: bool,
+    inputs: Option<i64>,
+}
+
+impl FlakyRow {
+    /// What is to be told of a test with these outcomes, from the oldest on; nothing if it isn't flaky.
+    fn of(test: String, tries: &[Try]) -> Option<Self> {
+        let flips = tries
+            .windows(2)
+            .filter(|pair| pair[0].is_bad != pair[1].is_bad)
+            .count();
+        let second_opinions = tries.iter().filter(|one| one.second_opinion).count();
+        if flips == 0 && second_opinions == 0 {
+            return None;
+        }
+        let mut groups: BTreeMap<Result<i64, RunId>, Evidence> = BTreeMap::new();
+        for one in tries.iter().rev() {
+            // Inputs that nobody knows may be others in each run; a second opinion is one on the same.
+            let group = groups.entry(one.inputs.ok_or(one.run)).or_default();
+            // Where it turned the outcome, the first try was bad.
+            let bad = usize::from(one.is_bad) + usize::from(one.second_opinion);
+            group.tries += 1 + usize::from(one.second_opinion);
+            group.bad += bad;
+            group.runs.extend((bad > 0).then_some(one.run));
+        }
+        let mut evidence: Option<Evidence> = None;
+        for group in groups.into_values() {
+            if group.bad > 0 && group.bad < group.tries {
+                let all = evidence.get_or_insert_default();
+                all.tries += group.tries;
+                all.bad += group.bad;
+                all.runs.extend(group.runs);
+            }
+        }
+        if let Some(evidence) = &mut evidence {
+            evidence.runs.sort_unstable_by(|a, b| b.cmp(a));
+        }
+        let failures = tries.iter().filter(|one| one.is_bad).count();
+        Some(Self {
+            test,
+            flips,
+            passes: tries.len() - failures,
+            failures,
+            second_opinions,
+            evidence,
+        })
     }
 }
 
@@ -303,8 +418,12 @@ mod unit {
         let dir = tempfile::tempdir().unwrap();
         let (mut catalog, _) = Catalog::open(&dir.path().join("c.db")).unwrap();
         let universe = catalog.universe(Digest::of(b"u")).unwrap();
-        for status in [TestStatus::Passed, TestStatus::Failed, TestStatus::Passed] {
-            let run = catalog.begin_run("test").unwrap();
+        for (status, inputs) in [
+            (TestStatus::Passed, 1),
+            (TestStatus::Failed, 2),
+            (TestStatus::Passed, 2),
+        ] {
+            let run = catalog.begin_run("test", Some("abc")).unwrap();
             let result = |name: &str, status| {
                 TestResult::bare(TestId::new(name), status, Duration::from_millis(2))
             };
@@ -312,7 +431,12 @@ mod unit {
                 result("a.py::x", status),
                 result("a.py::y", TestStatus::Passed),
             ];
-            catalog.record_outcomes(run, universe, &results).unwrap();
+            let inputs = HashMap::from([(results[0].id.clone(), inputs)]);
+            let none = HashMap::new();
+            catalog
+                .record_outcomes(run, universe, &results, &none)
+                .unwrap();
+            catalog.record_inputs(run, &inputs).unwrap();
             let mut summary = RunSummary::default();
             results
                 .iter()
@@ -325,10 +449,47 @@ mod unit {
             (&*flaky[0].test, flaky[0].flips, flaky[0].failures),
             ("a.py::x", 2, 1)
         );
+        // The first one passed with other inputs.
+        let evidence = flaky[0].evidence.as_ref().unwrap();
+        assert_eq!((evidence.bad, evidence.tries), (1, 2));
+        assert_eq!(evidence.runs, [RunId(2)]);
         let rows = catalog.history(|test| test.ends_with("x"), 2).unwrap();
         let statuses: Vec<TestStatus> = rows.iter().map(|row| row.status).collect();
         assert_eq!(statuses, [TestStatus::Passed, TestStatus::Failed]);
-        assert_eq!(catalog.runs(9).unwrap()[0].ran, 2);
+        let runs = catalog.runs(9).unwrap();
+        assert_eq!((runs[0].ran, runs[0].commit.as_deref()), (2, Some("abc")));
+    }
+
+    #[test]
+    fn a_test_is_flaky_by_outcomes_for_the_same_inputs() {
+        let one = |run, is_bad, second_opinion, inputs| Try {
+            run: RunId(run),
+            is_bad,
+            second_opinion,
+            inputs,
+        };
+        let row = |tries: &[Try]| FlakyRow::of("a.py::x".into(), tries);
+        assert_eq!(
+            row(&[one(1, true, false, Some(1)), one(2, true, false, None)]),
+            None
+        );
+        let changed = row(&[one(1, true, false, Some(1)), one(2, false, false, Some(2))]);
+        assert_eq!(changed.unwrap().evidence, None);
+        let unknown = row(&[one(1, true, false, None), one(2, false, false, None)]);
+        assert_eq!(unknown.unwrap().evidence, None);
+        let turned = row(&[one(1, false, true, None), one(2, false, false, None)]).unwrap();
+        assert_eq!(turned.evidence.unwrap().probability(), 0.5);
+        let thrice = [
+            one(1, false, false, Some(1)),
+            one(2, true, false, Some(1)),
+            one(3, false, false, Some(1)),
+            one(4, true, false, Some(2)),
+        ];
+        let evidence = row(&thrice).unwrap().evidence.unwrap();
+        assert_eq!(
+            (evidence.bad, evidence.tries, evidence.runs),
+            (1, 3, vec![RunId(2)])
+        );
     }
 
     #[test]
@@ -385,14 +546,14 @@ mod unit {
     fn nothing_is_forgotten_while_another_run_may_remember_it() {
         let dir = tempfile::tempdir().unwrap();
         let (mut catalog, _) = Catalog::open(&dir.path().join("c.db")).unwrap();
-        let other = catalog.begin_run("other").unwrap();
-        let own = catalog.begin_run("own").unwrap();
+        let other = catalog.begin_run("other", None).unwrap();
+        let own = catalog.begin_run("own", None).unwrap();
         let summary = RunSummary::default();
         catalog.finish_run(own, &summary).unwrap();
         assert!(!catalog.runs_alone().unwrap());
         catalog.finish_run(other, &summary).unwrap();
         assert!(catalog.runs_alone().unwrap());
-        catalog.begin_run("killed").unwrap();
+        catalog.begin_run("killed", None).unwrap();
         let yesterday = now() - A_DAY - 1;
         let sql = "UPDATE runs SET started = ? WHERE command = 'killed'";
         catalog.db.execute(sql, [yesterday]).unwrap();

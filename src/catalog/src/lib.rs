@@ -11,7 +11,7 @@ mod sets;
 mod tests;
 
 pub use error::CatalogError;
-pub use history::{FlakyRow, HistoryRow, RunRow};
+pub use history::{Evidence, FlakyRow, HistoryRow, RunRow};
 pub use open::{Catalog, SetAside};
 pub use sets::{FactTable, RecordedSet, SetId};
 pub use tests::{
@@ -22,7 +22,7 @@ pub use tests::{
 use dx_py_core::{Digest, FileStat};
 
 /// The identity of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub(crate) i64);
 
 impl std::fmt::Display for RunId {

@@ -37,6 +37,16 @@ fn git(root: &Path, arguments: &[&str]) -> Result<Option<Vec<u8>>, ChangesError>
     Ok(output.status.success().then_some(output.stdout))
 }
 
+/// The ID of the commit that is checked out; none outside of a repository, before the first commit, or without git.
+pub fn head(root: &Path) -> Option<String> {
+    // Where there is no repository git needn't be started to say so.
+    root.ancestors()
+        .any(|folder| folder.join(".git").exists())
+        .then(|| git(root, &["rev-parse", "--verify", "--quiet", "HEAD"]).ok()?)
+        .flatten()
+        .map(|id| String::from_utf8_lossy(&id).trim().to_owned())
+}
+
 /// What differs from a revision.
 #[derive(Debug, Default)]
 pub struct Changes {

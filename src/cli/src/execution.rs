@@ -10,6 +10,7 @@ use dx_py_executor::{Outcome, Processes, RunPlan, longest_first};
 
 use crate::alone::{Hearing, Policy};
 use crate::args::TestArgs;
+use crate::changes;
 use crate::conductor::{Conductor, Intent};
 use crate::coverage::{self, Coverage};
 use crate::database;
@@ -86,7 +87,10 @@ pub fn execute(
         .map(|file| (file.file.clone(), file.path.clone()))
         .collect();
     let command: Vec<String> = std::env::args().skip(1).collect();
-    let run = session.catalog.begin_run(&command.join(" "))?;
+    let commit = changes::head(&session.project.root);
+    let run = session
+        .catalog
+        .begin_run(&command.join(" "), commit.as_deref())?;
     let notes = session.notes.clone();
     let timeout = args
         .timeout

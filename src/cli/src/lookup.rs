@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use chrono::{DateTime, Local, SecondsFormat};
-use dx_py_catalog::{Catalog, FlakyRow, HistoryRow, KnownFile, KnownTest, Pass, RunRow};
+use dx_py_catalog::{Catalog, Evidence, FlakyRow, HistoryRow, KnownFile, KnownTest, Pass, RunRow};
 use dx_py_core::{TestStatus, Verdict};
 use dx_py_select::SetState;
 use serde_json::{Value, json};
@@ -203,6 +203,7 @@ pub fn history(args: &HistoryArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
                     "ran": run.ran,
                     "fresh": run.fresh,
                     "command": run.command,
+                    "commit": run.commit,
                 })
             };
             return print_json(catalog.runs(args.limit)?.iter().map(told), out);
@@ -234,6 +235,7 @@ pub fn history(args: &HistoryArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
                 "outcome": row.status.as_str(),
                 "duration": row.duration.as_secs_f64(),
                 "message": row.message,
+                "commit": row.commit,
             })
         };
         return print_json(rows.iter().map(told), out);
@@ -250,16 +252,20 @@ pub fn history(args: &HistoryArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
             duration(newest.duration)
         )?;
     }
+    let has_commits = rows.iter().any(|row| row.commit.is_some());
     for row in &rows {
+        let commit = match &row.commit {
+            _ if !has_commits => String::new(),
+            commit => format!("{:<8}  ", commit.as_deref().map_or("", short)),
+        };
         let message = row.message.lines().next().unwrap_or("");
-        let shown = if row.status == TestStatus::Passed {
-            ""
-        } else {
-            message
+        let shown = match row.status {
+            TestStatus::Passed => String::new(),
+            _ => format!("  {message}"),
         };
         writeln!(
             out,
-            "{}  {:<7} {:>9}  {}  {shown}",
+            "{}  {commit}{:<7} {:>9}  {}{shown}",
             timestamp(row.started),
             row.status,
             duration(row.duration),
@@ -284,8 +290,13 @@ pub fn flaky(args: &FlakyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     let rows = catalog.flaky()?;
     if args.json {
         let told = |row: &FlakyRow| {
+            let evidence = row.evidence.as_ref();
             json!({
                 "test": row.test,
+                "probability": evidence.map(Evidence::probability),
+                "tries": evidence.map_or(0, |evidence| evidence.tries),
+                "failures": evidence.map_or(0, |evidence| evidence.bad),
+                "runs": evidence.map_or(Vec::new(), |evidence| told_runs(evidence, usize::MAX)),
                 "flips": row.flips,
                 "good": row.passes,
                 "bad": row.failures,
@@ -294,17 +305,72 @@ pub fn flaky(args: &FlakyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         };
         return print_json(rows.iter().map(told), out);
     }
-    for row in &rows {
+    let (flaky, changing): (Vec<&FlakyRow>, Vec<&FlakyRow>) =
+        rows.iter().partition(|row| row.evidence.is_some());
+    for (row, evidence) in flaky
+        .iter()
+        .filter_map(|row| Some((row, row.evidence.as_ref()?)))
+    {
+        let mut runs = told_runs(evidence, RUNS_SHOWN).join(", ");
+        if evidence.runs.len() > RUNS_SHOWN {
+            runs += " …";
+        }
+        let opinions = match row.second_opinions {
+            0 => String::new(),
+            1 => "; a second opinion turned one".to_owned(),
+            many => format!("; second opinions turned {many}"),
+        };
         writeln!(
             out,
-            "{:>3} flips  {:>4} good  {:>4} bad  {:>3} second opinions  {}",
-            row.flips, row.passes, row.failures, row.second_opinions, row.test
+            "{:>3.0} %  {}\n       {} of {} tries with the same inputs failed, in {} {runs}{opinions}",
+            100.0 * evidence.probability(),
+            row.test,
+            evidence.bad,
+            evidence.tries,
+            if evidence.runs.len() == 1 {
+                "run"
+            } else {
+                "runs"
+            },
+        )?;
+    }
+    if !changing.is_empty() {
+        if !flaky.is_empty() {
+            writeln!(out)?;
+        }
+        writeln!(
+            out,
+            "Went back and forth, but what they depend on changed too, or isn't known:"
+        )?;
+    }
+    for row in changing {
+        writeln!(
+            out,
+            "{:>3} {}, {} good, {} bad  {}",
+            row.flips,
+            if row.flips == 1 { "flip" } else { "flips" },
+            row.passes,
+            row.failures,
+            row.test
         )?;
     }
     if rows.is_empty() {
         eprintln!("no test on record went back and forth");
     }
     Ok(0)
+}
+
+/// How many runs are named for a flaky test.
+const RUNS_SHOWN: usize = 8;
+
+fn told_runs(evidence: &Evidence, most: usize) -> Vec<String> {
+    let runs = evidence.runs.iter().take(most);
+    runs.map(ToString::to_string).collect()
+}
+
+/// The part of a commit's ID that a person needs.
+fn short(commit: &str) -> &str {
+    commit.get(..8).unwrap_or(commit)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! pytest itself collects and runs there; the plugin (`worker/…/plain_selection.py`) leaves out what the answer names. Nothing observes
 //! such a session, so that no pass is stored of it. What it tells are outcomes: a test that failed is dirty from then on.
 
+use std::collections::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -273,10 +274,13 @@ fn record(session: &mut Session, told: Told) -> anyhow::Result<()> {
     for result in &results {
         summary.count_ran(result.status);
     }
-    let run = session.catalog.begin_run(&told.command)?;
+    let run = session.catalog.begin_run(
+        &told.command,
+        changes::head(&session.project.root).as_deref(),
+    )?;
     session
         .catalog
-        .record_outcomes(run, session.universe, &results)?;
+        .record_outcomes(run, session.universe, &results, &HashMap::new())?;
     session.catalog.finish_run(run, &summary)?;
     Ok(())
 }

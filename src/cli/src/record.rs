@@ -6,6 +6,7 @@
 mod inputs;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use dx_py_core::{Fact, Input, Phase, PhaseReport, TestId, TestResult, TestStatus
 use dx_py_graph::ImportGraph;
 use dx_py_protocol::{Collected, CollectedItem, Hello, Trace};
 use dx_py_select::{ByFunctions, Inputs, Observation, ReadKind};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::distributions::Distributions;
 use crate::functions::Functions;
@@ -264,8 +265,17 @@ impl<'a> Recorder<'a> {
     /// # Errors
     /// If the catalog can't be written.
     pub fn flush(&mut self) -> Result<(), CatalogError> {
+        self.flush_with(&mut HashMap::new())
+    }
+
+    /// Writes what is gathered; `inputs` has fingerprints of what tests depended on, also of some that are written already.
+    fn flush_with(&mut self, inputs: &mut HashMap<TestId, i64>) -> Result<(), CatalogError> {
         self.catalog
-            .record_outcomes(self.run, self.universe, &self.pending)?;
+            .record_outcomes(self.run, self.universe, &self.pending, inputs)?;
+        for result in &self.pending {
+            inputs.remove(&result.id);
+        }
+        self.catalog.record_inputs(self.run, inputs)?;
         self.pending.clear();
         self.flushed = Instant::now();
         Ok(())
@@ -281,9 +291,8 @@ impl<'a> Recorder<'a> {
         file: &str,
         tests: &[TestId],
     ) -> Result<(), CatalogError> {
-        self.flush()?;
         let Some(path) = self.paths.get(file).cloned() else {
-            return Ok(());
+            return self.flush();
         };
         if self.unsettled.contains(file) {
             // A wide fixture's failure lands on the last test that ran, while others set the fixture up: without them it wouldn't be seen.
@@ -292,7 +301,7 @@ impl<'a> Recorder<'a> {
                 self.uncacheable
                     .insert(file.to_owned(), "a teardown failed".into());
             }
-            return Ok(());
+            return self.flush();
         }
         let shared = self.inputs_of_file(process, file, &path, ByFunctions::All);
         let facts = self.shared_facts(process, &shared, &path);
@@ -301,9 +310,10 @@ impl<'a> Recorder<'a> {
             (Ok(facts), Ok(parted)) => (facts, parted),
             (Err(reason), _) | (_, Err(reason)) => {
                 self.uncacheable.insert(file.to_owned(), reason);
-                return Ok(());
+                return self.flush();
             }
         };
+        let common = fingerprint(&facts);
         let whole = self.catalog.intern_set(&facts)?;
         let parted_set = match &parted {
             Some(parted) => Some(self.catalog.intern_set(&parted.facts)?),
@@ -314,10 +324,9 @@ impl<'a> Recorder<'a> {
         let lines_count = !is_complete && self.tells_lines(&path, &shared);
         let mut passes: Vec<(TestId, SetId, TestStatus, Duration)> = Vec::new();
         let mut within: BTreeMap<SetId, (Vec<Passed<'_>>, Vec<Vec<Fact>>)> = BTreeMap::new();
+        let mut inputs: HashMap<TestId, i64> = HashMap::with_capacity(tests.len());
         for test in tests {
-            let Some((status, duration)) = self.good.remove(test) else {
-                continue;
-            };
+            let good = self.good.remove(test);
             let (own, symbols) = self.inputs_of_test(process, test, &shared, parted.as_ref());
             let lines_count = lines_count || is_complete && symbols.is_none();
             let sliced = self.sliced(process, test, &path).filter(|_| !lines_count);
@@ -330,11 +339,20 @@ impl<'a> Recorder<'a> {
                 && own == Inputs::default()
                 && symbols.as_ref().is_none_or(Vec::is_empty)
                 && *known == base
+                && let Some((status, duration)) = good
             {
+                inputs.insert(test.clone(), common);
                 passes.push((test.clone(), *set, status, duration));
                 continue;
             }
-            let mut own = match self.facts(process, &own) {
+            let own = self.facts(process, &own);
+            if let Ok(own) = &own {
+                inputs.insert(test.clone(), common.wrapping_add(fingerprint(own)));
+            }
+            let Some((status, duration)) = good else {
+                continue;
+            };
+            let mut own = match own {
                 Ok(own) => own,
                 Err(reason) => {
                     self.uncacheable.insert(test.to_string(), reason);
@@ -359,6 +377,7 @@ impl<'a> Recorder<'a> {
                 .iter()
                 .for_each(|test| functions.forget(test.as_str()));
         }
+        self.flush_with(&mut inputs)?;
         self.catalog.record_passes(self.universe, &passes)
     }
 
@@ -384,6 +403,17 @@ impl<'a> Recorder<'a> {
         }
         Some(facts)
     }
+}
+
+/// A number for the state of inputs: equal ones have the same, in whatever order. Parts of files don't count: their file does.
+fn fingerprint(facts: &[Fact]) -> i64 {
+    let whole = facts
+        .iter()
+        .filter(|fact| fact.input.part_of_file().is_none());
+    let mut hashes: Vec<u64> = whole.map(|fact| FxBuildHasher.hash_one(fact)).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes.into_iter().fold(0, u64::wrapping_add).cast_signed()
 }
 
 /// Whether a path lies where distributions are installed.
