@@ -236,6 +236,25 @@ fn keys_run_more_or_less() {
 }
 
 #[test]
+fn a_key_accepts_snapshots() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "import dx_py_test_runner as dx\ndef test_a(): dx.snapshot('one')\ndef test_b(): pass\n",
+    )]);
+    let mut watching = Watching::new(&project, &["-n", "1"]);
+    assert!(watching.run().contains("1 failed"));
+    watching.type_in("u");
+    let updated = watching.run();
+    assert!(
+        updated.contains("1 snapshot is accepted") && updated.contains("1 passed"),
+        "{updated}"
+    );
+    assert!(project.path().join("__snapshots__/test_a.snap").exists());
+    watching.type_in("q");
+    assert_eq!(watching.end(), 0);
+}
+
+#[test]
 fn an_interrupt_ends_it_with_the_run_of_the_moment() {
     let project = Project::new(&[(
         "test_a.py",

@@ -241,7 +241,7 @@ impl Recorder<'_> {
                     Some(writer) if *writer == process => {
                         format!("a test wrote {key}, and it was read")
                     }
-                    Some(_) => format!("a test of another worker wrote {key}"),
+                    Some(_) => format!("a test in another process wrote {key}"),
                     None => format!("{key} changed while running"),
                 };
                 // All of them are looked at, so that the next run knows what it has to compare with.

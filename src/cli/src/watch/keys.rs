@@ -16,6 +16,8 @@ pub enum Key {
     Pattern(String),
     /// Tests whose names match this expression; everything if it is empty.
     Name(String),
+    /// Again, and what snapshots show now is accepted.
+    Update,
     /// Again.
     Again,
     /// What the keys do.
@@ -105,6 +107,7 @@ impl Keys {
             return Ok(match byte {
                 b'a' => Some(Key::All),
                 b'f' => Some(Key::Failed),
+                b'u' => Some(Key::Update),
                 b'\n' | b'\r' => Some(Key::Again),
                 b'q' | 0x04 => Some(Key::Quit),
                 b'h' | b'?' => Some(Key::Help),

@@ -30,7 +30,7 @@ use pace::Pace;
 
 /// How long a run that was told to end may take to do so; its own workers get two seconds.
 const GRACE: Duration = Duration::from_secs(4);
-const KEYS: &str = "a all · f failed · p pattern · t name · Enter again · q quit";
+const KEYS: &str = "a all · f failed · p pattern · t name · u update · ⏎ again · q quit";
 
 /// Watches, until the user has had enough; gives the exit code.
 ///
@@ -57,6 +57,8 @@ enum Wanted {
     All,
     /// What failed last.
     Failed,
+    /// The same as for changes, with all snapshots accepted.
+    Update,
 }
 
 struct Watch<'a> {
@@ -239,6 +241,7 @@ impl<'a> Watch<'a> {
             }
             Key::All => Wanted::All,
             Key::Failed => Wanted::Failed,
+            Key::Update => Wanted::Update,
             Key::Again => Wanted::Changes,
             Key::Pattern(text) => self.narrow_to(text, |watch| &mut watch.pattern),
             Key::Name(text) => self.narrow_to(text, |watch| &mut watch.name),
@@ -280,7 +283,11 @@ impl<'a> Watch<'a> {
             Wanted::Changes => {}
             Wanted::All if !self.args.all => arguments.push("--all".into()),
             Wanted::Failed if !self.args.lf => arguments.push("--lf".into()),
-            Wanted::All | Wanted::Failed => {}
+            Wanted::Update if !self.args.update_snapshots => {
+                arguments.retain(|argument| argument != "--ci");
+                arguments.push("--update-snapshots".into());
+            }
+            Wanted::All | Wanted::Failed | Wanted::Update => {}
         }
         command
             .args(arguments)
