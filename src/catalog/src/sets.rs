@@ -19,7 +19,7 @@ pub struct FactTable {
     pub facts: FxHashMap<i64, Fact>,
     /// The sets.
     pub sets: FxHashMap<SetId, RecordedSet>,
-    /// The numbers of the symbols of those sets for which they were loaded.
+    /// The numbers of the facts about parts of files, of those sets for which they were loaded.
     parts: FxHashMap<SetId, Vec<i64>>,
 }
 
@@ -28,10 +28,10 @@ pub struct FactTable {
 pub struct RecordedSet {
     /// The set whose facts it has as well.
     pub base: Option<SetId>,
-    /// The numbers of its own facts, without symbols.
+    /// The numbers of its own facts, without those about parts of files.
     pub own: Vec<i64>,
-    /// Whether it has symbols.
-    pub has_symbols: bool,
+    /// Whether it has facts about parts of files: slices or symbols.
+    pub has_parts: bool,
 }
 
 impl FactTable {
@@ -46,20 +46,20 @@ impl FactTable {
         own.filter_map(|id| self.facts.get(id))
     }
 
-    /// Whether a set has symbols beside those of its base.
-    pub fn has_symbols(&self, set: SetId) -> bool {
-        self.sets.get(&set).is_some_and(|set| set.has_symbols)
+    /// The facts about parts of files that a set has beside those of its base, if they were loaded.
+    pub fn own_parts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
+        let own = self.parts.get(&set).into_iter().flatten();
+        own.filter_map(|id| self.facts.get(id))
     }
 
-    /// The symbols of a set and of its base, if they were loaded.
-    pub fn symbols_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
-        let own = self.parts.get(&set);
-        let base = self.base_of(set).and_then(|base| self.parts.get(&base));
-        let numbers = base.into_iter().chain(own).flatten();
-        numbers.filter_map(|id| self.facts.get(id))
+    /// The facts about parts of files of a set and of its base, if they were loaded.
+    pub fn parts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
+        let base = self.base_of(set).into_iter();
+        base.flat_map(|base| self.own_parts_of(base))
+            .chain(self.own_parts_of(set))
     }
 
-    /// The facts of a set but for symbols; none if it isn't in the table.
+    /// The facts of a set but for those about parts of files; none if it isn't in the table.
     pub fn facts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
         let recorded = self.sets.get(&set);
         let base = recorded.and_then(|set| self.sets.get(&set.base?));
@@ -219,7 +219,7 @@ impl Catalog {
                     let recorded = RecordedSet {
                         base: base.map(SetId),
                         own,
-                        has_symbols: row.get(3)?,
+                        has_parts: row.get(3)?,
                     };
                     table.sets.insert(SetId(set), recorded);
                 }
@@ -231,11 +231,11 @@ impl Catalog {
         Ok(table)
     }
 
-    /// Adds the symbols of these sets of the table, and of their bases.
+    /// Adds the facts about parts of files of these sets of the table, and of their bases.
     ///
     /// # Errors
     /// If they can't be read.
-    pub fn load_symbols(
+    pub fn load_parts(
         &self,
         table: &mut FactTable,
         sets: impl IntoIterator<Item = SetId>,
@@ -244,7 +244,7 @@ impl Catalog {
         let mut missing: BTreeSet<i64> = BTreeSet::new();
         for set in sets {
             for set in [Some(set), table.base_of(set)].into_iter().flatten() {
-                let has = table.sets.get(&set).is_some_and(|set| set.has_symbols);
+                let has = table.sets.get(&set).is_some_and(|set| set.has_parts);
                 if has && !table.parts.contains_key(&set) {
                     missing.insert(set.0);
                 }
@@ -358,9 +358,9 @@ fn store_set(
                 id
             }
         };
-        match fact.input {
-            Input::Symbol(_) => parts.push(id),
-            _ => ids.push(id),
+        match fact.input.part_of_file() {
+            Some(_) => parts.push(id),
+            None => ids.push(id),
         }
     }
     ids.sort_unstable();

@@ -135,7 +135,7 @@ pub fn execute(
         arrangement_note: session.arrangement_note(),
     };
     let matching = session.matching_passes();
-    let slices = session.matching_slices();
+    let slices = session.matching_slices()?;
     let base = session.base_inputs();
     let recorder = Recorder::new(Recording {
         catalog: &mut session.catalog,

@@ -25,7 +25,14 @@ use crate::settings::Project;
 pub fn why(args: &WhyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     let project = Project::find()?;
     let invocation = Invocation::new(&args.pytest_args, false, &project.cwd);
-    let session = Session::open(project, args.common.python.as_deref(), &invocation)?;
+    let mut session = Session::open(project, args.common.python.as_deref(), &invocation)?;
+    let meant = session.state.files.iter().flat_map(|file| &file.tests);
+    let meant = meant.filter(|test| test.test.id.as_str().contains(&args.test));
+    let sets: Vec<_> = meant
+        .flat_map(|test| &test.passes)
+        .map(|pass| pass.set)
+        .collect();
+    session.load_parts(sets)?;
     let tests: Vec<_> = session
         .state
         .files
@@ -108,6 +115,7 @@ fn changes(session: &Session, pass: &Pass) -> Vec<String> {
 fn inputs(session: &Session, pass: &Pass) -> Vec<String> {
     let mut inputs: Vec<_> = session
         .facts_of(pass.set)
+        .chain(session.parts_of(pass.set))
         .filter(|fact| !fact.digest.is_absent())
         .map(|fact| &fact.input)
         .collect();

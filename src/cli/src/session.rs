@@ -237,9 +237,7 @@ impl Session {
             Err(_) => return Ok(()),
         };
         let level = self.project.config.select.unwrap_or_default();
-        let counts =
-            |fact: &&Fact| level == Level::Symbol || !matches!(fact.input, Input::Symbol(_));
-        let facts = list.facts.iter().filter(counts);
+        let facts = list.facts.iter().filter(|fact| counts(level, fact));
         let state = SetState::within(&SetState::Holds, facts, |input| self.world.digest(input));
         self.wide = list.wide.clone();
         match (state.reason(), self.renewed(&list, &state)) {
@@ -340,8 +338,7 @@ impl Session {
     /// The passes of each test that match the world now.
     pub fn matching_passes(&self) -> HashMap<TestId, Vec<PassId>> {
         self.tests_by(|test| {
-            let holds = |set| self.sets.get(&set).is_some_and(SetState::holds);
-            let passes = test.passes.iter().filter(|pass| holds(pass.set));
+            let passes = test.passes.iter().filter(|pass| self.holds(pass.set));
             let passes: Vec<PassId> = passes.map(|pass| pass.id).collect();
             (!passes.is_empty()).then_some(passes)
         })
@@ -349,24 +346,55 @@ impl Session {
 
     /// The sets of passes that match the world now in which a test has nothing of its own but its slice, with the sets that they are
     /// within: while those are the same, so is the slice.
-    pub fn matching_slices(&self) -> HashMap<TestId, (SetId, SetId)> {
-        self.tests_by(|test| {
+    ///
+    /// # Errors
+    /// If the catalog can't be read.
+    pub fn matching_slices(&mut self) -> Result<HashMap<TestId, (SetId, SetId)>, CatalogError> {
+        let holding = self.tests().flat_map(|test| &test.passes);
+        let holding = holding.map(|pass| pass.set);
+        let holding: Vec<SetId> = holding.filter(|set| self.holds(*set)).collect();
+        self.load_parts(holding)?;
+        Ok(self.tests_by(|test| {
             let mut passes = test.passes.iter();
             passes.find_map(|pass| {
                 let base = self.facts.base_of(pass.set)?;
-                let mut own = self.facts.own_facts_of(pass.set);
+                let own = self.facts.own_facts_of(pass.set);
+                let mut own = own.chain(self.facts.own_parts_of(pass.set));
                 let is_slice = |fact: &Fact| matches!(fact.input, Input::Slice(_));
-                let holds = self.sets.get(&pass.set).is_some_and(SetState::holds)
-                    && !self.facts.has_symbols(pass.set);
                 let is_it = own.next().is_some_and(is_slice) && own.next().is_none();
-                (holds && is_it).then_some((base, pass.set))
+                (self.holds(pass.set) && is_it).then_some((base, pass.set))
             })
-        })
+        }))
+    }
+
+    fn holds(&self, set: SetId) -> bool {
+        self.sets.get(&set).is_some_and(SetState::holds)
+    }
+
+    /// Reads the facts about parts of files of these sets, which are only looked at where a file has changed.
+    ///
+    /// # Errors
+    /// If the catalog can't be read.
+    pub fn load_parts(
+        &mut self,
+        sets: impl IntoIterator<Item = SetId>,
+    ) -> Result<(), CatalogError> {
+        self.catalog.load_parts(&mut self.facts, sets)
+    }
+
+    /// The recorded facts of a set about parts of files, if they were read, as far as they count at this level of selection.
+    pub fn parts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
+        let level = self.project.config.select.unwrap_or_default();
+        let parts = self.facts.parts_of(set);
+        parts.filter(move |fact| counts(level, fact))
+    }
+
+    fn tests(&self) -> impl Iterator<Item = &KnownTest> {
+        self.state.files.iter().flat_map(|file| &file.tests)
     }
 
     fn tests_by<T>(&self, find: impl Fn(&KnownTest) -> Option<T>) -> HashMap<TestId, T> {
-        let tests = self.state.files.iter().flat_map(|file| &file.tests);
-        tests
+        self.tests()
             .filter_map(|test| Some((test.test.id.clone(), find(test)?)))
             .collect()
     }
@@ -477,8 +505,13 @@ fn environment_note(interpreter: &Interpreter) -> String {
     format!("environment:{}:{}", binary.display(), prefix.display())
 }
 
-/// Compares each set with the world, those that have a base after those that are one. Symbols are read for those only whose files
-/// changed.
+/// Whether a fact about a part of a file counts at that level: symbols are recorded where they were asked for once.
+fn counts(level: Level, fact: &Fact) -> bool {
+    level == Level::Symbol || !matches!(fact.input, Input::Symbol(_))
+}
+
+/// Compares each set with the world, those that have a base after those that are one. Facts about parts of files are read for those only
+/// whose files changed.
 fn compare(
     catalog: &Catalog,
     facts: &mut FactTable,
@@ -509,9 +542,7 @@ fn compare(
     let is_in_doubt =
         |set: &SetId| is_broken(set) || facts.base_of(*set).is_some_and(|base| is_broken(&base));
     let doubtful: Vec<SetId> = facts.sets.keys().copied().filter(is_in_doubt).collect();
-    if level == Level::Symbol {
-        catalog.load_symbols(facts, doubtful)?;
-    }
+    catalog.load_parts(facts, doubtful)?;
     let mut states = FxHashMap::default();
     for (set, recorded) in &facts.sets {
         let base = match recorded.base {
@@ -525,7 +556,8 @@ fn compare(
                 states.insert(*set, SetState::Holds);
                 continue;
             }
-            let all = facts.own_facts_of(*set).chain(facts.symbols_of(*set));
+            let parts = facts.parts_of(*set).filter(|fact| counts(level, fact));
+            let all = facts.own_facts_of(*set).chain(parts);
             let state = SetState::within(base, all, |input| world.digest(input));
             states.insert(*set, state);
         }
