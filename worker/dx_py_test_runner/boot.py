@@ -111,6 +111,7 @@ def _run_pytest(
     from dx_py_test_runner import bytecode
     from dx_py_test_runner import plugin as snapshots
     from dx_py_test_runner.coverage_data import CoverageData
+    from dx_py_test_runner.observe import see_functions
     from dx_py_test_runner.session import SharedFixtures, WorkerPlugin
     from dx_py_test_runner.wire import BYE
 
@@ -125,7 +126,7 @@ def _run_pytest(
         os.environ["PYTEST_VERSION"] = pytest.__version__
     plugins: list[Any] = [plugin, CoverageData(dx, run_id), snapshots]
     if os.environ.pop("DX_PY_FUNCTIONS", ""):
-        trace.functions.start()
+        see_functions(trace)
         plugins.append(SharedFixtures(trace.functions))
     snapshots.told = os.environ.pop(snapshots.VARIABLE, "")
     snapshots.fixtures_limit = os.environ.pop(snapshots.LIMIT_VARIABLE, "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Set as AbstractSet
 from typing import Any, Callable, Optional
 
 from .trace import EXISTENCE, FILE, OWN_EVENTS, SPAWN_EVENTS, VARIABLE, Trace
@@ -49,9 +48,16 @@ _VOLATILE_PREFIXES = ("PYTEST_", "DX_PY_")
 def install(trace: Trace) -> None:
     """Start observing."""
     trace.is_installed = True
-    sys.addaudithook(_audit_hook(trace, _HANDLED))
+    trace.heeded.update(_HANDLED)
+    sys.addaudithook(_audit_hook(trace))
     _wrap_stat(trace)
     _wrap_environ(trace)
+
+
+def see_functions(trace: Trace) -> None:
+    """See which functions run as well, if this Python can tell."""
+    trace.heeded.update(_OF_FUNCTIONS)
+    trace.functions.start()
 
 
 class Watch:
@@ -61,10 +67,9 @@ class Watch:
 
     def __init__(self, root: str) -> None:
         self.trace = Trace(os.path.join(os.path.dirname(os.path.abspath(__file__)), ""), root)
-        self._heeded: set[str] = set()
         self._depth = 0
         self._undo: list[Callable[[], None]] = []
-        sys.addaudithook(_audit_hook(self.trace, self._heeded))
+        sys.addaudithook(_audit_hook(self.trace))
 
     @classmethod
     def of_process(cls, root: str) -> Watch:
@@ -77,13 +82,13 @@ class Watch:
         self._depth += 1
         if self._depth == 1:
             self.trace.enter("")
-            self._heeded.update(_HANDLED)
+            self.trace.heeded.update(_HANDLED)
             self._undo = [_wrap_stat(self.trace), _wrap_environ(self.trace)]
 
     def __exit__(self, *_exception: object) -> None:
         self._depth -= 1
         if self._depth == 0:
-            self._heeded.clear()
+            self.trace.heeded.clear()
             for undo in self._undo:
                 undo()
             # Nobody asks for what it gathered.
@@ -96,9 +101,6 @@ _HANDLED = frozenset(
     {
         "open",
         "exec",
-        "code.__new__",
-        "function.__new__",
-        "object.__getattr__",
         "gc.get_objects",
         "gc.get_referrers",
         "import",
@@ -120,8 +122,12 @@ _HANDLED = frozenset(
 ).union(SPAWN_EVENTS, OWN_EVENTS)
 
 
-def _audit_hook(trace: Trace, handled: AbstractSet[str]) -> Callable[[str, tuple[Any, ...]], None]:
-    audit = trace.audit
+#: Those that tell which functions ran. They are frequent: pytest asks each function that it collects for its code.
+_OF_FUNCTIONS = frozenset(("code.__new__", "function.__new__", "object.__getattr__"))
+
+
+def _audit_hook(trace: Trace) -> Callable[[str, tuple[Any, ...]], None]:
+    audit, handled = trace.audit, trace.heeded
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event in handled:

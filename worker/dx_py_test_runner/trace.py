@@ -79,6 +79,8 @@ class Trace:
 
     def __init__(self, own_dir: str, root: str) -> None:
         self.context: Optional[str] = None
+        #: The audit events that it is told of.
+        self.heeded: set[str] = set()
         self.listings: set[str] = set()
         self.collecting = False
         #: Told of the code of each module of the user's that is about to run.
