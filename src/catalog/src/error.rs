@@ -54,7 +54,7 @@ impl From<rusqlite::Error> for CatalogError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            _ if is_busy(&error) => Self::Busy,
             _ => Self::Sqlite(error),
         }
     }
@@ -64,6 +64,14 @@ impl From<dx_py_core::blob::BlobError> for CatalogError {
     fn from(error: dx_py_core::blob::BlobError) -> Self {
         Self::Value(error.to_string())
     }
+}
+
+/// Whether an error says that somebody else holds the database.
+pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 /// Whether an error says that the file isn't a sound database.

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dx_py_core::{Digest, Fact, FileStat};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use rustc_hash::FxHashMap;
 
-use crate::error::is_damage;
+use crate::error::{is_busy, is_damage};
 use crate::sets::SetId;
 use crate::{CatalogError, StatRow};
 
@@ -24,6 +25,9 @@ const MIGRATIONS: [&str; 5] = [
 
 /// `DXPY`, which `file` and SQLite's tools can show.
 const APPLICATION_ID: i64 = 0x4458_5059;
+
+/// How long another process that writes is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An open catalog.
 #[derive(Debug)]
@@ -60,9 +64,8 @@ impl Catalog {
 
     fn try_open(path: &Path) -> Result<Self, CatalogError> {
         let mut db = Connection::open(path).map_err(|error| cannot_write(path, error))?;
-        db.busy_timeout(Duration::from_secs(10))?;
-        db.pragma_update(None, "journal_mode", "wal")
-            .map_err(|error| cannot_write(path, error))?;
+        db.busy_timeout(PATIENCE)?;
+        use_write_ahead_log(&db).map_err(|error| cannot_write(path, error))?;
         db.pragma_update(None, "synchronous", "normal")?;
         db.pragma_update(None, "foreign_keys", true)?;
         migrate(&mut db, path)?;
@@ -170,6 +173,20 @@ impl Catalog {
         let db = self.write()?;
         db.execute("DELETE FROM notes WHERE key = ?", [key])?;
         Ok(db.commit()?)
+    }
+}
+
+/// Switches to the write-ahead log. For that SQLite wants a file for itself and waits for nobody, so if two processes make it at once one
+/// of them has to ask again.
+fn use_write_ahead_log(db: &Connection) -> Result<(), rusqlite::Error> {
+    let began = Instant::now();
+    loop {
+        match db.pragma_update(None, "journal_mode", "wal") {
+            Err(error) if is_busy(&error) && began.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(2));
+            }
+            done => return done,
+        }
     }
 }
 
@@ -282,7 +299,13 @@ mod tests {
     }
 
     #[test]
-    fn two_processes_write_at_once() {
+    fn several_make_it_at_once_and_write() {
+        for _ in 0..20 {
+            made_at_once_and_written();
+        }
+    }
+
+    fn made_at_once_and_written() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("catalog.db");
         let threads: Vec<_> = (0..4)
