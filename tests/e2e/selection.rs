@@ -738,3 +738,47 @@ fn new_and_removed_test_files_need_no_whole_collection() {
     project.write("tests/more/test_h.py", "def test_h(): pass\n");
     agrees(1, true);
 }
+
+#[test]
+fn another_pytest_makes_every_test_dirty() {
+    let project = Project::new(&[("test_a.py", "def test_a(): pass\n")]);
+    let environment = tempfile::tempdir().expect("there is a folder for temporary ones");
+    let python = crate::support::python();
+    let out = |code: &str, arguments: &[&str]| {
+        let done = std::process::Command::new(&python)
+            .args(["-c", code])
+            .args(arguments)
+            .output()
+            .expect("Python runs");
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    };
+    let folder = environment.path().to_str().expect("it is UTF-8");
+    // An environment of its own, with pytest and what that needs.
+    out(
+        "import sys, venv; venv.create(sys.argv[1], symlinks=True)",
+        &[folder],
+    );
+    let record = out(
+        "import glob, os, pytest, shutil, sys
+site = os.path.dirname(os.path.dirname(pytest.__file__))
+to = glob.glob(sys.argv[1] + '/lib/python*/site-packages')[0]
+needed = ('pytest', '_pytest', 'py.py', 'pluggy', 'iniconfig', 'packaging', 'pygments', 'exceptiongroup', 'tomli', 'typing_extensions')
+for name in os.listdir(site):
+    if name.lower().split('-')[0] in needed or name == 'typing_extensions.py':
+        copy = shutil.copytree if os.path.isdir(os.path.join(site, name)) else shutil.copy
+        copy(os.path.join(site, name), os.path.join(to, name))
+print(glob.glob(to + '/pytest-*.dist-info/RECORD')[0])",
+        &[folder],
+    );
+    let own = environment.path().join("bin/python");
+    let own = own.to_str().expect("it is UTF-8");
+    let run = || project.dx(&["test", "-q", "--python", own]).1;
+    assert!(run().contains("1 passed in"), "it runs first");
+    assert!(run().contains("nothing to run: 1 fresh"));
+    let text = std::fs::read_to_string(&record).expect("it is there");
+    std::fs::write(&record, format!("{text}_pytest/more.py,sha256=x,1\n"))
+        .expect("it can be written");
+    let again = run();
+    assert!(again.contains("1 passed in"), "{again}");
+}

@@ -178,13 +178,20 @@ impl Interpreter {
         hasher.finish()
     }
 
-    /// The digest of the pytest plugins that installed distributions declare (their `pytest11` entry points).
+    /// The digest of pytest, of what it stands on and of the plugins that installed distributions declare (their `pytest11` entry
+    /// points). Every test depends on them: what their own code reads is no test's reading, so it isn't seen which tests use them.
     pub fn plugins_digest(&self, site_packages: &[PathBuf]) -> Digest {
         let mut hasher = Hasher::new();
         for folder in site_packages {
             for name in sorted_names(folder) {
                 if !name.ends_with(".dist-info") && !name.ends_with(".egg-info") {
                     continue;
+                }
+                let distribution = name.split('-').next().unwrap_or(&name).to_lowercase();
+                if KERNEL.contains(&&*distribution.replace('-', "_")) {
+                    // It has the digests of all files, also of the same version from elsewhere.
+                    let record = fs::read(folder.join(&name).join("RECORD"));
+                    hasher.field(&name).field(record.unwrap_or_default());
                 }
                 let Ok(text) = fs::read_to_string(folder.join(&name).join("entry_points.txt"))
                 else {
@@ -199,6 +206,9 @@ impl Interpreter {
         hasher.finish()
     }
 }
+
+/// The distributions whose modules the worker takes for pytest itself (`_installed_kernel` in `trace.py`), by their normalised names.
+const KERNEL: [&str; 5] = ["coverage", "iniconfig", "pluggy", "pytest", "pytest_cov"];
 
 fn sorted_names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder)
@@ -233,6 +243,38 @@ mod tests {
         };
         assert_eq!(identity("a/bin/python"), identity("a/bin/python3"));
         assert_ne!(identity("a/bin/python"), identity("b/bin/python"));
+    }
+
+    #[test]
+    fn another_pytest_has_another_digest_and_so_has_another_plugin() {
+        let dir = tempfile::tempdir().unwrap();
+        let sites = [dir.path().to_path_buf()];
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let interpreter = Interpreter {
+            executable: "python3".into(),
+            source: "--python",
+        };
+        let mut seen = Vec::new();
+        let mut is_new = |changed: bool| {
+            let digest = interpreter.plugins_digest(&sites);
+            assert_eq!(changed, !seen.contains(&digest));
+            seen.push(digest);
+        };
+        is_new(true);
+        for name in ["pytest-9.2.0", "pluggy-1.6.0", "pytest_cov-7.0.0"] {
+            write(&format!("{name}.dist-info/RECORD"), "a.py,sha256=1,2\n");
+            is_new(true);
+            write(&format!("{name}.dist-info/RECORD"), "a.py,sha256=2,2\n");
+            is_new(true);
+        }
+        write("plugin-1.dist-info/entry_points.txt", "[pytest11]\na = b\n");
+        is_new(true);
+        write("other-1.dist-info/RECORD", "c.py,sha256=1,2\n");
+        is_new(false);
     }
 
     #[test]
