@@ -33,21 +33,6 @@ fn chapters() -> BTreeSet<String> {
         .collect()
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("folders can be made");
-    for entry in std::fs::read_dir(from)
-        .expect("the project is there")
-        .flatten()
-    {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("files can be copied");
-        }
-    }
-}
-
 /// Does what a chapter says, in its order.
 fn follow(name: &str) {
     let chapter = Chapter::parse(&text_of(name));
@@ -64,12 +49,7 @@ fn follow(name: &str) {
         .and_then(Path::parent)
         .expect("the interpreter is in an environment");
     let project = match &chapter.project {
-        Some(folder) => {
-            let project = Project::new(&[]);
-            project.remove("pytest.ini");
-            copy(&repository().join(folder), project.path());
-            project
-        }
+        Some(folder) => Project::copy_of(&repository().join(folder)),
         None => Project::new(&[]),
     };
     // The built binary goes before one that is installed there.

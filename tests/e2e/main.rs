@@ -16,6 +16,7 @@ mod plugins;
 mod projects;
 mod pytest_cache;
 mod reporting;
+mod samples;
 mod selection;
 mod slices;
 mod snapshots;

@@ -116,6 +116,21 @@ pub struct Project {
     env: Vec<(&'static str, OsString)>,
 }
 
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("folders can be made");
+    for entry in std::fs::read_dir(from)
+        .expect("the project is there")
+        .flatten()
+    {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("files can be copied");
+        }
+    }
+}
+
 impl Project {
     /// A project with these files.
     pub fn new(files: &[(&str, &str)]) -> Self {
@@ -130,6 +145,14 @@ impl Project {
         for (name, text) in files {
             project.write(name, text);
         }
+        project
+    }
+
+    /// A copy of the project in a folder.
+    pub fn copy_of(folder: &Path) -> Self {
+        let project = Self::new(&[]);
+        project.remove("pytest.ini");
+        copy(folder, project.path());
         project
     }
 
