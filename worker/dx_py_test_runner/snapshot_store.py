@@ -221,12 +221,12 @@ class Store:
         """What the index knows of a file."""
         if self._rows is None:
             self._rows = self._read_index()
-        key = self._key(path)
+        key = self.relative(path)
         return self._new_rows.get(key) or self._rows.get(key)
 
     def keep(self, path: str, row: FileRow) -> None:
         """Let the index know of a file."""
-        self._new_rows[self._key(path)] = row
+        self._new_rows[self.relative(path)] = row
 
     def is_as_hashed(self, path: str) -> bool:
         """Whether a content file is the one that was hashed; looked at once."""
@@ -266,7 +266,8 @@ class Store:
         except OSError:
             return {}
 
-    def _key(self, path: str) -> str:
+    def relative(self, path: str) -> str:
+        """A path as the index and messages have it: relative to the root if it lies below it."""
         return path[len(self._above) :].replace(os.sep, "/") if path.startswith(self._above) else path
 
     @contextmanager

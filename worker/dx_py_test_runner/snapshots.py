@@ -117,12 +117,12 @@ class Snapshots:
         mode = self.context.mode
         if mode == "update" and is_first:
             file.changes.accepted[full] = value
-            self.accepted.add((self._relative(file.path), full))
+            self.accepted.add((self.store.relative(file.path), full))
             self._be_patient()
             return ""
         if mode == "new" and is_first:
             file.changes.pending[full] = value
-            self.pending.add((self._relative(file.pending_path), full))
+            self.pending.add((self.store.relative(file.pending_path), full))
             self._be_patient()
         return self._told(file, full, value, is_first)
 
@@ -151,7 +151,7 @@ class Snapshots:
             if before is not None and before != entry:
                 return f"{text}\nThe test compares it with several values: give each a name instead."
             file.changes.pending[name] = entry
-            self.pending.add((self._relative(file.pending_path), name))
+            self.pending.add((self.store.relative(file.pending_path), name))
             self._be_patient()
             if mode == "update":
                 return ""
@@ -188,7 +188,7 @@ class Snapshots:
         from .snapshot_diff import new, unified  # not needed as long as all is well
 
         hint = _HINT[self.context.mode]
-        place = self._relative(file.path)
+        place = self.store.relative(file.path)
         changed = file.changes.accepted.get(name)
         entry = None if changed is not None else file.entries().get(name)
         if changed is None and entry is None:
@@ -216,10 +216,6 @@ class Snapshots:
         if self.context.note_read is not None and entry not in self._noted:
             self._noted.add(entry)
             self.context.note_read(path, frame)
-
-    def _relative(self, path: str) -> str:
-        above = os.path.join(self.context.root, "")
-        return path[len(above) :] if path.startswith(above) else path
 
     def _be_patient(self) -> None:
         if time.monotonic() - self._written > self._patience:
@@ -263,7 +259,7 @@ class Snapshots:
             for name in left:
                 test = _owner(name, bases)
                 if test is None or test in passed:
-                    found.append((self._relative(file.path), name))
+                    found.append((self.store.relative(file.path), name))
         return sorted(found)
 
 

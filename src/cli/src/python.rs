@@ -188,7 +188,7 @@ impl Interpreter {
                     continue;
                 }
                 let distribution = name.split('-').next().unwrap_or(&name).to_lowercase();
-                if KERNEL.contains(&&*distribution.replace('-', "_")) {
+                if KERNEL.contains(&&*distribution) {
                     // It has the digests of all files, also of the same version from elsewhere.
                     let record = fs::read(folder.join(&name).join("RECORD"));
                     hasher.field(&name).field(record.unwrap_or_default());

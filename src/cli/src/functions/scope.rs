@@ -180,8 +180,8 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// What a test reaches beyond what all do: symbols, and what was read. `files` are those that only this test has as inputs, `texts` those whose text it has read.
-    /// None if all of the files count.
+    /// What a test reaches beyond what all do: symbols, and what was read. `files` are those that only this test has as inputs, `texts`
+    /// those whose text it has read. None if all of the files count.
     pub fn of_test<'b>(
         &self,
         functions: &Functions,
