@@ -533,11 +533,11 @@ mod unit {
             )
             .unwrap();
         catalog.compact().unwrap();
-        let table = catalog.load_facts([kept, lost]).unwrap();
+        let table = crate::sets::load_facts(&catalog.db, [kept, lost]).unwrap();
         assert_eq!(table.facts_of(kept).count(), 3);
         assert_eq!(table.facts_of(lost).count(), 0);
         assert_eq!(
-            catalog.load_universe(universe).unwrap().files[0].tests[0].passes[0].set,
+            catalog.records(universe).unwrap().0.files[0].tests[0].passes[0].set,
             kept
         );
     }

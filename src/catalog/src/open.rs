@@ -27,7 +27,7 @@ const MIGRATIONS: [&str; 5] = [
 const APPLICATION_ID: i64 = 0x4458_5059;
 
 /// How long another process that writes is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An open catalog.
 #[derive(Debug)]
@@ -191,7 +191,7 @@ fn use_write_ahead_log(db: &Connection) -> Result<(), rusqlite::Error> {
 }
 
 /// Milliseconds since 1970.
-pub(crate) fn now() -> i64 {
+pub fn now() -> i64 {
     let age = SystemTime::now().duration_since(UNIX_EPOCH);
     age.map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
 }

@@ -29,7 +29,7 @@ pub struct RecordedSet {
     /// The set whose facts it has as well.
     pub base: Option<SetId>,
     /// The numbers of its own facts, without those about parts of files.
-    pub own: Vec<i64>,
+    pub own: Box<[i64]>,
     /// Whether it has facts about parts of files: slices or symbols.
     pub has_parts: bool,
 }
@@ -38,6 +38,13 @@ impl FactTable {
     /// The set that another one is within.
     pub fn base_of(&self, set: SetId) -> Option<SetId> {
         self.sets.get(&set)?.base
+    }
+
+    /// Whether a set and that which it is within, if any, are in the table.
+    pub fn is_whole(&self, set: SetId) -> bool {
+        self.sets
+            .get(&set)
+            .is_some_and(|set| set.base.is_none_or(|base| self.sets.contains_key(&base)))
     }
 
     /// The facts that a set has beside those of its base.
@@ -190,47 +197,6 @@ impl Catalog {
         Ok(hash)
     }
 
-    /// The facts of these sets.
-    ///
-    /// # Errors
-    /// If they can't be read.
-    pub fn load_facts(
-        &self,
-        sets: impl IntoIterator<Item = SetId>,
-    ) -> Result<FactTable, CatalogError> {
-        let reading = self.db.unchecked_transaction()?;
-        let mut table = FactTable::default();
-        let mut missing: BTreeSet<i64> = sets.into_iter().map(|set| set.0).collect();
-        let mut wanted: FxHashSet<i64> = FxHashSet::default();
-        let mut query = reading.prepare_cached(
-            "SELECT id, facts, base, parts IS NOT NULL FROM input_sets WHERE id BETWEEN ? AND ?",
-        )?;
-        // The second time it is those that were found to be bases.
-        while !missing.is_empty() {
-            let mut bases = BTreeSet::new();
-            let mut rows = query.query(range(&missing))?;
-            while let Some(row) = rows.next()? {
-                let set = row.get(0)?;
-                if missing.contains(&set) {
-                    let own = decode(row.get_ref(1)?.as_blob().unwrap_or_default())?;
-                    let base: Option<i64> = row.get(2)?;
-                    wanted.extend(&own);
-                    bases.extend(base);
-                    let recorded = RecordedSet {
-                        base: base.map(SetId),
-                        own,
-                        has_parts: row.get(3)?,
-                    };
-                    table.sets.insert(SetId(set), recorded);
-                }
-            }
-            missing = bases;
-            missing.retain(|base| !table.sets.contains_key(&SetId(*base)));
-        }
-        read_facts(&reading, wanted, &mut table)?;
-        Ok(table)
-    }
-
     /// Adds the facts about parts of files of these sets of the table, and of their bases.
     ///
     /// # Errors
@@ -241,22 +207,24 @@ impl Catalog {
         sets: impl IntoIterator<Item = SetId>,
     ) -> Result<(), CatalogError> {
         let reading = self.db.unchecked_transaction()?;
-        let mut missing: BTreeSet<i64> = BTreeSet::new();
+        let mut missing: Vec<i64> = Vec::new();
         for set in sets {
             for set in [Some(set), table.base_of(set)].into_iter().flatten() {
                 let has = table.sets.get(&set).is_some_and(|set| set.has_parts);
                 if has && !table.parts.contains_key(&set) {
-                    missing.insert(set.0);
+                    missing.push(set.0);
                 }
             }
         }
+        missing.sort_unstable();
+        missing.dedup();
         let mut wanted: FxHashSet<i64> = FxHashSet::default();
         let mut query =
             reading.prepare_cached("SELECT id, parts FROM input_sets WHERE id BETWEEN ? AND ?")?;
         let mut rows = query.query(range(&missing))?;
         while let Some(row) = rows.next()? {
             let set: i64 = row.get(0)?;
-            if missing.contains(&set) {
+            if missing.binary_search(&set).is_ok() {
                 let parts = row.get_ref(1)?.as_blob_or_null().ok().flatten();
                 let parts = decode(parts.unwrap_or_default())?;
                 wanted.extend(&parts);
@@ -268,19 +236,59 @@ impl Catalog {
     }
 }
 
+/// The facts of these sets.
+pub(crate) fn load_facts(
+    db: &Connection,
+    sets: impl IntoIterator<Item = SetId>,
+) -> Result<FactTable, CatalogError> {
+    let mut table = FactTable::default();
+    let mut missing: Vec<i64> = sets.into_iter().map(|set| set.0).collect();
+    let mut wanted: FxHashSet<i64> = FxHashSet::default();
+    let mut query = db.prepare_cached(
+        "SELECT id, facts, base, parts IS NOT NULL FROM input_sets WHERE id BETWEEN ? AND ? ORDER BY id",
+    )?;
+    // The second time it is those that were found to be bases.
+    while !missing.is_empty() {
+        missing.sort_unstable();
+        missing.dedup();
+        table.sets.reserve(missing.len());
+        let mut bases = Vec::new();
+        let mut rows = query.query(range(&missing))?;
+        let mut next = missing.iter().copied().peekable();
+        while let Some(row) = rows.next()? {
+            let set: i64 = row.get(0)?;
+            while next.next_if(|id| *id < set).is_some() {}
+            if next.next_if_eq(&set).is_none() {
+                continue;
+            }
+            let own = decode(row.get_ref(1)?.as_blob().unwrap_or_default())?;
+            let base: Option<i64> = row.get(2)?;
+            wanted.extend(&own);
+            // Sets with the same base follow each other.
+            bases.extend(base.filter(|base| bases.last() != Some(base)));
+            let recorded = RecordedSet {
+                base: base.map(SetId),
+                own: own.into(),
+                has_parts: row.get(3)?,
+            };
+            table.sets.insert(SetId(set), recorded);
+        }
+        missing = bases;
+        missing.retain(|base| !table.sets.contains_key(&SetId(*base)));
+    }
+    read_facts(db, wanted, &mut table)?;
+    Ok(table)
+}
+
 /// Adds the facts of these numbers to a table.
 fn read_facts(
     reading: &Connection,
     mut wanted: FxHashSet<i64>,
     table: &mut FactTable,
 ) -> Result<(), CatalogError> {
-    let bounds: BTreeSet<i64> = wanted
-        .iter()
-        .min()
-        .into_iter()
-        .chain(wanted.iter().max())
-        .copied()
-        .collect();
+    let bounds = [wanted.iter().min(), wanted.iter().max()];
+    let bounds: Vec<i64> = bounds.into_iter().flatten().copied().collect();
+    table.facts.reserve(wanted.len());
     let mut query = reading.prepare_cached(
         "SELECT facts.id, inputs.kind, inputs.key, facts.digest FROM facts JOIN inputs ON inputs.id = facts.input
          WHERE facts.id BETWEEN ? AND ?",
@@ -311,8 +319,8 @@ fn read_facts(
     Ok(())
 }
 
-/// The least and the greatest of these numbers, which few others lie between.
-fn range(ids: &BTreeSet<i64>) -> [i64; 2] {
+/// The first and the last of these numbers, which are sorted, and few others lie between them.
+fn range(ids: &[i64]) -> [i64; 2] {
     [
         ids.first().copied().unwrap_or(0),
         ids.last().copied().unwrap_or(-1),
@@ -465,7 +473,7 @@ mod tests {
             let ids: Vec<SetId> = sets.iter().map(|set| catalog.intern_set(&facts(set)).unwrap()).collect();
             drop(catalog);
             let (mut catalog, _) = Catalog::open(&dir.path().join("c.db")).unwrap();
-            let table = catalog.load_facts(ids.iter().copied()).unwrap();
+            let table = load_facts(&catalog.db, ids.iter().copied()).unwrap();
             for (set, id) in sets.iter().zip(&ids) {
                 let expected: BTreeSet<Fact> = facts(set).into_iter().collect();
                 let got: BTreeSet<Fact> = table.facts_of(*id).cloned().collect();

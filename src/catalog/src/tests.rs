@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dx_py_core::{Digest, Marker, TestId, TestStatus, blob};
 use rusqlite::{Connection, OptionalExtension, params};
+use smallvec::SmallVec;
 
 use crate::open::now;
 use crate::sets::SetId;
@@ -20,8 +21,7 @@ pub struct UniverseId(pub(crate) i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PassId(pub(crate) i64);
 
-/// The names that `-k` looks into, as they are stored: few runs ask for them, and to take them apart for 100,000 tests takes as long as
-/// a tenth of a run that finds nothing changed.
+/// The names that `-k` looks into, as they are stored: few runs ask for them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Keywords(Box<[u8]>);
 
@@ -80,19 +80,28 @@ pub struct Pass {
     pub set: SetId,
     /// The outcome.
     pub status: TestStatus,
-    /// How long the test took.
-    pub duration: Duration,
-    /// How long ago it was.
-    pub age: Duration,
+    pub(crate) nanoseconds: u64,
+    /// When it was stored, in milliseconds since 1970.
+    pub at_ms: i64,
 }
 
-/// A test that was collected before.
+impl Pass {
+    /// How long the test took.
+    pub fn duration(&self) -> Duration {
+        Duration::from_nanos(self.nanoseconds)
+    }
+}
+
+/// A test that was collected before, as far as selection asks for it: a run that finds nothing changed spends most of its time on the
+/// memory that these take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownTest {
-    /// What was collected.
-    pub test: CollectedTest,
-    /// Its passes, the newest first.
-    pub passes: Vec<Pass>,
+    /// The test ID.
+    pub id: TestId,
+    /// Its marks.
+    pub markers: Box<[Marker]>,
+    /// Its passes, the newest first: mostly one.
+    pub passes: SmallVec<[Pass; 1]>,
     /// The outcome of its last run.
     pub last: Option<TestStatus>,
     /// How long its last run took.
@@ -429,7 +438,7 @@ mod unit {
             catalog
                 .record_collections(universe, &[file(tests.to_vec(), set)])
                 .unwrap();
-            let state = catalog.load_universe(universe).unwrap();
+            let state = catalog.records(universe).unwrap().0;
             state.files[0].sets.clone()
         };
         let (x, y) = (test("x"), test("y"));
@@ -483,13 +492,16 @@ mod unit {
         let first = pass(&mut catalog, "1");
         let second = pass(&mut catalog, "2");
         record(&mut catalog, &["z", "x"]);
-        let state = catalog.load_universe(universe).unwrap();
+        let state = catalog.records(universe).unwrap().0;
         let names: Vec<&str> = state.files[0]
             .tests
             .iter()
-            .map(|test| &*test.test.function)
+            .map(|test| test.id.name())
             .collect();
         assert_eq!(names, ["z", "x"]);
+        let keywords = catalog.keywords(universe).unwrap();
+        assert_eq!(keywords.len(), 2);
+        assert_eq!(keywords.get(&test("x").id), Some(&test("x").keywords));
         let sets: Vec<SetId> = state.files[0].tests[1]
             .passes
             .iter()
@@ -497,14 +509,14 @@ mod unit {
             .collect();
         assert_eq!(sets, [second, first]);
         assert!(state.files[0].tests[0].passes.is_empty());
-        assert_eq!(state.files[0].tests[1].test, test("x"));
+        assert_eq!(*state.files[0].tests[1].markers, *test("x").markers);
         let ids: Vec<PassId> = state.files[0].tests[1]
             .passes
             .iter()
             .map(|pass| pass.id)
             .collect();
         catalog.delete_passes(&ids[..1]).unwrap();
-        let state = catalog.load_universe(universe).unwrap();
+        let state = catalog.records(universe).unwrap().0;
         assert_eq!(state.files[0].tests[1].passes.len(), 1);
     }
 }

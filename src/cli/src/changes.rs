@@ -134,7 +134,7 @@ pub fn reached(session: &Session, changed: &Changes) -> (BTreeSet<TestId>, BTree
             })
         });
         if by_record {
-            tests.insert(test.test.id.clone());
+            tests.insert(test.id.clone());
         }
     }
     (tests, files.union(&changed.files).cloned().collect())

@@ -134,7 +134,7 @@ pub fn execute(
         arrangement: session.arrangement.clone(),
         arrangement_note: session.arrangement_note(),
     };
-    let matching = session.matching_passes();
+    let matching = session.matching_passes()?;
     let slices = session.matching_slices()?;
     let base = session.base_inputs();
     let recorder = Recorder::new(Recording {
@@ -268,7 +268,7 @@ fn shares(session: &Session, plan: &Plan, workers: usize) -> Vec<Vec<String>> {
         .filter(|file| asked.contains(&file.file))
         .map(|file| {
             let tests = file.tests.iter();
-            let tests = tests.filter(|test| dirty.contains(&test.test.id));
+            let tests = tests.filter(|test| dirty.contains(&test.id));
             let expected = tests.map(|test| test.duration.unwrap_or(UNKNOWN) + MAKING);
             (&file.file, expected.sum())
         })
@@ -304,10 +304,7 @@ fn has_long_divisible_file(session: &Session, plan: &Plan) -> bool {
     let mut files = session.state.files.iter();
     files.any(|file| {
         let expected = || -> Duration {
-            let tests = file
-                .tests
-                .iter()
-                .filter(|test| dirty.contains(&test.test.id));
+            let tests = file.tests.iter().filter(|test| dirty.contains(&test.id));
             tests.filter_map(|test| test.duration).sum()
         };
         plan.dirty_files.contains(&file.file)
@@ -339,7 +336,7 @@ fn known<T>(
 ) -> HashMap<TestId, T> {
     let tests = session.state.files.iter().flat_map(|file| &file.tests);
     tests
-        .filter_map(|test| Some((test.test.id.clone(), what(test)?)))
+        .filter_map(|test| Some((test.id.clone(), what(test)?)))
         .collect()
 }
 
@@ -398,7 +395,7 @@ fn policy(session: &Session, plan: &Plan, args: &TestArgs, parallel: bool, narro
                     .is_some_and(dx_py_select::SetState::holds)
             };
             if last.is_bad() && partial {
-                policy.suspicious.insert(test.test.id.clone());
+                policy.suspicious.insert(test.id.clone());
             }
             let hearing = if last.is_bad() {
                 Hearing::None
@@ -409,7 +406,7 @@ fn policy(session: &Session, plan: &Plan, args: &TestArgs, parallel: bool, narro
             } else {
                 explained
             };
-            policy.hearings.insert(test.test.id.clone(), hearing);
+            policy.hearings.insert(test.id.clone(), hearing);
         }
     }
     policy

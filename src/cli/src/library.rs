@@ -63,7 +63,8 @@ pub fn discover(folder: &Path, paths: &[PathBuf]) -> Result<Discovery, QueryErro
         .map(|path| inside(&project, path))
         .collect::<Result<Vec<_>, _>>()?;
     // What an earlier run has parsed is taken from its index, and nothing is written.
-    let index = Index::open(&project.dx_dir().join("index.dxti")).ok();
+    let index = Index::open(&project.dx_dir().join("index.dxti"));
+    let index = index.ok().map(std::sync::Arc::new);
     let options = WalkOptions {
         no_recurse: project.ini.no_recurse.clone(),
     };
@@ -77,10 +78,10 @@ pub fn discover(folder: &Path, paths: &[PathBuf]) -> Result<Discovery, QueryErro
         if !wanted.is_empty() && !wanted.iter().any(|path| file.path.is_within(path)) {
             continue;
         }
-        if let Some(problem) = file.problem {
-            found.problems.push((file.path.clone(), problem));
+        if let Some(problem) = &file.problem {
+            found.problems.push((file.path.clone(), problem.clone()));
         }
-        let tests = file.tests.into_iter().map(|test| {
+        let tests = file.tests().into_owned().into_iter().map(|test| {
             let is_collected = collected.test(&file.path, &test);
             (test, is_collected)
         });

@@ -27,7 +27,7 @@ pub fn why(args: &WhyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     let invocation = Invocation::new(&args.pytest_args, false, &project.cwd);
     let mut session = Session::open(project, args.common.python.as_deref(), &invocation)?;
     let meant = session.state.files.iter().flat_map(|file| &file.tests);
-    let meant = meant.filter(|test| test.test.id.as_str().contains(&args.test));
+    let meant = meant.filter(|test| test.id.as_str().contains(&args.test));
     let sets: Vec<_> = meant
         .flat_map(|test| &test.passes)
         .map(|pass| pass.set)
@@ -41,12 +41,12 @@ pub fn why(args: &WhyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         .collect();
     let exact: Vec<_> = tests
         .iter()
-        .filter(|(_, test)| test.test.id.as_str() == args.test)
+        .filter(|(_, test)| test.id.as_str() == args.test)
         .collect();
     let found = if exact.is_empty() {
         tests
             .iter()
-            .filter(|(_, test)| test.test.id.as_str().contains(&args.test))
+            .filter(|(_, test)| test.id.as_str().contains(&args.test))
             .collect()
     } else {
         exact
@@ -69,13 +69,8 @@ pub fn why(args: &WhyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
             Verdict::Fresh {
                 status,
                 duration: time,
-            } => writeln!(
-                out,
-                "{} is fresh: {status}, {}",
-                test.test.id,
-                duration(time)
-            )?,
-            Verdict::Dirty { reason } => writeln!(out, "{} is dirty: {reason}", test.test.id)?,
+            } => writeln!(out, "{} is fresh: {status}, {}", test.id, duration(time))?,
+            Verdict::Dirty { reason } => writeln!(out, "{} is dirty: {reason}", test.id)?,
         }
         let Some(pass) = telling_pass(&session, test) else {
             continue;
@@ -132,7 +127,7 @@ fn as_json(session: &Session, file: &KnownFile, test: &KnownTest) -> Value {
         }),
         Verdict::Dirty { reason } => json!({"verdict": "dirty", "reason": reason}),
     };
-    told["test"] = json!(test.test.id.as_str());
+    told["test"] = json!(test.id.as_str());
     if let Some(pass) = telling_pass(session, test) {
         told["changes"] = json!(changes(session, pass));
         told["depends_on"] = json!(inputs(session, pass));

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use dx_py_catalog::CatalogError;
 use dx_py_core::{RelPath, TestId, TestStatus, Verdict};
 
 use crate::file_list::by_place;
@@ -52,7 +53,7 @@ pub fn make_plan(
     forced: Option<&str>,
     verified: Sample,
     paths_are_free: bool,
-) -> Plan {
+) -> Result<Plan, CatalogError> {
     let mut plan = Plan {
         fresh: BTreeMap::new(),
         dirty: Vec::new(),
@@ -85,16 +86,21 @@ pub fn make_plan(
     if let Some(listed) = &listed {
         files.sort_by_key(|file| listed.get(file.file.as_str()));
     }
+    let recorded = match selection.asks_for_keywords() {
+        true => session.catalog.keywords(session.universe)?,
+        false => HashMap::new(),
+    };
     for file in files {
         plan.known_files += 1;
-        let (fresh_before, dirty_before) = (plan.fresh.len(), plan.dirty.len());
+        let dirty_before = plan.dirty.len();
+        let mut fresh = Vec::with_capacity(file.tests.len());
         let reach = session.reach(&file.path);
         let (mut dirty, mut deselected) = (false, 0);
         for test in &file.tests {
             let candidate = Candidate {
-                id: &test.test.id,
-                keywords: Names::Recorded(&test.test.keywords),
-                markers: &test.test.markers,
+                id: &test.id,
+                keywords: Names::Recorded(recorded.get(&test.id)),
+                markers: &test.markers,
                 last: test.last,
             };
             if !selection.includes(&candidate) {
@@ -102,41 +108,40 @@ pub fn make_plan(
                 continue;
             }
             match reach.verdict(test, forced) {
-                Verdict::Fresh { status, .. } if verified.includes(&test.test.id) => {
+                Verdict::Fresh { status, .. } if verified.includes(&test.id) => {
                     dirty = true;
                     let reason = "it is fresh, which is verified".to_owned();
-                    plan.dirty.push((test.test.id.clone(), reason));
-                    plan.verified.insert(test.test.id.clone(), status);
+                    plan.dirty.push((test.id.clone(), reason));
+                    plan.verified.insert(test.id.clone(), status);
                 }
                 Verdict::Fresh { status, duration } => {
-                    plan.fresh.entry(file.file.clone()).or_default().push((
-                        test.test.id.clone(),
-                        status,
-                        duration,
-                    ));
+                    fresh.push((test.id.clone(), status, duration));
                 }
                 Verdict::Dirty { reason } => {
                     dirty = true;
-                    plan.dirty.push((test.test.id.clone(), reason));
+                    plan.dirty.push((test.id.clone(), reason));
                 }
             }
         }
         if dirty {
             plan.paths.push(file.path.clone());
             plan.dirty_files.insert(file.file.clone());
-            if session.serial.includes(&file.file) && plan.fresh.len() > fresh_before {
+            if session.serial.includes(&file.file) && !fresh.is_empty() {
                 // What its tests leave behind for each other is why it runs alone.
-                let fresh = plan.fresh.remove(&file.file).unwrap_or_default();
+                let fresh = std::mem::take(&mut fresh);
                 let unit = |(test, _, _)| (test, "its file runs as one unit".to_owned());
                 plan.dirty.extend(fresh.into_iter().map(unit));
                 let order: HashMap<&TestId, usize> = file
                     .tests
                     .iter()
                     .enumerate()
-                    .map(|(at, test)| (&test.test.id, at))
+                    .map(|(at, test)| (&test.id, at))
                     .collect();
                 plan.dirty[dirty_before..].sort_by_key(|(test, _)| order.get(test));
             }
+        }
+        if !fresh.is_empty() {
+            plan.fresh.insert(file.file.clone(), fresh);
         }
         // A test that was left out, or that nobody knows, may be among those that are meant since the file changed.
         let stale = if dirty || !selection.may_include_file(&file.file) {
@@ -201,7 +206,7 @@ pub fn make_plan(
             .map(|place| place.display().to_string())
             .collect();
     }
-    plan
+    Ok(plan)
 }
 
 /// Tells for each dirty test why it runs; tests of a file with the same reason are told together.

@@ -149,8 +149,7 @@ fn answer(session: &Session, changed_since: Option<&str>) -> anyhow::Result<Answ
         let path = RelPath::from_text(&file.path);
         let is_reached = |test: &KnownTest| {
             reached.as_ref().is_none_or(|(tests, files)| {
-                tests.contains(&test.test.id)
-                    || path.as_ref().is_none_or(|path| files.contains(path))
+                tests.contains(&test.id) || path.as_ref().is_none_or(|path| files.contains(path))
             })
         };
         for test in &file.tests {
@@ -158,7 +157,7 @@ fn answer(session: &Session, changed_since: Option<&str>) -> anyhow::Result<Answ
                 // With other inputs it has passed, perhaps with those of now. But it just failed: plain pytest shows whether it still does.
                 continue;
             }
-            let id = || test.test.id.as_str().to_owned();
+            let id = || test.id.as_str().to_owned();
             if let Verdict::Fresh { .. } = reach.verdict(test, None) {
                 let modules = here.modules_of(test);
                 if modules.is_empty() {
@@ -249,16 +248,16 @@ fn record(session: &mut Session, told: Told) -> anyhow::Result<()> {
         .map(|outcome| (outcome.id.as_str(), outcome))
         .collect();
     if !failed.is_empty() {
-        let matching = session.matching_passes();
+        let matching = session.matching_passes()?;
         let known = session.state.files.iter().flat_map(|file| &file.tests);
         let mut passes: Vec<PassId> = Vec::new();
         for test in known {
-            let Some(outcome) = failed.get(test.test.id.as_str()) else {
+            let Some(outcome) = failed.get(test.id.as_str()) else {
                 continue;
             };
             if outcome.was_fresh {
                 passes.extend(test.passes.iter().map(|pass| pass.id));
-            } else if let Some(matching) = matching.get(&test.test.id) {
+            } else if let Some(matching) = matching.get(&test.id) {
                 passes.extend(matching);
             }
         }

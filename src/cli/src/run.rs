@@ -99,7 +99,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
         forced,
         sample,
         invocation.paths.is_empty(),
-    );
+    )?;
     if args.dry_run {
         let forecast = Forecast::of(&session, &plan, &selection);
         forecast.print(&mut text_output(args))?;

@@ -62,8 +62,8 @@ pub struct Selection {
 pub enum Names<'a> {
     /// These.
     Listed(&'a [String]),
-    /// Those of a record.
-    Recorded(&'a Keywords),
+    /// Those of a record, if there is one.
+    Recorded(Option<&'a Keywords>),
 }
 
 impl Names<'_> {
@@ -72,7 +72,7 @@ impl Names<'_> {
             Self::Listed(names) => expression.matches_keywords(names),
             // Of names that can't be read nobody can say that the user didn't mean them.
             Self::Recorded(keywords) => keywords
-                .names()
+                .and_then(Keywords::names)
                 .is_none_or(|names| expression.matches_keywords(&names)),
         }
     }
@@ -195,6 +195,11 @@ impl Selection {
                     }
                     Pattern::Glob(_) => true,
                 })
+    }
+
+    /// Whether the names that `-k` looks into have to be known.
+    pub fn asks_for_keywords(&self) -> bool {
+        self.keywords.is_some()
     }
 
     /// Whether the test is meant.

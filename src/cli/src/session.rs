@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use dx_py_catalog::{
@@ -16,6 +17,7 @@ use dx_py_select::{SetState, Subject, verdict};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::alone::Serial;
 use crate::arrangement::Arrangement;
@@ -50,14 +52,7 @@ struct Recorded {
 
 impl Recorded {
     fn load(catalog: &Catalog, universe: UniverseId) -> Result<Self, CatalogError> {
-        let state = catalog.load_universe(universe)?;
-        let passes = state
-            .files
-            .iter()
-            .flat_map(|file| &file.tests)
-            .flat_map(|test| &test.passes);
-        let collections = state.files.iter().flat_map(|file| &file.sets).copied();
-        let facts = catalog.load_facts(passes.map(|pass| pass.set).chain(collections))?;
+        let (state, facts) = catalog.records(universe)?;
         let stats = catalog.file_stats()?;
         Ok(Self {
             state,
@@ -100,7 +95,9 @@ pub struct Session {
     /// Things to tell the user.
     pub notes: Vec<String>,
     facts: FactTable,
-    sets: FxHashMap<SetId, SetState>,
+    doubtful: Doubtful,
+    own_states: FxHashMap<SetId, SetState>,
+    opened_ms: i64,
     always: GlobSet,
     key: Digest,
     base: Digest,
@@ -186,9 +183,7 @@ impl Session {
         };
         let world = World::new(spec, stats, now_ns);
         world.learn_files(sources.scan.files.iter());
-        let mut facts = facts;
-        let level = project.config.select.unwrap_or_default();
-        let sets = compare(&catalog, &mut facts, &world, level)?;
+        let (doubtful, own_states) = compare(&facts, &world);
         let base = invocation.base_digest(&project);
         let learned = catalog
             .note(&learned_note(key))?
@@ -213,7 +208,9 @@ impl Session {
             file_list_reason: String::new(),
             notes,
             facts,
-            sets,
+            doubtful,
+            own_states,
+            opened_ms: dx_py_catalog::now_ms(),
             always: globs("always", &project.config.always)?,
             serial: Serial {
                 configured: globs("serial", &project.config.serial)?,
@@ -223,8 +220,52 @@ impl Session {
             base,
             project,
         };
+        session.settle_what_matters()?;
         session.check_file_list()?;
         Ok(session)
+    }
+
+    /// Looks more closely at the sets in doubt of tests and collections of which no other set holds: else those are enough to say that a test
+    /// is fresh, and what became of older ones isn't asked.
+    fn settle_what_matters(&mut self) -> Result<(), CatalogError> {
+        if self.doubtful.is_empty() {
+            return Ok(());
+        }
+        let mut asked: FxHashSet<SetId> = FxHashSet::default();
+        let mut ask = |sets: &mut dyn Iterator<Item = SetId>| {
+            let sets: SmallVec<[SetId; 8]> = sets.collect();
+            if !sets.iter().any(|set| self.holds(*set)) {
+                let in_doubt = sets.iter().filter(|set| self.doubtful.contains_key(set));
+                asked.extend(in_doubt);
+            }
+        };
+        for file in &self.state.files {
+            ask(&mut file.sets.iter().copied());
+            for test in &file.tests {
+                ask(&mut test.passes.iter().map(|pass| pass.set));
+            }
+        }
+        self.settle(asked)
+    }
+
+    /// Finds the states of these sets in doubt. Facts about parts of files are read for them alone.
+    fn settle(&mut self, sets: impl IntoIterator<Item = SetId>) -> Result<(), CatalogError> {
+        let sets: Vec<SetId> = sets.into_iter().collect();
+        self.catalog
+            .load_parts(&mut self.facts, sets.iter().copied())?;
+        for set in sets {
+            // Of a set whose base is lost nobody knows what it was.
+            if !self.facts.is_whole(set) {
+                continue;
+            }
+            let base = self.facts.base_of(set);
+            let base = base.and_then(|base| self.own_states.get(&base));
+            let all = self.facts.own_facts_of(set).chain(self.parts_of(set));
+            let digest = |input: &Input| self.world.digest(input);
+            let state = SetState::within(base.unwrap_or(&SetState::Holds), all, digest);
+            self.doubtful.insert(set, Some(state));
+        }
+        Ok(())
     }
 
     fn check_file_list(&mut self) -> anyhow::Result<()> {
@@ -332,16 +373,22 @@ impl Session {
     /// Whether the configuration or a mark says that the test always runs.
     pub fn always_runs(&self, test: &KnownTest) -> bool {
         let marked = |marker: &Marker| marker.name == "dx_always";
-        self.always.is_match(test.test.id.as_str()) || test.test.markers.iter().any(marked)
+        self.always.is_match(test.id.as_str()) || test.markers.iter().any(marked)
     }
 
-    /// The passes of each test that match the world now.
-    pub fn matching_passes(&self) -> HashMap<TestId, Vec<PassId>> {
-        self.tests_by(|test| {
+    /// The passes of each test that match the world now, older ones too.
+    ///
+    /// # Errors
+    /// If the catalog can't be read.
+    pub fn matching_passes(&mut self) -> Result<HashMap<TestId, Vec<PassId>>, CatalogError> {
+        let unsettled = self.doubtful.iter().filter(|(_, state)| state.is_none());
+        let unsettled: Vec<SetId> = unsettled.map(|(set, _)| *set).collect();
+        self.settle(unsettled)?;
+        Ok(self.tests_by(|test| {
             let passes = test.passes.iter().filter(|pass| self.holds(pass.set));
             let passes: Vec<PassId> = passes.map(|pass| pass.id).collect();
             (!passes.is_empty()).then_some(passes)
-        })
+        }))
     }
 
     /// The sets of passes that match the world now in which a test has nothing of its own but its slice, with the sets that they are
@@ -368,7 +415,12 @@ impl Session {
     }
 
     fn holds(&self, set: SetId) -> bool {
-        self.sets.get(&set).is_some_and(SetState::holds)
+        self.set_state(set).is_some_and(SetState::holds)
+    }
+
+    fn age(&self, pass: &Pass) -> Duration {
+        let age = self.opened_ms.saturating_sub(pass.at_ms);
+        Duration::from_millis(u64::try_from(age).unwrap_or(0))
     }
 
     /// Reads the facts about parts of files of these sets, which are only looked at where a file has changed.
@@ -395,13 +447,17 @@ impl Session {
 
     fn tests_by<T>(&self, find: impl Fn(&KnownTest) -> Option<T>) -> HashMap<TestId, T> {
         self.tests()
-            .filter_map(|test| Some((test.test.id.clone(), find(test)?)))
+            .filter_map(|test| Some((test.id.clone(), find(test)?)))
             .collect()
     }
 
-    /// The state of a set of inputs.
+    /// The state of a set of inputs; none if it, or the set that it is within, is lost, or if nobody has asked since another set of its
+    /// test holds.
     pub fn set_state(&self, set: SetId) -> Option<&SetState> {
-        self.sets.get(&set)
+        match self.doubtful.get(&set) {
+            Some(state) => state.as_ref(),
+            None => self.facts.is_whole(set).then_some(&SetState::Holds),
+        }
     }
 
     /// The recorded facts of a set.
@@ -442,13 +498,13 @@ impl Reach<'_> {
         };
         let expiry = self.session.project.expiry();
         let state = |pass: &Pass| {
-            let set = self.session.sets.get(&pass.set)?;
+            let set = self.session.set_state(pass.set)?;
             Some(PassState {
                 status: pass.status,
-                duration: pass.duration,
+                duration: pass.duration(),
                 set,
                 unknown_import: set.holds().then(|| self.unknown_import(pass.set)).flatten(),
-                expired: expiry.is_some_and(|limit| pass.age > limit),
+                expired: expiry.is_some_and(|limit| self.session.age(pass) > limit),
             })
         };
         verdict(&Subject {
@@ -462,7 +518,7 @@ impl Reach<'_> {
     pub fn staleness(&self, file: &KnownFile) -> Option<String> {
         let mut reason = None;
         for set in &file.sets {
-            let broken = match self.session.sets.get(set).map(SetState::reason) {
+            let broken = match self.session.set_state(*set).map(SetState::reason) {
                 Some(Some(broken)) => broken,
                 Some(None) => format!("its imports now reach {}", self.unknown_import(*set)?),
                 None => "the inputs of its collection are lost".to_owned(),
@@ -510,14 +566,12 @@ fn counts(level: Level, fact: &Fact) -> bool {
     level == Level::Symbol || !matches!(fact.input, Input::Symbol(_))
 }
 
-/// Compares each set with the world, those that have a base after those that are one. Facts about parts of files are read for those only
-/// whose files changed.
-fn compare(
-    catalog: &Catalog,
-    facts: &mut FactTable,
-    world: &World,
-    level: Level,
-) -> Result<FxHashMap<SetId, SetState>, CatalogError> {
+/// The sets that don't hold by their own facts and those of their base, as far as these aren't about parts of files.
+type Doubtful = FxHashMap<SetId, Option<SetState>>;
+
+/// Compares the sets with the world: gives those in doubt, not yet looked at more closely, and the states of those that have no base of
+/// their own in which no part of a file was asked for.
+fn compare(facts: &FactTable, world: &World) -> (Doubtful, FxHashMap<SetId, SetState>) {
     let is_asked_for = |fact: &Fact| fact.input.part_of_file().is_none();
     let now: FxHashMap<i64, Digest> = facts
         .facts
@@ -532,37 +586,20 @@ fn compare(
             .filter_map(|id| Some((facts.facts.get(id)?, *now.get(id)?)));
         SetState::compare(pairs)
     };
-    // Those of their own facts alone.
     let own: FxHashMap<SetId, SetState> = facts
         .sets
         .iter()
         .map(|(set, recorded)| (*set, compared(recorded)))
+        .filter(|(_, state)| !state.holds())
         .collect();
-    let is_broken = |set: &SetId| own.get(set).is_some_and(|state| !state.holds());
-    let is_in_doubt =
-        |set: &SetId| is_broken(set) || facts.base_of(*set).is_some_and(|base| is_broken(&base));
-    let doubtful: Vec<SetId> = facts.sets.keys().copied().filter(is_in_doubt).collect();
-    catalog.load_parts(facts, doubtful)?;
-    let mut states = FxHashMap::default();
-    for (set, recorded) in &facts.sets {
-        let base = match recorded.base {
-            None => Some(&SetState::Holds),
-            Some(base) => own.get(&base),
-        };
-        // A set whose base is lost has no state, and no pass with it is one.
-        if let Some(base) = base {
-            // Mostly nothing changed, and neither facts nor parts of files need another look.
-            if base.holds() && own.get(set).is_some_and(SetState::holds) {
-                states.insert(*set, SetState::Holds);
-                continue;
-            }
-            let parts = facts.parts_of(*set).filter(|fact| counts(level, fact));
-            let all = facts.own_facts_of(*set).chain(parts);
-            let state = SetState::within(base, all, |input| world.digest(input));
-            states.insert(*set, state);
-        }
+    if own.is_empty() {
+        return (Doubtful::default(), own);
     }
-    Ok(states)
+    let is_in_doubt = |(set, recorded): &(&SetId, &RecordedSet)| {
+        own.contains_key(set) || recorded.base.is_some_and(|base| own.contains_key(&base))
+    };
+    let doubtful = facts.sets.iter().filter(is_in_doubt);
+    (doubtful.map(|(set, _)| (*set, None)).collect(), own)
 }
 
 fn hex(digest: Digest) -> String {

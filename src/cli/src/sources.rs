@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use dx_py_core::RelPath;
 use dx_py_discovery::{Index, Scan, WalkOptions, scan};
@@ -33,7 +33,8 @@ impl Sources {
         let index = index_path
             .as_deref()
             .filter(|_| graph.is_some())
-            .and_then(|path| Index::open(path).ok());
+            .and_then(|path| Index::open(path).ok())
+            .map(Arc::new);
         let options = WalkOptions {
             no_recurse: project.ini.no_recurse.clone(),
         };
@@ -66,7 +67,7 @@ impl Sources {
             changed.push(FileNode {
                 path: file.path.clone(),
                 digest: file.digest,
-                tests: file.tests.iter().map(|test| test.id.clone()).collect(),
+                tests: file.tests().iter().map(|test| test.id.clone()).collect(),
                 imports: own
                     .or_else(|| known.map(|known| known.imports.clone()))
                     .unwrap_or_default(),

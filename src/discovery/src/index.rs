@@ -252,13 +252,14 @@ pub fn to_bytes(files: &[ScannedFile], scanned_ns: i64) -> Result<Vec<u8>, Index
         table.extend(file.stat.ctime_ns.to_le_bytes());
         table.extend(file.stat.inode.to_le_bytes());
         table.extend(count.to_le_bytes());
-        let own = u32::try_from(file.tests.len()).map_err(too_large)?;
+        let own_tests = file.tests();
+        let own = u32::try_from(own_tests.len()).map_err(too_large)?;
         table.extend(own.to_le_bytes());
         table.extend(file.digest.0);
         count = count
             .checked_add(own)
             .ok_or(IndexError::Damaged("it would be too large"))?;
-        for test in &file.tests {
+        for test in own_tests.iter() {
             match &test.class {
                 Some(class) => text(class, &mut tests)?,
                 None => tests.extend([NO_STRING.to_le_bytes(), [0; 4]].concat()),
@@ -318,6 +319,7 @@ pub fn write(path: &Path, files: &[ScannedFile], scanned_ns: i64) -> Result<(), 
 #[cfg(test)]
 mod unit {
     use super::*;
+    use crate::scan::Tests;
     use proptest::prelude::*;
 
     fn files() -> impl Strategy<Value = Vec<ScannedFile>> {
@@ -368,7 +370,7 @@ mod unit {
                                 inode: stat[3].cast_unsigned(),
                             },
                             digest: Digest(digest),
-                            tests,
+                            tests: Tests::Parsed(tests),
                             problem: None,
                             path,
                         }
@@ -387,7 +389,7 @@ mod unit {
             for file in &files {
                 let (number, stat, digest) = index.find(&file.path).unwrap();
                 prop_assert_eq!((stat, digest), (file.stat, file.digest));
-                prop_assert_eq!(index.tests_of(number).unwrap(), file.tests.clone());
+                prop_assert_eq!(index.tests_of(number).unwrap(), file.tests().into_owned());
             }
             prop_assert!(index.find(&RelPath::from_text("not/there.py").unwrap()).is_none());
         }

@@ -1,7 +1,9 @@
 //! Brings what is known of a project's sources up to date: only files that changed are read and parsed.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use dx_py_core::{Digest, FileStat, RelPath, TestCase};
 use rayon::prelude::*;
@@ -12,7 +14,7 @@ use crate::parse;
 use crate::walk::{WalkOptions, walk};
 
 /// A Python file and the tests in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ScannedFile {
     /// Where it is.
     pub path: RelPath,
@@ -20,10 +22,29 @@ pub struct ScannedFile {
     pub stat: FileStat,
     /// The digest of its content.
     pub digest: Digest,
-    /// Its tests.
-    pub tests: Vec<TestCase>,
     /// Why it couldn't be read, if so.
     pub problem: Option<String>,
+    pub(crate) tests: Tests,
+}
+
+/// Where the tests of a file are: few runs ask for those that the index has, which for 100,000 take as much memory as their records.
+#[derive(Clone, Debug)]
+pub(crate) enum Tests {
+    Parsed(Vec<TestCase>),
+    Indexed(Arc<Index>, usize),
+}
+
+impl ScannedFile {
+    /// Its tests.
+    pub fn tests(&self) -> Cow<'_, [TestCase]> {
+        match &self.tests {
+            Tests::Parsed(tests) => Cow::Borrowed(tests),
+            // The index was checked as a whole when it was opened.
+            Tests::Indexed(index, number) => {
+                Cow::Owned(index.tests_of(*number).unwrap_or_default())
+            }
+        }
+    }
 }
 
 /// The Python files of a project.
@@ -53,7 +74,7 @@ enum How {
 pub fn scan(
     root: &Path,
     options: &WalkOptions,
-    old: Option<&Index>,
+    old: Option<&Arc<Index>>,
     now_ns: i64,
     visit: Visitor<'_>,
 ) -> Scan {
@@ -81,10 +102,11 @@ fn scan_file(
     root: &Path,
     path: RelPath,
     stat: FileStat,
-    old: Option<&Index>,
+    old: Option<&Arc<Index>>,
     visit: Visitor<'_>,
 ) -> (ScannedFile, How) {
     let entry = old.and_then(|index| Some((index, index.find(&path)?)));
+    let indexed = |index: &Arc<Index>, number| Tests::Indexed(Arc::clone(index), number);
     let file = |path, digest, tests, problem| ScannedFile {
         path,
         stat,
@@ -95,23 +117,22 @@ fn scan_file(
     if let Some((index, (number, known, digest))) = entry
         && known == stat
         && stat.latest_ns() < index.scanned_ns()
-        && let Some(tests) = index.tests_of(number)
     {
-        return (file(path, digest, tests, None), How::Known);
+        return (file(path, digest, indexed(index, number), None), How::Known);
     }
     let source = match fs::read(path.to_path(root)) {
         Ok(source) => source,
         Err(error) => {
             let problem = Some(error.to_string());
-            return (file(path, Digest::ABSENT, Vec::new(), problem), How::Read);
+            let tests = Tests::Parsed(Vec::new());
+            return (file(path, Digest::ABSENT, tests, problem), How::Read);
         }
     };
     let digest = Digest::of(&source);
     if let Some((index, (number, _, known))) = entry
         && known == digest
-        && let Some(tests) = index.tests_of(number)
     {
-        return (file(path, digest, tests, None), How::Read);
+        return (file(path, digest, indexed(index, number), None), How::Read);
     }
     let tree = parse::parse(&source);
     let tests = tree
@@ -121,7 +142,7 @@ fn scan_file(
     if let Some(tree) = &tree {
         visit(&path, tree, &source);
     }
-    (file(path, digest, tests, None), How::Parsed)
+    (file(path, digest, Tests::Parsed(tests), None), How::Parsed)
 }
 
 impl Scan {
@@ -164,7 +185,7 @@ mod unit {
                 + 1_000_000_000
         };
         let run = |now: i64| {
-            let old = Index::open(&index).ok();
+            let old = Index::open(&index).ok().map(Arc::new);
             let scan = scan(
                 dir.path(),
                 &WalkOptions::default(),
@@ -178,7 +199,7 @@ mod unit {
                 scan.parsed,
                 scan.files
                     .iter()
-                    .map(|file| file.tests.len())
+                    .map(|file| file.tests().len())
                     .sum::<usize>(),
             )
         };
@@ -205,7 +226,8 @@ mod unit {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a.py"), "def test_x(): pass\n").unwrap();
         let first = scan(dir.path(), &WalkOptions::default(), None, 1, &|_, _, _| {});
-        let index = Index::from_bytes(index::to_bytes(&first.files, 1).unwrap()).unwrap();
+        let index = Index::from_bytes(index::to_bytes(&first.files, 1).unwrap());
+        let index = Arc::new(index.unwrap());
         let second = scan(
             dir.path(),
             &WalkOptions::default(),
