@@ -225,3 +225,79 @@ pub(crate) fn rows_of(db: &Connection, count: &str) -> Result<usize, CatalogErro
     let count: i64 = db.prepare_cached(count)?.query_row([], |row| row.get(0))?;
     Ok(usize::try_from(count).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+    use crate::{CollectedFile, CollectedTest};
+    use dx_py_core::{Digest, Fact, Input, TestStatus};
+
+    #[test]
+    fn two_connections_read_what_one_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut catalog, _) = Catalog::open(&dir.path().join("c.db")).unwrap();
+        let universe = catalog.universe(Digest::of(b"u")).unwrap();
+        let mut passes = Vec::new();
+        for file in 0..60 {
+            let path = format!("test_{file}.py");
+            let id = |number: usize| TestId::new(format!("{path}::test_{number}"));
+            let fact = Fact {
+                input: Input::File(path.clone()),
+                digest: Digest::of(path.as_bytes()),
+            };
+            let base = catalog.intern_set(&[fact]).unwrap();
+            let slices: Vec<Vec<Fact>> = (0..100)
+                .map(|number| {
+                    vec![Fact {
+                        input: Input::Variable(format!("{file}-{number}")),
+                        digest: Digest::ABSENT,
+                    }]
+                })
+                .collect();
+            let sets = catalog.intern_within(base, &slices).unwrap();
+            let tests = (0..100).rev().map(|number| CollectedTest {
+                id: id(number),
+                function: format!("test_{number}"),
+                class: None,
+                line: 1,
+                keywords: Keywords::new(&[]).unwrap(),
+                markers: Vec::new(),
+            });
+            let collected = CollectedFile {
+                file: path.clone(),
+                path: path.clone(),
+                tests: tests.collect(),
+                set: Some(base),
+            };
+            catalog.record_collections(universe, &[collected]).unwrap();
+            let took = Duration::from_millis(1);
+            let pass = |(number, set)| (id(number), set, TestStatus::Passed, took);
+            passes.extend(sets.into_iter().enumerate().map(pass));
+        }
+        catalog.record_passes(universe, &passes).unwrap();
+
+        assert!(catalog.snapshots().is_some(), "nobody writes");
+        let (state, facts) = catalog.records(universe).unwrap();
+        let (same, same_facts) = read_records(&catalog.db, universe, None).unwrap();
+        assert_eq!(state, same);
+        assert_eq!(
+            (&facts.facts, &facts.sets),
+            (&same_facts.facts, &same_facts.sets)
+        );
+        assert_eq!(facts.sets.len(), 60 + 6_000);
+        assert_eq!(state.files[7].tests[0].id.as_str(), "test_7.py::test_99");
+
+        // While somebody writes, one connection does.
+        let mut writer = Connection::open(dir.path().join("c.db")).unwrap();
+        let writing = writer
+            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .unwrap();
+        assert!(catalog.snapshots().is_none());
+        assert_eq!(catalog.records(universe).unwrap().0, state);
+        drop(writing);
+
+        let other = catalog.universe(Digest::of(b"other")).unwrap();
+        let (empty, facts) = catalog.records(other).unwrap();
+        assert_eq!((empty.files.len(), facts.sets.len()), (0, 0));
+    }
+}
