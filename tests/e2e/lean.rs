@@ -313,6 +313,49 @@ fn errors_that_nobody_could_raise() {
 }
 
 #[test]
+fn errors_that_nobody_could_raise_while_fixtures_come_and_go() {
+    let project = file(
+        "import gc, threading, pytest\n\
+         class Bad:\n    def __del__(self): raise ValueError('deleted')\n\
+         def in_a_thread():\n    thread = threading.Thread(target=lambda: 1 / 0)\n    thread.start()\n    thread.join()\n\
+         @pytest.fixture\ndef comes():\n    Bad()\n    gc.collect()\n\
+         @pytest.fixture\ndef goes():\n    yield\n    Bad()\n    gc.collect()\n\
+         @pytest.fixture\ndef ends():\n    yield\n    in_a_thread()\n\
+         def test_before(): pass\n\
+         def test_comes(comes): pass\n\
+         def test_goes(goes): pass\n\
+         def test_ends(ends): pass\n\
+         def test_all(comes, goes, ends, caplog): caplog.clear()\n\
+         def test_after(): pass\n",
+    );
+    agree(&project, &[], 6);
+    let run = agree(&project, &["-W", "error"], 6);
+    // Of two errors of one teardown the second is the next test's.
+    for name in [
+        "test_comes",
+        "test_goes",
+        "test_ends",
+        "test_all",
+        "test_after",
+    ] {
+        assert_eq!(run.outcome(name), "error", "{name}");
+    }
+    assert_eq!(run.outcome("test_before"), "passed");
+    agree(
+        &project,
+        &[
+            "-W",
+            "error",
+            "-p",
+            "no:logging",
+            "--deselect",
+            "test_a.py::test_all",
+        ],
+        5,
+    );
+}
+
+#[test]
 fn assertions() {
     let project = Project::new(&[
         (

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Any, NoReturn, Optional
 
 
 def main(argv: list[str]) -> int:
@@ -118,6 +118,8 @@ def _run_pytest(
     import pytest
 
     _freeze()
+    if engine == "lean":
+        _collect_once_is_enough()
     plugin = WorkerPlugin(wire, trace, role, engine)
     dx = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     bytecode.install(os.path.join(dx, "bytecode"))
@@ -172,6 +174,58 @@ def _freeze() -> None:
 
     if hasattr(gc, "freeze") and not gc.get_freeze_count():
         gc.freeze()
+
+
+def _collect_once_is_enough() -> None:
+    """Let pytest's last collections end with the first that finds nothing: before its version 9 there are five, each of which looks at
+    every object that the tests have left. On a suite of 1,000 tests of a web framework they took a tenth of the run."""
+    try:
+        from _pytest import unraisableexception as unraisable
+    except ImportError:
+        return
+    if not hasattr(unraisable, "gc_collect_harder"):
+        return
+
+    def collect(iterations: int) -> None:
+        import gc
+
+        for _ in range(iterations):
+            if not gc.collect():
+                break
+
+    unraisable.gc_collect_harder = collect
+
+
+def leave(status: int) -> NoReturn:
+    """End the process as `sys.exit` does, but don't take the interpreter apart object by object: the orchestrator waits for the end, and
+    after large suites that took longer than a tenth of the run.
+
+    Threads are waited for, and what was registered to run at exit runs, in Python and, as profilers and sanitizers want it, in C. What was
+    written to files that are still open goes to them, as if they had been closed one by one. Finalizers of objects that are left over
+    don't run, which Python doesn't promise either.
+    """
+    try:
+        import atexit
+        import ctypes
+        import gc
+        import io
+        import threading
+
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        gc.unfreeze()
+        writers = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+        for kind in writers:  # what text has kept goes to its buffer first
+            for one in [one for one in gc.get_objects() if type(one) is kind and not one.closed]:
+                try:
+                    one.flush()
+                except (OSError, ValueError):
+                    pass
+        leave_process = ctypes.PyDLL(None).exit
+    except BaseException:  # an interpreter that is built in another way
+        sys.exit(status)
+    leave_process(status)
+    raise SystemExit(status)
 
 
 def usage_text(error: Exception) -> str:
@@ -245,5 +299,4 @@ def _conftest_failure(error: Any) -> str:
 
 
 if __name__ == "__main__":
-    status = main(sys.argv)
-    sys.exit(status)
+    leave(main(sys.argv))

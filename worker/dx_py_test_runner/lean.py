@@ -105,7 +105,9 @@ class Lean:
             scene = self._scene = Scene(self._tools, item.parent, known.ihook)
         marked = known.marked or not say.MARKS_OF_SKIPPING.isdisjoint({mark.name for mark in item.own_markers})
         test = _Test(item, outcome, marked, known)
-        arguments = None if marked or test.is_unit else _arguments(item, known)
+        # What an earlier test has left is an error of this one's set-up.
+        is_plain = not (marked or test.is_unit or scene.has_late_errors())
+        arguments = _arguments(item, known) if is_plain else None
         watch = self._tools.watch(item)
         try:
             if arguments is not None:

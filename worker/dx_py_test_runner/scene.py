@@ -145,8 +145,10 @@ class Scene:
     def end_test(self, item: Any) -> None:
         """What leaving them does."""
         if self._logging is not None:
-            del item.stash[self._tools.records_key]
-            del item.stash[self._tools.handler_key]
+            for key in (self._tools.records_key, self._tools.handler_key):
+                # pytest's own hook has done so if it reported on the teardown.
+                if key in item.stash:
+                    del item.stash[key]
         self.tell_warnings(item)
 
     def tell_warnings(self, item: Any) -> None:
