@@ -352,3 +352,30 @@ fn what_a_worker_had_not_sent_yet_is_heard_after_its_death() {
     assert!(run.out.contains(message), "{}", run.out);
     assert_eq!(run.outcome("test_dies"), "failed");
 }
+
+#[test]
+fn what_is_left_to_the_end_of_the_process_is_done() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "import atexit, threading, time\n\
+         def note(text):\n    with open('order.txt', 'a') as file: file.write(text + '\\n')\n\
+         class Keeper:\n    def __init__(self):\n        self.text, self.bytes = open('text.txt', 'w'), open('bytes.bin', 'wb')\n\
+         kept = Keeper()\n\
+         def test_writes():\n    kept.text.write('written')\n    kept.bytes.write(b'written')\n\
+         def test_registers():\n    atexit.register(note, 'first registered')\n    atexit.register(note, 'last registered')\n\
+         def test_starts():\n    threading.Thread(target=lambda: (time.sleep(0.5), note('thread'))).start()\n",
+    )]);
+    for workers in ["1", "2"] {
+        for name in ["order.txt", "text.txt", "bytes.bin"] {
+            project.write(name, "");
+        }
+        let run = project.test(&["--all", "-n", workers]);
+        assert_eq!(run.code, 0, "{}", run.out);
+        assert_eq!(project.read("text.txt"), "written");
+        assert_eq!(project.read("bytes.bin"), "written");
+        assert_eq!(
+            project.read("order.txt"),
+            "thread\nlast registered\nfirst registered\n"
+        );
+    }
+}

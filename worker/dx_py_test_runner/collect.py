@@ -115,6 +115,23 @@ def install(session: Any) -> tuple[Callable[[], None], Maker]:
     return undo, bare_item
 
 
+def share_proxies(session: Any) -> None:
+    """Give the nodes of a path the same proxy for hooks while no conftest is loaded: pytest makes one, and looks for the conftests that it
+    leaves out, each time that a node or a fixture asks for hooks."""
+    original, manager = session.gethookproxy, session.config.pluginmanager
+    conftests, folders = manager._conftest_plugins, manager._dirpath2confmods
+    known: dict[Any, tuple[int, int, Any]] = {}
+
+    def gethookproxy(fspath: Any) -> Any:
+        found = known.get(fspath)
+        if found is None or found[0] != len(conftests) or found[1] != len(folders):
+            proxy = original(fspath)
+            known[fspath] = found = (len(conftests), len(folders), proxy)
+        return found[2]
+
+    session.gethookproxy = gethookproxy
+
+
 def _getfuncargnames(function: Any, *, name: str = "", cls: Optional[type] = None) -> tuple[str, ...]:
     found = _argument_names(function, name, cls)
     return _names_of(function, name=name, cls=cls) if found is None else found
