@@ -21,7 +21,7 @@ const LEGEND: &str = "Each project has an interpreter and a pytest of its own. W
     runs it. A plugin takes the CPU time, with that of child processes, of test functions, of fixtures and of the imports of test \
     modules and conftests, in one run under pytest; those of tests and narrower fixtures are shared by the cores, imports and session \
     fixtures are needed once by each worker. Where the file that took longest in that run takes more, that is the bound (*longest file*). \
-    *Of the bound*: bound ÷ time of dx-py with records. *Outcomes*: the numbers of each outcome against pytest's; `cargo xtask corpus` \
+    *Of the bound*: bound ÷ time of dx-py with records. *Without .pyc files*: the project's own are gone, as in a fresh checkout with a restored `.dx/`. *Outcomes*: the numbers of each outcome against pytest's; `cargo xtask corpus` \
     compares every test.";
 const LIMIT: Duration = Duration::from_secs(900);
 
@@ -53,16 +53,23 @@ enum Way {
     Xdist,
     First,
     Records,
+    NoBytecode,
 }
 
-const WAYS: [Way; 4] = [Way::Pytest, Way::Xdist, Way::First, Way::Records];
+const WAYS: [Way; 5] = [
+    Way::Pytest,
+    Way::Xdist,
+    Way::First,
+    Way::Records,
+    Way::NoBytecode,
+];
 
 impl Way {
     fn peer(self) -> Peer {
         match self {
             Self::Pytest => Peer::Pytest,
             Self::Xdist => Peer::Xdist,
-            Self::First | Self::Records => Peer::Dx,
+            Self::First | Self::Records | Self::NoBytecode => Peer::Dx,
         }
     }
 
@@ -72,8 +79,57 @@ impl Way {
             Self::Xdist => "pytest-xdist",
             Self::First => "dx-py, first-ever run",
             Self::Records => "dx-py --all, with records",
+            Self::NoBytecode => "the same, without .pyc files",
         }
     }
+}
+
+/// The bytecode of a checkout, out of the way for one run: a fresh one has none.
+struct Aside(Vec<(PathBuf, PathBuf)>);
+
+impl Aside {
+    /// Moves each `__pycache__` below `source` into `folder`, which is on the same file system.
+    fn of(source: &Path, folder: &Path) -> Result<Self> {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::create_dir_all(folder)?;
+        let mut moved = Vec::new();
+        for place in caches(source)? {
+            let kept = folder.join(moved.len().to_string());
+            fs::rename(&place, &kept)?;
+            moved.push((place, kept));
+        }
+        Ok(Self(moved))
+    }
+
+    /// Moves them back, so that the runners that follow find what they left.
+    fn bring_back(self) -> Result<()> {
+        for (place, kept) in self.0 {
+            if place.exists() {
+                fs::remove_dir_all(&place)?;
+            }
+            fs::rename(kept, place)?;
+        }
+        Ok(())
+    }
+}
+
+fn caches(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            continue;
+        }
+        match entry.file_name().to_str() {
+            Some("__pycache__") => found.push(entry.path()),
+            // What dx-py keeps is restored with a checkout.
+            Some(".dx" | ".git") => {}
+            _ => found.extend(caches(&entry.path())?),
+        }
+    }
+    Ok(found)
 }
 
 /// A project's row.
@@ -81,7 +137,7 @@ struct Row {
     name: String,
     counts: Counts,
     /// The median time of each way; none if it couldn't be run.
-    times: [Option<f64>; 4],
+    times: [Option<f64>; 5],
     wrong: Vec<String>,
     bound: (f64, bool),
 }
@@ -109,12 +165,16 @@ impl Bench<'_> {
                     .place
                     .command(&self.suite.place.python(), &paths, &unused)?
             }
-            Way::First | Way::Records => self.suite.place.command(self.dx, &[], &unused)?,
+            Way::First | Way::Records | Way::NoBytecode => {
+                self.suite.place.command(self.dx, &[], &unused)?
+            }
         };
         match way {
             Way::Pytest => command.args(["-m", "pytest", "-q"]),
             Way::Xdist => command.args(["-m", "pytest", "-q", "-p", "xdist", "-n", &cores]),
-            Way::First | Way::Records => command.args(["test", "-q", "--all", "--"]),
+            Way::First | Way::Records | Way::NoBytecode => {
+                command.args(["test", "-q", "--all", "--"])
+            }
         };
         command.args(&self.suite.place.args);
         Ok(command)
@@ -124,8 +184,20 @@ impl Bench<'_> {
         if matches!(way, Way::First) {
             self.suite.forget()?;
         }
+        let aside = match way {
+            Way::NoBytecode => Some(Aside::of(
+                &self.suite.place.source,
+                &self.home.join("bytecode"),
+            )?),
+            _ => None,
+        };
         let printed = self.home.join(format!("{}.txt", way.title()));
-        let ran = measure(&mut self.command(way)?, &printed, LIMIT)?;
+        let mut command = self.command(way)?;
+        let ran = measure(&mut command, &printed, LIMIT);
+        if let Some(aside) = aside {
+            aside.bring_back()?;
+        }
+        let ran = ran?;
         let counts = Counts::parse(way.peer(), &ran.text).with_context(|| {
             let log = printed.display();
             format!("told no outcomes, exit code {} (see {log})", ran.code)
@@ -162,8 +234,8 @@ impl Bench<'_> {
     }
 
     fn measure(&self, runs: usize) -> Result<Row> {
-        let mut times: [Vec<f64>; 4] = Default::default();
-        let mut failed: [Option<String>; 4] = Default::default();
+        let mut times: [Vec<f64>; 5] = Default::default();
+        let mut failed: [Option<String>; 5] = Default::default();
         let mut wrong = BTreeMap::new();
         let mut pytest = None;
         let mut needs = Needs::default();
@@ -318,6 +390,26 @@ mod tests {
     }
 
     #[test]
+    fn bytecode_is_put_aside_and_brought_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, folder) = (dir.path().join("src"), dir.path().join("aside"));
+        let cache = source.join("a/__pycache__");
+        let own = source.join(".dx/bytecode/__pycache__");
+        for place in [&cache, &own] {
+            fs::create_dir_all(place).unwrap();
+        }
+        fs::write(cache.join("old.pyc"), "1").unwrap();
+        let aside = Aside::of(&source, &folder).unwrap();
+        assert!(!cache.exists() && own.exists());
+        fs::create_dir_all(&cache).unwrap();
+        fs::write(cache.join("new.pyc"), "2").unwrap();
+        aside.bring_back().unwrap();
+        let names = fs::read_dir(&cache).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["old.pyc"]);
+    }
+
+    #[test]
     fn the_table_has_means_and_projects_that_were_not_run() {
         let row = |name: &str, factor: f64| Row {
             name: name.into(),
@@ -325,16 +417,16 @@ mod tests {
                 passed: 7,
                 ..Counts::default()
             },
-            times: [Some(8.0), Some(8.0), Some(8.0 / factor), Some(8.0 / factor)],
+            times: [8.0, 8.0, 8.0 / factor, 8.0 / factor, 8.0 / factor].map(Some),
             wrong: Vec::new(),
             bound: (1.0, false),
         };
         let absent = [("third".to_owned(), "isn't prepared".to_owned())];
         let text = table("Today.", &[row("one", 1.0), row("two", 4.0)], &absent);
-        let end = "| one | 7 | 8.00 | 8.00 (1.00x) | 8.00 (1.00x) | 8.00 (1.00x) | 1.00 | 12 % | right |\n\
-            | two | 7 | 8.00 | 8.00 (1.00x) | 2.00 (4.00x) | 2.00 (4.00x) | 1.00 | 50 % | right |\n\
-            | third | – | – | – | – | – | – | – | could not be run: isn't prepared |\n\
-            | geometric mean | | | 1.00x | 2.00x | 2.00x | | | |\n";
+        let end = "| one | 7 | 8.00 | 8.00 (1.00x) | 8.00 (1.00x) | 8.00 (1.00x) | 8.00 (1.00x) | 1.00 | 12 % | right |\n\
+            | two | 7 | 8.00 | 8.00 (1.00x) | 2.00 (4.00x) | 2.00 (4.00x) | 2.00 (4.00x) | 1.00 | 50 % | right |\n\
+            | third | – | – | – | – | – | – | – | – | could not be run: isn't prepared |\n\
+            | geometric mean | | | 1.00x | 2.00x | 2.00x | 2.00x | | | |\n";
         assert!(text.ends_with(end), "{text}");
     }
 }
