@@ -371,6 +371,38 @@ def test_unraisable_NN():
         def __del__(self): raise ValueError('KK')
     bad = Bad()
     del bad
+#% a fixture leaves an object whose finalizer fails
+@pytest.fixture(scope='SCOPE')
+def leaves_NN():
+    class Left:
+        def __del__(self): raise ValueError('left KK')
+    if KK > 1: Left()
+    yield
+    Left()
+def test_leaves_NN(leaves_NN): assert lib.value() < 3
+def test_left_nothing_NN(): pass
+#% a thread fails while a fixture is torn down
+@pytest.fixture(scope='SCOPE')
+def starts_NN():
+    import threading
+    class Left:
+        def __del__(self): raise ValueError('left KK')
+    def fails(): raise ValueError('in a late thread KK')
+    yield
+    thread = threading.Thread(target=fails, name='late')
+    thread.start()
+    thread.join()
+    if KK > 1: Left()
+def test_starts_NN(starts_NN): pass
+@pytest.mark.parametrize('x', [1, KK])
+def test_started_nothing_NN(x): pass
+#% a coroutine that nobody awaits
+@pytest.fixture
+def forgets_NN():
+    async def forgotten(): pass
+    yield forgotten
+    forgotten()
+def test_forgets_NN(forgets_NN): forgets_NN() if KK > 1 else None
 #% a thread fails
 def test_thread_NN():
     import threading
