@@ -372,7 +372,7 @@ def test_unraisable_NN():
     bad = Bad()
     del bad
 #% a fixture leaves an object whose finalizer fails
-@pytest.fixture(scope='SCOPE')
+@pytest.fixture
 def leaves_NN():
     class Left:
         def __del__(self): raise ValueError('left KK')
@@ -382,7 +382,7 @@ def leaves_NN():
 def test_leaves_NN(leaves_NN): assert lib.value() < 3
 def test_left_nothing_NN(): pass
 #% a thread fails while a fixture is torn down
-@pytest.fixture(scope='SCOPE')
+@pytest.fixture
 def starts_NN():
     import threading
     class Left:
