@@ -123,15 +123,18 @@ pub fn reached(session: &Session, changed: &Changes) -> (BTreeSet<TestId>, BTree
     for test in session.state.files.iter().flat_map(|file| &file.tests) {
         // Without a pass nothing is known of what it depends on: when in doubt, it is reached.
         let by_record = test.passes.first().is_none_or(|pass| {
-            session.facts_of(pass.set).any(|fact| match &fact.input {
-                Input::File(key) | Input::PytestSection(key) => keys.contains(key.as_str()),
-                Input::Existence(key) => {
-                    keys.contains(key.as_str()) || folders.contains(key.as_str())
-                }
-                Input::Listing(key) => folders.contains(key.as_str()),
-                Input::Project => true,
-                _ => false,
-            })
+            session
+                .sets
+                .facts_of(pass.set)
+                .any(|fact| match &fact.input {
+                    Input::File(key) | Input::PytestSection(key) => keys.contains(key.as_str()),
+                    Input::Existence(key) => {
+                        keys.contains(key.as_str()) || folders.contains(key.as_str())
+                    }
+                    Input::Listing(key) => folders.contains(key.as_str()),
+                    Input::Project => true,
+                    _ => false,
+                })
         });
         if by_record {
             tests.insert(test.id.clone());

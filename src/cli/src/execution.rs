@@ -389,11 +389,7 @@ fn policy(session: &Session, plan: &Plan, args: &TestArgs, parallel: bool, narro
             let Some(last) = test.last else {
                 continue;
             };
-            let holds = |pass: &dx_py_catalog::Pass| {
-                session
-                    .set_state(pass.set)
-                    .is_some_and(dx_py_select::SetState::holds)
-            };
+            let holds = |pass: &dx_py_catalog::Pass| session.sets.holds(pass.set);
             if last.is_bad() && partial {
                 policy.suspicious.insert(test.id.clone());
             }

@@ -39,6 +39,7 @@ mod shard;
 mod snapshots;
 mod sources;
 mod specs;
+mod states;
 mod temporary;
 mod verification;
 mod watch;

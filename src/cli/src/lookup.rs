@@ -93,14 +93,14 @@ pub fn why(args: &WhyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
 
 /// The pass that tells most: what a fresh test depends on is what the pass that still holds saw; else the newest tells what has changed.
 fn telling_pass<'a>(session: &Session, test: &'a KnownTest) -> Option<&'a Pass> {
-    let holds = |set| matches!(session.set_state(set), Some(SetState::Holds));
+    let holds = |set| matches!(session.sets.state(set), Some(SetState::Holds));
     let mut passes = test.passes.iter();
     passes.find(|pass| holds(pass.set)).or(test.passes.first())
 }
 
 /// What isn't any more as it was at a pass.
 fn changes(session: &Session, pass: &Pass) -> Vec<String> {
-    match session.set_state(pass.set) {
+    match session.sets.state(pass.set) {
         Some(SetState::Broken(changes)) => changes.iter().map(ToString::to_string).collect(),
         _ => Vec::new(),
     }
@@ -109,8 +109,9 @@ fn changes(session: &Session, pass: &Pass) -> Vec<String> {
 /// What was there at a pass and counted, in order.
 fn inputs(session: &Session, pass: &Pass) -> Vec<String> {
     let mut inputs: Vec<_> = session
+        .sets
         .facts_of(pass.set)
-        .chain(session.parts_of(pass.set))
+        .chain(session.sets.parts_of(pass.set))
         .filter(|fact| !fact.digest.is_absent())
         .map(|fact| &fact.input)
         .collect();

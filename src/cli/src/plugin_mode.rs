@@ -210,14 +210,14 @@ impl<'a> Here<'a> {
     fn modules_of(&mut self, test: &KnownTest) -> Vec<String> {
         let mut found = BTreeSet::new();
         for pass in &test.passes {
-            if let Some(base) = self.session.base_of(pass.set) {
+            if let Some(base) = self.session.sets.base_of(pass.set) {
                 let (session, names) = (self.session, &self.names);
                 let shared = self.shared.entry(base);
                 let shared =
-                    shared.or_insert_with(|| named(session.facts_of(base), names).collect());
+                    shared.or_insert_with(|| named(session.sets.facts_of(base), names).collect());
                 found.extend(shared.iter().cloned());
             }
-            found.extend(named(self.session.own_facts_of(pass.set), &self.names));
+            found.extend(named(self.session.sets.own_facts_of(pass.set), &self.names));
         }
         found.into_iter().collect()
     }

@@ -7,17 +7,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use dx_py_catalog::{
-    Catalog, CatalogError, FactTable, KnownFile, KnownTest, Pass, PassId, RecordedSet, SetId,
-    StatRow, UniverseId, UniverseState,
+    Catalog, CatalogError, FactTable, KnownFile, KnownTest, Pass, PassId, SetId, StatRow,
+    UniverseId, UniverseState,
 };
-use dx_py_core::{Digest, Fact, Hasher, Input, Marker, RelPath, TestId, Verdict, blob};
+use dx_py_core::{Digest, Hasher, Input, Marker, RelPath, TestId, Verdict, blob};
 use dx_py_graph::environment;
 use dx_py_select::verdict::PassState;
 use dx_py_select::{SetState, Subject, verdict};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
 use crate::alone::Serial;
 use crate::arrangement::Arrangement;
@@ -26,8 +25,9 @@ use crate::file_list::{FileList, Folders, Renewal};
 use crate::ini::CANDIDATES;
 use crate::invocation::Invocation;
 use crate::python::{self, Interpreter};
-use crate::settings::{Level, Project};
+use crate::settings::Project;
 use crate::sources::Sources;
+use crate::states::{SetStates, counts};
 use crate::world::{World, WorldSpec, file_system_now, import_path};
 
 /// What an interpreter said of itself when it last ran.
@@ -94,9 +94,8 @@ pub struct Session {
     pub serial: Serial,
     /// Things to tell the user.
     pub notes: Vec<String>,
-    facts: FactTable,
-    doubtful: Doubtful,
-    own_states: FxHashMap<SetId, SetState>,
+    /// The recorded sets of inputs, compared with the digests now.
+    pub sets: SetStates,
     opened_ms: i64,
     always: GlobSet,
     key: Digest,
@@ -183,7 +182,9 @@ impl Session {
         };
         let world = World::new(spec, stats, now_ns);
         world.learn_files(sources.scan.files.iter());
-        let (doubtful, own_states) = compare(&facts, &world);
+        let level = project.config.select.unwrap_or_default();
+        let mut sets = SetStates::compare(facts, &world, level);
+        sets.settle_what_matters(&state, &catalog, &world)?;
         let base = invocation.base_digest(&project);
         let learned = catalog
             .note(&learned_note(key))?
@@ -207,9 +208,7 @@ impl Session {
             wide: Vec::new(),
             file_list_reason: String::new(),
             notes,
-            facts,
-            doubtful,
-            own_states,
+            sets,
             opened_ms: dx_py_catalog::now_ms(),
             always: globs("always", &project.config.always)?,
             serial: Serial {
@@ -220,52 +219,8 @@ impl Session {
             base,
             project,
         };
-        session.settle_what_matters()?;
         session.check_file_list()?;
         Ok(session)
-    }
-
-    /// Looks more closely at the sets in doubt of tests and collections of which no other set holds: else those are enough to say that a test
-    /// is fresh, and what became of older ones isn't asked.
-    fn settle_what_matters(&mut self) -> Result<(), CatalogError> {
-        if self.doubtful.is_empty() {
-            return Ok(());
-        }
-        let mut asked: FxHashSet<SetId> = FxHashSet::default();
-        let mut ask = |sets: &mut dyn Iterator<Item = SetId>| {
-            let sets: SmallVec<[SetId; 8]> = sets.collect();
-            if !sets.iter().any(|set| self.holds(*set)) {
-                let in_doubt = sets.iter().filter(|set| self.doubtful.contains_key(set));
-                asked.extend(in_doubt);
-            }
-        };
-        for file in &self.state.files {
-            ask(&mut file.sets.iter().copied());
-            for test in &file.tests {
-                ask(&mut test.passes.iter().map(|pass| pass.set));
-            }
-        }
-        self.settle(asked)
-    }
-
-    /// Finds the states of these sets in doubt. Facts about parts of files are read for them alone.
-    fn settle(&mut self, sets: impl IntoIterator<Item = SetId>) -> Result<(), CatalogError> {
-        let sets: Vec<SetId> = sets.into_iter().collect();
-        self.catalog
-            .load_parts(&mut self.facts, sets.iter().copied())?;
-        for set in sets {
-            // Of a set whose base is lost nobody knows what it was.
-            if !self.facts.is_whole(set) {
-                continue;
-            }
-            let base = self.facts.base_of(set);
-            let base = base.and_then(|base| self.own_states.get(&base));
-            let all = self.facts.own_facts_of(set).chain(self.parts_of(set));
-            let digest = |input: &Input| self.world.digest(input);
-            let state = SetState::within(base.unwrap_or(&SetState::Holds), all, digest);
-            self.doubtful.insert(set, Some(state));
-        }
-        Ok(())
     }
 
     fn check_file_list(&mut self) -> anyhow::Result<()> {
@@ -381,11 +336,9 @@ impl Session {
     /// # Errors
     /// If the catalog can't be read.
     pub fn matching_passes(&mut self) -> Result<HashMap<TestId, Vec<PassId>>, CatalogError> {
-        let unsettled = self.doubtful.iter().filter(|(_, state)| state.is_none());
-        let unsettled: Vec<SetId> = unsettled.map(|(set, _)| *set).collect();
-        self.settle(unsettled)?;
+        self.sets.settle_all(&self.catalog, &self.world)?;
         Ok(self.tests_by(|test| {
-            let passes = test.passes.iter().filter(|pass| self.holds(pass.set));
+            let passes = test.passes.iter().filter(|pass| self.sets.holds(pass.set));
             let passes: Vec<PassId> = passes.map(|pass| pass.id).collect();
             (!passes.is_empty()).then_some(passes)
         }))
@@ -399,28 +352,15 @@ impl Session {
     pub fn matching_slices(&mut self) -> Result<HashMap<TestId, (SetId, SetId)>, CatalogError> {
         let holding = self.tests().flat_map(|test| &test.passes);
         let holding = holding.map(|pass| pass.set);
-        let holding: Vec<SetId> = holding.filter(|set| self.holds(*set)).collect();
+        let holding: Vec<SetId> = holding.filter(|set| self.sets.holds(*set)).collect();
         self.load_parts(holding)?;
         Ok(self.tests_by(|test| {
-            let mut passes = test.passes.iter();
-            passes.find_map(|pass| {
-                let base = self.facts.base_of(pass.set)?;
-                let own = self.facts.own_facts_of(pass.set);
-                let mut own = own.chain(self.facts.own_parts_of(pass.set));
-                let is_slice = |fact: &Fact| matches!(fact.input, Input::Slice(_));
-                let is_it = own.next().is_some_and(is_slice) && own.next().is_none();
-                (self.holds(pass.set) && is_it).then_some((base, pass.set))
+            let mut passes = test.passes.iter().map(|pass| pass.set);
+            passes.find_map(|set| {
+                let base = self.sets.base_of(set)?;
+                (self.sets.holds(set) && self.sets.is_one_slice(set)).then_some((base, set))
             })
         }))
-    }
-
-    fn holds(&self, set: SetId) -> bool {
-        self.set_state(set).is_some_and(SetState::holds)
-    }
-
-    fn age(&self, pass: &Pass) -> Duration {
-        let age = self.opened_ms.saturating_sub(pass.at_ms);
-        Duration::from_millis(u64::try_from(age).unwrap_or(0))
     }
 
     /// Reads the facts about parts of files of these sets, which are only looked at where a file has changed.
@@ -431,14 +371,12 @@ impl Session {
         &mut self,
         sets: impl IntoIterator<Item = SetId>,
     ) -> Result<(), CatalogError> {
-        self.catalog.load_parts(&mut self.facts, sets)
+        self.sets.load_parts(&self.catalog, sets)
     }
 
-    /// The recorded facts of a set about parts of files, if they were read, as far as they count at this level of selection.
-    pub fn parts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
-        let level = self.project.config.select.unwrap_or_default();
-        let parts = self.facts.parts_of(set);
-        parts.filter(move |fact| counts(level, fact))
+    fn age(&self, pass: &Pass) -> Duration {
+        let age = self.opened_ms.saturating_sub(pass.at_ms);
+        Duration::from_millis(u64::try_from(age).unwrap_or(0))
     }
 
     fn tests(&self) -> impl Iterator<Item = &KnownTest> {
@@ -449,30 +387,6 @@ impl Session {
         self.tests()
             .filter_map(|test| Some((test.id.clone(), find(test)?)))
             .collect()
-    }
-
-    /// The state of a set of inputs; none if it, or the set that it is within, is lost, or if nobody has asked since another set of its
-    /// test holds.
-    pub fn set_state(&self, set: SetId) -> Option<&SetState> {
-        match self.doubtful.get(&set) {
-            Some(state) => state.as_ref(),
-            None => self.facts.is_whole(set).then_some(&SetState::Holds),
-        }
-    }
-
-    /// The recorded facts of a set.
-    pub fn facts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
-        self.facts.facts_of(set)
-    }
-
-    /// The set that another one is within, as those of tests are within that of their file.
-    pub fn base_of(&self, set: SetId) -> Option<SetId> {
-        self.facts.base_of(set)
-    }
-
-    /// The recorded facts that a set has beside those of its base.
-    pub fn own_facts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
-        self.facts.own_facts_of(set)
     }
 
     /// The name under which what the interpreter says of itself is kept.
@@ -498,7 +412,7 @@ impl Reach<'_> {
         };
         let expiry = self.session.project.expiry();
         let state = |pass: &Pass| {
-            let set = self.session.set_state(pass.set)?;
+            let set = self.session.sets.state(pass.set)?;
             Some(PassState {
                 status: pass.status,
                 duration: pass.duration(),
@@ -518,7 +432,7 @@ impl Reach<'_> {
     pub fn staleness(&self, file: &KnownFile) -> Option<String> {
         let mut reason = None;
         for set in &file.sets {
-            let broken = match self.session.set_state(*set).map(SetState::reason) {
+            let broken = match self.session.sets.state(*set).map(SetState::reason) {
                 Some(Some(broken)) => broken,
                 Some(None) => format!("its imports now reach {}", self.unknown_import(*set)?),
                 None => "the inputs of its collection are lost".to_owned(),
@@ -531,7 +445,7 @@ impl Reach<'_> {
     /// A file that is reached now, and of which the set knows nothing.
     fn unknown_import(&self, set: SetId) -> Option<RelPath> {
         // What the tests of a file share tells mostly all.
-        if let Some(base) = self.session.facts.base_of(set) {
+        if let Some(base) = self.session.sets.base_of(set) {
             self.unknown_to(base)?;
         }
         self.unknown_to(set)
@@ -541,7 +455,7 @@ impl Reach<'_> {
         let find = || {
             let known: FxHashSet<&str> = self
                 .session
-                .facts
+                .sets
                 .facts_of(set)
                 .filter_map(|fact| match &fact.input {
                     Input::File(path) => Some(path.as_str()),
@@ -559,47 +473,6 @@ impl Reach<'_> {
 fn environment_note(interpreter: &Interpreter) -> String {
     let (binary, prefix) = interpreter.identity();
     format!("environment:{}:{}", binary.display(), prefix.display())
-}
-
-/// Whether a fact about a part of a file counts at that level: symbols are recorded where they were asked for once.
-fn counts(level: Level, fact: &Fact) -> bool {
-    level == Level::Symbol || !matches!(fact.input, Input::Symbol(_))
-}
-
-/// The sets that don't hold by their own facts and those of their base, as far as these aren't about parts of files.
-type Doubtful = FxHashMap<SetId, Option<SetState>>;
-
-/// Compares the sets with the world: gives those in doubt, not yet looked at more closely, and the states of those that have no base of
-/// their own in which no part of a file was asked for.
-fn compare(facts: &FactTable, world: &World) -> (Doubtful, FxHashMap<SetId, SetState>) {
-    let is_asked_for = |fact: &Fact| fact.input.part_of_file().is_none();
-    let now: FxHashMap<i64, Digest> = facts
-        .facts
-        .iter()
-        .filter(|(_, fact)| is_asked_for(fact))
-        .map(|(id, fact)| (*id, world.digest(&fact.input)))
-        .collect();
-    let compared = |recorded: &RecordedSet| {
-        let pairs = recorded
-            .own
-            .iter()
-            .filter_map(|id| Some((facts.facts.get(id)?, *now.get(id)?)));
-        SetState::compare(pairs)
-    };
-    let own: FxHashMap<SetId, SetState> = facts
-        .sets
-        .iter()
-        .map(|(set, recorded)| (*set, compared(recorded)))
-        .filter(|(_, state)| !state.holds())
-        .collect();
-    if own.is_empty() {
-        return (Doubtful::default(), own);
-    }
-    let is_in_doubt = |(set, recorded): &(&SetId, &RecordedSet)| {
-        own.contains_key(set) || recorded.base.is_some_and(|base| own.contains_key(&base))
-    };
-    let doubtful = facts.sets.iter().filter(is_in_doubt);
-    (doubtful.map(|(set, _)| (*set, None)).collect(), own)
 }
 
 fn hex(digest: Digest) -> String {

@@ -21,7 +21,7 @@ const LEGEND: &str = "Each project has an interpreter and a pytest of its own. W
     runs it. A plugin takes the CPU time, with that of child processes, of test functions, of fixtures and of the imports of test \
     modules and conftests, in one run under pytest; those of tests and narrower fixtures are shared by the cores, imports and session \
     fixtures are needed once by each worker. Where the file that took longest in that run takes more, that is the bound (*longest file*). \
-    *Of the bound*: bound ÷ time of dx-py with records. *Without .pyc files*: the project's own are gone, as in a fresh checkout with a restored `.dx/`. *Outcomes*: the numbers of each outcome against pytest's; `cargo xtask corpus` \
+    *Of the bound*: bound ÷ time of dx-py with records. *Without .pyc files*: the project's own are gone, as in a fresh checkout with a `.dx/` that was made in another one. *Outcomes*: the numbers of each outcome against pytest's; `cargo xtask corpus` \
     compares every test.";
 const LIMIT: Duration = Duration::from_secs(900);
 
@@ -103,7 +103,7 @@ impl Aside {
         Ok(Self(moved))
     }
 
-    /// Moves them back, so that the runners that follow find what they left.
+    /// Moves them back, in place of those that are new.
     fn bring_back(self) -> Result<()> {
         for (place, kept) in self.0 {
             if place.exists() {
@@ -184,25 +184,30 @@ impl Bench<'_> {
         if matches!(way, Way::First) {
             self.suite.forget()?;
         }
-        let aside = match way {
-            Way::NoBytecode => Some(Aside::of(
-                &self.suite.place.source,
-                &self.home.join("bytecode"),
-            )?),
-            _ => None,
-        };
         let printed = self.home.join(format!("{}.txt", way.title()));
-        let mut command = self.command(way)?;
-        let ran = measure(&mut command, &printed, LIMIT);
-        if let Some(aside) = aside {
-            aside.bring_back()?;
-        }
-        let ran = ran?;
+        let run = || measure(&mut self.command(way)?, &printed, LIMIT);
+        let ran = match way {
+            Way::NoBytecode => {
+                // A `.dx/` that is restored was made where there was none either.
+                self.without_bytecode(run)?;
+                self.without_bytecode(run)?
+            }
+            _ => run()?,
+        };
         let counts = Counts::parse(way.peer(), &ran.text).with_context(|| {
             let log = printed.display();
             format!("told no outcomes, exit code {} (see {log})", ran.code)
         })?;
         Ok((ran, counts))
+    }
+
+    /// Does something as in a fresh checkout, which has no bytecode.
+    fn without_bytecode<T>(&self, what: impl FnOnce() -> Result<T>) -> Result<T> {
+        let aside = Aside::of(&self.suite.place.source, &self.home.join("bytecode"))?;
+        let done = what();
+        // So that the runners that follow find what they left.
+        aside.bring_back()?;
+        done
     }
 
     /// Runs pytest once with the plugin that takes the times.

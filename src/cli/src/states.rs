@@ -1,0 +1,185 @@
+//! How the recorded sets of inputs compare with the digests now. Most runs ask little of them: what holds is told by facts about whole files,
+//! and parts of files, or older passes, matter only where it doesn't.
+
+use dx_py_catalog::{Catalog, CatalogError, FactTable, RecordedSet, SetId, UniverseState};
+use dx_py_core::{Digest, Fact, Input};
+use dx_py_select::SetState;
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
+
+use crate::settings::Level;
+use crate::world::World;
+
+/// The sets and their states.
+pub struct SetStates {
+    facts: FactTable,
+    level: Level,
+    /// The sets that don't hold by their own facts and those of their base, as far as these aren't about parts of files, with their
+    /// states if they were looked at more closely. All others hold.
+    doubtful: FxHashMap<SetId, Option<SetState>>,
+    /// The states of sets by their own facts alone, in which no part of a file was asked for; of those that don't hold.
+    own: FxHashMap<SetId, SetState>,
+}
+
+impl SetStates {
+    /// Compares each set with the world, as far as facts about parts of files aren't needed for it.
+    pub fn compare(facts: FactTable, world: &World, level: Level) -> Self {
+        let is_asked_for = |fact: &Fact| fact.input.part_of_file().is_none();
+        let now: FxHashMap<i64, Digest> = facts
+            .facts
+            .iter()
+            .filter(|(_, fact)| is_asked_for(fact))
+            .map(|(id, fact)| (*id, world.digest(&fact.input)))
+            .collect();
+        let compared = |recorded: &RecordedSet| {
+            let pairs = recorded
+                .own
+                .iter()
+                .filter_map(|id| Some((facts.facts.get(id)?, *now.get(id)?)));
+            SetState::compare(pairs)
+        };
+        let own: FxHashMap<SetId, SetState> = facts
+            .sets
+            .iter()
+            .map(|(set, recorded)| (*set, compared(recorded)))
+            .filter(|(_, state)| !state.holds())
+            .collect();
+        let is_in_doubt = |(set, recorded): &(&SetId, &RecordedSet)| {
+            own.contains_key(set) || recorded.base.is_some_and(|base| own.contains_key(&base))
+        };
+        let doubtful = if own.is_empty() {
+            FxHashMap::default()
+        } else {
+            let doubtful = facts.sets.iter().filter(is_in_doubt);
+            doubtful.map(|(set, _)| (*set, None)).collect()
+        };
+        Self {
+            facts,
+            level,
+            doubtful,
+            own,
+        }
+    }
+
+    /// The state of a set; none if it, or the set that it is within, is lost, or if nobody has asked since another set of its test holds.
+    pub fn state(&self, set: SetId) -> Option<&SetState> {
+        match self.doubtful.get(&set) {
+            Some(state) => state.as_ref(),
+            None => self.facts.is_whole(set).then_some(&SetState::Holds),
+        }
+    }
+
+    /// Whether every digest of a set is the same, as far as is known.
+    pub fn holds(&self, set: SetId) -> bool {
+        self.state(set).is_some_and(SetState::holds)
+    }
+
+    /// Looks more closely at the sets in doubt of tests and collections of which no other set holds: else those are enough to say that a
+    /// test is fresh, and what became of older ones isn't asked.
+    ///
+    /// # Errors
+    /// If the catalog can't be read.
+    pub fn settle_what_matters(
+        &mut self,
+        state: &UniverseState,
+        catalog: &Catalog,
+        world: &World,
+    ) -> Result<(), CatalogError> {
+        if self.doubtful.is_empty() {
+            return Ok(());
+        }
+        let mut asked: FxHashSet<SetId> = FxHashSet::default();
+        let mut ask = |sets: &mut dyn Iterator<Item = SetId>| {
+            let sets: SmallVec<[SetId; 8]> = sets.collect();
+            if !sets.iter().any(|set| self.holds(*set)) {
+                let in_doubt = sets.iter().filter(|set| self.doubtful.contains_key(set));
+                asked.extend(in_doubt);
+            }
+        };
+        for file in &state.files {
+            ask(&mut file.sets.iter().copied());
+            for test in &file.tests {
+                ask(&mut test.passes.iter().map(|pass| pass.set));
+            }
+        }
+        self.settle(asked, catalog, world)
+    }
+
+    /// Looks more closely at all that are still in doubt.
+    ///
+    /// # Errors
+    /// If the catalog can't be read.
+    pub fn settle_all(&mut self, catalog: &Catalog, world: &World) -> Result<(), CatalogError> {
+        let unsettled = self.doubtful.iter().filter(|(_, state)| state.is_none());
+        let unsettled: Vec<SetId> = unsettled.map(|(set, _)| *set).collect();
+        self.settle(unsettled, catalog, world)
+    }
+
+    fn settle(
+        &mut self,
+        sets: impl IntoIterator<Item = SetId>,
+        catalog: &Catalog,
+        world: &World,
+    ) -> Result<(), CatalogError> {
+        let sets: Vec<SetId> = sets.into_iter().collect();
+        self.load_parts(catalog, sets.iter().copied())?;
+        for set in sets {
+            // Of a set whose base is lost nobody knows what it was.
+            if !self.facts.is_whole(set) {
+                continue;
+            }
+            let base = self.base_of(set).and_then(|base| self.own.get(&base));
+            let all = self.own_facts_of(set).chain(self.parts_of(set));
+            let digest = |input: &Input| world.digest(input);
+            let state = SetState::within(base.unwrap_or(&SetState::Holds), all, digest);
+            self.doubtful.insert(set, Some(state));
+        }
+        Ok(())
+    }
+
+    /// Reads the facts about parts of files of these sets.
+    ///
+    /// # Errors
+    /// If the catalog can't be read.
+    pub fn load_parts(
+        &mut self,
+        catalog: &Catalog,
+        sets: impl IntoIterator<Item = SetId>,
+    ) -> Result<(), CatalogError> {
+        catalog.load_parts(&mut self.facts, sets)
+    }
+
+    /// The recorded facts of a set about parts of files, if they were read, as far as they count at this level of selection.
+    pub fn parts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
+        let parts = self.facts.parts_of(set);
+        parts.filter(|fact| counts(self.level, fact))
+    }
+
+    /// The recorded facts of a set, without those about parts of files.
+    pub fn facts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
+        self.facts.facts_of(set)
+    }
+
+    /// The set that another one is within, as those of tests are within that of their file.
+    pub fn base_of(&self, set: SetId) -> Option<SetId> {
+        self.facts.base_of(set)
+    }
+
+    /// The recorded facts that a set has beside those of its base, without those about parts of files.
+    pub fn own_facts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
+        self.facts.own_facts_of(set)
+    }
+
+    /// Whether a set, whose parts were read, has beside its base nothing but one slice.
+    pub fn is_one_slice(&self, set: SetId) -> bool {
+        let own = self.facts.own_facts_of(set);
+        let mut own = own.chain(self.facts.own_parts_of(set));
+        let is_slice = |fact: &Fact| matches!(fact.input, Input::Slice(_));
+        own.next().is_some_and(is_slice) && own.next().is_none()
+    }
+}
+
+/// Whether a fact counts at that level: symbols are recorded where they were asked for once.
+pub fn counts(level: Level, fact: &Fact) -> bool {
+    level == Level::Symbol || !matches!(fact.input, Input::Symbol(_))
+}
