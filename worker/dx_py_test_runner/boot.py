@@ -214,13 +214,15 @@ def leave(status: int) -> NoReturn:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         gc.unfreeze()
-        writers = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
-        for kind in writers:  # what text has kept goes to its buffer first
-            for one in [one for one in gc.get_objects() if type(one) is kind and not one.closed]:
-                try:
-                    one.flush()
-                except (OSError, ValueError):
-                    pass
+        objects = gc.get_objects()
+        # What text has kept goes to its buffer first.
+        for kind in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
+            for one in objects:
+                if issubclass(type(one), kind):
+                    try:
+                        one.flush()
+                    except (OSError, ValueError):  # closed, detached, or nobody reads
+                        pass
         leave_process = ctypes.PyDLL(None).exit
     except BaseException:  # an interpreter that is built in another way
         sys.exit(status)
