@@ -58,6 +58,7 @@ def install(session: Any) -> tuple[Callable[[], None], Maker]:
     """
     if _names_of is None:
         raise AttributeError("getfuncargnames")
+    _share_proxies(session)
     # Also when tests run: pytest looks at a function of its own for each that uses `request`, and each time at the signature.
     fixtures.getfuncargnames = _getfuncargnames  # type: ignore[attr-defined]
     original = PyCollector._genfunctions
@@ -115,9 +116,11 @@ def install(session: Any) -> tuple[Callable[[], None], Maker]:
     return undo, bare_item
 
 
-def share_proxies(session: Any) -> None:
+def _share_proxies(session: Any) -> None:
     """Give the nodes of a path the same proxy for hooks while no conftest is loaded: pytest makes one, and looks for the conftests that it
-    leaves out, each time that a node or a fixture asks for hooks."""
+    leaves out, each time that a node or a fixture asks for hooks. It stays so when tests run."""
+    if "gethookproxy" in vars(session):
+        return
     original, manager = session.gethookproxy, session.config.pluginmanager
     conftests, folders = manager._conftest_plugins, manager._dirpath2confmods
     known: dict[Any, tuple[int, int, Any]] = {}

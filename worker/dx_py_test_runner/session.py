@@ -174,7 +174,6 @@ class WorkerPlugin:
         if narrow and not reason:
             config.args = paths
         self._trace.collecting = self._collecting = True
-        self._share_proxies(session)
         undo = self._collect_lean(session)
         outcome = yield
         shared = self._shared
@@ -214,13 +213,6 @@ class WorkerPlugin:
         done.blob(dumped(self._collection_warnings) if self._collection_warnings else b"")
         self._send_trace()
         self._wire.send(wire.COLLECTION_DONE, done.bytes())
-
-    def _share_proxies(self, session: Any) -> None:
-        if self._engine == "lean" and say.is_known():
-            try:
-                collect.share_proxies(session)
-            except AttributeError:  # other internals, of a version that nobody has seen yet
-                pass
 
     def _collect_lean(self, session: Any) -> Callable[[], None]:
         """Let plain functions be collected the short way; gives what ends it."""

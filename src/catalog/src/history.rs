@@ -6,7 +6,7 @@ use std::time::Duration;
 use dx_py_core::{RunSummary, TestId, TestResult, TestStatus};
 use rusqlite::params;
 
-use crate::open::now;
+use crate::open::now_ms;
 use crate::tests::{CollectionIds, UniverseId, duration, nanoseconds, status};
 use crate::{Catalog, CatalogError, RunId};
 
@@ -106,7 +106,7 @@ impl Catalog {
         let db = self.write()?;
         db.execute(
             "INSERT INTO runs (started, command, commit_id) VALUES (?, ?, ?)",
-            params![now(), command, commit],
+            params![now_ms(), command, commit],
         )?;
         let id = RunId(db.last_insert_rowid());
         db.commit()?;
@@ -144,7 +144,7 @@ impl Catalog {
         let mut others = self
             .db
             .prepare_cached("SELECT 1 FROM runs WHERE exit_code IS NULL AND started > ?")?;
-        Ok(!others.exists([now() - A_DAY])?)
+        Ok(!others.exists([now_ms() - A_DAY])?)
     }
 
     /// Forgets what nothing refers to any more.
@@ -410,7 +410,6 @@ impl FlakyRow {
 #[cfg(test)]
 mod unit {
     use super::*;
-    use crate::Keywords;
     use dx_py_core::{Digest, Fact, Input, TestId};
 
     #[test]
@@ -497,14 +496,7 @@ mod unit {
         let dir = tempfile::tempdir().unwrap();
         let (mut catalog, _) = Catalog::open(&dir.path().join("c.db")).unwrap();
         let universe = catalog.universe(Digest::of(b"u")).unwrap();
-        let test = crate::CollectedTest {
-            id: TestId::new("a.py::x"),
-            function: "x".into(),
-            class: None,
-            line: 1,
-            keywords: Keywords::new(&[]).unwrap(),
-            markers: Vec::new(),
-        };
+        let test = crate::CollectedTest::bare("a.py::x");
         catalog
             .record_collections(
                 universe,
@@ -554,7 +546,7 @@ mod unit {
         catalog.finish_run(other, &summary).unwrap();
         assert!(catalog.runs_alone().unwrap());
         catalog.begin_run("killed", None).unwrap();
-        let yesterday = now() - A_DAY - 1;
+        let yesterday = now_ms() - A_DAY - 1;
         let sql = "UPDATE runs SET started = ? WHERE command = 'killed'";
         catalog.db.execute(sql, [yesterday]).unwrap();
         assert!(catalog.runs_alone().unwrap());

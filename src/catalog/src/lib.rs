@@ -12,7 +12,7 @@ mod tests;
 
 pub use error::CatalogError;
 pub use history::{Evidence, FlakyRow, HistoryRow, RunRow};
-pub use open::{Catalog, SetAside, now as now_ms};
+pub use open::{Catalog, SetAside, now_ms};
 pub use sets::{FactTable, RecordedSet, SetId};
 pub use tests::{
     CollectedFile, CollectedTest, Keywords, KnownFile, KnownTest, Pass, PassId, UniverseId,

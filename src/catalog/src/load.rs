@@ -111,8 +111,8 @@ fn read_records(
     }
     load_collection_sets(db, &numbers, &mut state)?;
     let passes = load_passes(db)?;
-    let of_collections = state.files.iter().flat_map(|file| file.sets.clone());
-    let mut sets: Vec<SetId> = of_collections.collect();
+    let of_collections = state.files.iter().flat_map(|file| &file.sets);
+    let mut sets: Vec<SetId> = of_collections.copied().collect();
     let facts = match second {
         None => {
             load_tests(db, &numbers, &passes, &mut state)?;
@@ -155,7 +155,8 @@ fn load_collection_sets(
 
 /// Passes with the tests that they are of, whatever universe those are of: by test, the newest first.
 fn load_passes(db: &Connection) -> Result<Vec<(i64, Pass)>, CatalogError> {
-    let mut passes = Vec::with_capacity(rows_of(db, "SELECT count(*) FROM passes")?);
+    let count: i64 = db.query_row("SELECT count(*) FROM passes", [], |row| row.get(0))?;
+    let mut passes = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
     let mut query =
         db.prepare_cached("SELECT test, id, input_set, status, duration, at FROM passes")?;
     let mut rows = query.query([])?;
@@ -177,7 +178,7 @@ fn load_passes(db: &Connection) -> Result<Vec<(i64, Pass)>, CatalogError> {
 fn load_tests(
     db: &Connection,
     numbers: &FxHashMap<i64, usize>,
-    passes: &[(i64, Pass)],
+    mut passes: &[(i64, Pass)],
     state: &mut UniverseState,
 ) -> Result<(), CatalogError> {
     let mut query = db.prepare_cached(
@@ -186,7 +187,6 @@ fn load_tests(
     let mut rows = query.query([])?;
     // The places of each file's tests: mostly the rows are in their order, and nothing has to be moved.
     let mut positions: Vec<Vec<i64>> = vec![Vec::new(); state.files.len()];
-    let mut passes = passes;
     while let Some(row) = rows.next()? {
         let id: i64 = row.get(0)?;
         let Some(file) = numbers.get(&row.get(1)?) else {
@@ -220,12 +220,6 @@ fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, CatalogError> {
     text.ok_or_else(|| CatalogError::Value("a test".into()))
 }
 
-/// What a query that counts rows says.
-pub(crate) fn rows_of(db: &Connection, count: &str) -> Result<usize, CatalogError> {
-    let count: i64 = db.prepare_cached(count)?.query_row([], |row| row.get(0))?;
-    Ok(usize::try_from(count).unwrap_or(0))
-}
-
 #[cfg(test)]
 mod unit {
     use super::*;
@@ -255,14 +249,9 @@ mod unit {
                 })
                 .collect();
             let sets = catalog.intern_within(base, &slices).unwrap();
-            let tests = (0..100).rev().map(|number| CollectedTest {
-                id: id(number),
-                function: format!("test_{number}"),
-                class: None,
-                line: 1,
-                keywords: Keywords::new(&[]).unwrap(),
-                markers: Vec::new(),
-            });
+            let tests = (0..100)
+                .rev()
+                .map(|number| CollectedTest::bare(id(number).as_str()));
             let collected = CollectedFile {
                 file: path.clone(),
                 path: path.clone(),

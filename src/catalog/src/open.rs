@@ -191,7 +191,7 @@ fn use_write_ahead_log(db: &Connection) -> Result<(), rusqlite::Error> {
 }
 
 /// Milliseconds since 1970.
-pub fn now() -> i64 {
+pub fn now_ms() -> i64 {
     let age = SystemTime::now().duration_since(UNIX_EPOCH);
     age.map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
 }
@@ -236,7 +236,7 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), CatalogError> {
 }
 
 fn set_aside(path: &Path) -> Result<SetAside, CatalogError> {
-    let kept_as = path.with_extension(format!("db.damaged-{}", now()));
+    let kept_as = path.with_extension(format!("db.damaged-{}", now_ms()));
     fs::rename(path, &kept_as).map_err(|source| CatalogError::SetAside {
         path: path.to_path_buf(),
         source,

@@ -286,14 +286,14 @@ fn read_facts(
     mut wanted: FxHashSet<i64>,
     table: &mut FactTable,
 ) -> Result<(), CatalogError> {
-    let bounds = [wanted.iter().min(), wanted.iter().max()];
-    let bounds: Vec<i64> = bounds.into_iter().flatten().copied().collect();
+    let least = wanted.iter().min().copied().unwrap_or(0);
+    let greatest = wanted.iter().max().copied().unwrap_or(-1);
     table.facts.reserve(wanted.len());
     let mut query = reading.prepare_cached(
         "SELECT facts.id, inputs.kind, inputs.key, facts.digest FROM facts JOIN inputs ON inputs.id = facts.input
          WHERE facts.id BETWEEN ? AND ?",
     )?;
-    let mut rows = query.query(range(&bounds))?;
+    let mut rows = query.query([least, greatest])?;
     while let Some(row) = rows.next()? {
         let id = row.get(0)?;
         let (kind, key) = (row.get_ref(1)?, row.get_ref(2)?);

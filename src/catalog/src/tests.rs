@@ -6,7 +6,7 @@ use dx_py_core::{Digest, Marker, TestId, TestStatus, blob};
 use rusqlite::{Connection, OptionalExtension, params};
 use smallvec::SmallVec;
 
-use crate::open::now;
+use crate::open::now_ms;
 use crate::sets::SetId;
 use crate::{Catalog, CatalogError};
 
@@ -71,6 +71,22 @@ pub struct CollectedTest {
     pub markers: Vec<Marker>,
 }
 
+#[cfg(test)]
+impl CollectedTest {
+    /// A function of a module, with nothing else to it.
+    pub(crate) fn bare(id: &str) -> Self {
+        let id = TestId::new(id);
+        Self {
+            function: id.name().to_owned(),
+            class: None,
+            line: 1,
+            keywords: Keywords(Box::default()),
+            markers: Vec::new(),
+            id,
+        }
+    }
+}
+
 /// A stored pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pass {
@@ -81,14 +97,18 @@ pub struct Pass {
     /// The outcome.
     pub status: TestStatus,
     pub(crate) nanoseconds: u64,
-    /// When it was stored, in milliseconds since 1970.
-    pub at_ms: i64,
+    pub(crate) at_ms: i64,
 }
 
 impl Pass {
     /// How long the test took.
     pub fn duration(&self) -> Duration {
         Duration::from_nanos(self.nanoseconds)
+    }
+
+    /// How long ago it was stored, if it is `now_ms` now.
+    pub fn age(&self, now_ms: i64) -> Duration {
+        Duration::from_millis(now_ms.saturating_sub(self.at_ms).max(0).unsigned_abs())
     }
 }
 
@@ -158,7 +178,7 @@ impl Catalog {
         let db = self.write()?;
         db.execute(
             "INSERT OR IGNORE INTO universes (key, used) VALUES (?, ?)",
-            params![key.0, now()],
+            params![key.0, now_ms()],
         )?;
         let id = db.query_row(find, [key.0], |row| row.get(0))?;
         db.commit()?;
@@ -178,9 +198,9 @@ impl Catalog {
         let db = self.write()?;
         db.execute(
             "UPDATE universes SET used = ? WHERE id = ?",
-            params![now(), universe.0],
+            params![now_ms(), universe.0],
         )?;
-        let at = now();
+        let at = now_ms();
         for CollectedFile {
             file,
             path,
@@ -254,7 +274,7 @@ impl Catalog {
         if passes.is_empty() {
             return Ok(());
         }
-        let at = now();
+        let at = now_ms();
         let db = self.write()?;
         let mut files = CollectionIds::new(&db, universe);
         for (test, set, status, duration) in passes {
@@ -403,12 +423,9 @@ mod unit {
 
     fn test(name: &str) -> CollectedTest {
         CollectedTest {
-            id: TestId::new(format!("a.py::{name}")),
-            function: name.into(),
-            class: None,
-            line: 1,
             keywords: Keywords::new(&[name.into()]).unwrap(),
             markers: vec![Marker::bare("slow")],
+            ..CollectedTest::bare(&format!("a.py::{name}"))
         }
     }
 

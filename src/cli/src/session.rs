@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Context;
 use dx_py_catalog::{
@@ -374,11 +373,6 @@ impl Session {
         self.sets.load_parts(&self.catalog, sets)
     }
 
-    fn age(&self, pass: &Pass) -> Duration {
-        let age = self.opened_ms.saturating_sub(pass.at_ms);
-        Duration::from_millis(u64::try_from(age).unwrap_or(0))
-    }
-
     fn tests(&self) -> impl Iterator<Item = &KnownTest> {
         self.state.files.iter().flat_map(|file| &file.tests)
     }
@@ -418,7 +412,7 @@ impl Reach<'_> {
                 duration: pass.duration(),
                 set,
                 unknown_import: set.holds().then(|| self.unknown_import(pass.set)).flatten(),
-                expired: expiry.is_some_and(|limit| self.session.age(pass) > limit),
+                expired: expiry.is_some_and(|limit| pass.age(self.session.opened_ms) > limit),
             })
         };
         verdict(&Subject {
