@@ -104,6 +104,30 @@ fn a_test_that_hangs_is_ended_and_its_stacks_are_shown() {
 }
 
 #[test]
+fn it_is_said_which_test_takes_long() {
+    let project = Project::new(&[
+        ("dx-py.toml", "slow-after = 0.2\n"),
+        (
+            "test_a.py",
+            "import time\ntime.sleep(0.7)\ndef test_slow(): time.sleep(0.7)\ndef test_quick(): pass\n",
+        ),
+    ]);
+    let run = project.test(&[]);
+    assert_eq!(run.outcome("test_slow"), "passed");
+    for said in [
+        "⚠ slow worker gw0 has been collecting for ",
+        "⚠ slow test_a.py::test_slow has been running for ",
+    ] {
+        assert!(run.out.contains(said), "{}", run.out);
+    }
+    assert!(!run.out.contains("slow test_a.py::test_quick"));
+
+    project.write("dx-py.toml", "slow-after = 0\n");
+    let run = project.test(&["--all"]);
+    assert!(!run.out.contains("has been"), "{}", run.out);
+}
+
+#[test]
 fn selection_by_keyword_mark_and_pattern_is_that_of_pytest() {
     let project = Project::new(&[
         ("pytest.ini", "[pytest]\nmarkers =\n    slow: x\n"),

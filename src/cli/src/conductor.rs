@@ -408,6 +408,18 @@ impl<'a> Conductor<'a> {
             RunnerEvent::TestStarted { worker, id } => {
                 emit(self.reporters, &Event::TestStarted { id, worker })?
             }
+            RunnerEvent::Slow {
+                worker,
+                doing,
+                elapsed,
+            } => emit(
+                self.reporters,
+                &Event::Slow {
+                    worker,
+                    doing,
+                    elapsed,
+                },
+            )?,
             RunnerEvent::TestFinished(result) => self.finished(result)?,
             RunnerEvent::Trace { process, trace } => {
                 self.recorder.look_at_project(&trace);

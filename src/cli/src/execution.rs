@@ -26,6 +26,9 @@ use crate::session::Session;
 use crate::snapshots;
 use crate::specs::Specs;
 
+/// After how many seconds it is told what a worker is busy with, if no setting says.
+const SLOW_AFTER: f64 = 60.0;
+
 /// What a run was asked for.
 pub struct Execution<'a> {
     /// The arguments.
@@ -96,13 +99,15 @@ pub fn execute(
         .timeout
         .or(session.project.config.timeout)
         .filter(|seconds| *seconds > 0.0);
+    let slow_after = session.project.config.slow_after.unwrap_or(SLOW_AFTER);
     let mut run_plan = RunPlan {
         workers,
         collect: narrow.then(|| plan.paths.clone()),
         named: plan.names_places,
         rewrite: modules_to_rewrite(session, &plan, workers, narrow),
         shares,
-        timeout: timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        timeout: timeout.and_then(as_duration),
+        slow_after: as_duration(slow_after).filter(|period| !period.is_zero()),
         maxfail: args.failure_limit(),
         first_process: 0,
     };
@@ -249,6 +254,11 @@ pub fn execute(
         specs.warm_up();
     }
     report_end(reporters, &summary, &outcome)
+}
+
+/// So many seconds; none if that is no duration.
+fn as_duration(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// Which files' items each of several workers makes, by their node IDs, so that not each makes all. None if it isn't known which files

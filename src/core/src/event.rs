@@ -59,6 +59,15 @@ pub enum Event {
         /// The worker, from 0.
         worker: u32,
     },
+    /// A worker has been busy with the same thing for long. Sent again each time that as much time has passed.
+    Slow {
+        /// The worker, from 0.
+        worker: u32,
+        /// With what.
+        doing: Doing,
+        /// For how long.
+        elapsed: Duration,
+    },
     /// A test ended.
     TestFinished(Box<TestResult>),
     /// A test wasn't run, since its recorded outcome still holds.
@@ -108,6 +117,19 @@ pub enum Event {
     Section(String),
     /// The last event.
     Finished(RunSummary),
+}
+
+/// What a worker is busy with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// Its start, and collection: what modules do when they are imported.
+    Collecting,
+    /// A test.
+    Test(TestId),
+    /// What is set up or torn down for several tests.
+    BetweenTests,
+    /// The end of its session.
+    Ending,
 }
 
 /// A snapshot: the file that holds it, relative to the root, and its name.

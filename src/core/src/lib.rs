@@ -14,7 +14,7 @@ mod test;
 
 pub use digest::{Digest, Hasher};
 pub use engine::Engine;
-pub use event::{Event, RunSummary, SnapshotName, SnapshotSummary, Verdict};
+pub use event::{Doing, Event, RunSummary, SnapshotName, SnapshotSummary, Verdict};
 pub use input::{Fact, Input};
 pub use path::RelPath;
 pub use result::{AssertionStats, Phase, PhaseReport, TestResult, TestStatus};

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use dx_py_core::{TestId, TestResult};
+use dx_py_core::{Doing, TestId, TestResult};
 use dx_py_protocol::{Collected, Command, Report};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -25,6 +25,8 @@ struct Session {
     last_job: u64,
     running: Option<(TestId, Instant)>,
     last_sign: Instant,
+    /// How often it has been told what it has been busy with since then.
+    told_slow: u32,
     progress: bool,
     finished: bool,
     stopping: Option<Instant>,
@@ -37,6 +39,17 @@ struct Session {
     is_waiting: bool,
     /// Whether it makes the items of another slot's share, and waits for work.
     is_adopting: bool,
+}
+
+impl Session {
+    fn doing(&self) -> Doing {
+        match &self.running {
+            Some((test, _)) => Doing::Test(test.clone()),
+            None if !self.jobs.is_empty() => Doing::BetweenTests,
+            None if self.finished => Doing::Ending,
+            None => Doing::Collecting,
+        }
+    }
 }
 
 enum End {
@@ -75,6 +88,7 @@ async fn keep<L: Launcher>(slot: usize, launcher: &L, shared: &RefCell<Shared<'_
             last_job: 0,
             running: None,
             last_sign: Instant::now(),
+            told_slow: 0,
             progress: false,
             finished: false,
             stopping: None,
@@ -144,10 +158,12 @@ async fn serve<C: Connection>(
 ) -> End {
     loop {
         let deadline = deadline(session, &shared.borrow().plan.timeout);
+        let slow = slow_at(session, &shared.borrow().plan.slow_after);
         tokio::select! {
             report = worker.recv() => match report {
                 Ok(Some(report)) => {
                     session.last_sign = Instant::now();
+                    session.told_slow = 0;
                     if let Some(end) = take_in(session, worker, report, shared).await {
                         return end;
                     }
@@ -191,6 +207,14 @@ async fn serve<C: Connection>(
                 time_out(session, shared, seconds, stacks);
                 return End::Died;
             },
+            () = tokio::time::sleep_until(slow.unwrap_or_else(far)), if slow.is_some() => {
+                session.told_slow += 1;
+                shared.borrow_mut().emit(RunnerEvent::Slow {
+                    worker: session.slot,
+                    doing: session.doing(),
+                    elapsed: session.last_sign.elapsed(),
+                });
+            },
         }
     }
 }
@@ -209,6 +233,14 @@ fn deadline(session: &Session, timeout: &Option<Duration>) -> Option<Instant> {
         // Set-up of what lies between tests, and teardown of wide fixtures: no test is to blame, so be patient.
         None => (!session.jobs.is_empty()).then(|| session.last_sign + timeout * 2),
     }
+}
+
+/// When to tell what a worker is busy with; none while it waits for others.
+fn slow_at(session: &Session, period: &Option<Duration>) -> Option<Instant> {
+    if session.stopping.is_some() || session.is_waiting {
+        return None;
+    }
+    Some(session.last_sign + (*period)? * (session.told_slow + 1))
 }
 
 fn time_out(session: &mut Session, shared: &RefCell<Shared<'_>>, seconds: f64, stacks: String) {
@@ -406,6 +438,8 @@ async fn send_job<C: Connection>(
     job: Option<Job>,
     shared: &RefCell<Shared<'_>>,
 ) -> Option<End> {
+    // While it waited for this answer it gave none.
+    session.last_sign = Instant::now();
     let sent = match job {
         Some(job) => {
             session.last_job += 1;

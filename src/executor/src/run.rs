@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
 
-use dx_py_core::{TestId, TestResult};
+use dx_py_core::{Doing, TestId, TestResult};
 use dx_py_daemon::LaunchError;
 use dx_py_protocol::{
     Collected, CollectionDone, CollectionReport, Command, EngineReport, Hello, SnapshotReport,
@@ -36,6 +36,8 @@ pub struct RunPlan {
     pub shares: Vec<Vec<String>>,
     /// How long a test may take.
     pub timeout: Option<Duration>,
+    /// After how long, and then after how long again, it is told what a worker is busy with.
+    pub slow_after: Option<Duration>,
     /// After how many failures to stop.
     pub maxfail: Option<usize>,
     /// How many processes earlier phases of the same run have had: they are numbered on from there.
@@ -60,6 +62,15 @@ pub enum RunnerEvent {
         worker: u32,
         /// The test.
         id: TestId,
+    },
+    /// A worker has been busy with the same thing for long.
+    Slow {
+        /// The worker's slot.
+        worker: u32,
+        /// With what.
+        doing: Doing,
+        /// For how long.
+        elapsed: Duration,
     },
     /// A test ended.
     TestFinished(Box<TestResult>),

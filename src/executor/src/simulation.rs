@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use dx_py_core::{TestId, TestResult, TestStatus};
+use dx_py_core::{Doing, TestId, TestResult, TestStatus};
 use dx_py_daemon::{ExitCause, LaunchError};
 use dx_py_protocol::{Collected, CollectedItem, CollectionDone, Command, Hello, Report};
 use proptest::prelude::*;
@@ -231,6 +231,7 @@ struct Record {
     started: Vec<TestId>,
     results: BTreeMap<TestId, TestResult>,
     repeated: bool,
+    slow: Vec<(Doing, u64)>,
 }
 
 impl Handler for Record {
@@ -252,6 +253,9 @@ impl Handler for Record {
             RunnerEvent::TestStarted { id, .. } => self.started.push(id),
             RunnerEvent::TestFinished(result) => {
                 self.repeated |= self.results.insert(result.id.clone(), *result).is_some();
+            }
+            RunnerEvent::Slow { doing, elapsed, .. } => {
+                self.slow.push((doing, elapsed.as_secs()));
             }
             _ => {}
         }
@@ -310,6 +314,7 @@ fn simulate_with(
         named: false,
         shares,
         timeout: Some(Duration::from_secs(5)),
+        slow_after: Some(Duration::from_secs(2)),
         maxfail,
         first_process: 0,
     };
@@ -392,6 +397,14 @@ proptest! {
         let calm = suite.iter().flatten().all(|fault| matches!(fault, Fault::None | Fault::Fails));
         prop_assert!(!calm || record.started.len() == total);
     }
+}
+
+#[test]
+fn it_is_told_again_and_again_what_a_worker_is_busy_with() {
+    let suite = vec![vec![Fault::None, Fault::Hangs, Fault::None]];
+    let (record, _, _) = simulate(suite, 2, None);
+    let hung = || Doing::Test(name(0, 1));
+    assert_eq!(record.slow, [(hung(), 2), (hung(), 4)]);
 }
 
 #[test]

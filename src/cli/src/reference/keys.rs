@@ -15,7 +15,7 @@ struct Key {
     example: &'static str,
 }
 
-const KEYS: [Key; 12] = [
+const KEYS: [Key; 13] = [
     Key {
         name: "python",
         kind: "string",
@@ -36,6 +36,14 @@ const KEYS: [Key; 12] = [
         default: "none",
         meaning: "How many seconds a test may take. One that takes longer has failed, and its worker is ended and replaced",
         example: "60.0",
+    },
+    Key {
+        name: "slow-after",
+        kind: "float",
+        default: "60.0",
+        meaning: "After how many seconds the report says which test a worker is still busy with, and again each time as many have passed; 0 for \
+                  never",
+        example: "10.0",
     },
     Key {
         name: "expire-days",

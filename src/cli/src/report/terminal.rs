@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use dx_py_core::{Event, Phase, RunSummary, TestId, TestResult, TestStatus};
+use dx_py_core::{Doing, Event, Phase, RunSummary, TestId, TestResult, TestStatus};
 
 use super::Reporter;
 use super::closing::final_line;
@@ -349,6 +349,17 @@ impl<W: Write> TerminalReporter<W> {
     }
 }
 
+/// Who has been busy, and what with.
+fn busy(worker: u32, doing: &Doing) -> (String, &'static str) {
+    let what = match doing {
+        Doing::Test(test) => return (one_line(test.as_str()), "running"),
+        Doing::Collecting => "collecting",
+        Doing::BetweenTests => "setting up or tearing down between tests",
+        Doing::Ending => "ending its session",
+    };
+    (format!("worker gw{worker}"), what)
+}
+
 fn sign(status: TestStatus) -> (&'static str, Look) {
     match status {
         TestStatus::Passed => ("✓", Look::Green),
@@ -389,6 +400,18 @@ impl<W: Write> Reporter for TerminalReporter<W> {
             }
             Event::Planned { total } => self.planned = *total,
             Event::TestStarted { id, .. } => self.progress(id.as_str())?,
+            Event::Slow {
+                worker,
+                doing,
+                elapsed,
+            } => {
+                self.clear_progress()?;
+                let (who, what) = busy(*worker, doing);
+                let slow = self.style.paint(Look::Yellow, "⚠ slow");
+                let so_far = duration(*elapsed);
+                writeln!(self.out, "{slow} {who} has been {what} for {so_far}")?;
+                self.progress(&who)?;
+            }
             Event::TestFinished(result) => {
                 self.done += 1;
                 self.bad += usize::from(result.status.is_bad());
