@@ -125,6 +125,79 @@ fn a_failure_that_is_real_stays_one() {
     );
 }
 
+/// A module that counts its imports.
+const COUNTED: &str = "import pathlib\nwith open(pathlib.Path(__file__).with_suffix('.log'), 'a') as log: log.write('x')\ndef test_b(): pass\n";
+
+fn imports_of_b(project: &Project) -> usize {
+    std::fs::read_to_string(project.path().join("test_b.log")).map_or(0, |log| log.len())
+}
+
+#[test]
+fn a_failure_that_is_the_same_alone_needs_no_other_files() {
+    let project = Project::new(&[
+        ("test_a.py", "def test_a(): assert 0\n"),
+        ("test_b.py", COUNTED),
+    ]);
+    let run = project.test(&["-n", "2"]);
+    assert_eq!((run.code, run.outcome("test_a")), (1, "failed"));
+    assert_eq!(imports_of_b(&project), 2, "{}", run.out);
+}
+
+#[test]
+fn a_failure_that_is_another_one_alone_is_heard_with_everything() {
+    // It fails for what the other module did when it was imported: by itself it passes, or fails otherwise, or can't be imported.
+    for test in [
+        "import registry\ndef test_a(): assert not registry.names, 'beside'\n",
+        "import registry\ndef test_a(): assert 0, registry.names or 'alone'\n",
+        "import registry\nFIRST = registry.names[0]\ndef test_a(): assert 0\n",
+    ] {
+        let project = Project::new(&[
+            ("registry.py", "names = []\n"),
+            (
+                "test_0.py",
+                "import registry\nregistry.names.append(1)\ndef test_0(): pass\n",
+            ),
+            ("test_a.py", test),
+            ("test_b.py", COUNTED),
+        ]);
+        let run = project.test(&["-n", "2"]);
+        assert_eq!(
+            (run.code, run.outcome("test_a")),
+            (1, "failed"),
+            "{test}{}",
+            run.out
+        );
+        assert_eq!(run.tests.len(), 3, "{test}{}", run.out);
+        for never in ["error collecting", "second opinion", "note:"] {
+            assert!(!run.out.contains(never), "{test}{}", run.out);
+        }
+        assert_eq!(imports_of_b(&project), 3, "{test}{}", run.out);
+    }
+}
+
+#[test]
+fn what_runs_alone_is_collected_beside_the_others() {
+    // The test waits until a third session has imported its module.
+    let waiting = "import pathlib, time\nLOG = pathlib.Path(__file__).with_suffix('.log')\n\
+                   with open(LOG, 'a') as log: log.write('x')\n\
+                   def test_waits():\n    until = time.monotonic() + 30\n    \
+                   while len(LOG.read_text()) < 3:\n        assert time.monotonic() < until\n        time.sleep(0.02)\n";
+    let project = Project::new(&[
+        ("test_a.py", waiting),
+        ("test_b.py", "def test_b(): pass\n"),
+        ("test_c.py", "def test_c(): pass\n"),
+        ("dx-py.toml", "serial = [\"test_c.py\"]\n"),
+    ]);
+    let run = project.test(&["-n", "2", "--no-second-opinion"]);
+    assert_eq!(
+        (run.code, run.tests.len()),
+        (0, 3),
+        "{}{}",
+        run.out,
+        run.err
+    );
+}
+
 #[test]
 fn a_module_that_only_one_process_can_import_is_collected_alone() {
     let file = "import socket, time\nserver = socket.socket()\nserver.bind(('127.0.0.1', 48713))\ntime.sleep(0.4)\n\

@@ -4,6 +4,9 @@
 //! left behind. A failure that no changed input explains is kept back, and its file is run once more: alone, in one worker, with
 //! everything collected, as pytest would. If the test passes there, that is its outcome; the run says so, and the file runs alone
 //! from then on. Flakiness isn't hidden by it: such outcomes are marked in the catalog.
+//!
+//! To collect everything is most of what that takes. So where nothing was missing beside the others, the file is first collected and run
+//! by itself: a test that fails there as well, and in the same way, doesn't fail for what ran beside it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -62,6 +65,8 @@ pub struct Policy {
     pub new_tests: Hearing,
     /// Tests that failed before and now run without others of their file: that one passes may be owed to those others' absence.
     pub suspicious: HashSet<TestId>,
+    /// Whether a failure may be owed to imports of other files that are missing.
+    pub lacks_imports: bool,
     /// Files of which a test has run before.
     pub known_files: HashSet<String>,
     /// Paths of files that couldn't be collected before either.
@@ -78,7 +83,19 @@ impl Policy {
     }
 }
 
-/// What is to be done with a result of the second phase.
+/// The phases of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Parallel, or narrow.
+    #[default]
+    First,
+    /// Files of failures, by themselves.
+    Check,
+    /// What runs alone, and what the check left open.
+    Last,
+}
+
+/// What is to be done with a result of a later phase.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Judgement {
     /// It is the outcome of its test.
@@ -89,11 +106,11 @@ pub enum Judgement {
     Contradicts,
 }
 
-/// The state of the two phases of a run.
+/// The state of the phases of a run.
 #[derive(Debug, Default)]
 pub struct Alone {
     policy: Policy,
-    second_phase: bool,
+    stage: Stage,
     deferred: BTreeSet<String>,
     held: Vec<TestResult>,
     reports: Vec<CollectionReport>,
@@ -112,12 +129,12 @@ impl Alone {
         }
     }
 
-    /// Whether the second phase has begun.
-    pub fn is_second_phase(&self) -> bool {
-        self.second_phase
+    /// Whether the first phase is over.
+    pub fn is_later_phase(&self) -> bool {
+        self.stage != Stage::First
     }
 
-    /// Lets the second phase run everything, if failures are heard in it: a hook has decided on the order of all tests, for the reason
+    /// Lets the last phase run everything, if failures are heard in it: a hook has decided on the order of all tests, for the reason
     /// that is given.
     pub fn heed_order(&mut self, reason: String) {
         self.ordered = reason;
@@ -132,7 +149,7 @@ impl Alone {
         Some(std::mem::take(&mut self.ordered))
     }
 
-    /// Puts a file off to the second phase if it is to run alone.
+    /// Puts a file off to the last phase if it is to run alone.
     pub fn defers(&mut self, file: &str) -> bool {
         let defers = self.policy.defers && self.policy.serial.includes(file);
         if defers {
@@ -149,17 +166,25 @@ impl Alone {
         } else {
             self.policy.suspicious.contains(&result.id)
         };
-        if !self.policy.asks || self.second_phase || !doubtful {
+        if !self.policy.asks || self.is_later_phase() || !doubtful {
             return Some(result);
         }
         self.held.push(*result);
         None
     }
 
-    /// Keeps a collection error of the first phase back, if its file never ran; else gives it back.
+    /// Keeps a collection error of the first phase back, if its file never ran, and one of the check if a result waits for its file to be
+    /// collected; else gives it back.
     pub fn hold_report(&mut self, report: CollectionReport) -> Option<CollectionReport> {
+        let is_heard_again = |result: &TestResult| result.id.file() == report.node;
+        if self.stage == Stage::Check
+            && report.status.is_bad()
+            && self.held.iter().any(is_heard_again)
+        {
+            return None;
+        }
         let holds = self.policy.asks
-            && !self.second_phase
+            && !self.is_later_phase()
             && report.status.is_bad()
             && !self.policy.known_files.contains(&report.node)
             && !self.policy.known_broken.contains(&report.path);
@@ -173,9 +198,15 @@ impl Alone {
         None
     }
 
-    /// Begins the second phase, if there is anything to do in it: gives the files that run, and the failures that are not heard again
-    /// because there are too many.
-    pub fn begin_second_phase(&mut self) -> Option<(BTreeSet<String>, Vec<TestResult>)> {
+    /// Begins the next phase, if there is anything to do in it: gives the files that run, and the failures that are not heard again
+    /// because there are too many. `may_be_narrow` says whether it may collect less than everything.
+    pub fn begin_next_phase(
+        &mut self,
+        may_be_narrow: bool,
+    ) -> Option<(BTreeSet<String>, Vec<TestResult>)> {
+        if self.stage == Stage::Last {
+            return None;
+        }
         let mut files: BTreeSet<String> = BTreeSet::new();
         let (kept, dropped): (Vec<_>, Vec<_>) = self.held.drain(..).partition(|result| {
             let file = result.id.file();
@@ -191,23 +222,52 @@ impl Alone {
         if files.is_empty() {
             return None;
         }
-        self.second_phase = true;
         self.whole = !self.ordered.is_empty() && !self.held.is_empty();
+        let can_be_checked = self.stage == Stage::First
+            && may_be_narrow
+            && !self.whole
+            && !self.policy.lacks_imports
+            && self.deferred.is_empty()
+            && self.reports.is_empty();
+        self.stage = if can_be_checked {
+            Stage::Check
+        } else {
+            Stage::Last
+        };
         Some((files, dropped))
     }
 
-    /// Whether the second phase must collect everything.
+    /// Whether this later phase must collect everything.
     pub fn needs_everything(&self) -> bool {
-        self.whole
-            || !self.deferred.is_empty()
-            || !self.reports.is_empty()
-            || self
-                .held
-                .iter()
-                .any(|result| self.policy.hearing(&result.id) == Hearing::Full)
+        self.stage == Stage::Last
+            && (self.whole
+                || !self.deferred.is_empty()
+                || !self.reports.is_empty()
+                || self.is_unsettled_alone())
     }
 
-    /// Whether a collected file is to be run in the second phase; a collection error that was kept back and isn't there again is
+    /// Whether a result is left for which it isn't enough that its file runs alone.
+    fn is_unsettled_alone(&self) -> bool {
+        let mut held = self.held.iter();
+        held.any(|result| self.policy.hearing(&result.id) == Hearing::Full)
+    }
+
+    /// Whether there will be another phase, if nothing stops this one.
+    pub fn foresees_a_phase(&self) -> bool {
+        !self.held.is_empty() || !self.deferred.is_empty()
+    }
+
+    /// Whether it is likely by now that the next phase will collect everything. What can't be collected beside others can't be collected
+    /// for it beside them either.
+    pub fn foresees_everything(&self) -> bool {
+        let is_held = !self.held.is_empty();
+        self.reports.is_empty()
+            && (!self.deferred.is_empty()
+                || is_held && !self.ordered.is_empty()
+                || self.policy.lacks_imports && self.is_unsettled_alone())
+    }
+
+    /// Whether a collected file is to be run in a later phase; a collection error that was kept back and isn't there again is
     /// overturned by it.
     pub fn runs_now(&mut self, file: &str) -> bool {
         if let Some(at) = self.reports.iter().position(|report| report.node == file) {
@@ -224,15 +284,21 @@ impl Alone {
             || self.held.iter().any(|result| result.id.file() == file)
     }
 
-    /// The file failed to be collected in the second phase too.
+    /// The file failed to be collected in a later phase too.
     pub fn confirm_report(&mut self, node: &str) {
         self.reports.retain(|report| report.node != node);
     }
 
-    /// Judges a result of the second phase, and marks it if it overturns a failure.
+    /// Judges a result of a later phase, and marks it if it overturns a failure.
     pub fn judge(&mut self, result: &mut TestResult) -> Judgement {
         let file = result.id.file().to_owned();
         if let Some(at) = self.held.iter().position(|held| held.id == result.id) {
+            if self.stage == Stage::Check
+                && self.policy.hearing(&result.id) == Hearing::Full
+                && !is_same_failure(&self.held[at], result)
+            {
+                return Judgement::Known;
+            }
             let before = self.held.remove(at);
             let why = match (before.status.is_bad(), result.status.is_bad()) {
                 (true, false) => {
@@ -261,7 +327,8 @@ impl Alone {
             result.second_opinion = !result.status.is_bad();
             return Judgement::Counts;
         }
-        if result.status.is_bad() {
+        // In the check it may fail for imports that are missing.
+        if result.status.is_bad() && self.stage == Stage::Last {
             return Judgement::Contradicts;
         }
         Judgement::Known
@@ -281,6 +348,14 @@ impl Alone {
         self.policy.serial.learned.0.extend(new.clone());
         (new, self.policy.serial.learned.clone())
     }
+}
+
+/// Whether a test failed twice, in the same way.
+fn is_same_failure(one: &TestResult, other: &TestResult) -> bool {
+    one.status.is_bad()
+        && one.status == other.status
+        && !one.message().is_empty()
+        && one.message() == other.message()
 }
 
 #[cfg(test)]
@@ -315,8 +390,7 @@ mod tests {
         assert!(alone.hold(ended("a.py::odd", TestStatus::Failed)).is_none());
         assert!(!alone.needs_everything());
         assert!(alone.hold(ended("b.py::new", TestStatus::Error)).is_none());
-        assert!(alone.needs_everything());
-        let (files, dropped) = alone.begin_second_phase().unwrap();
+        let (files, dropped) = alone.begin_next_phase(true).unwrap();
         assert_eq!(files, BTreeSet::from(["a.py".into(), "b.py".into()]));
         assert!(dropped.is_empty());
     }
@@ -326,7 +400,7 @@ mod tests {
         let mut alone = asking();
         alone.hold(ended("b.py::x", TestStatus::Failed));
         alone.hold(ended("b.py::y", TestStatus::Failed));
-        alone.begin_second_phase().unwrap();
+        alone.begin_next_phase(false).unwrap();
         assert!(alone.runs_now("b.py") && !alone.runs_now("c.py"));
         let mut x = ended("b.py::x", TestStatus::Passed);
         assert_eq!(alone.judge(&mut x), Judgement::Counts);
@@ -349,7 +423,7 @@ mod tests {
             ..Policy::default()
         });
         assert!(alone.hold(ended("a.py::x", TestStatus::Passed)).is_none());
-        alone.begin_second_phase().unwrap();
+        alone.begin_next_phase(false).unwrap();
         assert!(alone.runs_now("a.py"));
         let mut x = ended("a.py::x", TestStatus::Error);
         assert_eq!(alone.judge(&mut x), Judgement::Counts);
@@ -361,7 +435,7 @@ mod tests {
         let mut alone = asking();
         alone.heed_order("a hook".into());
         alone.hold(ended("b.py::x", TestStatus::Failed));
-        alone.begin_second_phase().unwrap();
+        alone.begin_next_phase(true).unwrap();
         assert!(alone.needs_everything() && alone.runs_now("c.py"));
         assert_eq!(
             alone.judge(&mut ended("c.py::y", TestStatus::Passed)),
@@ -372,18 +446,101 @@ mod tests {
         assert!(alone.learned().0.is_empty());
     }
 
+    fn failed(id: &str, message: &str) -> TestResult {
+        TestResult::failure(
+            TestId::new(id),
+            Duration::ZERO,
+            message.into(),
+            String::new(),
+        )
+    }
+
+    #[test]
+    fn a_failure_is_settled_by_the_same_one_in_its_file_alone() {
+        let mut alone = asking();
+        for id in ["b.py::same", "b.py::other", "b.py::passes", "c.py::lost"] {
+            assert!(alone.hold(Box::new(failed(id, "assert 1"))).is_none());
+        }
+        alone.begin_next_phase(true).unwrap();
+        assert!(!alone.needs_everything());
+        for (id, message, judgement) in [
+            ("b.py::same", "assert 1", Judgement::Counts),
+            ("b.py::other", "assert 2", Judgement::Known),
+            ("b.py::unheard", "no import", Judgement::Known),
+        ] {
+            assert_eq!(alone.judge(&mut failed(id, message)), judgement, "{id}");
+        }
+        let mut passes = ended("b.py::passes", TestStatus::Passed);
+        assert_eq!(alone.judge(&mut passes), Judgement::Known);
+        let report = CollectionReport {
+            node: "c.py".into(),
+            path: "/c.py".into(),
+            text: String::new(),
+            sections: Vec::new(),
+            status: TestStatus::Error,
+        };
+        assert!(alone.hold_report(report).is_none());
+
+        let (files, _) = alone.begin_next_phase(true).unwrap();
+        assert_eq!(files, BTreeSet::from(["b.py".into(), "c.py".into()]));
+        assert!(alone.needs_everything());
+        assert_eq!(
+            alone.judge(&mut failed("b.py::unheard", "x")),
+            Judgement::Contradicts
+        );
+        for id in ["b.py::other", "b.py::passes", "c.py::lost"] {
+            assert_eq!(alone.judge(&mut failed(id, "x")), Judgement::Counts);
+        }
+        assert!(alone.begin_next_phase(true).is_none() && alone.learned().0.is_empty());
+    }
+
+    #[test]
+    fn everything_is_collected_at_once_where_that_is_needed_in_any_case() {
+        let policies = [
+            (true, false, false),
+            (false, true, false),
+            (false, false, true),
+            (false, false, false),
+        ];
+        for (lacks_imports, defers, is_ordered) in policies {
+            let mut alone = Alone::new(Policy {
+                asks: true,
+                lacks_imports,
+                defers,
+                serial: Serial {
+                    learned: Learned(BTreeMap::from([("s.py".into(), String::new())])),
+                    ..Serial::default()
+                },
+                ..Policy::default()
+            });
+            if is_ordered {
+                alone.heed_order("a hook".into());
+            }
+            assert!(!alone.foresees_everything());
+            alone.defers("s.py");
+            alone.hold(ended("b.py::x", TestStatus::Failed));
+            let is_foreseen = alone.foresees_everything();
+            alone.begin_next_phase(true).unwrap();
+            let is_needed = lacks_imports || defers || is_ordered;
+            assert_eq!(
+                (is_foreseen, alone.needs_everything()),
+                (is_needed, is_needed)
+            );
+        }
+    }
+
     #[test]
     fn too_many_files_are_not_heard_again() {
         let mut alone = asking();
         for file in 0..25 {
             alone.hold(ended(&format!("f{file:02}.py::x"), TestStatus::Failed));
         }
-        let (files, dropped) = alone.begin_second_phase().unwrap();
+        let (files, dropped) = alone.begin_next_phase(true).unwrap();
         assert_eq!((files.len(), dropped.len()), (MOST_FILES, 5));
     }
 
     #[test]
     fn without_anything_to_do_there_is_no_second_phase() {
-        assert!(asking().begin_second_phase().is_none());
+        assert!(asking().begin_next_phase(true).is_none());
     }
 }

@@ -5,11 +5,12 @@ mod planning;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use dx_py_core::{Event, RunSummary, TestId, TestResult, TestStatus, Verdict, blob};
 use dx_py_daemon::LaunchSpec;
-use dx_py_executor::{Handler, Job, Outcome, RunnerEvent};
+use dx_py_executor::{Foreseen, Handler, Job, Outcome, RunnerEvent};
 use dx_py_protocol::{Collected, CollectionDone, CollectionReport, Hello};
 
 use crate::alone::{Alone, Judgement, Policy};
@@ -27,6 +28,15 @@ use waiting::Waiting;
 
 /// How long recording may keep workers waiting at a time.
 const REST: Duration = Duration::from_millis(20);
+
+/// What a later phase collects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NextPhase {
+    /// Everything.
+    Everything,
+    /// Files, by their paths from the root.
+    Only(Vec<String>),
+}
 
 /// What a run is meant to do.
 pub struct Intent<'a> {
@@ -90,6 +100,8 @@ pub struct Conductor<'a> {
     pub summary: RunSummary,
     announced: HashSet<TestId>,
     broken: BTreeSet<String>,
+    /// The paths of files with tests, from the root, by their node IDs.
+    paths: HashMap<String, String>,
     seen_reports: HashSet<String>,
     greeted: bool,
     dirty: usize,
@@ -101,6 +113,7 @@ pub struct Conductor<'a> {
     listener: Listener,
     cache: PytestCache,
     failure: Option<anyhow::Error>,
+    foreseen: Rc<Foreseen>,
 }
 
 impl<'a> Conductor<'a> {
@@ -119,6 +132,7 @@ impl<'a> Conductor<'a> {
             summary: RunSummary::default(),
             announced: HashSet::new(),
             broken: BTreeSet::new(),
+            paths: HashMap::new(),
             seen_reports: HashSet::new(),
             greeted: false,
             dirty: 0,
@@ -130,6 +144,7 @@ impl<'a> Conductor<'a> {
             listener: Listener::default(),
             cache: PytestCache::default(),
             failure: None,
+            foreseen: Rc::default(),
         }
     }
 
@@ -239,7 +254,7 @@ impl<'a> Conductor<'a> {
     fn take_collection_report(&mut self, report: CollectionReport) -> anyhow::Result<()> {
         if report.status.is_bad() {
             self.broken.insert(report.path.clone());
-            if self.alone.is_second_phase() {
+            if self.alone.is_later_phase() {
                 self.alone.confirm_report(&report.node);
             }
         }
@@ -328,24 +343,21 @@ impl<'a> Conductor<'a> {
         Some(&self.intent.arrangement)
     }
 
-    /// The files to run alone after the first phase, if there are any and nothing stopped it, and whether everything must be
-    /// collected for them.
+    /// Begins the phase after those that came to `outcome`, if there is anything left to run alone and nothing stopped them.
     ///
     /// # Errors
     /// If a report can't be written.
-    pub fn second_phase(
-        &mut self,
-        first: &Outcome,
-    ) -> anyhow::Result<Option<(BTreeSet<String>, bool)>> {
-        if first.fatal.is_some()
-            || first.interrupted
-            || first.stopped.is_some()
+    pub fn next_phase(&mut self, outcome: &Outcome) -> anyhow::Result<Option<NextPhase>> {
+        if outcome.fatal.is_some()
+            || outcome.interrupted
+            || outcome.stopped.is_some()
             || self.failure.is_some()
         {
             return Ok(None);
         }
         self.record_waiting(None)?;
-        let Some((files, dropped)) = self.alone.begin_second_phase() else {
+        let Some((files, dropped)) = self.alone.begin_next_phase(self.intent.wide.is_empty())
+        else {
             return Ok(None);
         };
         if !dropped.is_empty() {
@@ -357,16 +369,36 @@ impl<'a> Conductor<'a> {
         for result in dropped {
             self.tell(Box::new(result))?;
         }
-        let everything = self.alone.needs_everything() || !self.intent.wide.is_empty();
-        Ok(Some((files, everything)))
+        if self.alone.needs_everything() || !self.intent.wide.is_empty() {
+            return Ok(Some(NextPhase::Everything));
+        }
+        let paths = files.iter().map(|file| self.paths.get(file).cloned());
+        Ok(Some(match paths.collect() {
+            Some(paths) => NextPhase::Only(paths),
+            None => NextPhase::Everything,
+        }))
+    }
+
+    /// What is known of the next phase while this one runs.
+    pub fn foreseen(&self) -> Rc<Foreseen> {
+        self.foreseen.clone()
+    }
+
+    fn foresee(&self) {
+        if self.alone.foresees_everything() {
+            self.foreseen.everything();
+        } else if self.alone.foresees_a_phase() {
+            self.foreseen.phase();
+        }
     }
 
     fn finished(&mut self, result: Box<TestResult>) -> anyhow::Result<()> {
         self.recorder.notice(&result);
         let Some(mut result) = self.alone.hold(result) else {
+            self.foresee();
             return Ok(());
         };
-        if self.alone.is_second_phase() {
+        if self.alone.is_later_phase() {
             match self.alone.judge(&mut result) {
                 Judgement::Counts => {}
                 Judgement::Known => return Ok(()),

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use dx_py_core::{Event, RelPath, RunSummary, TestId, Verdict};
-use dx_py_daemon::{LaunchSpec, Role};
-use dx_py_executor::{Outcome, Processes, RunPlan, longest_first};
+use dx_py_daemon::Role;
+use dx_py_executor::{Outcome, Processes, RunPlan, Standby, longest_first};
 
 use crate::alone::{Hearing, Policy};
 use crate::args::TestArgs;
 use crate::changes;
-use crate::conductor::{Conductor, Intent};
+use crate::conductor::{Conductor, Intent, NextPhase};
 use crate::coverage::{self, Coverage};
 use crate::database;
 use crate::file_list::FileList;
@@ -83,12 +83,6 @@ pub fn execute(
     let shares = shares(session, &plan, workers);
     let split = !shares.is_empty();
     let policy = policy(session, &plan, args, workers > 1, narrow);
-    let paths_by_file: HashMap<String, String> = session
-        .state
-        .files
-        .iter()
-        .map(|file| (file.file.clone(), file.path.clone()))
-        .collect();
     let command: Vec<String> = std::env::args().skip(1).collect();
     let commit = changes::head(&session.project.root);
     let run = session
@@ -167,14 +161,16 @@ pub fn execute(
         .build()
         .context("can't start the event loop")?;
     let local = tokio::task::LocalSet::new();
-    let run_phase = |plan, spec: LaunchSpec, conductor: &mut Conductor<'_>| {
-        local.block_on(
-            &runtime,
-            dx_py_executor::run(plan, &Processes(spec), conductor),
-        )
+    let whole = RunPlan {
+        workers: 1,
+        collect: plan.names_places.then(|| plan.paths.clone()),
+        rewrite: Vec::new(),
+        shares: Vec::new(),
+        ..run_plan.clone()
     };
+    let foreseen = conductor.foreseen();
     let mut outcome;
-    loop {
+    let standby = loop {
         if workers > 1 && conductor.wants_controller() {
             // pytest-cov has a session of its own at the end.
             let silent: &[&str] = match asked.coverage {
@@ -195,46 +191,48 @@ pub fn execute(
             Role::Mute
         };
         run_plan.workers = workers;
-        outcome = run_phase(
-            run_plan.clone(),
-            specs.workers(workers, role, more),
-            &mut conductor,
-        )?;
+        let processes = Processes(specs.workers(workers, role, more));
+        // What was started once for all workers is there, and one that looks like plain pytest would start it again.
+        let alone = specs.alone(if conductor.has_controller() {
+            specs.workers(workers, Role::Told, more)
+        } else {
+            specs.workers(1, Role::Mute, more)
+        });
+        let standby = Standby::new(Processes(alone));
+        let phase = dx_py_executor::run(run_plan.clone(), &processes, &mut conductor);
+        outcome = local.block_on(&runtime, async {
+            // Of a project that bears one session only nobody knows whether it bears one beside it.
+            if workers > 1 {
+                standby.beside(phase, &whole, &foreseen).await
+            } else {
+                phase.await
+            }
+        })?;
         run_plan.first_process = outcome.last_process;
         match conductor.rearranged() {
             Some(arrangement) => {
                 workers = arrangement.workers(wanted);
                 run_plan.shares.clear();
             }
-            None => break,
+            None => break standby,
         }
-    }
-    // What was started once for all workers is there, and one that looks like plain pytest would start it again.
-    let alone = specs.alone(if conductor.has_controller() {
-        specs.workers(workers, Role::Told, more)
-    } else {
-        specs.workers(1, Role::Mute, more)
-    });
-    if let Some((files, everything)) = conductor.second_phase(&outcome)? {
-        let collect = if plan.names_places {
-            Some(plan.paths.clone())
-        } else if everything {
-            None
-        } else {
-            files
-                .iter()
-                .map(|file| paths_by_file.get(file).cloned())
-                .collect()
+    };
+    while let Some(next) = conductor.next_phase(&outcome)? {
+        let mut later = RunPlan {
+            first_process: outcome.last_process,
+            ..whole.clone()
         };
-        let plan_alone = RunPlan {
-            workers: 1,
-            collect,
-            rewrite: Vec::new(),
-            shares: Vec::new(),
-            ..run_plan
-        };
-        outcome = outcome.followed_by(run_phase(plan_alone, alone, &mut conductor)?);
+        if let (NextPhase::Only(paths), false) = (next, plan.names_places) {
+            local.block_on(&runtime, standby.dismiss(true));
+            later.collect = Some(paths);
+        }
+        let phase = dx_py_executor::run(later, &standby, &mut conductor);
+        outcome = outcome.followed_by(local.block_on(&runtime, phase)?);
     }
+    if !outcome.interrupted {
+        local.block_on(&runtime, standby.dismiss(false));
+    }
+    drop(standby);
     let mut summary = conductor.end(&outcome, asked.began)?;
     if measured && outcome.fatal.is_none() && !outcome.interrupted {
         let report = coverage::report(&specs.workers(1, Role::Mute, more))?;
@@ -381,6 +379,7 @@ fn policy(session: &Session, plan: &Plan, args: &TestArgs, parallel: bool, narro
             && !args.no_second_opinion
             && args.failure_limit().is_none(),
         new_tests: explained,
+        lacks_imports: narrow,
         ..Policy::default()
     };
     if let Some(list) = &session.file_list {

@@ -9,8 +9,10 @@ mod driver;
 mod ledger;
 mod queue;
 mod run;
+mod standby;
 
 pub use connection::{Connection, Launcher, Processes};
 pub use ledger::Ledger;
 pub use queue::{Job, Queues, longest_first};
 pub use run::{ExecutorError, Handler, Outcome, RunPlan, RunnerEvent, run};
+pub use standby::{Foreseen, Standby};

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use crate::connection::{Connection, Launcher};
 use crate::queue::Job;
 use crate::run::{Handler, Outcome, RunPlan, RunnerEvent, run};
+use crate::standby::{Foreseen, Standby};
 
 /// What goes wrong with a test.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,6 +43,7 @@ struct Simulated {
     /// The files whose items it has made, and those of its share.
     made: BTreeSet<usize>,
     collected: bool,
+    dies_waiting: bool,
 }
 
 impl Simulated {
@@ -135,6 +137,7 @@ impl Connection for Simulated {
                     self.reports.push_back(Report::Next);
                 }
             }
+            Command::Run { .. } if self.dies_waiting => self.dead = true,
             Command::Run { file, .. }
                 if Self::number(file) < self.private
                     && !self.made.contains(&Self::number(file)) =>
@@ -194,6 +197,8 @@ struct Simulation {
     private: usize,
     /// The workers of the first so many slots can't start.
     unable: u32,
+    /// The first worker dies when it would be given work.
+    dies_waiting: bool,
 }
 
 impl Launcher for Simulation {
@@ -221,6 +226,7 @@ impl Launcher for Simulation {
             private: self.private,
             made: BTreeSet::new(),
             collected: false,
+            dies_waiting: self.dies_waiting && self.launched.get() == 1,
         })
     }
 }
@@ -290,6 +296,7 @@ fn simulate_with(
         launched: Cell::new(0),
         private: twists.private,
         unable: twists.unable.min(workers - 1) as u32,
+        dies_waiting: false,
     };
     let mut shares = Vec::new();
     if twists.split {
@@ -396,6 +403,67 @@ proptest! {
         prop_assert_eq!(started.len(), record.started.len());
         let calm = suite.iter().flatten().all(|fault| matches!(fault, Fault::None | Fault::Fails));
         prop_assert!(!calm || record.started.len() == total);
+    }
+}
+
+/// Runs the suite in a phase whose worker was prepared beside an earlier one, which ended after so many turns of the event loop; gives
+/// how many workers were launched.
+fn simulate_prepared(suite: Suite, turns: usize, dies_waiting: bool) -> (Record, usize) {
+    let suite = Rc::new(suite);
+    let standby = Standby::new(Simulation {
+        suite: suite.clone(),
+        launched: Cell::new(0),
+        private: 0,
+        unable: 0,
+        dies_waiting,
+    });
+    let mut record = Record {
+        suite,
+        ..Record::default()
+    };
+    let plan = RunPlan {
+        workers: 1,
+        collect: None,
+        rewrite: Vec::new(),
+        named: false,
+        shares: Vec::new(),
+        timeout: Some(Duration::from_secs(5)),
+        slow_after: None,
+        maxfail: None,
+        first_process: 0,
+    };
+    let foreseen = Foreseen::default();
+    foreseen.phase();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let earlier = async {
+            for turn in 0..turns {
+                if turn == 10 {
+                    foreseen.everything();
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        standby.beside(earlier, &plan, &foreseen).await;
+        run(plan, &standby, &mut record).await.unwrap();
+    });
+    (record, standby.launcher().launched.get())
+}
+
+proptest! {
+    // Property 11: test distribution completeness
+    #[test]
+    fn a_prepared_worker_is_as_good_as_one_that_starts_then(suite in suites(), turns in 0usize..40, dies_waiting: bool) {
+        let total: usize = suite.iter().map(Vec::len).sum();
+        let faults = suite.iter().flatten().filter(|fault| matches!(fault, Fault::Crashes | Fault::Hangs)).count();
+        let (record, launched) = simulate_prepared(suite, turns, dies_waiting);
+        prop_assert!(!record.repeated);
+        prop_assert_eq!((record.results.len(), record.started.len()), (total, total));
+        prop_assert!(launched <= 1 + faults + usize::from(dies_waiting), "{} workers", launched);
     }
 }
 

@@ -23,6 +23,8 @@ impl Conductor<'_> {
         self.record_waiting(None)?;
         for file in &files {
             self.broken.remove(&file.path);
+            let path = self.recorder.key(&file.path);
+            self.paths.insert(file.file.clone(), path);
         }
         // What a worker tells of its share isn't all that there is.
         let is_whole = done.full && !self.intent.split;
@@ -69,7 +71,7 @@ impl Conductor<'_> {
         }
         self.recorder.collected(process, &files)?;
         self.cache.collected(&files, &done.cache);
-        if self.alone.is_second_phase() {
+        if self.alone.is_later_phase() {
             return Ok(self.plan_alone(files));
         }
         self.listener.hear_of_warnings(done.warnings);
@@ -104,6 +106,7 @@ impl Conductor<'_> {
                 planned.append(&mut tests);
             }
         }
+        self.foresee();
         self.planned += total;
         let total = self.planned;
         emit(self.reporters, &Event::Planned { total })?;
