@@ -49,6 +49,16 @@ _KEEP_NOTHING_FILES = {f"<frozen {name}>" for name in _KEEP_NOTHING}.union(
 )
 _PATHLIB = os.path.join(os.path.dirname(os.__file__), "pathlib", "")
 
+_LIBRARY = os.path.dirname(os.__file__)
+_SUBPROCESS = os.path.join(_LIBRARY, "subprocess.py")
+_PLATFORM = os.path.join(_LIBRARY, "platform.py")
+#: Modules of the standard library whose child processes ask the system and look at nothing of the project, with the files that hold
+#: the answer: where libraries are, and what the network has for an address.
+_ASKS_SYSTEM = {
+    os.path.join(_LIBRARY, "ctypes", "util.py"): ("/etc/ld.so.cache",),
+    os.path.join(_LIBRARY, "uuid.py"): (),
+}
+
 #: Where runs of tests keep what they know of earlier runs. No outcome is meant to depend on it.
 OWN_RECORDS = ("/.hypothesis", "/.dx/", "/.pytest_cache/")
 
@@ -322,9 +332,14 @@ class Trace:
                 return
             self.read(LISTING, "." if path is None else path, 3)
         elif event in SPAWN_EVENTS:
-            owners = self.owners(_getframe(2))
-            if owners:
+            frame = _getframe(2)
+            owners = self.owners(frame)
+            answers = _answers_of_system(frame) if owners else ()
+            if answers is None:
                 self.record(PROJECT, "", owners)
+            else:
+                for path in answers:
+                    self.record(FILE, path, owners)
         elif event in OWN_EVENTS:
             caller: Optional[FrameType] = _getframe(2)
             while caller is not None and caller.f_code.co_filename.startswith(self._internal[0]):
@@ -534,6 +549,18 @@ class Trace:
         new = (self._modules, self._imports, self._reads, self._written, self._touched)
         self._modules, self._imports, self._reads, self._written, self._touched = [], [], [], [], []
         return new
+
+
+def _answers_of_system(frame: Optional[FrameType]) -> Optional[tuple[str, ...]]:
+    """The files that hold what a child process, which is started in `frame`, is asked for; None if it may look at anything."""
+    while frame is not None and frame.f_code.co_filename == _SUBPROCESS:
+        frame = frame.f_back
+    if frame is None:
+        return None
+    code = frame.f_code
+    if code.co_filename == _PLATFORM and code.co_name == "from_subprocess":
+        return ()  # `uname -p`
+    return _ASKS_SYSTEM.get(code.co_filename)
 
 
 def _is_linecache(frame: Optional[FrameType]) -> bool:
