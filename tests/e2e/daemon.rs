@@ -202,7 +202,25 @@ fn modules_that_change_the_process_are_not_imported_ahead() {
     let mut project = warm(&[
         (
             "dx-py.toml",
-            "preload = ['warner', 'starter', 'setter', 'filter', 'absent', 'mine', 'good']\n",
+            "preload = ['warner', 'starter', 'setter', 'filter', 'absent', 'mine', 'friend', 'good']\n",
+        ),
+        ("venv/site-packages/friend.py", "import plugged.helper\n"),
+        ("venv/site-packages/plugged/__init__.py", ""),
+        (
+            "venv/site-packages/plugged/helper.py",
+            "def check(): assert 1\n",
+        ),
+        (
+            "venv/site-packages/plugged-1.dist-info/METADATA",
+            "Name: plugged\nVersion: 1\n",
+        ),
+        (
+            "venv/site-packages/plugged-1.dist-info/RECORD",
+            "plugged/__init__.py,,\nplugged/helper.py,,\n",
+        ),
+        (
+            "venv/site-packages/plugged-1.dist-info/entry_points.txt",
+            "[pytest11]\nplugged = plugged\n",
         ),
         ("venv/site-packages/good.py", ""),
         (
@@ -241,10 +259,11 @@ fn modules_that_change_the_process_are_not_imported_ahead() {
         "filter isn't imported ahead: it changes the filters of warnings",
         "absent isn't imported ahead: it can't be imported: ModuleNotFoundError",
         "mine isn't imported ahead: it isn't installed",
+        "friend isn't imported ahead: it imports plugged, which is of a pytest plugin",
     ] {
         assert!(told.contains(line), "{line}: {told}");
     }
-    assert_eq!(project.test(&[]).code, 0);
+    assert_eq!(project.test(&["-W", "error"]).code, 0);
 }
 
 #[test]

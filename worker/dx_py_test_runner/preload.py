@@ -7,8 +7,10 @@ the interpreter starts over without it.
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
+import importlib.metadata
 import os
 import signal
 import sys
@@ -101,7 +103,7 @@ def _try_import(name: str) -> None:
 
 def _changes(name: str) -> str:
     """Import a module; gives what that changes beside adding modules, or why it can't be imported, or nothing."""
-    before = _process()
+    before, known = _process(), set(sys.modules)
     with warnings.catch_warnings(record=True) as log:
         warnings.simplefilter("always")
         filters = list(warnings.filters)
@@ -117,9 +119,26 @@ def _changes(name: str) -> str:
     is_standard = name.partition(".")[0] in getattr(sys, "stdlib_module_names", ())
     if not is_standard and "/site-packages/" not in file and "/dist-packages/" not in file:
         return "isn't installed: what belongs to the project is imported by each worker"
+    new = {name.partition(".")[0] for name in sys.modules.keys() - known}
+    plugins = new & _rewritten_names()
+    if plugins:
+        return (
+            f"imports {min(plugins)}, which is of a pytest plugin: pytest rewrites its assertions when it is imported"
+        )
     after = _process()
     changed = [what for what in before if before[what] != after[what]]
     return "changes " + ", ".join(changed) if changed else ""
+
+
+@functools.lru_cache
+def _rewritten_names() -> frozenset[str]:
+    """The packages and modules of distributions with plugins for pytest. It warns of those that it finds imported."""
+    names = set()
+    for distribution in importlib.metadata.distributions():
+        if any(entry.group == "pytest11" for entry in distribution.entry_points):
+            for file in distribution.files or ():
+                names.add(file.parts[0].partition(".")[0])
+    return frozenset(names)
 
 
 def _process() -> dict[str, Any]:
