@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::counts::{Counts, Expect};
 use super::machine::Machine;
-use super::measure::{Ran, measure};
+use super::measure::{Ran, adopt_orphans, measure, measure_then};
 use super::peers::Peer;
 use super::rows::{factor, median, seconds};
 use crate::corpus::Corpus;
@@ -21,7 +21,7 @@ const LEGEND: &str = "Each project has an interpreter and a pytest of its own. W
     runs it. A plugin takes the CPU time, with that of child processes, of test functions, of fixtures and of the imports of test \
     modules and conftests, in one run under pytest; those of tests and narrower fixtures are shared by the cores, imports and session \
     fixtures are needed once by each worker. Where the file that took longest in that run takes more, that is the bound (*longest file*). \
-    *Of the bound*: bound ÷ time of dx-py with records. *Without .pyc files*: the project's own are gone, as in a fresh checkout with a `.dx/` that was made in another one. *Outcomes*: the numbers of each outcome against pytest's; `cargo xtask corpus` \
+    *Interpreter kept warm*: as every run finds it outside of CI, unless `daemon = false`; the column before is what CI gets. *Of the bound*: bound ÷ time of dx-py with records, without and with such an interpreter. *Without .pyc files*: the project's own are gone, as in a fresh checkout with a `.dx/` that was made in another one. *Outcomes*: the numbers of each outcome against pytest's; `cargo xtask corpus` \
     compares every test.";
 const LIMIT: Duration = Duration::from_secs(900);
 
@@ -53,14 +53,19 @@ enum Way {
     Xdist,
     First,
     Records,
+    Warm,
     NoBytecode,
 }
 
-const WAYS: [Way; 5] = [
+/// How many ways there are.
+const COUNT: usize = 6;
+
+const WAYS: [Way; COUNT] = [
     Way::Pytest,
     Way::Xdist,
     Way::First,
     Way::Records,
+    Way::Warm,
     Way::NoBytecode,
 ];
 
@@ -69,7 +74,7 @@ impl Way {
         match self {
             Self::Pytest => Peer::Pytest,
             Self::Xdist => Peer::Xdist,
-            Self::First | Self::Records | Self::NoBytecode => Peer::Dx,
+            Self::First | Self::Records | Self::Warm | Self::NoBytecode => Peer::Dx,
         }
     }
 
@@ -79,7 +84,8 @@ impl Way {
             Self::Xdist => "pytest-xdist",
             Self::First => "dx-py, first-ever run",
             Self::Records => "dx-py --all, with records",
-            Self::NoBytecode => "the same, without .pyc files",
+            Self::Warm => "the same, interpreter kept warm",
+            Self::NoBytecode => "with records, without .pyc files",
         }
     }
 }
@@ -137,7 +143,7 @@ struct Row {
     name: String,
     counts: Counts,
     /// The median time of each way; none if it couldn't be run.
-    times: [Option<f64>; 5],
+    times: [Option<f64>; COUNT],
     wrong: Vec<String>,
     bound: (f64, bool),
 }
@@ -165,14 +171,12 @@ impl Bench<'_> {
                     .place
                     .command(&self.suite.place.python(), &paths, &unused)?
             }
-            Way::First | Way::Records | Way::NoBytecode => {
-                self.suite.place.command(self.dx, &[], &unused)?
-            }
+            Way::First | Way::Records | Way::Warm | Way::NoBytecode => self.dx()?,
         };
         match way {
             Way::Pytest => command.args(["-m", "pytest", "-q"]),
             Way::Xdist => command.args(["-m", "pytest", "-q", "-p", "xdist", "-n", &cores]),
-            Way::First | Way::Records | Way::NoBytecode => {
+            Way::First | Way::Records | Way::Warm | Way::NoBytecode => {
                 command.args(["test", "-q", "--all", "--"])
             }
         };
@@ -187,6 +191,13 @@ impl Bench<'_> {
         let printed = self.home.join(format!("{}.txt", way.title()));
         let run = || measure(&mut self.command(way)?, &printed, LIMIT);
         let ran = match way {
+            Way::Warm => {
+                adopt_orphans();
+                self.daemon("start")?;
+                let mut command = self.command(way)?;
+                command.env("DX_PY_DAEMON", "1");
+                measure_then(&mut command, &printed, LIMIT, || self.daemon("stop"))?
+            }
             Way::NoBytecode => {
                 // A `.dx/` that is restored was made where there was none either.
                 self.without_bytecode(run)?;
@@ -199,6 +210,21 @@ impl Bench<'_> {
             format!("told no outcomes, exit code {} (see {log})", ran.code)
         })?;
         Ok((ran, counts))
+    }
+
+    fn dx(&self) -> Result<Command> {
+        let unused = self.home.join("unused.json");
+        self.suite.place.command(self.dx, &[], &unused)
+    }
+
+    /// Starts or stops the interpreters that dx-py keeps warm for the project.
+    fn daemon(&self, action: &str) -> Result<()> {
+        let output = self.dx()?.args(["daemon", action]).output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("dx-py daemon {action}: {said}");
+        }
+        Ok(())
     }
 
     /// Does something as in a fresh checkout, which has no bytecode.
@@ -239,8 +265,8 @@ impl Bench<'_> {
     }
 
     fn measure(&self, runs: usize) -> Result<Row> {
-        let mut times: [Vec<f64>; 5] = Default::default();
-        let mut failed: [Option<String>; 5] = Default::default();
+        let mut times: [Vec<f64>; COUNT] = Default::default();
+        let mut failed: [Option<String>; COUNT] = Default::default();
         let mut wrong = BTreeMap::new();
         let mut pytest = None;
         let mut needs = Needs::default();
@@ -339,7 +365,8 @@ fn table(circumstances: &str, rows: &[Row], absent: &[(String, String)]) -> Stri
             }
         });
         let (bound, is_longest) = row.bound;
-        let reached = row.times[3].map(|time| format!("{:.0} %", 100.0 * bound / time));
+        let reached = [row.times[3], row.times[4]]
+            .map(|time| time.map_or_else(none, |time| format!("{:.0} %", 100.0 * bound / time)));
         let outcomes = if row.wrong.is_empty() {
             "right".to_owned()
         } else {
@@ -352,7 +379,7 @@ fn table(circumstances: &str, rows: &[Row], absent: &[(String, String)]) -> Stri
             times.collect::<Vec<_>>().join(" | "),
             seconds(bound),
             if is_longest { ", longest file" } else { "" },
-            reached.unwrap_or_else(none),
+            reached.join(", "),
         ));
     }
     for (name, reason) in absent {
@@ -422,16 +449,16 @@ mod tests {
                 passed: 7,
                 ..Counts::default()
             },
-            times: [8.0, 8.0, 8.0 / factor, 8.0 / factor, 8.0 / factor].map(Some),
+            times: [8.0, 8.0, 8.0 / factor, 8.0 / factor, 8.0 / factor, 8.0 / factor].map(Some),
             wrong: Vec::new(),
             bound: (1.0, false),
         };
         let absent = [("third".to_owned(), "isn't prepared".to_owned())];
         let text = table("Today.", &[row("one", 1.0), row("two", 4.0)], &absent);
-        let end = "| one | 7 | 8.00 | 8.00 (1.00x) | 8.00 (1.00x) | 8.00 (1.00x) | 8.00 (1.00x) | 1.00 | 12 % | right |\n\
-            | two | 7 | 8.00 | 8.00 (1.00x) | 2.00 (4.00x) | 2.00 (4.00x) | 2.00 (4.00x) | 1.00 | 50 % | right |\n\
-            | third | – | – | – | – | – | – | – | – | could not be run: isn't prepared |\n\
-            | geometric mean | | | 1.00x | 2.00x | 2.00x | 2.00x | | | |\n";
+        let end = "| one | 7 | 8.00 | 8.00 (1.00x) | 8.00 (1.00x) | 8.00 (1.00x) | 8.00 (1.00x) | 8.00 (1.00x) | 1.00 | 12 %, 12 % | right |\n\
+            | two | 7 | 8.00 | 8.00 (1.00x) | 2.00 (4.00x) | 2.00 (4.00x) | 2.00 (4.00x) | 2.00 (4.00x) | 1.00 | 50 %, 50 % | right |\n\
+            | third | – | – | – | – | – | – | – | – | – | could not be run: isn't prepared |\n\
+            | geometric mean | | | 1.00x | 2.00x | 2.00x | 2.00x | 2.00x | | | |\n";
         assert!(text.ends_with(end), "{text}");
     }
 }
