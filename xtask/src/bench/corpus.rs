@@ -449,7 +449,15 @@ mod tests {
                 passed: 7,
                 ..Counts::default()
             },
-            times: [8.0, 8.0, 8.0 / factor, 8.0 / factor, 8.0 / factor, 8.0 / factor].map(Some),
+            times: [
+                8.0,
+                8.0,
+                8.0 / factor,
+                8.0 / factor,
+                8.0 / factor,
+                8.0 / factor,
+            ]
+            .map(Some),
             wrong: Vec::new(),
             bound: (1.0, false),
         };

@@ -38,6 +38,8 @@ pub fn kind_of(reason: Option<&str>) -> &'static str {
         .map(str::trim_end);
     match path {
         None => "something else",
+        Some(path) if path.contains(".py::") && is_of_tests(path) => "function of the tests",
+        Some(path) if path.contains(".py::") => "function",
         Some(path) if path.starts_with('/') => "file outside of the project",
         Some(path) if path.ends_with("conftest.py") => "conftest",
         Some(path) if is_of_tests(path) && path.ends_with(".py") => "Python file of the tests",
@@ -65,6 +67,11 @@ mod tests {
                 "Python file of the tests",
             ),
             ("tests/data/a.txt changed", "data of the tests"),
+            ("src/click/core.py::Group.add changed", "function"),
+            (
+                "tests/test_a.py::TestA.test_b is gone",
+                "function of the tests",
+            ),
             ("pyproject.toml changed", "other file"),
             (
                 "/venv/x.dist-info/RECORD changed",
