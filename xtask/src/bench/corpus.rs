@@ -193,8 +193,9 @@ impl Bench<'_> {
         let ran = match way {
             Way::Warm => {
                 adopt_orphans();
-                self.daemon("start")?;
+                // It writes the plugin that is loaded, which makes an interpreter stale that is warm already.
                 let mut command = self.command(way)?;
+                self.daemon("start")?;
                 command.env("DX_PY_DAEMON", "1");
                 measure_then(&mut command, &printed, LIMIT, || self.daemon("stop"))?
             }
