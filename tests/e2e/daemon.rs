@@ -198,6 +198,34 @@ fn what_it_has_imported_is_never_stale() {
 }
 
 #[test]
+fn what_is_no_module_of_its_own_leaves_it_warm() {
+    let mut project = warm(&[
+        ("lib/mine.py", ""),
+        (
+            "test_a.py",
+            "import os\ndef test_a(): print('parent', os.getppid())\n",
+        ),
+    ]);
+    let lib = project.path().join("lib").display().to_string();
+    project.set("PYTHONPATH", lib);
+    let pid = pid_in(&start(&project));
+    project.write("lib/notes.txt", "");
+    project.write("lib/other.py", "");
+    let run = project.test(&["--all", "-rA"]);
+    assert!(run.out.contains(&format!("parent {pid}")), "{}", run.out);
+    // A module that hides one that is loaded, and a list of folders that are searched.
+    for name in ["lib/more.pth", "lib/statistics.py"] {
+        project.dx(&["daemon", "stop"]);
+        let pid = pid_in(&start(&project));
+        project.write(name, "");
+        let run = project.test(&["--all", "-rA"]);
+        assert_eq!(run.code, 0, "{}", run.out);
+        assert!(!run.out.contains(&format!("parent {pid}")), "{}", run.out);
+        project.remove(name);
+    }
+}
+
+#[test]
 fn modules_that_change_the_process_are_not_imported_ahead() {
     let mut project = warm(&[
         (

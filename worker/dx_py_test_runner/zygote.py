@@ -16,6 +16,7 @@ import os
 import selectors
 import signal
 import socket
+import stat
 import struct
 import sys
 import time
@@ -63,6 +64,7 @@ class Zygote:
         install(self._trace)
         loaded = preload(modules)
         self._seen = self._look()
+        self._folders = {folder: self._modules_in(folder) for folder in sys.path[1:] if _is_folder(folder)}
         unfit = self._unfit()
         if unfit:
             self._keep_state({"pid": 0, "unfit": unfit})
@@ -147,7 +149,8 @@ class Zygote:
 
     def _look(self) -> dict[str, Any]:
         """What a fresh interpreter would be made of: the files of modules, and the folders that are searched for them."""
-        files = {os.path.join(sys.prefix, "pyvenv.cfg"), sys.executable, *sys.path[1:]}
+        files = {os.path.join(sys.prefix, "pyvenv.cfg"), sys.executable}
+        files.update(place for place in sys.path[1:] if not _is_folder(place))
         for module in list(sys.modules.values()):
             spec = getattr(module, "__spec__", None)
             origin = getattr(spec, "origin", None)
@@ -160,7 +163,16 @@ class Zygote:
     def _is_stale(self) -> bool:
         if any(_state_of(file) != state for file, state in self._seen.items()):
             return True
+        # That a folder changed says little: a project's root may be searched, and runs leave their records there.
+        if any(self._modules_in(folder) != names for folder, names in self._folders.items()):
+            return True
         return bool(self._hidden())
+
+    def _modules_in(self, folder: str) -> list[str]:
+        """What in a folder that is searched may be a module that is loaded here, or lets more folders be searched."""
+        loaded = {name.partition(".")[0] for name in sys.modules}
+        names = (name for name in _names_in(folder) if name.endswith(".pth") or name.partition(".")[0] in loaded)
+        return sorted(names)
 
     def _hidden(self) -> list[str]:
         """The modules that are loaded here and hidden for a fresh interpreter: the folder that it starts in is searched first."""
@@ -298,6 +310,13 @@ def _state_of(file: str) -> Optional[tuple[int, int, int]]:
     except (OSError, ValueError):
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(_stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _names_in(folder: str) -> list[str]:
