@@ -195,11 +195,21 @@ impl Zygotes {
         if !ready() {
             let mut child = self.launch(spec, &name)?;
             let began = Instant::now();
-            while !ready() && child.try_wait()?.is_none() && began.elapsed() < START_UP {
+            // A run that has just ended may have started one, which isn't ready either: two don't serve at once.
+            while !ready()
+                && (child.try_wait()?.is_none() || self.is_starting(&name))
+                && began.elapsed() < START_UP
+            {
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
         Ok(self.status().into_iter().find(|status| status.name == name))
+    }
+
+    /// Whether somebody holds the lock of the one that serves, or is about to.
+    fn is_starting(&self, name: &str) -> bool {
+        let lock = fs::File::open(self.folder.join(format!("{name}.lock")));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
     }
 
     fn is_unfit(&self, name: &str) -> bool {
