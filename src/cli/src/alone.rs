@@ -118,6 +118,7 @@ pub struct Alone {
     overturned: BTreeMap<String, String>,
     ordered: String,
     whole: bool,
+    is_checked: bool,
 }
 
 impl Alone {
@@ -229,6 +230,7 @@ impl Alone {
             && !self.policy.lacks_imports
             && self.deferred.is_empty()
             && self.reports.is_empty();
+        self.is_checked = self.stage == Stage::Check;
         self.stage = if can_be_checked {
             Stage::Check
         } else {
@@ -237,10 +239,11 @@ impl Alone {
         Some((files, dropped))
     }
 
-    /// Whether this later phase must collect everything.
+    /// Whether this later phase must collect everything. What the check has left open could not be settled by its file alone.
     pub fn needs_everything(&self) -> bool {
         self.stage == Stage::Last
             && (self.whole
+                || self.is_checked
                 || !self.deferred.is_empty()
                 || !self.reports.is_empty()
                 || self.is_unsettled_alone())
@@ -387,10 +390,15 @@ mod tests {
             assert!(alone.hold(ended(heard_now, TestStatus::Failed)).is_some());
         }
         assert!(alone.hold(ended("a.py::odd", TestStatus::Passed)).is_some());
-        assert!(alone.hold(ended("a.py::odd", TestStatus::Failed)).is_none());
-        assert!(!alone.needs_everything());
+        let mut other = asking();
+        for alone in [&mut alone, &mut other] {
+            assert!(alone.hold(ended("a.py::odd", TestStatus::Failed)).is_none());
+        }
+        other.begin_next_phase(false).unwrap();
+        assert!(!other.needs_everything());
         assert!(alone.hold(ended("b.py::new", TestStatus::Error)).is_none());
-        let (files, dropped) = alone.begin_next_phase(true).unwrap();
+        let (files, dropped) = alone.begin_next_phase(false).unwrap();
+        assert!(alone.needs_everything());
         assert_eq!(files, BTreeSet::from(["a.py".into(), "b.py".into()]));
         assert!(dropped.is_empty());
     }
@@ -455,6 +463,16 @@ mod tests {
         )
     }
 
+    fn broken(file: &str) -> CollectionReport {
+        CollectionReport {
+            node: file.into(),
+            path: format!("/{file}"),
+            text: String::new(),
+            sections: Vec::new(),
+            status: TestStatus::Error,
+        }
+    }
+
     #[test]
     fn a_failure_is_settled_by_the_same_one_in_its_file_alone() {
         let mut alone = asking();
@@ -472,14 +490,7 @@ mod tests {
         }
         let mut passes = ended("b.py::passes", TestStatus::Passed);
         assert_eq!(alone.judge(&mut passes), Judgement::Known);
-        let report = CollectionReport {
-            node: "c.py".into(),
-            path: "/c.py".into(),
-            text: String::new(),
-            sections: Vec::new(),
-            status: TestStatus::Error,
-        };
-        assert!(alone.hold_report(report).is_none());
+        assert!(alone.hold_report(broken("c.py")).is_none());
 
         let (files, _) = alone.begin_next_phase(true).unwrap();
         assert_eq!(files, BTreeSet::from(["b.py".into(), "c.py".into()]));
@@ -492,6 +503,15 @@ mod tests {
             assert_eq!(alone.judge(&mut failed(id, "x")), Judgement::Counts);
         }
         assert!(alone.begin_next_phase(true).is_none() && alone.learned().0.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_collected_by_itself_is_heard_with_everything() {
+        let mut alone = asking();
+        alone.hold(ended("a.py::odd", TestStatus::Failed));
+        alone.begin_next_phase(true).unwrap();
+        assert!(alone.hold_report(broken("a.py")).is_none());
+        assert!(alone.begin_next_phase(true).is_some() && alone.needs_everything());
     }
 
     #[test]

@@ -100,8 +100,6 @@ pub struct Conductor<'a> {
     pub summary: RunSummary,
     announced: HashSet<TestId>,
     broken: BTreeSet<String>,
-    /// The paths of files with tests, from the root, by their node IDs.
-    paths: HashMap<String, String>,
     seen_reports: HashSet<String>,
     greeted: bool,
     dirty: usize,
@@ -132,7 +130,6 @@ impl<'a> Conductor<'a> {
             summary: RunSummary::default(),
             announced: HashSet::new(),
             broken: BTreeSet::new(),
-            paths: HashMap::new(),
             seen_reports: HashSet::new(),
             greeted: false,
             dirty: 0,
@@ -372,7 +369,7 @@ impl<'a> Conductor<'a> {
         if self.alone.needs_everything() || !self.intent.wide.is_empty() {
             return Ok(Some(NextPhase::Everything));
         }
-        let paths = files.iter().map(|file| self.paths.get(file).cloned());
+        let paths = files.iter().map(|file| self.recorder.path_of(file));
         Ok(Some(match paths.collect() {
             Some(paths) => NextPhase::Only(paths),
             None => NextPhase::Everything,

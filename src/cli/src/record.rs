@@ -381,6 +381,12 @@ impl<'a> Recorder<'a> {
         self.catalog.record_passes(self.universe, &passes)
     }
 
+    /// The path from the root of a file, by its node ID, in which tests were found in this run.
+    pub fn path_of(&self, file: &str) -> Option<String> {
+        let path = self.paths.get(file)?;
+        Some(self.key(&path.to_string_lossy()))
+    }
+
     /// The node ID of the file at a path in which tests were found in this run.
     pub fn collected_from(&self, key: &str) -> Option<String> {
         let path = self.world.path(key);

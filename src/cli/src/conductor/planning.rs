@@ -23,8 +23,6 @@ impl Conductor<'_> {
         self.record_waiting(None)?;
         for file in &files {
             self.broken.remove(&file.path);
-            let path = self.recorder.key(&file.path);
-            self.paths.insert(file.file.clone(), path);
         }
         // What a worker tells of its share isn't all that there is.
         let is_whole = done.full && !self.intent.split;
