@@ -223,14 +223,14 @@ pub fn execute(
             ..whole.clone()
         };
         if let (NextPhase::Only(paths), false) = (next, plan.names_places) {
-            local.block_on(&runtime, standby.dismiss(true));
+            local.block_on(&runtime, standby.keep_for_a_part());
             later.collect = Some(paths);
         }
         let phase = dx_py_executor::run(later, &standby, &mut conductor);
         outcome = outcome.followed_by(local.block_on(&runtime, phase)?);
     }
     if !outcome.interrupted {
-        local.block_on(&runtime, standby.dismiss(false));
+        local.block_on(&runtime, standby.dismiss());
     }
     drop(standby);
     let mut summary = conductor.end(&outcome, asked.began)?;

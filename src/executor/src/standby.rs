@@ -70,8 +70,12 @@ impl<L: Launcher> Standby<L> {
                     while !foreseen.is_everything.get() {
                         foreseen.news.notified().await;
                     }
-                    if prepared.collect(everything).await.is_err() {
-                        *waiting = None;
+                    // One that has heard a part of what to collect is of no use, should this be cancelled meanwhile.
+                    let Some(mut prepared) = waiting.take() else {
+                        return;
+                    };
+                    if prepared.collect(everything).await.is_ok() {
+                        *waiting = Some(prepared);
                     }
                 }
                 Preparation::IsReady => return,
@@ -100,12 +104,19 @@ impl<L: Launcher> Standby<L> {
         }
     }
 
-    /// Ends the worker, if there is one: its phase won't come. One that hasn't been told what to collect will do for a phase that collects
-    /// a part, which `is_partial` says of the next one.
-    pub async fn dismiss(&self, is_partial: bool) {
+    /// Ends the worker, if there is one: its phase won't come.
+    pub async fn dismiss(&self) {
+        self.dismiss_if(|_| true).await;
+    }
+
+    /// Ends the worker if it was told to collect everything: the next phase collects a part.
+    pub async fn keep_for_a_part(&self) {
+        self.dismiss_if(|prepared| prepared.is_told).await;
+    }
+
+    async fn dismiss_if(&self, is_useless: impl FnOnce(&Prepared<L::Worker>) -> bool) {
         let mut waiting = self.waiting.lock().await;
-        let is_useless = |prepared: &mut Prepared<_>| prepared.is_told || !is_partial;
-        if let Some(mut prepared) = waiting.take_if(is_useless) {
+        if let Some(mut prepared) = waiting.take_if(|prepared| is_useless(prepared)) {
             prepared.worker.interrupt();
             prepared.worker.ended().await;
         }
