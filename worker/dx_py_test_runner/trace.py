@@ -38,18 +38,19 @@ _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # With one of these nothing is read that was there before.
 _ONLY_WRITE_FLAGS = os.O_WRONLY | os.O_TRUNC | os.O_EXCL
 
+#: Where the standard library is.
+_LIBRARY = os.path.dirname(os.__file__)
 #: The file of the standard library's cache of sources, and names by which code asks it.
-_LINECACHE = os.path.join(os.path.dirname(os.__file__), "linecache.py")
+_LINECACHE = os.path.join(_LIBRARY, "linecache.py")
 _ASKS_LINECACHE = ("linecache", "getsource", "getsourcelines", "findsource")
 
 #: Modules of the standard library that hand on what they are given, or read, and keep nothing of it for later calls.
 _KEEP_NOTHING = ("codecs", "contextlib", "genericpath", "glob", "os", "posixpath", "shutil", "subprocess")
 _KEEP_NOTHING_FILES = {f"<frozen {name}>" for name in _KEEP_NOTHING}.union(
-    os.path.join(os.path.dirname(os.__file__), name + ".py") for name in (*_KEEP_NOTHING, "pathlib", "unittest/case")
+    os.path.join(_LIBRARY, name + ".py") for name in (*_KEEP_NOTHING, "pathlib", "unittest/case")
 )
-_PATHLIB = os.path.join(os.path.dirname(os.__file__), "pathlib", "")
+_PATHLIB = os.path.join(_LIBRARY, "pathlib", "")
 
-_LIBRARY = os.path.dirname(os.__file__)
 _SUBPROCESS = os.path.join(_LIBRARY, "subprocess.py")
 _PLATFORM = os.path.join(_LIBRARY, "platform.py")
 #: Modules of the standard library whose child processes ask the system and look at nothing of the project, with the files that hold
@@ -591,7 +592,7 @@ def _standard_library() -> list[str]:
     import sysconfig
 
     paths = sysconfig.get_paths()
-    found = {paths["stdlib"], paths["platstdlib"], os.path.dirname(os.__file__)}
+    found = {paths["stdlib"], paths["platstdlib"], _LIBRARY}
     return [os.path.join(path, "") for path in found if path]
 
 

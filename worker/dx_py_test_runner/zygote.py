@@ -62,15 +62,19 @@ class Zygote:
             return None  # another one serves
         # What is read while modules are imported is remembered in the forks, as if they had imported them.
         install(self._trace)
-        loaded = preload(modules)
+        preloaded = preload(modules)
         self._seen = self._look()
-        self._folders = {folder: self._modules_in(folder) for folder in sys.path[1:] if _is_folder(folder)}
+        loaded = _loaded()
+        # Its state first: a name that appears meanwhile is found when they are compared.
+        self._folders = {
+            folder: (_state_of(folder), _modules_in(folder, loaded)) for folder in sys.path[1:] if _is_folder(folder)
+        }
         unfit = self._unfit()
         if unfit:
             self._keep_state({"pid": 0, "unfit": unfit})
             self._remove("lock")
             return None
-        self._keep_state(loaded)
+        self._keep_state(preloaded)
         listener = self._listen()
         self._listener = listener
         waker, woken = socket.socketpair()
@@ -148,7 +152,7 @@ class Zygote:
     # Whether it is still right
 
     def _look(self) -> dict[str, Any]:
-        """What a fresh interpreter would be made of: the files of modules, and the folders that are searched for them."""
+        """What a fresh interpreter would be made of: the files of modules, and what else than folders is searched for them."""
         files = {os.path.join(sys.prefix, "pyvenv.cfg"), sys.executable}
         files.update(place for place in sys.path[1:] if not _is_folder(place))
         for module in list(sys.modules.values()):
@@ -164,19 +168,15 @@ class Zygote:
         if any(_state_of(file) != state for file, state in self._seen.items()):
             return True
         # That a folder changed says little: a project's root may be searched, and runs leave their records there.
-        if any(self._modules_in(folder) != names for folder, names in self._folders.items()):
+        changed = [folder for folder, (state, _) in self._folders.items() if _state_of(folder) != state]
+        loaded = _loaded() if changed else set()
+        if any(_modules_in(folder, loaded) != self._folders[folder][1] for folder in changed):
             return True
         return bool(self._hidden())
 
-    def _modules_in(self, folder: str) -> list[str]:
-        """What in a folder that is searched may be a module that is loaded here, or lets more folders be searched."""
-        loaded = {name.partition(".")[0] for name in sys.modules}
-        names = (name for name in _names_in(folder) if name.endswith(".pth") or name.partition(".")[0] in loaded)
-        return sorted(names)
-
     def _hidden(self) -> list[str]:
         """The modules that are loaded here and hidden for a fresh interpreter: the folder that it starts in is searched first."""
-        loaded = {name.partition(".")[0] for name in sys.modules}
+        loaded = _loaded()
         names = [name for name in _names_in(self._cwd) if name.partition(".")[0] in loaded]
         return [name for name in names if _may_be_module(self._cwd, name)]
 
@@ -310,6 +310,16 @@ def _state_of(file: str) -> Optional[tuple[int, int, int]]:
     except (OSError, ValueError):
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _loaded() -> set[str]:
+    """The packages and modules that are loaded here, but for what is in packages."""
+    return {name.partition(".")[0] for name in sys.modules}
+
+
+def _modules_in(folder: str, loaded: set[str]) -> list[str]:
+    """What in a folder that is searched may be one of these modules, or lets more folders be searched."""
+    return sorted(name for name in _names_in(folder) if name.endswith(".pth") or name.partition(".")[0] in loaded)
 
 
 def _is_folder(path: str) -> bool:
