@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::counts::{Counts, Expect};
 use super::machine::Machine;
-use super::measure::{Ran, adopt_orphans, measure, measure_then};
+use super::measure::{Ran, measure, measure_warm};
 use super::peers::Peer;
 use super::rows::{factor, median, seconds};
 use crate::corpus::Corpus;
@@ -191,14 +191,7 @@ impl Bench<'_> {
         let printed = self.home.join(format!("{}.txt", way.title()));
         let run = || measure(&mut self.command(way)?, &printed, LIMIT);
         let ran = match way {
-            Way::Warm => {
-                adopt_orphans();
-                // It writes the plugin that is loaded, which makes an interpreter stale that is warm already.
-                let mut command = self.command(way)?;
-                self.daemon("start")?;
-                command.env("DX_PY_DAEMON", "1");
-                measure_then(&mut command, &printed, LIMIT, || self.daemon("stop"))?
-            }
+            Way::Warm => measure_warm(&mut self.command(way)?, &printed, LIMIT, || self.dx())?,
             Way::NoBytecode => {
                 // A `.dx/` that is restored was made where there was none either.
                 self.without_bytecode(run)?;
@@ -216,16 +209,6 @@ impl Bench<'_> {
     fn dx(&self) -> Result<Command> {
         let unused = self.home.join("unused.json");
         self.suite.place.command(self.dx, &[], &unused)
-    }
-
-    /// Starts or stops the interpreters that dx-py keeps warm for the project.
-    fn daemon(&self, action: &str) -> Result<()> {
-        let output = self.dx()?.args(["daemon", action]).output()?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!("dx-py daemon {action}: {said}");
-        }
-        Ok(())
     }
 
     /// Does something as in a fresh checkout, which has no bytecode.

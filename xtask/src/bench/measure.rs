@@ -78,7 +78,7 @@ fn wait(block: bool) -> Option<Ended> {
 }
 
 /// Makes this process the parent of those whose own parent ends before they do, so that their CPU time is seen.
-pub fn adopt_orphans() {
+fn adopt_orphans() {
     // SAFETY: this option takes a number and touches no memory.
     #[cfg(target_os = "linux")]
     unsafe {
@@ -94,11 +94,36 @@ pub fn measure(command: &mut Command, printed: &Path, limit: Duration) -> Result
     measure_then(command, printed, limit, || Ok(()))
 }
 
-/// The same, where something that was made ready for the command is ended after it: that counts as CPU time, but not as wall time.
+/// The same with an interpreter that is kept warm: it is ready when the command is started, and ended after it. That counts as CPU time, but
+/// not as wall time. `dx` makes commands of the same dx-py in the same place.
 ///
 /// # Errors
-/// If the command can't be started or takes longer than `limit`, or from `after`.
-pub fn measure_then(
+/// If the command can't be started or takes longer than `limit`, or if the interpreter can't be started or ended.
+pub fn measure_warm(
+    command: &mut Command,
+    printed: &Path,
+    limit: Duration,
+    dx: impl Fn() -> Result<Command>,
+) -> Result<Ran> {
+    let daemon = |action: &str| -> Result<()> {
+        let output = dx()?
+            .args(["daemon", action])
+            .stdin(Stdio::null())
+            .output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("dx-py daemon {action}: {said}");
+        }
+        Ok(())
+    };
+    adopt_orphans();
+    daemon("start")?;
+    measure_then(command.env("DX_PY_DAEMON", "1"), printed, limit, || {
+        daemon("stop")
+    })
+}
+
+fn measure_then(
     command: &mut Command,
     printed: &Path,
     limit: Duration,

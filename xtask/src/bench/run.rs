@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use super::case::{Case, Suite};
 use super::counts::Counts;
-use super::measure::{adopt_orphans, measure, measure_then};
+use super::measure::{measure, measure_warm};
 use super::peers::{self, Installed, Peer};
 use super::rows::{Measured, Row};
 
@@ -130,15 +129,12 @@ impl Bench<'_> {
             .join(suite.name)
             .join(format!("{}.txt", row.heading));
         let ran = if case.warm {
-            let daemon = |action: &str| self.daemon(action, venv, &dir);
             // The first round records what the tests import, which is what an interpreter has ready.
             if round == 0 {
                 measure(&mut command, &printed, LIMIT)?;
             }
-            adopt_orphans();
-            daemon("start")?;
-            measure_then(command.env("DX_PY_DAEMON", "1"), &printed, LIMIT, || {
-                daemon("stop")
+            measure_warm(&mut command, &printed, LIMIT, || {
+                peers::plain(Peer::Dx, self.dx, venv, &dir)
             })?
         } else {
             measure(&mut command, &printed, LIMIT)?
@@ -157,21 +153,6 @@ impl Bench<'_> {
         });
         if round > 0 {
             row.costs.push(ran.cost);
-        }
-        Ok(())
-    }
-    /// Starts or stops the interpreters that dx-py keeps warm for a folder.
-    fn daemon(&self, action: &str, venv: &Path, dir: &Path) -> Result<()> {
-        let mut command = peers::plain(Peer::Dx, self.dx, venv, dir)?;
-        let output = command
-            .args(["daemon", action])
-            .stdin(Stdio::null())
-            .output()?;
-        if !output.status.success() {
-            bail!(
-                "dx-py daemon {action}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
         }
         Ok(())
     }
