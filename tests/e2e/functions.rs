@@ -363,6 +363,55 @@ fn what_a_module_runs_when_a_test_imports_it_is_every_importers() {
     );
 }
 
+/// A function that has told that it runs, in the same test, runs again in the body of a module that later tests find imported.
+#[test]
+fn what_a_module_runs_after_its_importer_ran_it_is_every_importers() {
+    let files = [
+        ("lib.py", "def size():\n    return 1\n"),
+        ("part.py", "import lib\n\nSIZE = lib.size()\n"),
+        (
+            "test_a.py",
+            "\
+import lib
+
+def test_first():
+    assert lib.size() > 0
+    import part
+
+def test_second():
+    import part
+    assert part.SIZE > 0
+
+def test_other():
+    assert True
+",
+        ),
+    ];
+    let all = ["test_first", "test_other", "test_second"];
+    runs(&files, "return 1", "return 2", &all);
+}
+
+#[test]
+fn the_tests_of_one_function_count_as_one_and_other_functions_apart() {
+    let files = lib_and_tests(
+        "def one():\n    return 1\n\ndef two():\n    return 2\n",
+        "\
+import lib, pytest
+
+@pytest.mark.parametrize(\"name\", [\"one\", \"two\"])
+def test_named(name):
+    assert getattr(lib, name)() > 0
+
+def test_one():
+    assert lib.one() > 0
+",
+    );
+    let named = ["test_named[one]", "test_named[two]"];
+    runs(&files, "return 2", "return 3", &named);
+    let all = [named[0], named[1], "test_one"];
+    runs(&files, "return 1", "return 3", &all);
+}
+
 #[test]
 fn what_runs_while_tests_are_collected_decides_which_there_are() {
     let files = lib_and_tests(

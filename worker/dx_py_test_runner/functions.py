@@ -2,7 +2,8 @@
 
 Each code object of the project's files is watched from when its module is about to run. It tells once that it starts or goes on, and is
 then left alone until the next test begins, so a call in a loop costs nothing more. What most tests of a file run is said to be run by all
-of them, and is left alone until the file ends: that was half of the cost.
+of them, and is left alone until the file ends: that was half of the cost. Half of the rest is to watch code again. So a test function that
+runs with several parameters is watched as one: each of its tests is said to run what any of them ran.
 
 What runs outside of tests (imports, collection, hooks) is every test's. So is what runs in a module's body, also if it is a test that
 imports it, and what runs in a test that sets up a fixture for others as well.
@@ -48,6 +49,8 @@ class Functions:
         self._local = 0
         # A code object's number by its identity, which stays its own since it is kept.
         self._numbers: dict[int, int] = {}
+        #: By the same, who owns what is read while the code runs: its file, and behind a zero byte its number.
+        self.names: dict[int, str] = {}
         self._codes: list[CodeType] = []
         self._places: list[tuple[str, int]] = []
         self._told = 0
@@ -57,9 +60,14 @@ class Functions:
         self._told_of_all: set[int] = set()
         self._told_shared: set[int] = set()
         self._of_tests: list[tuple[str, list[int]]] = []
-        self._test: Optional[str] = None
+        # The tests of one function that have run since code was last watched anew, whether the last of them has ended, and how much code
+        # had run then.
+        self._tests: list[str] = []
+        self._function = ""
+        self._has_ended = True
+        self._count_at_end = 0
         self._file = ""
-        # Of the file of the moment: how many of its tests have run, in how many of them each code, and what is left alone.
+        # Of the file of the moment: how many of its test functions have run, in how many of them each code, and what is left alone.
         self._count = 0
         self._counts: dict[int, int] = {}
         self._usual: list[int] = []
@@ -137,7 +145,8 @@ class Functions:
                     self._add(one, one.co_filename, _NO_LINE)
                 elif id(one) not in self._numbers:
                     monitoring.set_local_events(self._tool, one, self._local)
-                    self._numbers[id(one)] = self._add(one, one.co_filename, one.co_firstlineno)
+                    self._numbers[id(one)] = number = self._add(one, one.co_filename, one.co_firstlineno)
+                    self.names[id(one)] = f"{one.co_filename}\0{number}"
                 pending.extend(constant for constant in one.co_consts if type(constant) is CodeType)
         except BaseException:
             self.is_traced = False
@@ -148,21 +157,18 @@ class Functions:
         self._places.append((file, line))
         return len(self._places) - 1
 
-    def owner(self, code: CodeType) -> str:
-        """Who owns what is read while `code` runs: its file, or, behind a zero byte, the number of its place in it."""
-        number = self._numbers.get(id(code))
-        return code.co_filename if number is None else f"{code.co_filename}\0{number}"
-
     def keep_apart(self, owners: list[str]) -> None:
         """What these owners read would make a test dirty at each change: no test is said to run them that doesn't."""
         self._apart.update(int(number) for number in (owner.partition("\0")[2] for owner in owners) if number)
 
     def imports(self) -> None:
         """A module's body is about to run: from here on, and until the test ends, it matters what is called from one."""
-        if self.is_traced and self._test is not None and not self._imports:
+        if self.is_traced and not self._has_ended and not self._imports:
             self._imports = True
             self._shared.update(self._usual)
             self._listen(self._begins_while_importing)
+            # Code that has told already may be called from the module's body.
+            sys.monitoring.restart_events()  # type: ignore[attr-defined, unused-ignore]
 
     def is_made(self, file: str) -> None:
         """Code of a file comes from elsewhere than its text: what of the file runs with it nobody can say."""
@@ -190,12 +196,21 @@ class Functions:
 
     def enter(self, test: Optional[str]) -> None:
         """What runs from now on runs in that test, or in none. Only to be called while it is traced."""
-        self._gather()
-        if self._imports:
-            self._imports = False
-            self._listen(self._begins)
-        self._test, self._is_shared = test, False
+        if test is None and not self._has_ended:
+            self._has_ended = True
+            self._count_at_end = len(self._running)
+            if self._is_shared or self._imports:
+                self._gather()
+            return
+        function = "" if test is None else test.partition("[")[0]
+        goes_on = test is not None and function == self._function and self._has_ended
+        if not goes_on or len(self._running) != self._count_at_end:
+            # Between two tests code may have run as well: that of other threads, and what is collected then.
+            self._gather()
+        self._has_ended = test is None
         if test is not None:
+            self._tests.append(test)
+            self._function = function
             file = test.partition("::")[0]
             if file != self._file:
                 self._begin_file(file)
@@ -227,6 +242,15 @@ class Functions:
         self._is_shared = True
 
     def _gather(self) -> None:
+        """Note what ran since the last time, and watch it again."""
+        tests = self._tests
+        self._tests = tests[-1:] if not self._has_ended else []
+        is_between = not tests or (self._has_ended and len(self._running) != self._count_at_end)
+        is_shared, self._is_shared = self._is_shared, self._is_shared and not self._has_ended
+        if self._imports and self._has_ended:
+            self._imports = False
+            self._listen(self._begins)
+        self._count_at_end = 0
         if not self._running:
             return
         ran = self._running.copy()
@@ -234,12 +258,12 @@ class Functions:
         self._running -= ran
         numbers = self._numbers
         found = [numbers[each] for each in ran if each in numbers]
-        if self._test is not None:
-            self._of_tests.append((self._test, found))
+        self._of_tests += [(test, found) for test in tests]
+        if tests:
             self._leave_usual(found)
-        if self._is_shared or (self._test is None and self._file and found):
+        if is_shared or (is_between and self._file and found):
             self._shared.update(found, self._usual)
-        elif self._test is None:
+        elif not tests:
             self._of_all.update(found)
         sys.monitoring.restart_events()  # type: ignore[attr-defined, unused-ignore]
 

@@ -12,7 +12,6 @@ on the stack: what a module read once may be kept by it in a cache, and a later 
 from __future__ import annotations
 
 import gc
-import importlib.machinery
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -20,7 +19,7 @@ from importlib.util import source_from_cache
 from types import CodeType, FrameType, ModuleType
 from typing import Any, Optional, Protocol
 
-from .functions import Functions
+from .readers import USER, Readers, answers_of_system, is_linecache
 from .temporary import Read, Temporary, is_naming
 
 FILE, EXISTENCE, LISTING, VARIABLE, PROJECT, UNKNOWABLE, TEXT = range(7)
@@ -32,33 +31,12 @@ _stat = os.stat
 _STDLIB_NAMES = frozenset(getattr(sys, "stdlib_module_names", ()))
 _module_dict = ModuleType.__getattribute__
 
-_SKIP, _STDLIB, _INTERNAL, _USER = range(4)
-
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # With one of these nothing is read that was there before.
 _ONLY_WRITE_FLAGS = os.O_WRONLY | os.O_TRUNC | os.O_EXCL
 
-#: Where the standard library is.
-_LIBRARY = os.path.dirname(os.__file__)
-#: The file of the standard library's cache of sources, and names by which code asks it.
-_LINECACHE = os.path.join(_LIBRARY, "linecache.py")
+#: Names by which code asks the standard library's cache of sources.
 _ASKS_LINECACHE = ("linecache", "getsource", "getsourcelines", "findsource")
-
-#: Modules of the standard library that hand on what they are given, or read, and keep nothing of it for later calls.
-_KEEP_NOTHING = ("codecs", "contextlib", "genericpath", "glob", "os", "posixpath", "shutil", "subprocess")
-_KEEP_NOTHING_FILES = {f"<frozen {name}>" for name in _KEEP_NOTHING}.union(
-    os.path.join(_LIBRARY, name + ".py") for name in (*_KEEP_NOTHING, "pathlib", "unittest/case")
-)
-_PATHLIB = os.path.join(_LIBRARY, "pathlib", "")
-
-_SUBPROCESS = os.path.join(_LIBRARY, "subprocess.py")
-_PLATFORM = os.path.join(_LIBRARY, "platform.py")
-#: Modules of the standard library whose child processes ask the system and look at nothing of the project, with the files that hold
-#: the answer: where libraries are, and what the network has for an address.
-_ASKS_SYSTEM = {
-    os.path.join(_LIBRARY, "ctypes", "util.py"): ("/etc/ld.so.cache",),
-    os.path.join(_LIBRARY, "uuid.py"): (),
-}
 
 #: Where runs of tests keep what they know of earlier runs. No outcome is meant to depend on it.
 OWN_RECORDS = ("/.hypothesis", "/.dx/", "/.pytest_cache/")
@@ -115,88 +93,32 @@ class Trace:
         self._cached_sources: set[str] = set()
         self._known_reads: set[tuple[str, int, str]] = set()
         self._writers: dict[str, Optional[str]] = {}
-        self._kinds: dict[str, int] = {}
         self.busy = False
         #: Whether what is read is what is about to be imported.
         self._is_importing = False
         #: Whether it hears of anything yet.
         self.is_installed = False
-        self._stdlib = _standard_library()
-        self._internal = [own_dir, *_installed_kernel()]
-        self._sites = ("/site-packages/", "/dist-packages/")
         self.temporary = Temporary(root)
-        self.functions = Functions(lambda file: self._kind(file) == _INTERNAL)
+        self._readers = readers = Readers(own_dir)
+        self._own_dir = own_dir
+        self._kinds = readers.kinds
+        self.functions = readers.functions
+        self.is_of_project = readers.is_of_project
+        #: The owners of what is read by the code on the stack.
+        self.owners = readers.owners
+        # What was recorded since the context began: code asks for the same variable again and again.
+        self._recorded: set[tuple[object, ...]] = set()
 
     # Contexts
 
     def enter(self, context: Optional[str]) -> Optional[str]:
         """Make `context` (`t:` and a test ID, or `f:` and a file's node ID) the owner of what is read; gives the one before."""
         before, self.context = self.context, context
+        self._recorded.clear()
         if self.functions.is_traced:
             # What runs while a file is collected is every test's.
             self.functions.enter(context[2:] if context is not None and context.startswith("t:") else None)
         return before
-
-    # Who is reading
-
-    def _kind(self, filename: str) -> int:
-        kind = self._kinds.get(filename)
-        if kind is None:
-            kind = self._kinds[filename] = self._classify(filename)
-        return kind
-
-    def _classify(self, filename: str) -> int:
-        if filename.startswith("<frozen "):
-            return _STDLIB
-        if filename.startswith("<") or not os.path.isabs(filename):
-            return _SKIP
-        if any(filename.startswith(prefix) for prefix in self._internal):
-            return _INTERNAL
-        installed = any(site in filename for site in self._sites)
-        if not installed and any(filename.startswith(prefix) for prefix in self._stdlib):
-            return _STDLIB
-        return _USER
-
-    def is_of_project(self, filename: str) -> bool:
-        """Whether a file is neither installed nor the standard library's, nor of this package."""
-        return self._kind(filename) == _USER and not any(site in filename for site in self._sites)
-
-    def owners(self, frame: Optional[FrameType]) -> list[str]:
-        """The files of the user's modules on the stack, the nearest first; none if the reader is pytest or this package.
-
-        Where it is seen which functions run, it is these: whoever reaches none of them can't be given what they read, unless other code
-        on the stack keeps it.
-        """
-        if self.functions.is_traced:
-            return self._functions_on_stack(frame)
-        owners: list[str] = []
-        while frame is not None:
-            filename = frame.f_code.co_filename
-            kind = self._kind(filename)
-            if kind == _USER:
-                if not owners or owners[-1] != filename:
-                    owners.append(filename)
-            elif kind == _INTERNAL:
-                break
-            frame = frame.f_back
-        return owners
-
-    def _functions_on_stack(self, frame: Optional[FrameType]) -> list[str]:
-        owners: dict[str, None] = {}
-        may_keep = False
-        while frame is not None:
-            code = frame.f_code
-            kind = self._kind(code.co_filename)
-            if kind == _USER:
-                owners[self.functions.owner(code)] = None
-            elif kind == _INTERNAL:
-                break
-            elif not may_keep:
-                may_keep = not _keeps_nothing(code.co_filename)
-            frame = frame.f_back
-        if may_keep:
-            return list(dict.fromkeys(owner.partition("\0")[0] for owner in owners))
-        return list(owners)
 
     # Recording
 
@@ -206,7 +128,10 @@ class Trace:
             self.witness.read(kind, key)
         if kind in (PROJECT, UNKNOWABLE):
             self.functions.keep_apart(owners)
-        self._record(self.context, kind, key, owners)
+        recorded = (kind, key, self._is_importing, *owners)
+        if recorded not in self._recorded:
+            self._recorded.add(recorded)
+            self._record(self.context, kind, key, owners)
 
     def _record(self, context: Optional[str], kind: int, key: str, owners: Iterable[str]) -> None:
         if context is not None:
@@ -308,7 +233,7 @@ class Trace:
             path, _mode, flags = args
             if isinstance(path, int) or self.busy:
                 return
-            if _is_linecache(_getframe(2)):
+            if is_linecache(_getframe(2)):
                 self._cache_source(path)
             if not isinstance(flags, int) or not flags & _ONLY_WRITE_FLAGS:
                 # Of a file that is opened for both, what it held is read before it is written.
@@ -319,6 +244,9 @@ class Trace:
                     self._is_importing = False
             if isinstance(flags, int) and flags & _WRITE_FLAGS:
                 self.wrote(path)
+        elif event == "object.__getattr__":
+            if args[1] == "__code__":
+                self.functions.is_read(args[0], _getframe(2))
         elif event in ("os.listdir", "os.scandir"):
             path = args[0]
             if isinstance(path, int) or self.busy:
@@ -335,7 +263,7 @@ class Trace:
         elif event in SPAWN_EVENTS:
             frame = _getframe(2)
             owners = self.owners(frame)
-            answers = _answers_of_system(frame) if owners else ()
+            answers = answers_of_system(frame) if owners else ()
             if answers is None:
                 self.record(PROJECT, "", owners)
             else:
@@ -343,7 +271,7 @@ class Trace:
                     self.record(FILE, path, owners)
         elif event in OWN_EVENTS:
             caller: Optional[FrameType] = _getframe(2)
-            while caller is not None and caller.f_code.co_filename.startswith(self._internal[0]):
+            while caller is not None and caller.f_code.co_filename.startswith(self._own_dir):
                 caller = caller.f_back
             owners = self.owners(caller)
             if owners:
@@ -362,7 +290,7 @@ class Trace:
                 self.read(FILE, name, 3)
         elif event == "exec":
             code = args[0]
-            if type(code) is CodeType and self._kind(code.co_filename) == _USER:
+            if type(code) is CodeType and self._kinds[code.co_filename] == USER:
                 self.functions.imports()
                 if self.is_of_project(code.co_filename):
                     self.functions.watch(code)
@@ -372,15 +300,12 @@ class Trace:
             name = args[0]
             if name.partition(".")[0] not in _STDLIB_NAMES:
                 self._attempt(name, _getframe(2))
-        elif event == "object.__getattr__":
-            if args[1] == "__code__":
-                self.functions.is_read(args[0], _getframe(2))
         elif event == "code.__new__":
-            if self._kind(args[1]) == _USER and self.is_of_project(args[1]):
+            if self._kinds[args[1]] == USER and self.is_of_project(args[1]):
                 self.functions.is_made(args[1])
         elif event == "function.__new__":
             code = args[0]
-            if self._kind(code.co_filename) == _USER and self.is_of_project(code.co_filename):
+            if self._kinds[code.co_filename] == USER and self.is_of_project(code.co_filename):
                 self.functions.watch(code)
         elif event in ("os.utime", "os.chmod", "os.chown"):
             self._touch(args[0])
@@ -509,7 +434,7 @@ class Trace:
     def _edge(self, importer: str, name: str, modules: dict[str, Any]) -> None:
         while name:
             file = _file_of(modules.get(name))
-            if file is not None and self._is_lasting(file) and self._kind(file) == _USER:
+            if file is not None and self._is_lasting(file) and self._kinds[file] == USER:
                 self._module(name, file)
                 self._import(importer, file)
             name = name.rpartition(".")[0]
@@ -552,61 +477,12 @@ class Trace:
         return new
 
 
-def _answers_of_system(frame: Optional[FrameType]) -> Optional[tuple[str, ...]]:
-    """The files that hold what a child process, which is started in `frame`, is asked for; None if it may look at anything."""
-    while frame is not None and frame.f_code.co_filename == _SUBPROCESS:
-        frame = frame.f_back
-    if frame is None:
-        return None
-    code = frame.f_code
-    if code.co_filename == _PLATFORM and code.co_name == "from_subprocess":
-        return ()  # `uname -p`
-    return _ASKS_SYSTEM.get(code.co_filename)
-
-
-def _is_linecache(frame: Optional[FrameType]) -> bool:
-    """Whether that frame, or the one that called it to open a file in its encoding, is of `linecache`."""
-    for _ in range(2):
-        if frame is not None:
-            if frame.f_code.co_filename == _LINECACHE:
-                return True
-            frame = frame.f_back
-    return False
-
-
-def _keeps_nothing(file: str) -> bool:
-    """Whether code in that file, which isn't the user's, keeps nothing of what is read while it runs."""
-    return file in _KEEP_NOTHING_FILES or file.startswith(_PATHLIB)
-
-
 def _file_of(module: Any) -> Optional[str]:
     """The file of a module; objects that only pose as modules, and may do anything when asked, have none."""
     if not issubclass(type(module), ModuleType):
         return None
     file = _module_dict(module, "__dict__").get("__file__")
     return file if isinstance(file, str) else None
-
-
-def _standard_library() -> list[str]:
-    """The folders of the standard library, with a trailing separator."""
-    import sysconfig
-
-    paths = sysconfig.get_paths()
-    found = {paths["stdlib"], paths["platstdlib"], _LIBRARY}
-    return [os.path.join(path, "") for path in found if path]
-
-
-def _installed_kernel() -> list[str]:
-    """The folders of pytest, pluggy and coverage, if they are installed; in their own checkouts they are the project.
-
-    What they read for themselves (coverage reads every source that it measures) no test depends on.
-    """
-    found = []
-    for name in ("_pytest", "pytest", "pluggy", "iniconfig", "coverage", "pytest_cov"):
-        spec = importlib.machinery.PathFinder.find_spec(name)
-        if spec is not None and spec.origin and ("/site-packages/" in spec.origin or "/dist-packages/" in spec.origin):
-            found.append(os.path.join(os.path.dirname(spec.origin), ""))
-    return found
 
 
 def _remote(address: Any) -> Optional[str]:

@@ -243,9 +243,7 @@ pub fn execute(
         summary.wall = asked.began.elapsed();
     }
     snapshots::end(session, args, &mut summary)?;
-    session
-        .catalog
-        .store_file_stats(&session.world.new_stats())?;
+    session.keep_what_was_looked_at()?;
     session.catalog.finish_run(run, &summary)?;
     database::prune_bytecode(&session.project.dx_dir());
     if !outcome.interrupted && outcome.fatal.is_none() {

@@ -264,7 +264,7 @@ impl Functions {
             let new = self.nodes.len();
             let node = *self.node_numbers.entry((file, number)).or_insert(new);
             if node == new {
-                self.add_node(file, number, &symbols.functions()[number]);
+                self.add_node(file, number, symbols);
             }
             nodes.push(node);
         }
@@ -273,20 +273,16 @@ impl Functions {
         Some(nodes)
     }
 
-    fn add_node(&mut self, file: usize, number: usize, function: &Function) {
+    fn add_node(&mut self, file: usize, number: usize, symbols: &Symbols) {
         let node = self.nodes.len();
+        let function = &symbols.functions()[number];
         // Who makes an object of a class, or of one below it, names that class and not its methods.
         let mut names = vec![function.simple];
         if let Some(class) = function.class.filter(|_| function.is_special) {
             names.extend(self.below(class));
         }
         // A method may make objects of its class without the class's name.
-        let calls: Vec<u64> = function
-            .mentions
-            .iter()
-            .copied()
-            .chain(function.class)
-            .collect();
+        let calls: Vec<u64> = symbols.mentions(function).chain(function.class).collect();
         let ties = &mut self.ties;
         let from: BTreeSet<(Tie, usize)> = under(&ties.called, &calls)
             .map(|(_, other)| (Tie::Call, other))
@@ -311,7 +307,7 @@ impl Functions {
         for (tie, other) in to {
             self.nodes[other].from.push((tie, node));
         }
-        self.add_getter(node, self.all_meanings(&function.gets));
+        self.add_getter(node, self.all_meanings(&symbols.gets(function)));
     }
 
     /// A class and those that are derived from it, by their names.

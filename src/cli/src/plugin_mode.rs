@@ -94,9 +94,7 @@ pub fn plugin(args: &PluginArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         PluginAction::Ask(args) => {
             let mut session = open(project, args)?;
             let answer = answer(&session, args.changed_since.as_deref())?;
-            session
-                .catalog
-                .store_file_stats(&session.world.new_stats())?;
+            session.keep_what_was_looked_at()?;
             print(&answer, out)?;
         }
         PluginAction::Tell(args) => {

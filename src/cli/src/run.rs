@@ -160,9 +160,7 @@ fn all_fresh(
     for note in &session.notes {
         emit(reporters, &Event::Note(note.clone()))?;
     }
-    session
-        .catalog
-        .store_file_stats(&session.world.new_stats())?;
+    session.keep_what_was_looked_at()?;
     summary.wall = began.elapsed();
     emit(reporters, &Event::Finished(summary.clone()))?;
     Ok(summary.exit_code)

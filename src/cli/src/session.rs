@@ -179,7 +179,7 @@ impl Session {
             project_path,
             standard_library,
         };
-        let world = World::new(spec, stats, now_ns);
+        let world = World::new(spec, stats, now_ns).with_found_in(dx.join("catalog.db"));
         world.learn_files(sources.scan.files.iter());
         let level = project.config.select.unwrap_or_default();
         let mut sets = SetStates::compare(facts, &world, level);
@@ -381,6 +381,15 @@ impl Session {
         self.tests()
             .filter_map(|test| Some((test.id.clone(), find(test)?)))
             .collect()
+    }
+
+    /// Keeps the digests of files that this run had to look at, and what it found in them, for later runs.
+    ///
+    /// # Errors
+    /// If they can't be written.
+    pub fn keep_what_was_looked_at(&mut self) -> Result<(), CatalogError> {
+        self.catalog.store_file_stats(&self.world.new_stats())?;
+        self.catalog.store_parsed(&self.world.newly_found())
     }
 
     /// The name under which what the interpreter says of itself is kept.

@@ -38,6 +38,7 @@ const FILES: &[(&str, &str)] = carried![
     "plugin.py",
     "preload.py",
     "queries.py",
+    "readers.py",
     "say.py",
     "scene.py",
     "serialise.py",

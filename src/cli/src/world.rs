@@ -3,15 +3,15 @@
 //! A file's digest is cached by its size, times and inode (git's rule: a file that was modified as late as it was last hashed is
 //! hashed again). Everything is computed when it is asked for, once for each run.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use dx_py_catalog::StatRow;
+use dx_py_catalog::{ParsedReader, ParsedRow, StatRow};
 use dx_py_core::{Digest, FileStat, Hasher, Input, RelPath};
-use dx_py_discovery::{ScannedFile, Slices, Symbols};
+use dx_py_discovery::{Parsed, ScannedFile, Slices, Symbols, parsed};
 use rustc_hash::FxHashMap;
 
 use crate::ini;
@@ -58,6 +58,10 @@ pub struct World {
     listings: RefCell<FxHashMap<PathBuf, Rc<BTreeSet<String>>>>,
     slices: RefCell<FxHashMap<String, Option<Rc<Slices>>>>,
     symbols: RefCell<FxHashMap<String, Option<Rc<Symbols>>>>,
+    /// The catalog that has what earlier runs found in sources, and a reader of it once it is asked.
+    catalog: Option<PathBuf>,
+    found_before: OnceCell<Option<ParsedReader>>,
+    newly_found: RefCell<Vec<ParsedRow>>,
     /// Files that were looked at since `look_again`, and whether they had changed.
     looked: RefCell<FxHashMap<String, bool>>,
     now_ns: i64,
@@ -76,9 +80,18 @@ impl World {
             listings: RefCell::default(),
             slices: RefCell::default(),
             symbols: RefCell::default(),
+            catalog: None,
+            found_before: OnceCell::new(),
+            newly_found: RefCell::default(),
             looked: RefCell::default(),
             now_ns,
         }
+    }
+
+    /// With what earlier runs found in sources, which the catalog at that path has.
+    pub fn with_found_in(mut self, catalog: PathBuf) -> Self {
+        self.catalog = Some(catalog);
+        self
     }
 
     /// The project's root.
@@ -117,6 +130,11 @@ impl World {
             .iter()
             .map(|(path, row)| (path.clone(), row.clone()))
             .collect()
+    }
+
+    /// What was found in files that had to be parsed, for later runs.
+    pub fn newly_found(&self) -> Vec<ParsedRow> {
+        self.newly_found.borrow().clone()
     }
 
     /// The key of a path in inputs: relative to the root below it, else absolute.
@@ -218,18 +236,12 @@ impl World {
         let (key, function) = input.part_of_file()?;
         let known = self.slices.borrow().get(key).cloned();
         let slices = known.unwrap_or_else(|| {
-            let slices = self.slices_of(key).map(Rc::new);
+            let slices = self.find::<Slices>(key).map(Rc::new);
             let mut all = self.slices.borrow_mut();
             all.insert(key.to_owned(), slices.clone());
             slices
         });
         slices?.digest(function)
-    }
-
-    fn slices_of(&self, key: &str) -> Option<Slices> {
-        let path = self.path(key);
-        let stem = path.file_stem()?.to_str()?;
-        Slices::of(&self.content(key)?, stem)
     }
 
     /// The digest of a symbol; none if its file has none of that name, or none at all.
@@ -249,13 +261,33 @@ impl World {
         if let Some(known) = self.symbols.borrow().get(key) {
             return known.clone();
         }
-        let content = self.content(key);
-        let symbols = content.and_then(|content| Symbols::of(&content, key));
-        let symbols = symbols.map(Rc::new);
+        let symbols = self.find::<Symbols>(key).map(Rc::new);
         self.symbols
             .borrow_mut()
             .insert(key.to_owned(), symbols.clone());
         symbols
+    }
+
+    /// What is in a source now: what was found earlier in the same content, or else what is found by parsing it.
+    fn find<T: Parsed>(&self, key: &str) -> Option<T> {
+        let digest = self.digest(&Input::File(key.to_owned()));
+        let open = || ParsedReader::open(self.catalog.as_deref()?).ok();
+        let reader = self.found_before.get_or_init(open).as_ref();
+        let known = reader.and_then(|reader| reader.found(key, T::WHAT, digest).ok().flatten());
+        if let Some(found) = known.and_then(|bytes| parsed::from_bytes(&bytes)) {
+            return found;
+        }
+        let found = T::parse(&self.content(key)?, key);
+        // What can't be kept is found again.
+        if let Ok(bytes) = parsed::to_bytes(found.as_ref()) {
+            self.newly_found.borrow_mut().push(ParsedRow {
+                path: key.to_owned(),
+                what: T::WHAT,
+                digest,
+                found: bytes,
+            });
+        }
+        found
     }
 
     /// The content that the digest of a file is of; none if it has another one by now.

@@ -4,6 +4,7 @@
 
 pub mod index;
 pub mod parse;
+pub mod parsed;
 pub mod scan;
 pub mod slice;
 pub mod symbols;
@@ -11,6 +12,7 @@ mod tokens;
 pub mod walk;
 
 pub use index::{Index, IndexError};
+pub use parsed::Parsed;
 pub use scan::{Scan, ScannedFile, Visitor, scan};
 pub use slice::Slices;
 pub use symbols::Symbols;

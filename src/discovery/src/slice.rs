@@ -11,15 +11,19 @@
 use std::collections::{BTreeSet, HashSet};
 
 use dx_py_core::{Digest, Hasher};
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 use tree_sitter::Tree;
 
 use crate::parse::parse;
 use crate::tokens::{Tokens, is_fully_covered};
 
 mod functions;
+mod reach;
 mod shared;
 
 use functions::{Finder, Found};
+use reach::Reach;
 use shared::shared_variables;
 
 /// Names that let code see its own place, its source, or names that it makes up while it runs.
@@ -56,14 +60,10 @@ const REVEALING_CALLS: [&str; 6] = ["__import__", "compile", "dir", "eval", "exe
 const WAYS_TO_MODULES: [&str; 2] = ["modules", "import_module"];
 
 /// The slices of one file.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slices {
-    frame: Part,
-    tests: Vec<Part>,
-    /// Variables through which tests can tell each other something.
-    shared: BTreeSet<String>,
-    /// The tests that the frame reaches.
-    of_all: Vec<usize>,
+    /// The digest of the slice of the test functions of a name; none if the whole file counts for them.
+    digests: FxHashMap<String, Option<Digest>>,
 }
 
 /// A part of a file: its name if it is a test function, what it says, and the names that it mentions.
@@ -104,72 +104,48 @@ impl Slices {
         };
         let mut shared = BTreeSet::new();
         shared_variables(root, source, &left_out, &mut shared);
-        let mut slices = Self {
-            frame: Part::new("", "", Tokens::of(root, source, &left_out), stem),
-            tests: functions.iter().map(test).collect(),
-            shared,
-            of_all: Vec::new(),
-        };
-        slices.of_all = slices.reached_from(&slices.frame);
-        Some(slices)
+        let frame = Part::new("", "", Tokens::of(root, source, &left_out), stem);
+        let tests: Vec<Part> = functions.iter().map(test).collect();
+        Some(Self {
+            digests: digests(&frame, &tests, &shared),
+        })
     }
 
     /// The digest of the slice of the test functions of that name, in whatever class of the file; none if there is no such function,
     /// or the whole file counts for it.
     pub fn digest(&self, function: &str) -> Option<Digest> {
-        let mut included: BTreeSet<usize> = BTreeSet::new();
-        let mut pending: Vec<usize> = self.named(function).collect();
-        if pending.is_empty() || self.frame.reveals {
+        self.digests.get(function).copied().flatten()
+    }
+}
+
+/// The digests of the slices of test functions, by their names.
+fn digests(
+    frame: &Part,
+    tests: &[Part],
+    shared: &BTreeSet<String>,
+) -> FxHashMap<String, Option<Digest>> {
+    let reach = Reach::new(tests, shared);
+    let of_all = reach.reached_by_frame(frame);
+    let digest = |named: &[usize]| {
+        if frame.reveals {
             return None;
         }
-        pending.extend(&self.of_all);
-        while let Some(number) = pending.pop() {
-            if included.insert(number) {
-                pending.extend(self.reached_from(&self.tests[number]));
-            }
-        }
+        let included = reach.closure(named.iter().chain(&of_all).copied());
         let mut hasher = Hasher::new();
-        hasher.field(self.frame.digest.0);
+        hasher.field(frame.digest.0);
         for number in included {
-            let part = &self.tests[number];
+            let part = &tests[number];
             if part.reveals {
                 return None;
             }
             hasher.field(part.digest.0);
         }
         Some(hasher.finish())
-    }
-
-    fn named(&self, function: &str) -> impl Iterator<Item = usize> {
-        let tests = self.tests.iter().enumerate();
-        tests
-            .filter(move |(_, part)| part.name == function)
-            .map(|(number, _)| number)
-    }
-
-    /// The test functions that a part may call, and those that share a variable with it.
-    fn reached_from(&self, part: &Part) -> Vec<usize> {
-        let shared: Vec<&String> = self
-            .shared
-            .iter()
-            .filter(|name| self.is_used(part, name))
-            .collect();
-        let reaches = |other: &Part| {
-            part.tokens.mentions(&other.name)
-                || shared.iter().any(|name| other.tokens.mentions(name))
-        };
-        let tests = self.tests.iter().enumerate();
-        tests
-            .filter(|(_, other)| reaches(other))
-            .map(|(number, _)| number)
-            .collect()
-    }
-
-    /// Whether a part uses a shared variable: the frame does if it says more of it than how it begins.
-    fn is_used(&self, part: &Part, name: &str) -> bool {
-        let least = if part.name.is_empty() { 2 } else { 1 };
-        part.tokens.count(name) >= least
-    }
+    };
+    let named = reach.named.iter();
+    named
+        .map(|(name, numbers)| ((*name).to_owned(), digest(numbers)))
+        .collect()
 }
 
 /// The tree of a source of which the tokens say all; none if it doesn't parse, or isn't plainly UTF-8.

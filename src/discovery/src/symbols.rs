@@ -12,16 +12,19 @@ use std::ops::RangeInclusive;
 
 use dx_py_core::{Digest, Hasher};
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
 use tree_sitter::Node;
 
 use crate::slice::sound_tree;
 use crate::tokens::{Tokens, name_hash};
 
 mod aliases;
+mod definitions;
 mod state;
 
 use aliases::{Aliases, aliases};
-use state::{State, Touched, touched};
+use definitions::{definitions, docstring, kind};
+use state::State;
 
 /// Names by which code learns of lines, also those of others, or of source that it was not seen to read.
 const LINES: [&str; 17] = [
@@ -48,11 +51,17 @@ const LINES: [&str; 17] = [
 const KEEPING: [&str; 5] = ["cache", "memo", "lazy", "once", "singleton"];
 
 /// The symbols of one file.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Symbols {
+    /// The key of the file, which tells its variables from those of others.
+    file: String,
     frame: Digest,
     digests: FxHashMap<String, Digest>,
     functions: Vec<Function>,
+    /// The names that functions mention, as hashes.
+    names: Vec<u64>,
+    /// The variables of the module, as hashes, sorted.
+    variables: Vec<u64>,
     /// The classes outside of functions.
     pub classes: Vec<Class>,
     /// Names of what is called, or decorates, outside of functions: of the classes among them objects may live on.
@@ -64,7 +73,7 @@ pub struct Symbols {
 }
 
 /// Another name of something: whoever mentions it may get what who mentions the names that it stands for does.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alias {
     /// The key of the name, as functions have it that mention it.
     pub key: u64,
@@ -73,7 +82,7 @@ pub struct Alias {
 }
 
 /// One function.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Function {
     /// Its name with those of the classes around it. Several may have one name; their bodies have one fingerprint then.
     pub name: String,
@@ -91,16 +100,14 @@ pub struct Function {
     pub leaves: Vec<u64>,
     /// The attributes that it sets, or whose objects it changes: left behind if their object lives on. Keys as well.
     pub sets: Vec<u64>,
-    /// Keys of what it may get from others.
-    pub gets: Vec<u64>,
     /// Its name without those of classes, as a hash.
     pub simple: u64,
-    /// All names that it mentions, as hashes.
-    pub mentions: Vec<u64>,
+    /// The places of all names that it mentions in the list of its file.
+    mentions: Vec<u32>,
 }
 
 /// A class: its name and those of its bases.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Class {
     /// Its name.
     pub name: u64,
@@ -109,7 +116,7 @@ pub struct Class {
 }
 
 impl Symbols {
-    /// The symbols of a source; none if it doesn't parse, or isn't plainly UTF-8. `file` tells its variables from those of others.
+    /// The symbols of a source; none if it doesn't parse, or isn't plainly UTF-8. `file` is its key, which tells its variables from those of others.
     pub fn of(source: &[u8], file: &str) -> Option<Self> {
         let tree = sound_tree(source)?;
         let root = tree.root_node();
@@ -122,6 +129,7 @@ impl Symbols {
         hasher.field(frame.bytes());
         let mut bodies: FxHashMap<String, Hasher> = FxHashMap::default();
         let mut functions = Vec::with_capacity(found.len());
+        let mut names = Names::default();
         for each in found {
             let whole = Tokens::of(each.node, source, &HashSet::new());
             let body = Tokens::of(each.body, source, &HashSet::new());
@@ -132,16 +140,21 @@ impl Symbols {
                 .entry(each.name.clone())
                 .or_default()
                 .field(body.bytes());
-            functions.push(each.function(source, file, &whole, &state, &kept));
+            functions.push(each.function(source, file, &whole, &state, &kept, &mut names));
         }
         let digests = bodies
             .into_iter()
             .map(|(name, hasher)| (name, hasher.finish()))
             .collect();
+        let mut variables: Vec<u64> = state.variables.into_iter().collect();
+        variables.sort_unstable();
         Some(Self {
+            file: file.to_owned(),
             frame: hasher.finish(),
             digests,
             functions,
+            names: names.names,
+            variables,
             classes: classes(root, source),
             called: called(root, source),
             aliases,
@@ -171,97 +184,42 @@ impl Symbols {
     pub fn functions(&self) -> &[Function] {
         &self.functions
     }
-}
 
-/// A definition that isn't inside a function.
-struct Definition<'tree> {
-    name: String,
-    node: Node<'tree>,
-    body: Node<'tree>,
-    /// With its decorators.
-    outer: Node<'tree>,
-}
+    /// All names that a function of this file mentions, as hashes.
+    pub fn mentions(&self, function: &Function) -> impl Iterator<Item = u64> {
+        let places = function.mentions.iter();
+        places.filter_map(|place| self.names.get(*place as usize).copied())
+    }
 
-impl Definition<'_> {
-    fn function(
-        &self,
-        source: &[u8],
-        file: &str,
-        whole: &Tokens,
-        state: &State,
-        kept: &FxHashSet<&str>,
-    ) -> Function {
-        let simple = self.name.rsplit('.').next().unwrap_or(&self.name);
-        let class = self.name.rsplit('.').nth(1).map(name_hash);
-        let mut cursor = self.outer.walk();
-        let is_kept = self
-            .outer
-            .children(&mut cursor)
-            .filter(|child| child.kind() == "decorator")
-            .any(|decorator| keeps(decorator, source))
-            || kept.contains(simple);
-        let Touched {
-            attributes,
-            variables,
-            any_attribute,
-            patches,
-        } = touched(self.node, source, state);
-        let mut leaves: FxHashSet<u64> = FxHashSet::default();
-        if is_kept {
-            leaves.insert(named(name_hash(simple)));
-        }
-        for name in variables.iter().copied().map(name_hash) {
-            let text = name.to_le_bytes();
-            if state.variables.contains(&name) {
-                // The module's own: by the file for those in it, by the name alone for those who reach it from outside.
-                leaves.insert(key(&[b"own", file.as_bytes(), &text]));
-                leaves.insert(key(&[b"outside", &text]));
-            } else {
-                leaves.insert(named(name));
-            }
-        }
-        let mentions: Vec<u64> = whole.name_hashes().collect();
-        let mut gets: FxHashSet<u64> = FxHashSet::default();
-        for name in &mentions {
-            let text = name.to_le_bytes();
-            gets.insert(named(*name));
-            gets.insert(match state.variables.contains(name) {
-                true => key(&[b"own", file.as_bytes(), &text]),
-                false => key(&[b"outside", &text]),
-            });
-        }
-        let mut sets: FxHashSet<u64> = attributes
-            .iter()
-            .map(|name| named(name_hash(name)))
-            .collect();
-        if MAKING.contains(&simple) {
-            // It lives on where something is left that holds it, and who leaves that names the class.
-            sets.clear();
-        }
-        sets.extend(any_attribute.then_some(ANY_ATTRIBUTE));
-        Function {
-            name: self.name.clone(),
-            lines: row(self.outer.start_position().row)..=row(self.outer.end_position().row),
-            sees_lines: sees_lines(whole),
-            is_special: simple.starts_with("__") && simple.ends_with("__"),
-            class,
-            patches,
-            leaves: leaves.into_iter().collect(),
-            sets: sets.into_iter().collect(),
-            gets: gets.into_iter().collect(),
-            simple: name_hash(simple),
-            mentions,
-        }
+    /// Keys of what a function of this file may get from others.
+    pub fn gets(&self, function: &Function) -> Vec<u64> {
+        let key_of = |name| match self.variables.binary_search(&name) {
+            Ok(_) => own(&self.file, name),
+            Err(_) => outside(name),
+        };
+        self.mentions(function)
+            .flat_map(|name| [named(name), key_of(name)])
+            .collect()
     }
 }
 
-/// Methods that set up a new object.
-const MAKING: [&str; 4] = [
-    "__attrs_post_init__",
-    "__init__",
-    "__new__",
-    "__post_init__",
-];
+/// A list of names, each of them once.
+#[derive(Default)]
+struct Names {
+    names: Vec<u64>,
+    places: FxHashMap<u64, u32>,
+}
+
+impl Names {
+    /// The place of a name in the list.
+    fn place(&mut self, name: u64) -> u32 {
+        *self.places.entry(name).or_insert_with(|| {
+            self.names.push(name);
+            // A file doesn't have more names than bytes, and those that are parsed have less than 4 GiB.
+            u32::try_from(self.names.len() - 1).unwrap_or(u32::MAX)
+        })
+    }
+}
 
 /// In place of a key: any attribute may be set.
 pub const ANY_ATTRIBUTE: u64 = 0;
@@ -330,13 +288,19 @@ pub fn monkeypatch() -> u64 {
     name_hash("monkeypatch")
 }
 
+/// The key of a module's variable for those in its file.
+fn own(file: &str, name: u64) -> u64 {
+    key(&[b"own", file.as_bytes(), &name.to_le_bytes()])
+}
+
+/// The key of a module's variable for those who reach it from outside.
+fn outside(name: u64) -> u64 {
+    key(&[b"outside", &name.to_le_bytes()])
+}
+
 /// The key of a name, of which this is the hash.
 fn named(hash: u64) -> u64 {
     key(&[b"name", &hash.to_le_bytes()])
-}
-
-fn row(row: usize) -> u32 {
-    u32::try_from(row).map_or(u32::MAX, |row| row.saturating_add(1))
 }
 
 /// A key: equal parts give equal ones.
@@ -349,70 +313,6 @@ fn key(parts: &[&[u8]]) -> u64 {
 
 fn sees_lines(tokens: &Tokens) -> bool {
     LINES.iter().any(|name| tokens.mentions(name))
-}
-
-/// The functions below the root that aren't inside another one, wherever classes and statements put them.
-fn definitions<'tree>(root: Node<'tree>, source: &[u8]) -> Vec<Definition<'tree>> {
-    let text = |node: Node<'_>| String::from_utf8_lossy(&source[node.byte_range()]).into_owned();
-    let mut found = Vec::new();
-    // With a stack of its own, since sources may be nested deeper than the machine's stack bears.
-    let mut pending = vec![(root, String::new())];
-    while let Some((node, classes)) = pending.pop() {
-        let name = node.child_by_field_name("name").map(text);
-        let body = node.child_by_field_name("body");
-        let inner = match (node.kind(), name, body) {
-            ("function_definition", Some(name), Some(body)) => {
-                let outer = node
-                    .parent()
-                    .filter(|parent| parent.kind() == "decorated_definition");
-                found.push(Definition {
-                    name: format!("{classes}{name}"),
-                    node,
-                    body,
-                    outer: outer.unwrap_or(node),
-                });
-                continue;
-            }
-            ("class_definition", Some(name), _) => format!("{classes}{name}."),
-            _ => classes,
-        };
-        let mut cursor = node.walk();
-        let children: Vec<Node<'tree>> = node.named_children(&mut cursor).collect();
-        let children = children.into_iter().rev();
-        pending.extend(children.map(|child| (child, inner.clone())));
-    }
-    found
-}
-
-/// The text of a body's docstring, if it has one: it is data that others may read.
-fn docstring<'a>(body: Node<'_>, source: &'a [u8]) -> &'a [u8] {
-    let mut cursor = body.walk();
-    let first = body
-        .named_children(&mut cursor)
-        .find(|node| !node.is_extra());
-    first
-        .filter(|node| node.kind() == "expression_statement")
-        .and_then(|node| node.named_child(0))
-        .filter(|node| matches!(node.kind(), "string" | "concatenated_string"))
-        .map_or(b"", |node| &source[node.byte_range()])
-}
-
-/// What calling a function does before its body runs: a generator's or a coroutine's body waits. `super` and `__class__` make the class
-/// hand a cell to its metaclass.
-fn kind(body: Node<'_>, tokens: &Tokens) -> u8 {
-    let mut is_generator = false;
-    let mut pending = vec![body];
-    while let Some(node) = pending.pop() {
-        match node.kind() {
-            "function_definition" | "lambda" | "class_definition" if node != body => continue,
-            "yield" => is_generator = true,
-            _ => {}
-        }
-        let mut cursor = node.walk();
-        pending.extend(node.children(&mut cursor));
-    }
-    let has_cell = tokens.mentions("super") || tokens.mentions("__class__");
-    u8::from(is_generator) | u8::from(has_cell) << 1
 }
 
 #[cfg(test)]
@@ -590,7 +490,7 @@ def plain(): return logger.name
         let ties = |from: &str, to: &str| {
             let (from, to) = (of(from), of(to));
             let mut left = from.leaves.iter().chain(&from.sets);
-            left.any(|key| to.gets.contains(key))
+            left.any(|key| symbols.gets(to).contains(key))
         };
         for (from, to) in [
             ("fill", "look"),
@@ -609,11 +509,15 @@ def plain(): return logger.name
         ] {
             assert!(!ties(from, to), "{from} -> {to}");
         }
-        assert!(of("call").mentions.contains(&of("fill").simple));
+        assert!(
+            symbols
+                .mentions(of("call"))
+                .any(|name| name == of("fill").simple)
+        );
         assert!(of("A.__iter__").is_special && !of("plain").is_special);
         let outside = Symbols::of(b"def get(): return lib.CACHE\n", "other.py").expect("it parses");
         let mut left = of("fill").leaves.iter();
-        assert!(left.any(|key| outside.functions()[0].gets.contains(key)));
+        assert!(left.any(|key| outside.gets(&outside.functions()[0]).contains(key)));
     }
 
     #[test]

@@ -97,9 +97,9 @@ impl Tokens {
         self.names.keys().copied()
     }
 
-    /// How often a name is mentioned, also within strings.
-    pub fn count(&self, name: &str) -> u32 {
-        self.names.get(&name_hash(name)).copied().unwrap_or(0)
+    /// The same, and how often each is mentioned.
+    pub fn name_counts(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.names.iter().map(|(name, count)| (*name, *count))
     }
 
     /// Whether a name is mentioned, also within strings.

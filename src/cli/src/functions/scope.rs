@@ -40,6 +40,9 @@ impl Lasting {
             );
         }
         for (number, node) in functions.nodes.iter().enumerate() {
+            let Some(source) = functions.source(node) else {
+                continue;
+            };
             let Some(function) = functions.function(node) else {
                 continue;
             };
@@ -48,7 +51,8 @@ impl Lasting {
                 names.extend(function.class);
             }
             if functions.shared.contains(&number) || !function.leaves.is_empty() {
-                names.extend(function.mentions.iter().filter(|name| there.contains(name)));
+                let mentions = source.symbols.mentions(function);
+                names.extend(mentions.filter(|name| there.contains(name)));
             }
         }
         // With their relatives: a method that they have may be another class's.

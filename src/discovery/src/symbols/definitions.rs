@@ -1,0 +1,158 @@
+//! The functions of a source: where they are, and what each of them leaves, sets and mentions.
+
+use rustc_hash::FxHashSet;
+use tree_sitter::Node;
+
+use super::state::{State, Touched, touched};
+use super::{ANY_ATTRIBUTE, Function, Names, keeps, named, outside, own, sees_lines};
+use crate::tokens::{Tokens, name_hash};
+
+/// A definition that isn't inside a function.
+pub(super) struct Definition<'tree> {
+    /// Its name with those of the classes around it.
+    pub(super) name: String,
+    pub(super) node: Node<'tree>,
+    pub(super) body: Node<'tree>,
+    /// With its decorators.
+    outer: Node<'tree>,
+}
+
+impl Definition<'_> {
+    /// What it may leave, set and mention; `file` is the key of its file, and `names` the names that are mentioned there.
+    pub(super) fn function(
+        &self,
+        source: &[u8],
+        file: &str,
+        whole: &Tokens,
+        state: &State,
+        kept: &FxHashSet<&str>,
+        names: &mut Names,
+    ) -> Function {
+        let simple = self.name.rsplit('.').next().unwrap_or(&self.name);
+        let class = self.name.rsplit('.').nth(1).map(name_hash);
+        let mut cursor = self.outer.walk();
+        let is_kept = self
+            .outer
+            .children(&mut cursor)
+            .filter(|child| child.kind() == "decorator")
+            .any(|decorator| keeps(decorator, source))
+            || kept.contains(simple);
+        let Touched {
+            attributes,
+            variables,
+            any_attribute,
+            patches,
+        } = touched(self.node, source, state);
+        let mut leaves: FxHashSet<u64> = FxHashSet::default();
+        if is_kept {
+            leaves.insert(named(name_hash(simple)));
+        }
+        for name in variables.iter().copied().map(name_hash) {
+            if state.variables.contains(&name) {
+                // The module's own: by the file for those in it, by the name alone for those who reach it from outside.
+                leaves.insert(own(file, name));
+                leaves.insert(outside(name));
+            } else {
+                leaves.insert(named(name));
+            }
+        }
+        let mentions = whole.name_hashes().map(|name| names.place(name)).collect();
+        let mut sets: FxHashSet<u64> = attributes
+            .iter()
+            .map(|name| named(name_hash(name)))
+            .collect();
+        if MAKING.contains(&simple) {
+            // It lives on where something is left that holds it, and who leaves that names the class.
+            sets.clear();
+        }
+        sets.extend(any_attribute.then_some(ANY_ATTRIBUTE));
+        Function {
+            name: self.name.clone(),
+            lines: row(self.outer.start_position().row)..=row(self.outer.end_position().row),
+            sees_lines: sees_lines(whole),
+            is_special: simple.starts_with("__") && simple.ends_with("__"),
+            class,
+            patches,
+            leaves: leaves.into_iter().collect(),
+            sets: sets.into_iter().collect(),
+            simple: name_hash(simple),
+            mentions,
+        }
+    }
+}
+
+/// Methods that set up a new object.
+const MAKING: [&str; 4] = [
+    "__attrs_post_init__",
+    "__init__",
+    "__new__",
+    "__post_init__",
+];
+
+/// The functions below the root that aren't inside another one, wherever classes and statements put them.
+pub(super) fn definitions<'tree>(root: Node<'tree>, source: &[u8]) -> Vec<Definition<'tree>> {
+    let text = |node: Node<'_>| String::from_utf8_lossy(&source[node.byte_range()]).into_owned();
+    let mut found = Vec::new();
+    // With a stack of its own, since sources may be nested deeper than the machine's stack bears.
+    let mut pending = vec![(root, String::new())];
+    while let Some((node, classes)) = pending.pop() {
+        let name = node.child_by_field_name("name").map(text);
+        let body = node.child_by_field_name("body");
+        let inner = match (node.kind(), name, body) {
+            ("function_definition", Some(name), Some(body)) => {
+                let outer = node
+                    .parent()
+                    .filter(|parent| parent.kind() == "decorated_definition");
+                found.push(Definition {
+                    name: format!("{classes}{name}"),
+                    node,
+                    body,
+                    outer: outer.unwrap_or(node),
+                });
+                continue;
+            }
+            ("class_definition", Some(name), _) => format!("{classes}{name}."),
+            _ => classes,
+        };
+        let mut cursor = node.walk();
+        let children: Vec<Node<'tree>> = node.named_children(&mut cursor).collect();
+        let children = children.into_iter().rev();
+        pending.extend(children.map(|child| (child, inner.clone())));
+    }
+    found
+}
+
+/// The text of a body's docstring, if it has one: it is data that others may read.
+pub(super) fn docstring<'a>(body: Node<'_>, source: &'a [u8]) -> &'a [u8] {
+    let mut cursor = body.walk();
+    let first = body
+        .named_children(&mut cursor)
+        .find(|node| !node.is_extra());
+    first
+        .filter(|node| node.kind() == "expression_statement")
+        .and_then(|node| node.named_child(0))
+        .filter(|node| matches!(node.kind(), "string" | "concatenated_string"))
+        .map_or(b"", |node| &source[node.byte_range()])
+}
+
+/// What calling a function does before its body runs: a generator's or a coroutine's body waits. `super` and `__class__` make the class
+/// hand a cell to its metaclass.
+pub(super) fn kind(body: Node<'_>, tokens: &Tokens) -> u8 {
+    let mut is_generator = false;
+    let mut pending = vec![body];
+    while let Some(node) = pending.pop() {
+        match node.kind() {
+            "function_definition" | "lambda" | "class_definition" if node != body => continue,
+            "yield" => is_generator = true,
+            _ => {}
+        }
+        let mut cursor = node.walk();
+        pending.extend(node.children(&mut cursor));
+    }
+    let has_cell = tokens.mentions("super") || tokens.mentions("__class__");
+    u8::from(is_generator) | u8::from(has_cell) << 1
+}
+
+fn row(row: usize) -> u32 {
+    u32::try_from(row).map_or(u32::MAX, |row| row.saturating_add(1))
+}

@@ -1,0 +1,161 @@
+"""Who is reading: what kinds of code there are, and whose code is on the stack."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import os
+from types import FrameType
+from typing import Optional
+
+from .functions import Functions
+
+#: Code that belongs to nobody (made of strings), the standard library's, its parts that keep nothing of what is read while they run,
+#: pytest's and this package's, and all other.
+SKIP, STDLIB, FLEETING, INTERNAL, USER = range(5)
+
+#: Where the standard library is.
+_LIBRARY = os.path.dirname(os.__file__)
+#: The file of the standard library's cache of sources.
+_LINECACHE = os.path.join(_LIBRARY, "linecache.py")
+
+#: Modules of the standard library that hand on what they are given, or read, and keep nothing of it for later calls.
+_KEEP_NOTHING = ("codecs", "contextlib", "genericpath", "glob", "os", "posixpath", "shutil", "subprocess")
+_KEEP_NOTHING_FILES = {f"<frozen {name}>" for name in _KEEP_NOTHING}.union(
+    os.path.join(_LIBRARY, name + ".py") for name in (*_KEEP_NOTHING, "pathlib", "unittest/case")
+)
+_PATHLIB = os.path.join(_LIBRARY, "pathlib", "")
+
+_SUBPROCESS = os.path.join(_LIBRARY, "subprocess.py")
+_PLATFORM = os.path.join(_LIBRARY, "platform.py")
+#: Modules of the standard library whose child processes ask the system and look at nothing of the project, with the files that hold
+#: the answer: where libraries are, and what the network has for an address.
+_ASKS_SYSTEM = {
+    os.path.join(_LIBRARY, "ctypes", "util.py"): ("/etc/ld.so.cache",),
+    os.path.join(_LIBRARY, "uuid.py"): (),
+}
+
+_SITES = ("/site-packages/", "/dist-packages/")
+
+
+class Kinds(dict[str, int]):
+    """The kind of the code in each file, by the name that code objects have of it. A file is looked at once: stacks are walked often."""
+
+    def __init__(self, own_dir: str) -> None:
+        super().__init__()
+        #: The folders of this package and of pytest.
+        self.internal = (own_dir, *_installed_kernel())
+        self._stdlib = tuple(_standard_library())
+
+    def __missing__(self, filename: str) -> int:
+        kind = self[filename] = self._classify(filename)
+        return kind
+
+    def _classify(self, filename: str) -> int:
+        is_frozen = filename.startswith("<frozen ")
+        if not is_frozen:
+            if filename.startswith("<") or not os.path.isabs(filename):
+                return SKIP
+            if filename.startswith(self.internal):
+                return INTERNAL
+            if _is_installed(filename) or not filename.startswith(self._stdlib):
+                return USER
+        keeps_nothing = filename in _KEEP_NOTHING_FILES or filename.startswith(_PATHLIB)
+        return FLEETING if keeps_nothing else STDLIB
+
+
+class Readers:
+    """Tells whose code is on the stack. Where it is seen which functions run, it is these: whoever reaches none of them can't be given what
+    they read, unless other code on the stack keeps it."""
+
+    def __init__(self, own_dir: str) -> None:
+        self.kinds = Kinds(own_dir)
+        self.functions = Functions(lambda file: self.kinds[file] == INTERNAL)
+
+    def is_of_project(self, filename: str) -> bool:
+        """Whether a file is neither installed nor the standard library's, nor of this package."""
+        return self.kinds[filename] == USER and not _is_installed(filename)
+
+    def owners(self, frame: Optional[FrameType]) -> list[str]:
+        """The files of the user's modules on the stack, or their functions, the nearest first; none if the reader is pytest or this
+        package."""
+        if self.functions.is_traced:
+            return self._functions_on_stack(frame)
+        kinds = self.kinds
+        owners: list[str] = []
+        while frame is not None:
+            filename = frame.f_code.co_filename
+            kind = kinds[filename]
+            if kind == USER:
+                if not owners or owners[-1] != filename:
+                    owners.append(filename)
+            elif kind == INTERNAL:
+                break
+            frame = frame.f_back
+        return owners
+
+    def _functions_on_stack(self, frame: Optional[FrameType]) -> list[str]:
+        kinds, names = self.kinds, self.functions.names
+        owners: dict[str, None] = {}
+        may_keep = False
+        while frame is not None:
+            code = frame.f_code
+            filename = code.co_filename
+            kind = kinds[filename]
+            if kind == USER:
+                owners[names.get(id(code), filename)] = None
+            elif kind == INTERNAL:
+                break
+            elif kind != FLEETING:
+                may_keep = True
+            frame = frame.f_back
+        if may_keep:
+            return list(dict.fromkeys([owner.partition("\0")[0] for owner in owners]))
+        return list(owners)
+
+
+def is_linecache(frame: Optional[FrameType]) -> bool:
+    """Whether that frame, or the one that called it to open a file in its encoding, is of `linecache`."""
+    for _ in range(2):
+        if frame is not None:
+            if frame.f_code.co_filename == _LINECACHE:
+                return True
+            frame = frame.f_back
+    return False
+
+
+def answers_of_system(frame: Optional[FrameType]) -> Optional[tuple[str, ...]]:
+    """The files that hold what a child process, which is started in `frame`, is asked for; None if it may look at anything."""
+    while frame is not None and frame.f_code.co_filename == _SUBPROCESS:
+        frame = frame.f_back
+    if frame is None:
+        return None
+    code = frame.f_code
+    if code.co_filename == _PLATFORM and code.co_name == "from_subprocess":
+        return ()  # `uname -p`
+    return _ASKS_SYSTEM.get(code.co_filename)
+
+
+def _is_installed(filename: str) -> bool:
+    return any(site in filename for site in _SITES)
+
+
+def _standard_library() -> list[str]:
+    """The folders of the standard library, with a trailing separator."""
+    import sysconfig
+
+    paths = sysconfig.get_paths()
+    found = {paths["stdlib"], paths["platstdlib"], _LIBRARY}
+    return [os.path.join(path, "") for path in found if path]
+
+
+def _installed_kernel() -> list[str]:
+    """The folders of pytest, pluggy and coverage, if they are installed; in their own checkouts they are the project.
+
+    What they read for themselves (coverage reads every source that it measures) no test depends on.
+    """
+    found = []
+    for name in ("_pytest", "pytest", "pluggy", "iniconfig", "coverage", "pytest_cov"):
+        spec = importlib.machinery.PathFinder.find_spec(name)
+        if spec is not None and spec.origin and _is_installed(spec.origin):
+            found.append(os.path.join(os.path.dirname(spec.origin), ""))
+    return found
