@@ -197,6 +197,48 @@ fn what_it_has_imported_is_never_stale() {
     assert!(within(Duration::from_secs(5), || !is_alive(pid)));
 }
 
+/// Who saves, sees that nothing is to be run, and goes on editing finds it warm then.
+#[test]
+fn a_run_without_changes_starts_one_and_renews_a_stale_one() {
+    let mut project = warm(&[
+        ("dx-py.toml", "preload = ['third']\n"),
+        ("venv/site-packages/third.py", "VALUE = 1\n"),
+        (
+            "test_a.py",
+            "import os\ndef test_a(): print('parent', os.getppid())\n",
+        ),
+    ]);
+    let path: &'static str = project
+        .path()
+        .join("venv/site-packages")
+        .to_str()
+        .expect("works")
+        .to_owned()
+        .leak();
+    project.set("PYTHONPATH", path);
+    let is_warm = || {
+        within(Duration::from_secs(20), || {
+            status(&project).contains("is warm")
+        })
+    };
+    assert_eq!(project.test(&[]).code, 0);
+    assert!(is_warm());
+    project.dx(&["daemon", "stop"]);
+    assert_eq!(project.test(&[]).json["summary"]["ran"], 0);
+    assert!(is_warm(), "started by a run without changes");
+
+    let started = |status: &str| status.contains("third: 2 modules");
+    assert!(!started(&status(&project)));
+    project.write("venv/site-packages/third.py", "import fourth\n");
+    project.write("venv/site-packages/fourth.py", "");
+    assert_eq!(project.test(&[]).json["summary"]["ran"], 0);
+    let is_renewed = within(Duration::from_secs(20), || started(&status(&project)));
+    assert!(is_renewed, "{}", status(&project));
+    let pid = pid_in(&status(&project));
+    let run = project.test(&["--all", "-rA"]);
+    assert!(run.out.contains(&format!("parent {pid}")), "{}", run.out);
+}
+
 #[test]
 fn what_is_no_module_of_its_own_leaves_it_warm() {
     let mut project = warm(&[

@@ -3,7 +3,7 @@
 It listens on a socket in `.dx/zygote/`, which only this user may open. A connection is one worker's life: a request comes with the
 worker's streams, the worker's number and later how it ended are told, and if the one who asked goes away the worker is killed. What a
 fresh interpreter would find otherwise than a fork does is either set in the fork, or part of the zygote's name, or makes the zygote
-stale: it says so, and ends.
+stale: it says so, and ends. Told to look by a run that needs no worker, a stale one begins anew.
 """
 
 from __future__ import annotations
@@ -135,6 +135,13 @@ class Zygote:
             self._listener.close()
             self._remove("sock", "json", "lock")
 
+    def _renew(self) -> None:
+        """Begin anew, for the next run. While there are workers they have to be reaped: then it only ends, as the run starts another."""
+        self._end()
+        arguments = getattr(sys, "orig_argv", None)
+        if arguments and not self._workers:
+            os.execv(sys.executable, arguments)
+
     def _remove(self, *endings: str) -> None:
         for ending in endings:
             try:
@@ -201,6 +208,9 @@ class Zygote:
             parts, fds = _request(link)
             if parts[0] == b"stop":
                 self._end()
+            elif parts[0] == b"look":
+                if self._is_stale():
+                    self._renew()
             elif self._is_stale():
                 link.sendall(b"stale\n")
                 self._end()

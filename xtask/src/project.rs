@@ -138,9 +138,11 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
             copy(&entry.path(), &target)?;
-        } else {
+        } else if kind.is_file() || kind.is_symlink() {
+            // A warm interpreter's socket is of no use elsewhere.
             std::fs::copy(entry.path(), target)?;
         }
     }

@@ -75,6 +75,9 @@ pub struct ReplayArgs {
     /// What dx-py is told to select by; a walk for each level is kept
     #[arg(long, value_name = "LEVEL")]
     select: Option<String>,
+    /// Keep no interpreter warm between the states, as in CI
+    #[arg(long)]
+    cold: bool,
     /// Where to write the table, as markdown
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
@@ -134,6 +137,10 @@ pub fn replay(args: &ReplayArgs) -> Result<()> {
         .map_or_else(Vec::new, |suite| suite.place.args.clone());
     pytest_args.extend(args.args.iter().cloned());
     let subdir = suite.as_ref().map_or("", |suite| &suite.subdir);
+    let mut env = suite
+        .as_ref()
+        .map_or_else(Vec::new, |suite| suite.place.env.clone());
+    env.push(("DX_PY_DAEMON".to_owned(), u8::from(!args.cold).to_string()));
     let copy = |home: &Path, recipe: &Recipe| {
         let environment = Environment::new(recipe.clone(), home);
         let place = Place {
@@ -142,9 +149,7 @@ pub fn replay(args: &ReplayArgs) -> Result<()> {
             venv: environment.venv().to_path_buf(),
             scratch: home.join("out"),
             args: pytest_args.clone(),
-            env: suite
-                .as_ref()
-                .map_or_else(Vec::new, |suite| suite.place.env.clone()),
+            env: env.clone(),
         };
         Copy::open(&history, home, environment, place)
     };
@@ -158,6 +163,7 @@ pub fn replay(args: &ReplayArgs) -> Result<()> {
         args: pytest_args.clone(),
         runs: args.runs.max(1),
         select: args.select.clone(),
+        cold: args.cold,
         binary: stamp(&dx)?,
     };
     let own = copy(&home, &recipe)?;
@@ -225,6 +231,7 @@ fn go(
         }
         before = Some(files);
     }
+    walker.end()?;
     Ok(journal.records)
 }
 
@@ -273,13 +280,18 @@ fn report(name: &str, walk: &Walk, records: &[Record], results: Option<&Path>) -
     let (first, last) = (end(records.first()), end(records.last()));
     let requires = walk.recipe.requires.join(", ");
     let about = format!(
-        "{count} commits that touch code, from {first} to {last}, Python {}, {}. At each: dx-py on two workers with what it recorded at those before, then \
+        "{count} commits that touch code, from {first} to {last}, Python {}, {}. At each: dx-py on two workers{} with what it recorded at those before, then \
          everything by pytest, and where they disagree everything again.{}",
         walk.recipe.python,
         if requires.is_empty() {
             "an environment that was given"
         } else {
             &requires
+        },
+        if walk.cold {
+            ""
+        } else {
+            " and a warm interpreter"
         },
         match &walk.select {
             Some(level) => format!(" With `--select {level}`."),

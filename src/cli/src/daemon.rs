@@ -1,6 +1,7 @@
 //! `dx-py daemon`: the interpreter that is kept warm between runs.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use dx_py_core::Engine;
@@ -46,8 +47,35 @@ fn start(project: &Project, common: &CommonArgs, out: &mut dyn Write) -> anyhow:
     )?;
     let dx = project.dx_dir();
     database::prepare(&dx).with_context(|| format!("can't use {}", dx.display()))?;
-    let spec = LaunchSpec {
-        python: interpreter.executable,
+    let spec = any_worker(project, interpreter.executable)?;
+    let zygotes = project.zygotes_of_project();
+    let state = zygotes
+        .start_and_wait(&spec)
+        .with_context(|| format!("can't start {}", spec.python.display()))?;
+    match state {
+        Some(status) => tell(&status, out),
+        None => bail!(
+            "{} ended before it was ready\nIs pytest installed there? Runs go on without a warm interpreter.",
+            spec.python.display()
+        ),
+    }
+}
+
+/// Lets an interpreter get warm for the next run, if one is to be kept: a run without changes is often the one before an edit. That it
+/// can't be started changes nothing.
+pub fn keep_warm(project: &Project, python: &Path) {
+    if let Some(zygotes) = project.zygotes()
+        && let Ok(spec) = any_worker(project, python.to_path_buf())
+    {
+        let _ = zygotes.start(&spec);
+    }
+}
+
+/// What all workers of the project have in common, which is what a warm interpreter has to be for.
+fn any_worker(project: &Project, python: PathBuf) -> anyhow::Result<LaunchSpec> {
+    let dx = project.dx_dir();
+    Ok(LaunchSpec {
+        python,
         worker_dir: worker_files::unpack(&dx)
             .with_context(|| format!("can't write the worker into {}", dx.display()))?,
         cwd: project.cwd.clone(),
@@ -60,18 +88,7 @@ fn start(project: &Project, common: &CommonArgs, out: &mut dyn Write) -> anyhow:
         engine: Engine::default(),
         inherit_output: false,
         zygotes: None,
-    };
-    let zygotes = project.zygotes_of_project();
-    let state = zygotes
-        .start_and_wait(&spec)
-        .with_context(|| format!("can't start {}", spec.python.display()))?;
-    match state {
-        Some(status) => tell(&status, out),
-        None => bail!(
-            "{} ended before it was ready\nIs pytest installed there? Runs go on without a warm interpreter.",
-            spec.python.display()
-        ),
-    }
+    })
 }
 
 /// One line for the interpreter, and one for each module that the project asked for.

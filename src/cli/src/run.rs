@@ -8,6 +8,7 @@ use dx_py_core::{Event, RunSummary};
 use crate::args::TestArgs;
 use crate::changes;
 use crate::coverage::Coverage;
+use crate::daemon;
 use crate::execution::{Execution, execute};
 use crate::forecast::Forecast;
 use crate::invocation::Invocation;
@@ -114,6 +115,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
     }
     if !plan.ask_pytest && plan.paths.is_empty() {
         let code = all_fresh(&mut session, &plan, &selection, &mut reporters, began)?;
+        daemon::keep_warm(&session.project, &session.interpreter.executable);
         // The process ends now. To free each record of 100,000 tests takes a tenth of such a run.
         std::mem::forget((plan, std::mem::take(&mut session.state)));
         return Ok(code);

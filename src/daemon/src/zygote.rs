@@ -143,14 +143,17 @@ impl Zygotes {
         Fork::read_from(link).ok().flatten()
     }
 
-    /// Starts a zygote for `spec`, unless there is one, or it was found impossible lately. It isn't waited for.
+    /// Starts a zygote for `spec`, unless it was found impossible lately; one that serves is told to begin anew if what it has imported has
+    /// changed. It isn't waited for.
     ///
     /// # Errors
     /// If the folder can't be made or the interpreter not be started.
     pub fn start(&self, spec: &LaunchSpec) -> io::Result<()> {
         let name = self.name(spec);
-        if connect(&self.folder, &name).is_err() && !self.is_unfit(&name) {
-            self.launch(spec, &name)?;
+        match connect(&self.folder, &name) {
+            Ok(link) => rustix::io::write(&link, b"\x04\0\0\0look").map(drop)?,
+            Err(_) if self.is_unfit(&name) => {}
+            Err(_) => self.launch(spec, &name).map(drop)?,
         }
         Ok(())
     }

@@ -34,6 +34,8 @@ pub struct Walk {
     pub runs: usize,
     /// What dx-py is told to select by, if it isn't left to it.
     pub select: Option<String>,
+    /// Whether no interpreter is kept warm between the states.
+    pub cold: bool,
     /// The binary of dx-py: its size, and the seconds since 1970 of its last change.
     pub binary: (u64, u64),
 }
@@ -165,6 +167,7 @@ mod tests {
             args: Vec::new(),
             runs: 2,
             select: None,
+            cold: false,
             binary: (1, 2),
         }
     }

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::compare::{Changes, Finding, Sort, compare};
@@ -105,6 +106,18 @@ pub struct Walker {
 }
 
 impl Walker {
+    /// Ends the interpreter that is kept warm, if there is one.
+    ///
+    /// # Errors
+    /// If dx-py can't be started.
+    pub fn end(&self) -> Result<()> {
+        let place = &self.copy.place;
+        let mut command = place.command(&self.dx, &[], &place.scratch.join("unused.json"))?;
+        command.args(["daemon", "stop"]).stdout(Stdio::null());
+        command.status().context("dx-py daemon stop")?;
+        Ok(())
+    }
+
     /// Forgets everything that runs recorded.
     ///
     /// # Errors
