@@ -1,5 +1,6 @@
-"""Changes one place in a Python source: `mutate.py FILE SEED` prints a JSON object with the new text and what was changed.
+"""Changes one place in a Python source: `mutate.py FILE SEED [KIND]...` prints a JSON object with the new text and what was changed.
 
+Of the kinds that are named the first is taken that the file has a place for, and before them one that isn't named.
 Candidates are found in the syntax tree, and exactly the text of the chosen node is replaced, so that nothing else of the file changes.
 """
 
@@ -28,7 +29,7 @@ SWAPS = {
 }
 
 
-def main(path, seed):
+def main(path, seed, *last):
     with open(path, encoding="utf-8", newline="") as file:
         source = file.read()
     tree = ast.parse(source)
@@ -93,7 +94,8 @@ def main(path, seed):
     pick = random.Random(int(seed))
     if not found:
         raise SystemExit("nothing to change")
-    kind = pick.choice(sorted(found))
+    unnamed = sorted(set(found).difference(last))
+    kind = pick.choice(unnamed) if unnamed else next(kind for kind in last if kind in found)
     line, begin, end, new = pick.choice(found[kind])
     changed = data[:begin] + new.encode() + data[end:]
     json.dump({"kind": kind, "line": line, "text": changed.decode()}, sys.stdout)

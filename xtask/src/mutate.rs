@@ -141,12 +141,13 @@ impl Mutator<'_> {
         Ok(mutant)
     }
 
-    fn python(&mut self, file: PathBuf) -> Result<Option<Mutant>> {
+    fn python(&mut self, file: PathBuf, tally: &Tally) -> Result<Option<Mutant>> {
         let seed = self.random.next();
         let output = Command::new(&self.python)
             .args(["-I", "-c", SCRIPT])
             .arg(&file)
             .arg(seed.to_string())
+            .args(tally.rarest_first())
             .output()?;
         let Ok(found) = serde_json::from_slice::<serde_json::Value>(&output.stdout) else {
             return Ok(None);
@@ -168,20 +169,21 @@ impl Mutator<'_> {
             .to_string()
     }
 
-    fn next(&mut self) -> Result<Option<Mutant>> {
+    /// The next one, of a kind of which there are few so far where there is a choice.
+    fn next(&mut self, tally: &Tally) -> Result<Option<Mutant>> {
         let choice = self.random.below(100);
         let from = |list: &[PathBuf], random: &mut Random| random.pick(list).cloned();
         match choice {
             0..60 => match from(&self.sources, &mut self.random) {
-                Some(file) => self.python(file),
+                Some(file) => self.python(file, tally),
                 None => Ok(None),
             },
             60..75 => match from(&self.tests, &mut self.random) {
-                Some(file) => self.python(file),
+                Some(file) => self.python(file, tally),
                 None => Ok(None),
             },
             75..81 => match from(&self.conftests, &mut self.random) {
-                Some(file) => self.python(file),
+                Some(file) => self.python(file, tally),
                 None => Ok(None),
             },
             81..87 => {
@@ -333,7 +335,7 @@ pub fn mutate(args: &MutateArgs) -> Result<()> {
     }
     let (mut tally, mut ran, mut total) = (Tally::default(), 0, 0);
     while tally.changing() < args.count && tally.tried() < args.count * 8 {
-        let Some(mutant) = mutator.next()? else {
+        let Some(mutant) = mutator.next(&tally)? else {
             continue;
         };
         let selected = project.test(&[], &json)?;

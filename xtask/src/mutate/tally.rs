@@ -36,6 +36,13 @@ impl Tally {
         self.rows.values().map(|row| row.changing).sum()
     }
 
+    /// The kinds, those first of which the fewest changed an outcome.
+    pub fn rarest_first(&self) -> Vec<&str> {
+        let mut rows: Vec<(&String, &Row)> = self.rows.iter().collect();
+        rows.sort_by_key(|(_, row)| (row.changing, row.tried));
+        rows.into_iter().map(|(kind, _)| kind.as_str()).collect()
+    }
+
     /// How many were missed.
     pub fn missed(&self) -> usize {
         self.rows.values().map(|row| row.missed).sum()
@@ -65,8 +72,10 @@ mod tests {
         tally.add("operator", false, false);
         tally.add("data file", true, true);
         assert_eq!((tally.tried(), tally.changing(), tally.missed()), (3, 2, 1));
+        tally.add("operator", true, false);
+        assert_eq!(tally.rarest_first(), ["data file", "operator"]);
         let text = tally.to_string();
         assert!(text.contains("| data file | 1 | 1 | 1 |"), "{text}");
-        assert!(text.contains("| operator | 2 | 1 | 0 |"), "{text}");
+        assert!(text.contains("| operator | 3 | 2 | 0 |"), "{text}");
     }
 }
