@@ -566,3 +566,94 @@ fn what_a_module_reads_when_it_is_imported_is_every_importers() {
     ];
     edit_of("data.txt", &files, "one", "two", &["test_h", "test_text"]);
 }
+
+/// What a function leaves behind it may have been given by a test, or by a function that did otherwise for another one.
+#[test]
+fn what_was_given_to_the_one_that_left_it_is_an_input_of_those_who_find_it() {
+    let variable = "\
+KEPT = {}
+
+def put(value):
+    KEPT[\"x\"] = value
+
+def get():
+    return KEPT.get(\"x\")
+";
+    let attribute = "\
+class Settings:
+    value = None
+
+    def set(self, value):
+        self.value = value
+
+SETTINGS = Settings()
+
+def put(value):
+    SETTINGS.set(value)
+
+def get():
+    return SETTINGS.value
+";
+    let moved = "\
+FIRST, KEPT = {}, {}
+
+def put(value):
+    FIRST[\"x\"] = value
+
+def move():
+    KEPT[\"x\"] = FIRST.get(\"x\")
+
+def get():
+    move()
+    return KEPT.get(\"x\")
+";
+    let made = "
+def one():
+    return inner()
+
+def inner():
+    return 1
+
+def two():
+    return 2
+
+def other():
+    return 3
+
+def store(which):
+    put(one() if which else two())
+";
+    let by_test = "\
+import lib
+
+def test_first():
+    lib.put(lib.one())
+
+def test_second():
+    assert lib.get() in (1, 2)
+
+def test_third():
+    assert lib.other() == 3
+";
+    let by_helper = "\
+import lib
+
+def test_first():
+    lib.store(True)
+
+def test_second():
+    assert lib.get() in (1, 2)
+    lib.store(False)
+
+def test_third():
+    assert lib.other() == 3
+";
+    let both = ["test_first", "test_second"];
+    for library in [variable, attribute, moved] {
+        for tests in [by_test, by_helper] {
+            let lib = format!("{library}{made}");
+            let files = lib_and_tests(&lib, tests);
+            runs(&files, "return 1", "return 0 + 1", &both);
+        }
+    }
+}

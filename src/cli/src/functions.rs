@@ -3,12 +3,13 @@
 //! What ran in a test was seen. But the test may also have got something that code left behind which ran earlier in the same process, for
 //! another test: a value in a cache or in a variable, an attribute of an object that lives on. So a function that ran for others counts
 //! too, if a function of the test mentions the cache, the variable or the attribute that it may leave something in; and with it the
-//! functions that it mentions, since what it left may come from them: all of them for caches and variables, those at first hand for
-//! attributes. Attributes matter for objects that may live on: those of classes of which a module makes one while it is imported, or which
-//! code mentions that keeps things or that ran outside of tests, and of their relatives.
-//! What ran outside of tests (imports, collection, fixtures that tests share) is every test's.
+//! functions that it may have called, since what it left may come from them, and those that may have called it, up to the tests, with all
+//! that these may have called, since they may have given it what it left. What any of them found was left by others in turn.
 //!
-//! What a function read it may have kept in the same ways, so it is an input of those tests that reach the function.
+//! Attributes matter for objects that may live on: those of classes of which a module makes one while it is imported, or which code
+//! mentions that keeps things or that ran outside of tests, and of their relatives. What ran outside of tests (imports, collection,
+//! fixtures that tests share) is every test's. What a function read it may have kept in the same ways, so it is an input of those tests
+//! that reach the function.
 
 mod scope;
 
@@ -74,6 +75,8 @@ struct Node {
     function: usize,
     tests: usize,
     from: Vec<(Tie, usize)>,
+    /// Those that may have called it.
+    callers: Vec<usize>,
     reads: BTreeSet<Read>,
 }
 
@@ -301,11 +304,19 @@ impl Functions {
             file,
             function: number,
             tests: 0,
-            from: from.into_iter().collect(),
+            from: from.iter().copied().collect(),
+            callers: Vec::new(),
             reads: BTreeSet::new(),
         });
+        let called = from.into_iter().filter(|(tie, _)| *tie == Tie::Call);
+        for (_, other) in called {
+            self.nodes[other].callers.push(node);
+        }
         for (tie, other) in to {
             self.nodes[other].from.push((tie, node));
+            if tie == Tie::Call {
+                self.nodes[node].callers.push(other);
+            }
         }
         self.add_getter(node, self.all_meanings(&symbols.gets(function)));
     }

@@ -90,6 +90,8 @@ pub struct Function {
     pub lines: RangeInclusive<u32>,
     /// Whether it may learn of lines.
     pub sees_lines: bool,
+    /// Whether who calls it may give it something: it has parameters, or may be sent something or called in parts later.
+    pub takes: bool,
     /// Whether it is called by an operator or the like, without its name.
     pub is_special: bool,
     /// The name of the class that it is in, as a hash.

@@ -94,17 +94,45 @@ impl Lasting {
     }
 }
 
-/// How a function came to be reached, the weakest first.
+/// How a function came to be reached, those that ran for others first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum How {
-    /// One that set an attribute for others calls it.
-    CalledOnce,
-    /// It may have set an attribute of an object that lives on.
-    LeftAttribute,
-    /// It may have left something in a cache or a variable, or is called by one that has.
-    LeftState,
+    /// It may have left something, or have been called by one that has.
+    Left,
+    /// It may have called one that has left something, and have given it that.
+    Gave,
     /// It ran.
     Ran,
+}
+
+/// The functions that are known to be reached. One that ran may have run otherwise for others, and left what it didn't leave here.
+struct Known {
+    ran: Vec<bool>,
+    left: Vec<Option<How>>,
+}
+
+impl Known {
+    fn none_of(count: usize) -> Self {
+        Self {
+            ran: vec![false; count],
+            left: vec![None; count],
+        }
+    }
+
+    fn has(&self, number: usize) -> bool {
+        self.ran[number] || self.left[number].is_some()
+    }
+
+    /// Whether that is news.
+    fn add(&mut self, number: usize, how: How) -> bool {
+        if how == How::Ran {
+            return !std::mem::replace(&mut self.ran[number], true);
+        }
+        let known = &mut self.left[number];
+        let is_new = *known < Some(how);
+        *known = (*known).max(Some(how));
+        is_new
+    }
 }
 
 impl Functions {
@@ -261,17 +289,18 @@ impl Scope {
             functions.shared.contains(&number) || node.tests > usize::from(ran.contains(&number))
         };
         let lasts = |function: &Function, key: u64| self.lasting.has(function, key);
-        let mut known: Vec<Option<How>> = vec![None; functions.nodes.len()];
+        let mut known = Known::none_of(functions.nodes.len());
         let mut pending: Vec<(usize, How)> = ran.iter().map(|number| (*number, How::Ran)).collect();
-        pending.extend(wild.iter().map(|number| (*number, How::LeftAttribute)));
+        pending.extend(wild.iter().map(|number| (*number, How::Left)));
         let mut reached = Vec::new();
         while let Some((number, how)) = pending.pop() {
             let node = &functions.nodes[number];
-            if !self.counts[node.file] || known[number] >= Some(how) {
+            let is_first = !known.has(number);
+            if !self.counts[node.file] || !known.add(number, how) {
                 continue;
             }
             let function = functions.function(node)?;
-            if known[number].replace(how).is_none() {
+            if is_first {
                 if function.sees_lines {
                     return None;
                 }
@@ -279,24 +308,33 @@ impl Scope {
                     reached.push(number);
                 }
             }
+            if how == How::Gave {
+                let callers = node.callers.iter();
+                pending.extend(callers.map(|caller| (*caller, How::Gave)));
+            }
             // What it left when it ran for others, and may find again now.
-            let leaves = how == How::Ran && is_elsewhere(number);
-            let leaves_state = leaves && !function.leaves.is_empty();
-            let leaves_attribute = leaves && function.sets.iter().any(|key| lasts(function, *key));
+            let leaves = how == How::Ran
+                && is_elsewhere(number)
+                && (!function.leaves.is_empty()
+                    || function.sets.iter().any(|key| lasts(function, *key)));
             for (tie, other) in &node.from {
-                let other_function = || functions.function(&functions.nodes[*other]);
-                let reaches = match (tie, how) {
-                    (Tie::State, How::Ran) if is_elsewhere(*other) => Some(How::LeftState),
-                    (Tie::Attribute(key), How::Ran) if is_elsewhere(*other) => other_function()
-                        .is_some_and(|function| lasts(function, *key))
-                        .then_some(How::LeftAttribute),
-                    (Tie::Call, How::LeftState) => Some(How::LeftState),
-                    (Tie::Call, How::Ran) if leaves_state => Some(How::LeftState),
-                    (Tie::Call, How::Ran) if leaves_attribute => Some(How::CalledOnce),
-                    (Tie::Call, How::LeftAttribute) => Some(How::CalledOnce),
-                    _ => None,
+                let other_node = &functions.nodes[*other];
+                let other_function = functions.function(other_node);
+                let sets = |key| other_function.is_some_and(|function| lasts(function, key));
+                let reaches = match tie {
+                    Tie::Call => leaves || how != How::Ran,
+                    Tie::State => is_elsewhere(*other),
+                    Tie::Attribute(key) => is_elsewhere(*other) && sets(*key),
                 };
-                pending.extend(reaches.map(|how| (*other, how)));
+                if !reaches {
+                    continue;
+                }
+                pending.push((*other, How::Left));
+                if *tie != Tie::Call && other_function.is_some_and(|function| function.takes) {
+                    // What it left it may have been given.
+                    let callers = other_node.callers.iter();
+                    pending.extend(callers.map(|caller| (*caller, How::Gave)));
+                }
             }
         }
         Some(reached)

@@ -70,6 +70,7 @@ impl Definition<'_> {
             name: self.name.clone(),
             lines: row(self.outer.start_position().row)..=row(self.outer.end_position().row),
             sees_lines: sees_lines(whole),
+            takes: takes(self.node),
             is_special: simple.starts_with("__") && simple.ends_with("__"),
             class,
             patches,
@@ -79,6 +80,21 @@ impl Definition<'_> {
             mentions,
         }
     }
+}
+
+/// Whether a function may be given something by who calls it, or has a part that may.
+fn takes(function: Node<'_>) -> bool {
+    let mut pending = vec![function];
+    while let Some(node) = pending.pop() {
+        let is_part = matches!(node.kind(), "yield" | "lambda" | "function_definition");
+        let has_parameters = node.kind() == "parameters" && node.named_child_count() > 0;
+        if has_parameters || is_part && node != function {
+            return true;
+        }
+        let mut cursor = node.walk();
+        pending.extend(node.named_children(&mut cursor));
+    }
+    false
 }
 
 /// Methods that set up a new object.
