@@ -138,9 +138,8 @@ class Zygote:
     def _renew(self) -> None:
         """Begin anew, for the next run. While there are workers they have to be reaped: then it only ends, as the run starts another."""
         self._end()
-        arguments = getattr(sys, "orig_argv", None)
-        if arguments and not self._workers:
-            os.execv(sys.executable, arguments)
+        if not self._workers:
+            os.execv(sys.executable, [sys.executable, *sys.argv])
 
     def _remove(self, *endings: str) -> None:
         for ending in endings:
