@@ -76,6 +76,13 @@ fn warm(files: &[(&str, &str)]) -> Project {
     project
 }
 
+/// Lets the project's `venv/site-packages` be where packages are installed.
+fn install_packages(project: &mut Project) {
+    let path = project.path().join("venv/site-packages");
+    let path: &'static str = path.to_str().expect("works").to_owned().leak();
+    project.set("PYTHONPATH", path);
+}
+
 fn start(project: &Project) -> String {
     let python = crate::support::python();
     let (code, out, err) = project.dx(&[
@@ -173,14 +180,7 @@ fn what_it_has_imported_is_never_stale() {
             "import os, third\ndef test_a(): print('value', third.VALUE, os.getppid())\n",
         ),
     ]);
-    let path: &'static str = project
-        .path()
-        .join("venv/site-packages")
-        .to_str()
-        .expect("works")
-        .to_owned()
-        .leak();
-    project.set("PYTHONPATH", path);
+    install_packages(&mut project);
     assert!(start(&project).contains("third: 1 modules"));
     let pid = pid_in(&status(&project));
     let first = project.test(&["-rA"]);
@@ -208,14 +208,7 @@ fn a_run_without_changes_starts_one_and_renews_a_stale_one() {
             "import os\ndef test_a(): print('parent', os.getppid())\n",
         ),
     ]);
-    let path: &'static str = project
-        .path()
-        .join("venv/site-packages")
-        .to_str()
-        .expect("works")
-        .to_owned()
-        .leak();
-    project.set("PYTHONPATH", path);
+    install_packages(&mut project);
     let is_warm = || {
         within(Duration::from_secs(20), || {
             status(&project).contains("is warm")
