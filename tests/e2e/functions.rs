@@ -383,7 +383,7 @@ def test_second():
     assert part.SIZE > 0
 
 def test_other():
-    assert True
+    assert lib.__name__ == \"lib\"
 ",
         ),
     ];

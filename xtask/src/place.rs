@@ -173,6 +173,14 @@ impl Place {
         })
     }
 
+    /// dx-py, without its arguments.
+    ///
+    /// # Errors
+    /// If what is put beside the project can't be written.
+    pub fn dx_command(&self, binary: &Path) -> Result<Command> {
+        self.command(binary, &[], &self.scratch.join("unused.json"))
+    }
+
     /// Runs dx-py once.
     ///
     /// # Errors
@@ -180,7 +188,7 @@ impl Place {
     pub fn dx(&self, binary: &Path, more: &[&str]) -> Result<DxRun> {
         let (json, printed) = (self.scratch.join("dx.json"), self.scratch.join("dx.txt"));
         let _ = fs::remove_file(&json);
-        let mut command = self.command(binary, &[], &self.scratch.join("unused.json"))?;
+        let mut command = self.dx_command(binary)?;
         command
             .arg("test")
             .args(more)

@@ -13,6 +13,7 @@ use crate::args::TestArgs;
 use crate::changes;
 use crate::conductor::{Conductor, Intent, NextPhase};
 use crate::coverage::{self, Coverage};
+use crate::daemon;
 use crate::database;
 use crate::file_list::FileList;
 use crate::invocation::Invocation;
@@ -247,7 +248,7 @@ pub fn execute(
     session.catalog.finish_run(run, &summary)?;
     database::prune_bytecode(&session.project.dx_dir());
     if !outcome.interrupted && outcome.fatal.is_none() {
-        specs.warm_up();
+        daemon::keep_warm(&session.project, &session.interpreter.executable);
     }
     report_end(reporters, &summary, &outcome)
 }

@@ -389,7 +389,7 @@ impl Session {
     /// If they can't be written.
     pub fn keep_what_was_looked_at(&mut self) -> Result<(), CatalogError> {
         self.catalog.store_file_stats(&self.world.new_stats())?;
-        self.catalog.store_parsed(&self.world.newly_found())
+        self.catalog.store_parsed(&self.world.take_newly_found())
     }
 
     /// The name under which what the interpreter says of itself is kept.

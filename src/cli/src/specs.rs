@@ -103,14 +103,6 @@ impl Specs {
         }
     }
 
-    /// Lets an interpreter get warm for the next run, if one is to be kept. That it can't be started changes nothing.
-    pub fn warm_up(&self) {
-        let spec = self.workers(2, Role::Mute, &[]);
-        if let Some(zygotes) = &spec.zygotes {
-            let _ = zygotes.start(&spec);
-        }
-    }
-
     /// For so many workers in that role, with more arguments for pytest.
     pub fn workers(&self, count: usize, role: Role, more: &[&str]) -> LaunchSpec {
         let mut spec = self.base.clone();

@@ -132,9 +132,9 @@ impl World {
             .collect()
     }
 
-    /// What was found in files that had to be parsed, for later runs.
-    pub fn newly_found(&self) -> Vec<ParsedRow> {
-        self.newly_found.borrow().clone()
+    /// Hands out what was found in files that had to be parsed, for later runs.
+    pub fn take_newly_found(&self) -> Vec<ParsedRow> {
+        self.newly_found.take()
     }
 
     /// The key of a path in inputs: relative to the root below it, else absolute.
@@ -234,14 +234,7 @@ impl World {
     /// The digest of a slice; none if all of the file counts for its tests.
     fn slice(&self, input: &Input) -> Option<Digest> {
         let (key, function) = input.part_of_file()?;
-        let known = self.slices.borrow().get(key).cloned();
-        let slices = known.unwrap_or_else(|| {
-            let slices = self.find::<Slices>(key).map(Rc::new);
-            let mut all = self.slices.borrow_mut();
-            all.insert(key.to_owned(), slices.clone());
-            slices
-        });
-        slices?.digest(function)
+        self.once(&self.slices, key)?.digest(function)
     }
 
     /// The digest of a symbol; none if its file has none of that name, or none at all.
@@ -258,14 +251,21 @@ impl World {
 
     /// The symbols of a file; none if only its whole content can be compared.
     pub fn symbols(&self, key: &str) -> Option<Rc<Symbols>> {
-        if let Some(known) = self.symbols.borrow().get(key) {
-            return known.clone();
+        self.once(&self.symbols, key)
+    }
+
+    /// What is in a source, which is looked for once.
+    fn once<T: Parsed>(
+        &self,
+        known: &RefCell<FxHashMap<String, Option<Rc<T>>>>,
+        key: &str,
+    ) -> Option<Rc<T>> {
+        if let Some(found) = known.borrow().get(key) {
+            return found.clone();
         }
-        let symbols = self.find::<Symbols>(key).map(Rc::new);
-        self.symbols
-            .borrow_mut()
-            .insert(key.to_owned(), symbols.clone());
-        symbols
+        let found = self.find(key).map(Rc::new);
+        known.borrow_mut().insert(key.to_owned(), found.clone());
+        found
     }
 
     /// What is in a source now: what was found earlier in the same content, or else what is found by parsing it.

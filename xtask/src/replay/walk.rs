@@ -111,8 +111,7 @@ impl Walker {
     /// # Errors
     /// If dx-py can't be started.
     pub fn end(&self) -> Result<()> {
-        let place = &self.copy.place;
-        let mut command = place.command(&self.dx, &[], &place.scratch.join("unused.json"))?;
+        let mut command = self.copy.place.dx_command(&self.dx)?;
         command.args(["daemon", "stop"]).stdout(Stdio::null());
         command.status().context("dx-py daemon stop")?;
         Ok(())
