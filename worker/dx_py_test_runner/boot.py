@@ -76,7 +76,9 @@ def main(argv: list[str]) -> int:
         os.environ["PYTEST_XDIST_TESTRUNUID"] = run_id
     if not trace.is_installed:
         install(trace)
-    return _run_pytest(wire, trace, arguments, number, count, basetemp, run_id, role, engine, fatal)
+    status = _run_pytest(wire, trace, arguments, number, count, basetemp, run_id, role, engine, fatal)
+    trace.heeded.clear()  # nobody is told of what comes now
+    return status
 
 
 def _leave_to_pytest(is_safe: bool) -> None:
@@ -108,7 +110,7 @@ def _run_pytest(
     fatal: Callable[[str, int], int],
 ) -> int:
     from _pytest.config import ConftestImportFailure, UsageError, _prepareconfig
-    from dx_py_test_runner import bytecode
+    from dx_py_test_runner import bytecode, economy
     from dx_py_test_runner import plugin as snapshots
     from dx_py_test_runner.coverage_data import CoverageData
     from dx_py_test_runner.observe import see_functions
@@ -117,13 +119,14 @@ def _run_pytest(
 
     import pytest
 
-    _freeze()
+    economy.freeze()
+    economy.leave_cache_to_orchestrator()
     if engine == "lean":
-        _collect_once_is_enough()
+        economy.collect_once_is_enough()
+        economy.pass_over_pytests_modules()
     plugin = WorkerPlugin(wire, trace, role, engine)
     dx = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     bytecode.install(os.path.join(dx, "bytecode"))
-    trace.about_to_run = bytecode.keep
     if getattr(pytest, "version_tuple", (0,)) >= (8, 2):  # from there on `pytest.main` sets it, and code asks for it
         os.environ["PYTEST_VERSION"] = pytest.__version__
     plugins: list[Any] = [plugin, CoverageData(dx, run_id), snapshots]
@@ -165,69 +168,6 @@ def _run_pytest(
         sys.stderr.flush()
     wire.send(BYE, status=code & 0xFF, sequence=int(plugin.code_was_changed))
     return code
-
-
-def _freeze() -> None:
-    """Spare collections what lives as long as the process: pytest ends with several, which looked through all that was imported by now
-    took half of the CPU time of a run of one test. `trace` takes it back when a test asks which objects there are."""
-    import gc
-
-    if hasattr(gc, "freeze") and not gc.get_freeze_count():
-        gc.freeze()
-
-
-def _collect_once_is_enough() -> None:
-    """Let pytest's last collections end with the first that finds nothing: before its version 9 there are five, each of which looks at
-    every object that the tests have left. On a suite of 1,000 tests of a web framework they took a tenth of the run."""
-    try:
-        from _pytest import unraisableexception as unraisable
-    except ImportError:
-        return
-    if not hasattr(unraisable, "gc_collect_harder"):
-        return
-
-    def collect(iterations: int) -> None:
-        import gc
-
-        for _ in range(iterations):
-            if not gc.collect():
-                break
-
-    unraisable.gc_collect_harder = collect
-
-
-def leave(status: int) -> NoReturn:
-    """End the process as `sys.exit` does, but don't take the interpreter apart object by object: the orchestrator waits for the end, and
-    after large suites that took longer than a tenth of the run.
-
-    Threads are waited for, and what was registered to run at exit runs, in Python and, as profilers and sanitizers want it, in C. What was
-    written to files that are still open goes to them, as if they had been closed one by one. Finalizers of objects that are left over
-    don't run, which Python doesn't promise either.
-    """
-    try:
-        import atexit
-        import ctypes
-        import gc
-        import io
-        import threading
-
-        threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
-        gc.unfreeze()
-        objects = gc.get_objects()
-        # What text has kept goes to its buffer first.
-        for kind in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
-            for one in objects:
-                if issubclass(type(one), kind):
-                    try:
-                        one.flush()
-                    except (OSError, ValueError):  # closed, detached, or nobody reads
-                        pass
-        leave_process = ctypes.PyDLL(None).exit
-    except BaseException:  # an interpreter that is built in another way
-        sys.exit(status)
-    leave_process(status)
-    raise SystemExit(status)
 
 
 def usage_text(error: Exception) -> str:
@@ -300,5 +240,12 @@ def _conftest_failure(error: Any) -> str:
     return f"ImportError while loading conftest '{error.path}'.\n{shown}"
 
 
+def _run_to_the_end() -> NoReturn:
+    status = main(sys.argv)
+    from dx_py_test_runner.economy import leave
+
+    leave(status)
+
+
 if __name__ == "__main__":
-    leave(main(sys.argv))
+    _run_to_the_end()

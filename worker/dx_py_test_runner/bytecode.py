@@ -1,8 +1,8 @@
-"""Keeps rewritten test modules by content, in `.dx/bytecode`.
+"""Keeps rewritten test modules by content, in `.dx/bytecode`, and lets pytest rewrite faster.
 
-pytest rewrites the assertions of a module when it is first imported, which takes a millisecond for each, and keeps the result as a
-`.pyc` file beside it. A fresh checkout has none, a read-only one can't have any, and with PYTHONDONTWRITEBYTECODE none is written. A
-code object holds the path of its file, and how it was made depends on pytest and Python: all of that is in its key.
+pytest rewrites the assertions of a module when it is first imported, which takes about as long for each as to run a short test, and keeps
+the result as a `.pyc` file beside it. A fresh checkout has none, a read-only one can't have any, and with PYTHONDONTWRITEBYTECODE none is
+written. A code object holds the path of its file, and how it was made depends on pytest and Python: all of that is in its key.
 
 Workers that collect the same files at the same time would each rewrite all of them, which costs more than anything else where a
 checkout is fresh: each rewrites a share beforehand, and finds the others' then.
@@ -10,6 +10,7 @@ checkout is fresh: each rewrites a share beforehand, and finds the others' then.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import marshal
 import os
@@ -17,7 +18,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any, Optional
 
 import pytest
@@ -28,48 +29,42 @@ _DIGEST = 32
 _DAY = 86400.0
 _now = time.time
 
-#: Where the code of files is to be kept that pytest is about to rewrite, by their names.
-_awaited: dict[str, str] = {}
 _is_on = True
 _folder = ""
 _read_pyc: Any = None
+_config: Any = None
 
 
 def install(folder: str) -> None:
     """Let pytest look into `folder` where it finds no `.pyc` file. With internals that aren't known nothing is changed."""
     global _folder, _read_pyc
-    original = getattr(rewrite, "_read_pyc", None)
-    code = getattr(original, "__code__", None)
-    if original is None or code is None or code.co_varnames[: code.co_argcount] != ("source", "pyc", "trace"):
+    original: Any = getattr(rewrite, "_read_pyc", None)
+    if not (
+        _takes(original, "source", "pyc", "trace") and _takes(getattr(rewrite, "_rewrite_test", None), "fn", "config")
+    ):
         return
 
     def read(source: Path, pyc: Path, trace: Any = lambda _text: None) -> Optional[CodeType]:
         found: Optional[CodeType] = original(source, pyc, trace)
-        if found is None and _is_on:
+        if found is None and _is_on and _config is not None:
             try:
-                text = source.read_bytes()
-                place = os.path.join(folder, _key(text, source))
+                place = os.path.join(folder, _key(source.read_bytes(), source))
             except OSError:
                 return None
-            found = _read(place)
-            if found is None and _compiles_silently(text, source):
-                _awaited[str(source)] = place
+            found = _read(place) or _rewritten(source, place)
         return found
 
     rewrite._read_pyc = read
     _folder, _read_pyc = folder, original
+    _hasten()
 
 
-def prepare(config: Any, paths: list[str]) -> None:
+def prepare(paths: list[str]) -> None:
     """Rewrite these test modules, which are about to be imported, and keep their code; those that need it no more are passed over."""
-    if not (paths and _is_on and _folder):
+    if not (paths and _is_on and _folder and _config is not None):
         return
-    rewriting = getattr(rewrite, "_rewrite_test", None)
-    state = config.stash.get(rewrite.assertstate_key, None)
+    state = _config.stash.get(rewrite.assertstate_key, None)
     patterns = getattr(getattr(state, "hook", None), "fnpats", ())
-    code = getattr(rewriting, "__code__", None)
-    if rewriting is None or code is None or code.co_varnames[: code.co_argcount] != ("fn", "config"):
-        return
     for path in paths:
         source = Path(path)
         if not any(fnmatch_ex(pattern, source) for pattern in patterns):
@@ -77,42 +72,72 @@ def prepare(config: Any, paths: list[str]) -> None:
         try:
             place = os.path.join(_folder, _key(source.read_bytes(), source))
             pyc = rewrite.get_cache_dir(source) / (source.name[:-3] + rewrite.PYC_TAIL)
-            if os.path.exists(place) or _read_pyc(source, pyc) is not None:
-                continue
-            with warnings.catch_warnings(record=True) as log:
-                warnings.simplefilter("always")
-                found = rewriting(source, config)[1]
+            if not os.path.exists(place) and _read_pyc(source, pyc) is None:
+                _rewritten(source, place)
         except Exception:  # the import tells what is wrong with it
             continue
-        if not log:
-            _write(place, found)
 
 
 def heed(config: Any) -> None:
     """Keep nothing and use nothing if assertions are rewritten in another way."""
-    global _is_on
-    _is_on = not config.getini("enable_assertion_pass_hook")
+    global _is_on, _config
+    _is_on, _config = not config.getini("enable_assertion_pass_hook"), config
 
 
-def keep(code: CodeType) -> None:
-    """Keep the code of a module that is about to run, if pytest has just rewritten it.
+def _rewritten(source: Path, place: str) -> Optional[CodeType]:
+    """The code of a module, rewritten as pytest does it and kept there. None if there is something to tell of it: pytest tells it each
+    time, and nothing of this package may be on the stack then, since it would show in tracebacks of syntax errors."""
+    try:
+        with warnings.catch_warnings(record=True) as log:
+            warnings.simplefilter("always")
+            code: CodeType = rewrite._rewrite_test(source, _config)[1]
+    except Exception:
+        return None
+    if log:
+        return None
+    _write(place, code)
+    return code
 
-    Nothing of this package is on the stack while it is rewritten: it would show in the tracebacks of syntax errors.
-    """
-    place = _awaited.pop(code.co_filename, None)
-    if place is not None:
-        _write(place, code)
+
+def _hasten() -> None:
+    """Let pytest's rewriting take about half of its time. It gives each new node of an assertion the assertion's place in the file, and
+    looks for those that lack one by a generator for each node of the tree, of which most have one or can't have any."""
+    if not _takes(getattr(rewrite, "traverse_node", None), "node"):
+        return
+    original, base = ast.copy_location, ast.AST
+
+    def lacking_place(node: ast.AST) -> list[ast.AST]:
+        found, left = [], [node]
+        while left:
+            one = left.pop()
+            fields = vars(one)
+            if fields.get("lineno") is None and one._attributes:
+                found.append(one)
+            for value in fields.values():
+                if isinstance(value, base):
+                    left.append(value)
+                elif type(value) is list:
+                    left.extend([each for each in value if isinstance(each, base)])
+        return found
+
+    def copy_location(new: Any, old: Any) -> Any:
+        if not new._attributes or vars(old).get("end_lineno") is None:
+            return original(new, old)
+        new.lineno, new.col_offset = old.lineno, old.col_offset
+        new.end_lineno, new.end_col_offset = old.end_lineno, old.end_col_offset
+        return new
+
+    # The module is everybody's: pytest gets one of its own.
+    own = ModuleType(ast.__name__)
+    vars(own).update(vars(ast), copy_location=copy_location)
+    rewrite.ast = own  # type: ignore[attr-defined]
+    rewrite.traverse_node = lacking_place  # type: ignore[assignment]
 
 
-def _compiles_silently(text: bytes, source: Path) -> bool:
-    """Whether the compiler has nothing to say of a file: what it says is told each time."""
-    with warnings.catch_warnings(record=True) as log:
-        warnings.simplefilter("always")
-        try:
-            compile(text, str(source), "exec", dont_inherit=True)
-        except (SyntaxError, ValueError):
-            return False
-    return not log
+def _takes(function: Any, *names: str) -> bool:
+    """Whether a function of pytest's is there, and has these parameters."""
+    code = getattr(function, "__code__", None)
+    return code is not None and code.co_varnames[: code.co_argcount] == names
 
 
 def _key(text: bytes, source: Path) -> str:

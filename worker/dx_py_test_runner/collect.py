@@ -15,7 +15,7 @@ from types import FunctionType
 from typing import Any, Callable, Optional
 
 import pytest
-from _pytest import fixtures
+from _pytest import fixtures, main, python
 from _pytest.fixtures import FuncFixtureInfo
 from _pytest.outcomes import OutcomeException
 from _pytest.python import PyCollector
@@ -195,6 +195,48 @@ def unnamed(session: Any, arguments: list[str]) -> Callable[[], None]:
 
     def undo() -> None:
         del session.isinitpath
+
+    return undo
+
+
+#: What is asked of each file and folder that pytest meets, and told of what came of it.
+HOOKS_OF_FOLDERS = (
+    "pytest_ignore_collect",
+    "pytest_collect_file",
+    "pytest_collect_directory",
+    "pytest_pycollect_makemodule",
+    "pytest_make_collect_report",
+    "pytest_collectreport",
+    "pytest_collectstart",
+)
+
+
+def look_only_at(session: Any, arguments: list[str]) -> Callable[[], None]:
+    """Let folders hold nothing but what leads to `arguments`; gives what undoes it. On its way to a file pytest makes a node for each
+    other one in its folders, and drops it. Only for sessions in which nobody else implements `HOOKS_OF_FOLDERS`."""
+    if not (say.is_known() and hasattr(main, "scandir") and hasattr(python, "scandir")):
+        return lambda: None
+    here = session.config.invocation_params.dir
+    wanted = {Path(os.path.abspath(here / argument.partition("::")[0])) for argument in arguments}
+    above = {str(folder) for path in wanted for folder in path.parents}
+    on_the_way = above.union(map(str, wanted))
+    # All of a folder that is wanted itself.
+    whole = {str(path) for path in wanted if path.is_dir()}
+    original = main.scandir
+
+    def scandir(path: Any, *sort_key: Any) -> list[os.DirEntry[str]]:
+        entries: list[os.DirEntry[str]] = original(path, *sort_key)
+        folder = str(path)
+        if folder not in above or folder in whole or not whole.isdisjoint(map(str, Path(folder).parents)):
+            return entries
+        return [entry for entry in entries if entry.path in on_the_way]
+
+    for module in (main, python):
+        module.scandir = scandir  # type: ignore[attr-defined]
+
+    def undo() -> None:
+        for module in (main, python):
+            module.scandir = original  # type: ignore[attr-defined]
 
     return undo
 

@@ -20,6 +20,7 @@ from typing import Any
 
 #: What pytest imports when it is used, and suites often do. No module that warns when it is imported, or starts anything.
 _STANDARD = (
+    "_pytest._argcomplete",
     "argparse",
     "asyncio",
     "base64",
@@ -35,11 +36,14 @@ _STANDARD = (
     "difflib",
     "doctest",
     "email.message",
+    "faulthandler",
     "fractions",
     "hashlib",
     "html",
     "http.client",
     "importlib.metadata",
+    "importlib.metadata._adapters",
+    "importlib.metadata._text",
     "importlib.resources",
     "inspect",
     "json",
@@ -60,6 +64,7 @@ _STANDARD = (
     "tempfile",
     "textwrap",
     "timeit",
+    "tomllib",
     "traceback",
     "typing",
     "unittest.mock",
@@ -81,7 +86,7 @@ def preload(modules: list[str]) -> dict[str, Any]:
         _try_import(f"_pytest.{name}")
     for name in _STANDARD:
         _try_import(name)
-    for name in ("lean", "say", "items", "collect", "session", "controller", "outcome", "needs"):
+    for name in ("economy", "lean", "say", "items", "collect", "session", "controller", "outcome", "needs"):
         importlib.import_module(f"{__package__}.{name}")
     refused = dict(entry.split("=", 1) for entry in modules if "=" in entry)
     loaded: dict[str, int] = {}

@@ -166,16 +166,20 @@ class WorkerPlugin:
         if shares:
             self._shared = Shared(session, share)
             self._shared.is_partial &= not _needs_everything(config)
-        bytecode.prepare(config, new)
+        bytecode.prepare(new)
         # What the user named is everything.
         reason = _needs_everything(config) if narrow and not named else ""
         arguments = config.args
         forget = collect.unnamed(session, arguments) if narrow and not named else lambda: None
+        see_all = _nothing
         if narrow and not reason:
             config.args = paths
+            if self._engine == "lean" and not _third_party_hooks(config, collect.HOOKS_OF_FOLDERS):
+                see_all = collect.look_only_at(session, paths)
         self._trace.collecting = self._collecting = True
         undo = self._collect_lean(session)
         outcome = yield
+        see_all()
         shared = self._shared
         is_part = narrow and not named and not reason
         is_shared = shared is not None and shared.is_partial
@@ -614,6 +618,10 @@ class SharedFixtures:
         """Note that a fixture is set up that tests share; pytest does so."""
         if fixturedef.scope != "function" and not (fixturedef.func.__module__ or "").startswith("_pytest."):
             self._functions.share()
+
+
+def _nothing() -> None:
+    """Nothing was changed."""
 
 
 def _nobody_makes(_collector: Any, _name: str, _obj: Any) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib.util import source_from_cache
 from types import CodeType, FrameType, ModuleType
 from typing import Any, Optional, Protocol
@@ -72,8 +72,6 @@ class Trace:
         self.heeded: set[str] = set()
         self.listings: set[str] = set()
         self.collecting = False
-        #: Told of the code of each module of the user's that is about to run.
-        self.about_to_run: Callable[[CodeType], None] = lambda _code: None
         #: Told, while a value that is to be cached is made, of all that is read and written.
         self.witness: Optional[Witness] = None
         self._modules: list[tuple[str, str]] = []
@@ -294,7 +292,6 @@ class Trace:
                 self.functions.imports()
                 if self.is_of_project(code.co_filename):
                     self.functions.watch(code)
-                self.about_to_run(code)
                 self._scan(code)
         elif event == "import":
             name = args[0]

@@ -9,7 +9,6 @@ stale: it says so, and ends. Told to look by a run that needs no worker, a stale
 from __future__ import annotations
 
 import fcntl
-import gc
 import importlib
 import json
 import os
@@ -22,6 +21,7 @@ import sys
 import time
 from typing import Any, Optional
 
+from . import economy
 from .observe import install
 from .preload import preload
 from .trace import Trace
@@ -87,8 +87,7 @@ class Zygote:
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ)
         self._selector.register(woken, selectors.EVENT_READ)
-        gc.collect()
-        gc.freeze()  # collections of a fork would touch, and so copy, every page; `trace` unfreezes when a test could tell
+        economy.freeze(is_zygote=True)
         last = _now()
         while not self._is_ending or self._workers:
             for key, _ in self._selector.select(_PATIENCE):

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use dx_py_core::{Event, RelPath, RunSummary, TestId, Verdict};
 use dx_py_daemon::Role;
-use dx_py_executor::{Outcome, Processes, RunPlan, Standby, longest_first};
+use dx_py_executor::{HeadStart, Outcome, Processes, RunPlan, Standby, longest_first};
 
 use crate::alone::{Hearing, Policy};
 use crate::args::TestArgs;
@@ -81,6 +81,29 @@ pub fn execute(
     };
     let specs = Specs::new(session, args, asked.invocation, wanted)?;
     let mut workers = session.arrangement.workers(wanted);
+    let role = |workers, has_controller| match workers {
+        _ if has_controller => Role::Told,
+        1 if !measured => Role::Lone,
+        _ => Role::Mute,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the event loop")?;
+    let local = tokio::task::LocalSet::new();
+    let processes = |has_controller, workers| {
+        let spec = specs.workers(workers, role(workers, has_controller), more);
+        HeadStart::new(Processes(spec))
+    };
+    // The interpreters get ready while it is looked up what the run needs to know. A controller would have to come before them.
+    let mut early = None;
+    if workers == 1 || !session.arrangement.controller {
+        let first = processes(false, workers);
+        let slots = u32::try_from(workers).unwrap_or(u32::MAX);
+        local.block_on(&runtime, async { first.start(slots) });
+        early = Some(first);
+    }
+    session.sources.save();
     let shares = shares(session, &plan, workers);
     let split = !shares.is_empty();
     let policy = policy(session, &plan, args, workers > 1, narrow);
@@ -157,11 +180,6 @@ pub fn execute(
         let note = "coverage is off, since only a part of the tests runs: --all measures it";
         conductor.note(note.to_owned())?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't start the event loop")?;
-    let local = tokio::task::LocalSet::new();
     let whole = RunPlan {
         workers: 1,
         collect: plan.names_places.then(|| plan.paths.clone()),
@@ -184,15 +202,9 @@ pub fn execute(
                 args.verbose > 0,
             )?;
         }
-        let role = if conductor.has_controller() {
-            Role::Told
-        } else if workers == 1 && !measured {
-            Role::Lone
-        } else {
-            Role::Mute
-        };
         run_plan.workers = workers;
-        let processes = Processes(specs.workers(workers, role, more));
+        let started = early.take();
+        let processes = started.unwrap_or_else(|| processes(conductor.has_controller(), workers));
         // What was started once for all workers is there, and one that looks like plain pytest would start it again.
         let alone = specs.alone(if conductor.has_controller() {
             specs.workers(workers, Role::Told, more)

@@ -26,6 +26,7 @@ pub fn why(args: &WhyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     let project = Project::find()?;
     let invocation = Invocation::new(&args.pytest_args, false, &project.cwd);
     let mut session = Session::open(project, args.common.python.as_deref(), &invocation)?;
+    session.sources.save();
     let meant = session.state.files.iter().flat_map(|file| &file.tests);
     let meant = meant.filter(|test| test.id.as_str().contains(&args.test));
     let sets: Vec<_> = meant

@@ -1,4 +1,4 @@
-//! What pytest would remember of a run for `--lf`, `--ff` and `--nf`: of several workers none writes it.
+//! What pytest would remember of a run for `--lf`, `--ff` and `--nf`: workers don't write it.
 //!
 //! The rules are those of pytest's cache plugin: a test that failed is added, one that passed or was skipped is removed, all others
 //! stay; so do files that can't be collected, until they can.
@@ -98,9 +98,9 @@ impl PytestCache {
 
     fn update_failed(&self, failed: &mut BTreeMap<String, Value>) {
         for (file, ids) in &self.items {
-            // All tests of a file that couldn't be collected count as failed until they have run.
+            // What a file holds that couldn't be collected counts as failed: tests until they have run, and classes, which don't.
             if failed.remove(file).is_some() {
-                failed.extend(ids.iter().map(|id| (id.clone(), json!(true))));
+                failed.extend(ids.iter().map(|id| (child(file, id), json!(true))));
             }
         }
         for (node, status) in self.uncollected.iter().chain(&self.outcomes) {
@@ -110,6 +110,17 @@ impl PytestCache {
                 failed.remove(node);
             }
         }
+    }
+}
+
+/// What a test of a file is, or is in, directly below the file.
+fn child(file: &str, id: &str) -> String {
+    let rest = id.get(file.len() + 2..).unwrap_or_default();
+    // The names of parameters may hold anything.
+    let name = rest.split('[').next().unwrap_or_default();
+    match name.split_once("::") {
+        Some((class, _)) => format!("{file}::{class}"),
+        None => id.to_owned(),
     }
 }
 

@@ -102,6 +102,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
         invocation.paths.is_empty(),
     )?;
     if args.dry_run {
+        session.sources.save();
         let forecast = Forecast::of(&session, &plan, &selection);
         forecast.print(&mut text_output(args))?;
         if let Some(target) = &args.json {

@@ -388,6 +388,7 @@ impl Session {
     /// # Errors
     /// If they can't be written.
     pub fn keep_what_was_looked_at(&mut self) -> Result<(), CatalogError> {
+        self.sources.save();
         self.catalog.store_file_stats(&self.world.new_stats())?;
         self.catalog.store_parsed(&self.world.take_newly_found())
     }

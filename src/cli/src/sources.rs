@@ -18,10 +18,12 @@ pub struct Sources {
     pub graph: ImportGraph,
     /// The files with a content that was not there when they were last looked at.
     pub new: Vec<RelPath>,
+    /// Where index and graph are to be kept, if they have changed.
+    unsaved: Option<(PathBuf, PathBuf)>,
 }
 
 impl Sources {
-    /// Scans the project. Only files that changed since the last time are read; index and graph are replaced if something did.
+    /// Scans the project. Only files that changed since the last time are read; index and graph are to be saved if something did.
     /// Without a usable `dx` folder everything is parsed, and nothing is kept.
     pub fn load(project: &Project, sites: &[PathBuf], dx: Option<&Path>, now_ns: i64) -> Self {
         let index_path = dx.map(|dx| dx.join("index.dxti"));
@@ -83,13 +85,23 @@ impl Sources {
         let dirty = !changed.is_empty() || !removed.is_empty();
         let mut graph = old;
         graph.update(changed, &removed, roots);
-        if let (Some(index_path), Some(graph_path)) = (index_path, graph_path)
-            && (dirty || scan.read > 0)
-        {
-            // Both only spare work: a run on a full disk goes on without them, and the catalog tells of the disk.
-            let _ = graph.save(&graph_path).is_ok() && scan.write_index(&index_path).is_ok();
+        let unsaved = index_path
+            .zip(graph_path)
+            .filter(|_| dirty || scan.read > 0);
+        Self {
+            scan,
+            graph,
+            new,
+            unsaved,
         }
-        Self { scan, graph, new }
+    }
+
+    /// Replaces index and graph on disk, if something has changed. Apart from loading them, since that is waited for.
+    pub fn save(&mut self) {
+        if let Some((index, graph)) = self.unsaved.take() {
+            // Both only spare work: a run on a full disk goes on without them, and the catalog tells of the disk.
+            let _ = self.graph.save(&graph).is_ok() && self.scan.write_index(&index).is_ok();
+        }
     }
 
     /// The file at a path as a user names it, if it is one of the project's.

@@ -21,6 +21,7 @@ const FILES: &[(&str, &str)] = carried![
     "command.py",
     "controller.py",
     "coverage_data.py",
+    "economy.py",
     "errors.py",
     "fixture_inputs.py",
     "fixture_key.py",

@@ -6,12 +6,14 @@
 
 mod connection;
 mod driver;
+mod head_start;
 mod ledger;
 mod queue;
 mod run;
 mod standby;
 
 pub use connection::{Connection, Launcher, Processes};
+pub use head_start::HeadStart;
 pub use ledger::Ledger;
 pub use queue::{Job, Queues, longest_first};
 pub use run::{ExecutorError, Handler, Outcome, RunPlan, RunnerEvent, run};

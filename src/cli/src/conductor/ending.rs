@@ -30,10 +30,7 @@ impl Conductor<'_> {
         self.learn(outcome)?;
         self.keep_renewal(outcome)?;
         let controller_code = self.end_controller(outcome)?;
-        // The session of one worker writes it itself.
-        if self.intent.workers > 1
-            && let Err(error) = self.cache.write()
-        {
+        if let Err(error) = self.cache.write() {
             self.note(error.to_string())?;
         }
         self.recorder.flush()?;

@@ -1,0 +1,159 @@
+"""What a worker spares itself at its start and its end: work of pytest's and Python's whose result nobody looks at, and which took longer
+than the tests where few are run."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from types import ModuleType
+from typing import Any, NoReturn, Optional
+
+#: Variables for what runs when a process ends, in C: sanitizers and profilers, and libraries that are loaded before all others.
+_AT_THE_END_IN_C = ("LD_PRELOAD", "DYLD_INSERT", "ASAN_", "LSAN_", "MSAN_", "TSAN_", "UBSAN_", "GCOV_", "LLVM_PROFILE_")
+_vars_of = object.__getattribute__
+
+#: The files that were open for writing when the objects of that time were frozen. None if they weren't looked for: that takes some
+#: milliseconds, which a zygote has.
+_open_when_frozen: Optional[list[Any]] = None
+
+
+def freeze(is_zygote: bool = False) -> None:
+    """Spare collections what lives as long as the process: pytest ends with several, which looked through all that was imported by now
+    took half of the CPU time of a run of one test; and those of a fork would touch, and so copy, every page. `trace` takes it back when
+    a test asks which objects there are."""
+    global _open_when_frozen
+    if not hasattr(gc, "freeze"):
+        return
+    if is_zygote:
+        gc.collect()
+        _open_when_frozen = _written_files(gc.get_objects())
+    elif _open_when_frozen is not None:
+        return  # in a fork
+    gc.freeze()
+
+
+def collect_once_is_enough() -> None:
+    """Let pytest's last collections end with the first that finds nothing: before its version 9 there are five, each of which looks at
+    every object that the tests have left. On a suite of 1,000 tests of a web framework they took a tenth of the run."""
+    try:
+        from _pytest import unraisableexception as unraisable
+    except ImportError:
+        return
+    if not hasattr(unraisable, "gc_collect_harder"):
+        return
+
+    def collect(iterations: int) -> None:
+        for _ in range(iterations):
+            if not gc.collect():
+                break
+
+    unraisable.gc_collect_harder = collect
+
+
+def leave_cache_to_orchestrator() -> None:
+    """Write nothing to pytest's cache, as xdist's workers don't, also in the only worker: the orchestrator does it, who knows what became
+    of each test at last. The names of all tests, which pytest reads and writes in each run, are read only where `--nf` asks for them."""
+    try:
+        from _pytest.cacheprovider import LFPlugin, NFPlugin
+
+        initialise = NFPlugin.__init__
+        for plugin in (LFPlugin, NFPlugin):
+            del plugin.pytest_sessionfinish
+    except (ImportError, AttributeError):  # other internals: what is written twice is the same
+        return
+
+    def without_names(self: Any, config: Any) -> None:
+        if config.option.newfirst:
+            initialise(self, config)
+        else:
+            self.config, self.active, self.cached_nodeids = config, False, set()
+
+    NFPlugin.__init__ = without_names  # type: ignore[method-assign]
+
+
+def pass_over_pytests_modules() -> None:
+    """Don't look for fixtures in those modules of pytest's own that hold none: it looks at each name in each of them when a session
+    starts."""
+    from _pytest import fixtures
+
+    manager = fixtures.FixtureManager
+    definition = getattr(fixtures, "FixtureFunctionDefinition", None)
+    registered = getattr(manager, "pytest_plugin_registered", None)
+    code = getattr(registered, "__code__", None)
+    if definition is None or code is None or code.co_varnames[: code.co_argcount] != ("self", "plugin", "plugin_name"):
+        return
+
+    def pytest_plugin_registered(self: Any, plugin: Any, plugin_name: str) -> None:
+        is_own = type(plugin) is ModuleType and plugin.__name__.startswith("_pytest.")
+        if is_own and definition not in map(type, vars(plugin).values()):
+            return
+        registered(self, plugin, plugin_name)  # type: ignore[misc]
+
+    manager.pytest_plugin_registered = pytest_plugin_registered  # type: ignore[method-assign]
+
+
+def leave(status: int) -> NoReturn:
+    """End the process as `sys.exit` does, but don't take the interpreter apart object by object: the orchestrator waits for the end, and
+    after large suites that took longer than a tenth of the run.
+
+    Threads are waited for, and what was registered to run at exit runs, in Python and, as profilers and sanitizers want it, in C. What was
+    written to files that are still open goes to them, as if they had been closed one by one. Finalizers of objects that are left over
+    don't run, which Python doesn't promise either.
+    """
+    try:
+        import atexit
+        import threading
+
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        _flush()
+        if not _may_run_code_of_others():
+            os._exit(status)
+        import ctypes
+
+        leave_process = ctypes.PyDLL(None).exit
+    except BaseException:  # an interpreter that is built in another way
+        sys.exit(status)
+    leave_process(status)
+    raise SystemExit(status)
+
+
+def _flush() -> None:
+    files = _open_when_frozen
+    if files is None:
+        gc.unfreeze()
+        files = []
+    for file in [*files, *_written_files(gc.get_objects())]:
+        try:
+            file.flush()
+        except (OSError, ValueError):  # closed, detached, or nobody reads
+            pass
+
+
+def _written_files(objects: list[Any]) -> list[Any]:
+    """The files among these objects that may have kept what was written to them. Text goes to its buffer first."""
+    import io
+
+    kinds = {id(kind): kind for kind in map(type, objects)}.values()
+    found: list[Any] = []
+    for wanted in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
+        some = {id(kind) for kind in kinds if issubclass(kind, wanted)}
+        found += [one for one in objects if id(type(one)) in some]
+    return found
+
+
+def _may_run_code_of_others() -> bool:
+    """Whether something else than Python's own modules may have registered what runs when the process ends, in C."""
+    if "_ctypes" in sys.modules or any(name.startswith(_AT_THE_END_IN_C) for name in os.environ):
+        return True
+    own = {path for path in sys.path if os.path.basename(path) == "lib-dynload"}
+    ending = tuple(EXTENSION_SUFFIXES)
+    for module in list(sys.modules.values()):
+        if isinstance(module, ModuleType):
+            # One that is loaded when it is first looked into isn't loaded for this.
+            file = _vars_of(module, "__dict__").get("__file__")
+            if isinstance(file, str) and file.endswith(ending) and os.path.dirname(file) not in own:
+                return True
+    return False
