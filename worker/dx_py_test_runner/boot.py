@@ -32,6 +32,7 @@ def main(argv: list[str]) -> int:
 
         _leave_to_pytest(is_safe)
         return (control if argv[1] == "controller" else report)(argv[3:])
+    from dx_py_test_runner import economy
     from dx_py_test_runner.observe import install
     from dx_py_test_runner.trace import Trace
     from dx_py_test_runner.wire import FATAL, Pack, Wire
@@ -54,7 +55,10 @@ def main(argv: list[str]) -> int:
     arguments = argv[10:]
     for fd in (sock_fd, ring_fd):
         os.set_inheritable(fd, False)
+    economy.note_streams()
+    before = economy.written_streams() or set()
     wire = Wire(sock_fd, ring_fd)
+    economy.own_streams.update({sock_fd}, (economy.written_streams() or set()) - before)
 
     def fatal(text: str, code: int) -> int:
         out = Pack()
@@ -110,7 +114,7 @@ def _run_pytest(
     fatal: Callable[[str, int], int],
 ) -> int:
     from _pytest.config import ConftestImportFailure, UsageError, _prepareconfig
-    from dx_py_test_runner import bytecode, economy
+    from dx_py_test_runner import bytecode, economy, say, shortcuts
     from dx_py_test_runner import plugin as snapshots
     from dx_py_test_runner.coverage_data import CoverageData
     from dx_py_test_runner.observe import see_functions
@@ -124,6 +128,8 @@ def _run_pytest(
     if engine == "lean":
         economy.collect_once_is_enough()
         economy.pass_over_pytests_modules()
+        if say.is_known():
+            shortcuts.look_at_code()
     plugin = WorkerPlugin(wire, trace, role, engine)
     dx = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     bytecode.install(os.path.join(dx, "bytecode"))

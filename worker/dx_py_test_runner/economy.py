@@ -3,6 +3,7 @@ than the tests where few are run."""
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import sys
@@ -14,29 +15,28 @@ from typing import Any, NoReturn, Optional
 _AT_THE_END_IN_C = ("LD_PRELOAD", "DYLD_INSERT", "ASAN_", "LSAN_", "MSAN_", "TSAN_", "UBSAN_", "GCOV_", "LLVM_PROFILE_")
 _vars_of = object.__getattribute__
 
-#: The files that were open for writing when the objects of that time were frozen. None if they weren't looked for: that takes some
-#: milliseconds, which a zygote has.
-_open_when_frozen: Optional[list[Any]] = None
+#: The streams that a worker speaks through, and those that it was started with.
+own_streams: set[int] = set()
+#: Whether a zygote has frozen its objects, before it forked this process.
+_is_frozen = False
 
 
 def freeze(is_zygote: bool = False) -> None:
     """Spare collections what lives as long as the process: pytest ends with several, which looked through all that was imported by now
     took half of the CPU time of a run of one test; and those of a fork would touch, and so copy, every page. `trace` takes it back when
     a test asks which objects there are."""
-    global _open_when_frozen
-    if not hasattr(gc, "freeze"):
-        return
-    if is_zygote:
-        gc.collect()
-        _open_when_frozen = _written_files(gc.get_objects())
-    elif _open_when_frozen is not None:
-        return  # in a fork
-    gc.freeze()
+    global _is_frozen
+    if hasattr(gc, "freeze") and not _is_frozen:
+        if is_zygote:
+            gc.collect()
+        gc.freeze()
+        _is_frozen = is_zygote
 
 
 def collect_once_is_enough() -> None:
-    """Let pytest's last collections end with the first that finds nothing: before its version 9 there are five, each of which looks at
-    every object that the tests have left. On a suite of 1,000 tests of a web framework they took a tenth of the run."""
+    """Let pytest's last collections end with the first that finds nothing: before its version 9 there are ten, each of which looks at
+    every object that the tests have left. On a suite of 1,000 tests of a web framework they took a tenth of the run. What the first has
+    looked at isn't looked at again."""
     try:
         from _pytest import unraisableexception as unraisable
     except ImportError:
@@ -46,7 +46,9 @@ def collect_once_is_enough() -> None:
 
     def collect(iterations: int) -> None:
         for _ in range(iterations):
-            if not gc.collect():
+            found = gc.collect()
+            gc.freeze()
+            if not found:
                 break
 
     unraisable.gc_collect_harder = collect
@@ -121,15 +123,40 @@ def leave(status: int) -> NoReturn:
 
 
 def _flush() -> None:
-    files = _open_when_frozen
-    if files is None:
-        gc.unfreeze()
-        files = []
-    for file in [*files, *_written_files(gc.get_objects())]:
+    streams = written_streams()
+    if streams is not None and streams <= own_streams:
+        return  # to look for files among all objects takes longer than many a run
+    gc.unfreeze()
+    for file in _written_files(gc.get_objects()):
         try:
             file.flush()
         except (OSError, ValueError):  # closed, detached, or nobody reads
             pass
+
+
+def note_streams() -> None:
+    """Note which streams were handed down to this process: it opens none itself that its children would have."""
+    own_streams.update(number for number in written_streams() or () if os.get_inheritable(number))
+
+
+def written_streams() -> Optional[set[int]]:
+    """What is open for writing, the standard streams apart; None if this system doesn't tell."""
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        try:
+            numbers = [int(name) for name in os.listdir(folder)]
+        except (OSError, ValueError):
+            continue
+        return {number for number in numbers if number > 2 and _is_open_for_writing(number)}
+    return None
+
+
+def _is_open_for_writing(number: int) -> bool:
+    try:
+        if fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            return False
+        return os.fstat(number).st_rdev != os.stat(os.devnull).st_rdev
+    except OSError:  # what the folder was listed by
+        return False
 
 
 def _written_files(objects: list[Any]) -> list[Any]:

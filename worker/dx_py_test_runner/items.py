@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from types import FunctionType
 from typing import Any, Optional
 
 import _pytest.mark
@@ -21,7 +23,7 @@ _is_keyword: Any = getattr(_pytest.mark, "_is_matchable_function_attribute", lam
 class _Above:
     """What a parent gives to all tests below it."""
 
-    __slots__ = ("names", "classes", "markers", "packed", "of_others")
+    __slots__ = ("names", "classes", "markers", "packed", "of_others", "_sorted", "_packed_names", "_ends", "tails")
 
     def __init__(self, parent: Any) -> None:
         chain = parent.listchain()
@@ -36,6 +38,24 @@ class _Above:
             _pack_marker(out, marker)
         self.packed = out.bytes()
         self.of_others = say.is_of_others(parent.ihook, parent.config)
+        #: What comes after the keywords of a test without marks, by the fixtures that it uses.
+        self.tails: dict[Any, bytes] = {}
+        self._sorted = sorted(map(str, self.names))
+        names, self._ends = Pack(), [0]
+        for name in self._sorted:
+            names.text(name)
+            self._ends.append(len(names))
+        self._packed_names = names.bytes()
+
+    def pack_keywords_with(self, out: Pack, name: str) -> None:
+        """Add these names with another one, in their order."""
+        at = bisect_left(self._sorted, name)
+        is_there = at < len(self._sorted) and self._sorted[at] == name
+        out.u32(len(self._sorted) + (not is_there))
+        out.raw(self._packed_names[: self._ends[at]])
+        if not is_there:
+            out.text(name)
+        out.raw(self._packed_names[self._ends[at] :])
 
 
 class Items:
@@ -53,9 +73,27 @@ class Items:
         out.text(item.nodeid)
         out.text(str(getattr(item, "originalname", None) or item.name))
         out.text(above.classes)
-        out.u32((_line(item) or 0) + 1)
+        function = item.obj if type(item) is pytest.Function else None
+        if type(function) is not FunctionType or function.__dict__ or item.own_markers or item.extra_keyword_matches:
+            out.u32((_line(item) or 0) + 1)
+            out.u32(place)
+            out.texts(sorted(_keywords(item, above)))
+            self._pack_tail(out, item, above)
+            return
+        # A plain function has but its name and its line for itself.
+        out.u32(function.__code__.co_firstlineno)
         out.u32(place)
-        out.texts(sorted(_keywords(item, above)))
+        above.pack_keywords_with(out, item.name)
+        info = item._fixtureinfo
+        key = (info.argnames, *info.name2fixturedefs, *map(id, info.name2fixturedefs.values()))
+        tail = above.tails.get(key)
+        if tail is None:
+            packed = Pack()
+            self._pack_tail(packed, item, above)
+            tail = above.tails[key] = packed.bytes()
+        out.raw(tail)
+
+    def _pack_tail(self, out: Pack, item: Any, above: _Above) -> None:
         own = item.own_markers
         out.u32(len(own) + len(above.markers))
         for marker in own:

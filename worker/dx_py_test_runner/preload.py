@@ -86,7 +86,18 @@ def preload(modules: list[str]) -> dict[str, Any]:
         _try_import(f"_pytest.{name}")
     for name in _STANDARD:
         _try_import(name)
-    for name in ("economy", "lean", "say", "items", "collect", "session", "controller", "outcome", "needs"):
+    for name in (
+        "economy",
+        "lean",
+        "say",
+        "items",
+        "collect",
+        "session",
+        "controller",
+        "outcome",
+        "needs",
+        "shortcuts",
+    ):
         importlib.import_module(f"{__package__}.{name}")
     refused = dict(entry.split("=", 1) for entry in modules if "=" in entry)
     loaded: dict[str, int] = {}

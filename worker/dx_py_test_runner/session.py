@@ -14,7 +14,7 @@ from typing import Any, Optional
 import pytest
 from _pytest.terminal import getreportopt
 
-from . import bytecode, collect, needs, say, snapshot_end, wire
+from . import bytecode, collect, needs, say, shortcuts, snapshot_end, wire
 from .functions import Functions
 from .items import Items
 from .lean import Lean
@@ -328,9 +328,6 @@ class WorkerPlugin:
         told = snapshot_end.told(self._snapshots, self._passed, self._files, self._whole_items)
         if told is not None:
             self._wire.send(wire.SNAPSHOTS, told)
-        # Nobody needs them any more, and pytest looks through all that there is for lost errors now, several times.
-        self._items.clear()
-        session.items.clear()
 
     def _whole_items(self) -> dict[str, list[str]]:
         """The tests of each file of which all are known."""
@@ -374,6 +371,8 @@ class WorkerPlugin:
     def _start_engine(self, config: Any) -> Lean:
         forced = "--engine pytest" if self._engine == "pytest" else ""
         reason = forced or say.of_run(config, self._role, self._tells_passes)
+        if not reason:
+            shortcuts.set_up_directly(config)
         return Lean(config, reason, self._clock)
 
     def _tell_engine(self) -> None:

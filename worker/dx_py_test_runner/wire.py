@@ -130,6 +130,9 @@ class Pack:
             self.text(text)
             self.u32(count)
 
+    def __len__(self) -> int:
+        return len(self._buffer)
+
     def bytes(self) -> bytes:
         """What was built."""
         return bytes(self._buffer)

@@ -45,6 +45,7 @@ const FILES: &[(&str, &str)] = carried![
     "serialise.py",
     "session.py",
     "share.py",
+    "shortcuts.py",
     "snapshot_diff.py",
     "snapshot_end.py",
     "snapshot_index.py",

@@ -1,0 +1,79 @@
+"""Shorter ways through pytest's own functions that a session takes for each fixture and each test. None is on the stack when the user's
+code runs: each is pytest's function, called without what is between, or one that has returned by then."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+from _pytest import compat, fixtures, python
+
+from . import say
+
+#: pytest's implementations of the hooks of fixtures: but for the first they show what is set up, if they are asked to.
+_OF_FIXTURES = ("_pytest.fixtures", "_pytest.setuponly", "_pytest.setupplan")
+#: Attributes by which a function says that it is of another kind than its code.
+_KINDS = frozenset(("__partialmethod__", "_partialmethod", "_is_coroutine_mark", "_is_coroutine", "__wrapped__"))
+
+
+def look_at_code() -> None:
+    """Let pytest see by a function's code whether it is a coroutine or a generator, of which it asks for each fixture of each test: Python
+    looks at five other things first that a plain function can't be."""
+    # The module is everybody's: pytest gets one of its own.
+    own = ModuleType(inspect.__name__)
+    vars(own).update(
+        vars(inspect),
+        isgeneratorfunction=_by_flag(CO_GENERATOR, inspect.isgeneratorfunction),
+        iscoroutinefunction=_by_flag(CO_COROUTINE, inspect.iscoroutinefunction),
+        isasyncgenfunction=_by_flag(CO_ASYNC_GENERATOR, inspect.isasyncgenfunction),
+    )
+    for module in (compat, fixtures, python):
+        if getattr(module, "inspect", None) is inspect:
+            module.inspect = own  # type: ignore[attr-defined]
+
+
+def _by_flag(flag: int, original: Callable[[object], bool]) -> Callable[[object], bool]:
+    def is_one(function: Any) -> bool:
+        plain = function.__func__ if type(function) is MethodType else function
+        if type(plain) is FunctionType and _KINDS.isdisjoint(plain.__dict__):
+            return bool(plain.__code__.co_flags & flag)
+        return original(function)
+
+    return is_one
+
+
+def set_up_directly(config: Any) -> None:
+    """Let fixtures be set up, and told of when they are finished, without asking hooks, while nobody else implements these. Who comes
+    later is asked."""
+    option = config.option
+    if any(getattr(option, name, False) for name in ("setupshow", "setuponly", "setupplan")):
+        return
+    for name, function in (
+        ("pytest_fixture_setup", fixtures.pytest_fixture_setup),
+        ("pytest_fixture_post_finalizer", _nobody_is_told),
+    ):
+        hook = getattr(config.hook, name)
+        plain = type(hook)
+        if plain.__name__.endswith("HookCaller") and all(
+            say.module_of(one) in _OF_FIXTURES for one in hook.get_hookimpls()
+        ):
+            hook.__class__ = _directly(plain, function)
+
+
+def _directly(plain: Any, function: Callable[..., Any]) -> type:
+    """A class for a hook that calls one function, until another one is added."""
+
+    def add(self: Any, implementation: Any) -> None:
+        self.__class__ = plain
+        self._add_hookimpl(implementation)
+
+    # As a static method it is called without a frame of its own.
+    contents = {"__slots__": (), "__call__": staticmethod(function), "_add_hookimpl": add}
+    return type(plain.__name__, (plain,), contents)
+
+
+def _nobody_is_told(**_arguments: Any) -> list[Any]:
+    return []
