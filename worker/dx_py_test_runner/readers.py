@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib.machinery
 import os
-from types import FrameType
-from typing import Optional
+from types import CodeType, FrameType
+from typing import Optional, Union
 
 from .functions import Functions
 
 #: Code that belongs to nobody (made of strings), the standard library's, its parts that keep nothing of what is read while they run,
 #: pytest's and this package's, and all other.
-SKIP, STDLIB, FLEETING, INTERNAL, USER = range(5)
+SKIP, STDLIB, FLEETING, INTERNAL, USER = range(1, 6)
 
 #: Where the standard library is.
 _LIBRARY = os.path.dirname(os.__file__)
@@ -33,6 +33,9 @@ _ASKS_SYSTEM = {
     os.path.join(_LIBRARY, "ctypes", "util.py"): ("/etc/ld.so.cache",),
     os.path.join(_LIBRARY, "uuid.py"): (),
 }
+
+#: Of how many pieces of code it is remembered what they are.
+_MOST_CODES = 20_000
 
 _SITES = ("/site-packages/", "/dist-packages/")
 
@@ -70,6 +73,9 @@ class Readers:
     def __init__(self, own_dir: str) -> None:
         self.kinds = Kinds(own_dir)
         self.functions = Functions(lambda file: self.kinds[file] == INTERNAL)
+        # By the identity of code what it is on a stack: one look-up a frame.
+        self._known: dict[int, Union[str, int]] = {}
+        self._codes: list[CodeType] = []
 
     def is_of_project(self, filename: str) -> bool:
         """Whether a file is neither installed nor the standard library's, nor of this package."""
@@ -94,23 +100,35 @@ class Readers:
         return owners
 
     def _functions_on_stack(self, frame: Optional[FrameType]) -> list[str]:
-        kinds, names = self.kinds, self.functions.names
+        known = self._known
         owners: dict[str, None] = {}
         may_keep = False
         while frame is not None:
             code = frame.f_code
-            filename = code.co_filename
-            kind = kinds[filename]
-            if kind == USER:
-                owners[names.get(id(code), filename)] = None
-            elif kind == INTERNAL:
+            what = known.get(id(code)) or self._look_at(code)
+            if type(what) is str:
+                owners[what] = None
+            elif what == INTERNAL:
                 break
-            elif kind != FLEETING:
+            elif what != FLEETING:
                 may_keep = True
             frame = frame.f_back
         if may_keep:
             return list(dict.fromkeys([owner.partition("\0")[0] for owner in owners]))
         return list(owners)
+
+    def _look_at(self, code: CodeType) -> Union[str, int]:
+        """Who owns what is read while a piece of code runs, or its kind."""
+        filename = code.co_filename
+        what: Union[str, int] = self.kinds[filename]
+        if what == USER:
+            what = self.functions.names.get(id(code), filename)
+        if len(self._codes) == _MOST_CODES:
+            self._known.clear()
+            self._codes.clear()
+        self._codes.append(code)  # its identity stays its own
+        self._known[id(code)] = what
+        return what
 
 
 def is_linecache(frame: Optional[FrameType]) -> bool:
