@@ -154,6 +154,35 @@ fn a_file_that_was_absent_and_an_environment_variable_are_inputs() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("FAILED test_b.py::test_variable"));
 }
 
+/// It isn't looked any more who reads them then.
+#[test]
+fn what_many_tests_read_is_an_input_of_all_that_follow() {
+    let mut project = Project::new(&[
+        (
+            "test_a.py",
+            "import os, pytest\n\n@pytest.mark.parametrize('n', range(40))\ndef test_language(n):\n    assert os.environ.get('DX_E2E') != 'n' + str(n)\n\n\
+             @pytest.mark.parametrize('n', range(20))\ndef test_inside(n):\n    assert os.path.exists(os.path.abspath('flag')) < 2\n",
+        ),
+        ("test_b.py", "def test_other():\n    pass\n"),
+    ]);
+    project.test(&["-n", "1"]);
+    assert_eq!(project.test(&["-n", "1"]).ran(), 0);
+    project.set("DX_E2E", "n39");
+    let run = project.test(&["-n", "1"]);
+    assert_eq!(
+        (run.ran(), run.outcome("test_language[39]")),
+        (61, "failed")
+    );
+    project.set("DX_E2E", "n40");
+    assert_eq!(
+        project.test(&["-n", "1"]).outcome("test_language[39]"),
+        "passed"
+    );
+    // Where it is in the project it stays with the module that looks for it.
+    project.write("flag", "");
+    assert_eq!(project.test(&["-n", "1"]).ran(), 60);
+}
+
 #[test]
 fn new_and_deleted_conftests_dirty_their_folder() {
     let project = Project::new(&[

@@ -214,6 +214,7 @@ def _wrap_environ(trace: Trace) -> Callable[[], None]:
             and key not in _VOLATILE
             and not key.startswith(_VOLATILE_PREFIXES)
             and self is os.environ
+            and not trace.is_usual(VARIABLE, key)
         ):
             try:
                 owners = trace.owners(_getframe(1))

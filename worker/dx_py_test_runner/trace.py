@@ -21,6 +21,7 @@ from typing import Any, Optional, Protocol
 
 from .readers import USER, Readers, answers_of_system, is_linecache
 from .temporary import Read, Temporary, is_naming
+from .usual import Usual
 
 FILE, EXISTENCE, LISTING, VARIABLE, PROJECT, UNKNOWABLE, TEXT = range(7)
 
@@ -51,6 +52,9 @@ OWN_EVENTS = {
     "dx_py_test_runner.reads_project": (PROJECT, ""),
     "dx_py_test_runner.reads_records": (UNKNOWABLE, "the records of earlier runs"),
 }
+
+#: The owner of what every test of the process reads.
+_EVERYBODY = "m:"
 
 
 class Witness(Protocol):
@@ -97,6 +101,8 @@ class Trace:
         #: Whether it hears of anything yet.
         self.is_installed = False
         self.temporary = Temporary(root)
+        #: What is every test's, since many read it.
+        self.usual = Usual(root, (VARIABLE,), (EXISTENCE, FILE))
         self._readers = readers = Readers(own_dir)
         self._own_dir = own_dir
         self._kinds = readers.kinds
@@ -130,6 +136,12 @@ class Trace:
         if recorded not in self._recorded:
             self._recorded.add(recorded)
             self._record(self.context, kind, key, owners)
+            if self.usual.becomes_one(self.context, kind, key):
+                self._add(_EVERYBODY, kind, key)
+
+    def is_usual(self, kind: int, key: object) -> bool:
+        """Whether every test is said to read that, so that nobody need be asked who does."""
+        return type(key) is str and (kind, key) in self.usual and self.witness is None
 
     def _record(self, context: Optional[str], kind: int, key: str, owners: Iterable[str]) -> None:
         if context is not None:
@@ -166,6 +178,8 @@ class Trace:
 
     def read(self, kind: int, path: Any, depth: int) -> None:
         """Note that the code `depth` frames up read `path`."""
+        if self.is_usual(kind, path):
+            return
         owners = self.owners(_getframe(depth))
         if not owners:
             return
@@ -219,6 +233,7 @@ class Trace:
             if self.temporary.was_made(text):
                 return
             self.temporary.add_written(text)
+        self.usual.forget(text)
         if text not in self._writers:
             self._written.append(text)
         self._writers[text] = self.context

@@ -58,6 +58,7 @@ const FILES: &[(&str, &str)] = carried![
     "speech.py",
     "temporary.py",
     "trace.py",
+    "usual.py",
     "warning_messages.py",
     "wire.py",
     "zygote.py",
