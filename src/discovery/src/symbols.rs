@@ -23,7 +23,7 @@ mod definitions;
 mod state;
 
 use aliases::{Aliases, aliases};
-use definitions::{definitions, docstring, kind};
+use definitions::{definitions, docstring, kind, prose};
 use state::State;
 
 /// Names by which code learns of lines, also those of others, or of source that it was not seen to read.
@@ -132,8 +132,15 @@ impl Symbols {
         let mut bodies: FxHashMap<String, Hasher> = FxHashMap::default();
         let mut functions = Vec::with_capacity(found.len());
         let mut names = Names::default();
+        // Who does may do by their words what it likes.
+        let asks_for_docstrings = source.windows(7).any(|part| part == b"__doc__");
         for each in found {
-            let whole = Tokens::of(each.node, source, &HashSet::new());
+            let prose = if asks_for_docstrings {
+                HashSet::new()
+            } else {
+                prose(each.node)
+            };
+            let whole = Tokens::of(each.node, source, &prose);
             let body = Tokens::of(each.body, source, &HashSet::new());
             hasher
                 .field(docstring(each.body, source))

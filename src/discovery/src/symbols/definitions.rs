@@ -1,5 +1,7 @@
 //! The functions of a source: where they are, and what each of them leaves, sets and mentions.
 
+use std::collections::HashSet;
+
 use rustc_hash::FxHashSet;
 use tree_sitter::Node;
 
@@ -138,8 +140,44 @@ pub(super) fn definitions<'tree>(root: Node<'tree>, source: &[u8]) -> Vec<Defini
     found
 }
 
+/// The docstrings in a function, by the identities of their nodes: their words are no names that code may ask for, as those of other
+/// strings may be.
+pub(super) fn prose(function: Node<'_>) -> HashSet<usize> {
+    let mut found = HashSet::new();
+    let mut pending = vec![function];
+    while let Some(node) = pending.pop() {
+        if matches!(node.kind(), "function_definition" | "class_definition") {
+            let body = node.child_by_field_name("body");
+            let string = body
+                .and_then(docstring_of)
+                .filter(|string| is_plain(*string));
+            found.extend(string.map(|string| string.id()));
+        }
+        let mut cursor = node.walk();
+        pending.extend(node.named_children(&mut cursor));
+    }
+    found
+}
+
+/// Whether no value is put into a string.
+fn is_plain(string: Node<'_>) -> bool {
+    let mut pending = vec![string];
+    while let Some(node) = pending.pop() {
+        if node.kind() == "interpolation" {
+            return false;
+        }
+        let mut cursor = node.walk();
+        pending.extend(node.named_children(&mut cursor));
+    }
+    true
+}
+
 /// The text of a body's docstring, if it has one: it is data that others may read.
 pub(super) fn docstring<'a>(body: Node<'_>, source: &'a [u8]) -> &'a [u8] {
+    docstring_of(body).map_or(b"", |node| &source[node.byte_range()])
+}
+
+fn docstring_of(body: Node<'_>) -> Option<Node<'_>> {
     let mut cursor = body.walk();
     let first = body
         .named_children(&mut cursor)
@@ -148,7 +186,6 @@ pub(super) fn docstring<'a>(body: Node<'_>, source: &'a [u8]) -> &'a [u8] {
         .filter(|node| node.kind() == "expression_statement")
         .and_then(|node| node.named_child(0))
         .filter(|node| matches!(node.kind(), "string" | "concatenated_string"))
-        .map_or(b"", |node| &source[node.byte_range()])
 }
 
 /// What calling a function does before its body runs: a generator's or a coroutine's body waits. `super` and `__class__` make the class
