@@ -94,8 +94,8 @@ _WHOLE_SESSION_OPTIONS = (
 def implementations(config: Any, names: tuple[str, ...], known: tuple[str, ...]) -> Iterator[tuple[str, str, Any]]:
     """The implementations of these hooks by conftests, and by plugins whose modules don't begin with one of `known`: the hook's
     name, where it is, and the function."""
-    # Before pytest 9 there is something around it, which gives functions for hooks that take paths.
-    hooks = getattr(config.hook, "_hook_relay", config.hook)
+    # Before pytest 9 there is something around it elsewhere, which gives functions for hooks that take paths.
+    hooks = config.pluginmanager.hook
     for name in names:
         caller = getattr(hooks, name, None)
         for implementation in caller.get_hookimpls() if caller is not None else ():
