@@ -363,6 +363,7 @@ fn what_is_left_to_the_end_of_the_process_is_done() {
          kept = Keeper()\n\
          def test_writes():\n    kept.text.write('written')\n    kept.bytes.write(b'written')\n\
          def test_registers():\n    atexit.register(note, 'first registered')\n    atexit.register(note, 'last registered')\n\
+         def test_prints():\n    atexit.register(print, 'printed at the end')\n\
          def test_starts():\n    threading.Thread(target=lambda: (time.sleep(0.5), note('thread'))).start()\n",
     )]);
     for workers in ["1", "2"] {
@@ -378,4 +379,6 @@ fn what_is_left_to_the_end_of_the_process_is_done() {
             "thread\nlast registered\nfirst registered\n"
         );
     }
+    let run = project.test(&["--all", "-n", "1", "-s"]);
+    assert!(run.out.contains("printed at the end"), "{}", run.out);
 }

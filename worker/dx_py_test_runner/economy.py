@@ -7,6 +7,7 @@ import fcntl
 import gc
 import os
 import sys
+from collections.abc import Callable
 from importlib.machinery import EXTENSION_SUFFIXES
 from types import ModuleType
 from typing import Any, NoReturn, Optional
@@ -17,6 +18,9 @@ _vars_of = object.__getattribute__
 
 #: The streams that a worker speaks through, and those that it was started with.
 own_streams: set[int] = set()
+#: Interpreters with another collector have neither.
+_freeze: Callable[[], None] = getattr(gc, "freeze", lambda: None)
+_unfreeze: Callable[[], None] = getattr(gc, "unfreeze", lambda: None)
 #: Whether a zygote has frozen its objects, before it forked this process.
 _is_frozen = False
 
@@ -26,10 +30,10 @@ def freeze(is_zygote: bool = False) -> None:
     took half of the CPU time of a run of one test; and those of a fork would touch, and so copy, every page. `trace` takes it back when
     a test asks which objects there are."""
     global _is_frozen
-    if hasattr(gc, "freeze") and not _is_frozen:
+    if not _is_frozen:
         if is_zygote:
             gc.collect()
-        gc.freeze()
+        _freeze()
         _is_frozen = is_zygote
 
 
@@ -47,7 +51,7 @@ def collect_once_is_enough() -> None:
     def collect(iterations: int) -> None:
         for _ in range(iterations):
             found = gc.collect()
-            gc.freeze()
+            _freeze()
             if not found:
                 break
 
@@ -123,14 +127,16 @@ def leave(status: int) -> NoReturn:
 
 
 def _flush() -> None:
+    files: list[Any] = [sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__]
     streams = written_streams()
-    if streams is not None and streams <= own_streams:
-        return  # to look for files among all objects takes longer than many a run
-    gc.unfreeze()
-    for file in _written_files(gc.get_objects()):
+    # To look for others among all objects takes longer than many a run.
+    if streams is None or not streams <= own_streams:
+        _unfreeze()
+        files += _written_files(gc.get_objects())
+    for file in files:
         try:
             file.flush()
-        except (OSError, ValueError):  # closed, detached, or nobody reads
+        except (AttributeError, OSError, ValueError):  # none, closed, detached, or nobody reads
             pass
 
 

@@ -60,7 +60,10 @@ def set_up_directly(config: Any) -> None:
         if plain.__name__.endswith("HookCaller") and all(
             say.module_of(one) in _OF_FIXTURES for one in hook.get_hookimpls()
         ):
-            hook.__class__ = _directly(plain, function)
+            try:
+                hook.__class__ = _directly(plain, function)
+            except TypeError:  # hooks of another make
+                continue
 
 
 def _directly(plain: Any, function: Callable[..., Any]) -> type:
