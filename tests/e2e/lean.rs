@@ -554,6 +554,25 @@ fn hooks_that_are_not_known_get_the_whole_protocol() {
     assert_eq!(project.dx(&["test", "--engine", "fast"]).0, 4);
 }
 
+/// Until somebody does, pytest's own function for fixtures is called without asking hooks.
+#[test]
+fn hooks_of_fixtures_that_come_while_tests_run_are_asked() {
+    let project = file(
+        "import pytest\nseen = []\n\
+         class Late:\n    def pytest_fixture_setup(self, fixturedef): seen.append('set up ' + fixturedef.argname)\n    \
+         def pytest_fixture_post_finalizer(self, fixturedef): seen.append('finished ' + fixturedef.argname)\n\
+         @pytest.fixture\ndef one(): return 1\n\
+         def test_before(one, pytestconfig): pytestconfig.pluginmanager.register(Late(), 'late')\n\
+         def test_after(one): assert seen[-1] == 'set up one'\n\
+         def test_later(one, pytestconfig):\n    assert 'finished one' in seen\n    \
+         pytestconfig.pluginmanager.unregister(name='late')\n",
+    );
+    let run = project.test(&["--all", "-n", "1"]);
+    let (code, outcomes) = project.pytest(&[]);
+    assert_eq!((run.code, run.outcomes()), (code, outcomes), "{}", run.out);
+    assert_eq!(run.code, 0, "{}", run.out);
+}
+
 #[test]
 fn a_hook_around_the_protocol_holds_for_all_folders() {
     let project = Project::new(&[

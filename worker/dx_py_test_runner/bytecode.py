@@ -18,12 +18,14 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType
 from typing import Any, Optional
 
 import pytest
 from _pytest.assertion import rewrite
 from _pytest.pathlib import fnmatch_ex
+
+from .internals import own_copy, takes
 
 _DIGEST = 32
 _DAY = 86400.0
@@ -40,7 +42,7 @@ def install(folder: str) -> None:
     global _folder, _read_pyc
     original: Any = getattr(rewrite, "_read_pyc", None)
     if not (
-        _takes(original, "source", "pyc", "trace") and _takes(getattr(rewrite, "_rewrite_test", None), "fn", "config")
+        takes(original, "source", "pyc", "trace") and takes(getattr(rewrite, "_rewrite_test", None), "fn", "config")
     ):
         return
 
@@ -102,7 +104,7 @@ def _rewritten(source: Path, place: str) -> Optional[CodeType]:
 def _hasten() -> None:
     """Let pytest's rewriting take about half of its time. It gives each new node of an assertion the assertion's place in the file, and
     looks for those that lack one by a generator for each node of the tree, of which most have one or can't have any."""
-    if not _takes(getattr(rewrite, "traverse_node", None), "node"):
+    if not takes(getattr(rewrite, "traverse_node", None), "node"):
         return
     original, base = ast.copy_location, ast.AST
 
@@ -127,17 +129,8 @@ def _hasten() -> None:
         new.end_lineno, new.end_col_offset = old.end_lineno, old.end_col_offset
         return new
 
-    # The module is everybody's: pytest gets one of its own.
-    own = ModuleType(ast.__name__)
-    vars(own).update(vars(ast), copy_location=copy_location)
-    rewrite.ast = own  # type: ignore[attr-defined]
+    rewrite.ast = own_copy(ast, copy_location=copy_location)  # type: ignore[attr-defined]
     rewrite.traverse_node = lacking_place  # type: ignore[assignment]
-
-
-def _takes(function: Any, *names: str) -> bool:
-    """Whether a function of pytest's is there, and has these parameters."""
-    code = getattr(function, "__code__", None)
-    return code is not None and code.co_varnames[: code.co_argcount] == names
 
 
 def _key(text: bytes, source: Path) -> str:

@@ -184,8 +184,7 @@ def unnamed(session: Any, arguments: list[str]) -> Callable[[], None]:
 
     It collects all tests of a file that is named, also if its name isn't one of a test file, and doctests of any text.
     """
-    here = session.config.invocation_params.dir
-    named = {Path(os.path.abspath(here / argument.partition("::")[0])) for argument in arguments}
+    named = _paths_of(session, arguments)
     above = named.union(*(path.parents for path in named))
 
     def isinitpath(path: Any, *, with_parents: bool = False) -> bool:
@@ -197,6 +196,12 @@ def unnamed(session: Any, arguments: list[str]) -> Callable[[], None]:
         del session.isinitpath
 
     return undo
+
+
+def _paths_of(session: Any, arguments: list[str]) -> set[Path]:
+    """The files and folders that arguments name."""
+    here = session.config.invocation_params.dir
+    return {Path(os.path.abspath(here / argument.partition("::")[0])) for argument in arguments}
 
 
 #: What is asked of each file and folder that pytest meets, and told of what came of it.
@@ -216,8 +221,7 @@ def look_only_at(session: Any, arguments: list[str]) -> Callable[[], None]:
     other one in its folders, and drops it. Only for sessions in which nobody else implements `HOOKS_OF_FOLDERS`."""
     if not (say.is_known() and hasattr(main, "scandir") and hasattr(python, "scandir")):
         return lambda: None
-    here = session.config.invocation_params.dir
-    wanted = {Path(os.path.abspath(here / argument.partition("::")[0])) for argument in arguments}
+    wanted = _paths_of(session, arguments)
     above = {str(folder) for path in wanted for folder in path.parents}
     on_the_way = above.union(map(str, wanted))
     # All of a folder that is wanted itself.

@@ -12,6 +12,8 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from types import ModuleType
 from typing import Any, NoReturn, Optional
 
+from .internals import takes
+
 #: Variables for what runs when a process ends, in C: sanitizers and profilers, and libraries that are loaded before all others.
 _AT_THE_END_IN_C = ("LD_PRELOAD", "DYLD_INSERT", "ASAN_", "LSAN_", "MSAN_", "TSAN_", "UBSAN_", "GCOV_", "LLVM_PROFILE_")
 _vars_of = object.__getattribute__
@@ -87,8 +89,7 @@ def pass_over_pytests_modules() -> None:
     manager = fixtures.FixtureManager
     definition = getattr(fixtures, "FixtureFunctionDefinition", None)
     registered = getattr(manager, "pytest_plugin_registered", None)
-    code = getattr(registered, "__code__", None)
-    if definition is None or code is None or code.co_varnames[: code.co_argcount] != ("self", "plugin", "plugin_name"):
+    if definition is None or not takes(registered, "self", "plugin", "plugin_name"):
         return
 
     def pytest_plugin_registered(self: Any, plugin: Any, plugin_name: str) -> None:

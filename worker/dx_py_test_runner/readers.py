@@ -10,7 +10,7 @@ from typing import Optional, Union
 from .functions import Functions
 
 #: Code that belongs to nobody (made of strings), the standard library's, its parts that keep nothing of what is read while they run,
-#: pytest's and this package's, and all other.
+#: pytest's and this package's, and all other. None is zero: that a kind is known is asked by `or`.
 SKIP, STDLIB, FLEETING, INTERNAL, USER = range(1, 6)
 
 #: Where the standard library is.

@@ -171,7 +171,7 @@ class WorkerPlugin:
         reason = _needs_everything(config) if narrow and not named else ""
         arguments = config.args
         forget = collect.unnamed(session, arguments) if narrow and not named else lambda: None
-        see_all = _nothing
+        see_all: Callable[[], None] = lambda: None  # noqa: E731
         if narrow and not reason:
             config.args = paths
             if self._engine == "lean" and not _third_party_hooks(config, collect.HOOKS_OF_FOLDERS):
@@ -617,10 +617,6 @@ class SharedFixtures:
         """Note that a fixture is set up that tests share; pytest does so."""
         if fixturedef.scope != "function" and not (fixturedef.func.__module__ or "").startswith("_pytest."):
             self._functions.share()
-
-
-def _nothing() -> None:
-    """Nothing was changed."""
 
 
 def _nobody_makes(_collector: Any, _name: str, _obj: Any) -> None:

@@ -6,12 +6,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
-from types import FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType
 from typing import Any
 
 from _pytest import compat, fixtures, python
 
 from . import say
+from .internals import own_copy
 
 #: pytest's implementations of the hooks of fixtures: but for the first they show what is set up, if they are asked to.
 _OF_FIXTURES = ("_pytest.fixtures", "_pytest.setuponly", "_pytest.setupplan")
@@ -22,17 +23,15 @@ _KINDS = frozenset(("__partialmethod__", "_partialmethod", "_is_coroutine_mark",
 def look_at_code() -> None:
     """Let pytest see by a function's code whether it is a coroutine or a generator, of which it asks for each fixture of each test: Python
     looks at five other things first that a plain function can't be."""
-    # The module is everybody's: pytest gets one of its own.
-    own = ModuleType(inspect.__name__)
-    vars(own).update(
-        vars(inspect),
+    own = own_copy(
+        inspect,
         isgeneratorfunction=_by_flag(CO_GENERATOR, inspect.isgeneratorfunction),
         iscoroutinefunction=_by_flag(CO_COROUTINE, inspect.iscoroutinefunction),
         isasyncgenfunction=_by_flag(CO_ASYNC_GENERATOR, inspect.isasyncgenfunction),
     )
     for module in (compat, fixtures, python):
         if getattr(module, "inspect", None) is inspect:
-            module.inspect = own  # type: ignore[attr-defined]
+            vars(module)["inspect"] = own
 
 
 def _by_flag(flag: int, original: Callable[[object], bool]) -> Callable[[object], bool]:
@@ -62,8 +61,8 @@ def set_up_directly(config: Any) -> None:
         ):
             try:
                 hook.__class__ = _directly(plain, function)
-            except TypeError:  # hooks of another make
-                continue
+            except TypeError:
+                pass  # hooks of another make
 
 
 def _directly(plain: Any, function: Callable[..., Any]) -> type:

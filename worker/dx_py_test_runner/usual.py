@@ -41,7 +41,6 @@ class Usual(set[tuple[int, str]]):
 
     def forget(self, key: str) -> None:
         """Look again who reads something: a test has written it."""
-        if self and self._counts:
-            for kind in self._outside:
-                self.discard((kind, key))
-                self._counts.pop((kind, key), None)
+        for kind in self._outside:
+            self.discard((kind, key))
+            self._counts.pop((kind, key), None)

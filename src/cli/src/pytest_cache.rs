@@ -82,18 +82,26 @@ impl PytestCache {
         let Some(folder) = &self.folder else {
             return Ok(());
         };
+        let known_failed = read(&folder.join(LAST_FAILED));
         let mut failed = BTreeMap::new();
-        if let Value::Object(known) = read(&folder.join(LAST_FAILED)) {
-            failed.extend(known);
+        if let Value::Object(known) = &known_failed {
+            failed.extend(known.clone());
         }
         self.update_failed(&mut failed);
+        let known_ids = read(&folder.join(NODE_IDS));
         let mut ids = self.selected.clone();
-        if let Value::Array(known) = read(&folder.join(NODE_IDS)) {
+        if let Value::Array(known) = &known_ids {
             let texts = known.iter().filter_map(Value::as_str);
             ids.extend(texts.map(str::to_owned));
         }
-        replace(folder, LAST_FAILED, &json!(failed), &json!({}))?;
-        replace(folder, NODE_IDS, &json!(ids), &Value::Null)
+        replace(
+            folder,
+            LAST_FAILED,
+            &known_failed,
+            &json!(failed),
+            &json!({}),
+        )?;
+        replace(folder, NODE_IDS, &known_ids, &json!(ids), &Value::Null)
     }
 
     fn update_failed(&self, failed: &mut BTreeMap<String, Value>) {
@@ -130,11 +138,16 @@ fn read(path: &Path) -> Value {
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-/// Replaces a value, unless it is the same. `absent` is what a value that isn't there stands for.
-fn replace(folder: &Path, name: &str, value: &Value, absent: &Value) -> Result<(), CacheError> {
+/// Replaces a `known` value, unless it is the same. `absent` is what a value that isn't there stands for.
+fn replace(
+    folder: &Path,
+    name: &str,
+    known: &Value,
+    value: &Value,
+    absent: &Value,
+) -> Result<(), CacheError> {
     let path = folder.join(name);
-    let known = read(&path);
-    if known == *value || known.is_null() && value == absent {
+    if known == value || known.is_null() && value == absent {
         return Ok(());
     }
     let failed = |source| CacheError {

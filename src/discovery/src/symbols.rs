@@ -470,6 +470,23 @@ def kept():
     }
 
     #[test]
+    fn words_of_docstrings_are_no_names() {
+        let mentions = |source: &str, name: &str| {
+            let symbols = symbols(source);
+            let first = &symbols.functions()[0];
+            symbols
+                .mentions(first)
+                .any(|found| found == name_hash(name))
+        };
+        let plain = "def get():\n    \"\"\"Go forward.\"\"\"\n    def inner():\n        'As far'\n    return 'a word'\n";
+        assert!(mentions(plain, "word") && mentions(plain, "inner"));
+        assert!(!mentions(plain, "forward") && !mentions(plain, "far"));
+        // Who asks for docstrings may go by them, and what is put into a string is code.
+        assert!(mentions(&format!("{plain}print(get.__doc__)\n"), "forward"));
+        assert!(mentions("def get():\n    f'{forward}'\n", "forward"));
+    }
+
+    #[test]
     fn functions_are_tied_by_names_variables_and_attributes() {
         let source = "
 CACHE = {}
