@@ -4,6 +4,7 @@ mod book;
 mod configuration;
 mod daemon;
 mod fixtures;
+mod frames;
 mod functions;
 mod fuzzed;
 mod insides;

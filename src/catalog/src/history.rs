@@ -181,9 +181,9 @@ impl Catalog {
                 delete.execute([id])?;
             }
         }
-        db.execute(
-            "DELETE FROM inputs WHERE id NOT IN (SELECT input FROM facts)",
-            [],
+        db.execute_batch(
+            "DELETE FROM inputs WHERE id NOT IN (SELECT input FROM facts);
+             DELETE FROM frames WHERE digest NOT IN (SELECT digest FROM facts);",
         )?;
         db.commit()?;
         self.fact_ids.clear();

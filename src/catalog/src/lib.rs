@@ -14,7 +14,7 @@ mod tests;
 pub use error::CatalogError;
 pub use history::{Evidence, FlakyRow, HistoryRow, RunRow};
 pub use open::{Catalog, SetAside, now_ms};
-pub use parsed::{ParsedReader, ParsedRow};
+pub use parsed::{FrameRow, ParsedReader, ParsedRow};
 pub use sets::{FactTable, RecordedSet, SetId};
 pub use tests::{
     CollectedFile, CollectedTest, Keywords, KnownFile, KnownTest, Pass, PassId, UniverseId,

@@ -15,13 +15,14 @@ use crate::sets::SetId;
 use crate::{CatalogError, StatRow};
 
 /// The migrations; the schema's number is how many of them have been applied.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../../../schema/0001_initial.sql"),
     include_str!("../../../schema/0002_collections.sql"),
     include_str!("../../../schema/0003_nested_sets.sql"),
     include_str!("../../../schema/0004_parts.sql"),
     include_str!("../../../schema/0005_evidence.sql"),
     include_str!("../../../schema/0006_parsed.sql"),
+    include_str!("../../../schema/0007_frames.sql"),
 ];
 
 /// `DXPY`, which `file` and SQLite's tools can show.

@@ -41,6 +41,7 @@ mod sources;
 mod specs;
 mod states;
 mod temporary;
+mod unseen;
 mod verification;
 mod watch;
 mod worker_files;

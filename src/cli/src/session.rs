@@ -390,7 +390,8 @@ impl Session {
     pub fn keep_what_was_looked_at(&mut self) -> Result<(), CatalogError> {
         self.sources.save();
         self.catalog.store_file_stats(&self.world.new_stats())?;
-        self.catalog.store_parsed(&self.world.take_newly_found())
+        let (found, frames) = self.world.take_newly_found();
+        self.catalog.store_parsed(&found, &frames)
     }
 
     /// The name under which what the interpreter says of itself is kept.

@@ -8,6 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::settings::Level;
+use crate::unseen::Unseen;
 use crate::world::World;
 
 /// The sets and their states.
@@ -123,6 +124,7 @@ impl SetStates {
     ) -> Result<(), CatalogError> {
         let sets: Vec<SetId> = sets.into_iter().collect();
         self.load_parts(catalog, sets.iter().copied())?;
+        let mut unseen = Unseen::new(world);
         for set in sets {
             // Of a set whose base is lost nobody knows what it was.
             if !self.facts.is_whole(set) {
@@ -131,7 +133,11 @@ impl SetStates {
             let base = self.base_of(set).and_then(|base| self.own.get(&base));
             let all = self.own_facts_of(set).chain(self.parts_of(set));
             let digest = |input: &Input| world.digest(input);
-            let state = SetState::within(base.unwrap_or(&SetState::Holds), all, digest);
+            let mut state = SetState::within(base.unwrap_or(&SetState::Holds), all, digest);
+            let facts = || self.facts_of(set).chain(self.parts_of(set));
+            if unseen.covers(state.changes(), facts) {
+                state = SetState::Holds;
+            }
             self.doubtful.insert(set, Some(state));
         }
         Ok(())

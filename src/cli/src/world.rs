@@ -9,8 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use dx_py_catalog::{ParsedReader, ParsedRow, StatRow};
+use dx_py_catalog::{FrameRow, ParsedReader, ParsedRow, StatRow};
 use dx_py_core::{Digest, FileStat, Hasher, Input, RelPath};
+use dx_py_discovery::symbols::Layout;
 use dx_py_discovery::{Parsed, ScannedFile, Slices, Symbols, parsed};
 use rustc_hash::FxHashMap;
 
@@ -62,6 +63,7 @@ pub struct World {
     catalog: Option<PathBuf>,
     found_before: OnceCell<Option<ParsedReader>>,
     newly_found: RefCell<Vec<ParsedRow>>,
+    new_frames: RefCell<Vec<FrameRow>>,
     /// Files that were looked at since `look_again`, and whether they had changed.
     looked: RefCell<FxHashMap<String, bool>>,
     now_ns: i64,
@@ -83,6 +85,7 @@ impl World {
             catalog: None,
             found_before: OnceCell::new(),
             newly_found: RefCell::default(),
+            new_frames: RefCell::default(),
             looked: RefCell::default(),
             now_ns,
         }
@@ -132,9 +135,9 @@ impl World {
             .collect()
     }
 
-    /// Hands out what was found in files that had to be parsed, for later runs.
-    pub fn take_newly_found(&self) -> Vec<ParsedRow> {
-        self.newly_found.take()
+    /// Hands out what was found in files that had to be parsed, and their frames, for later runs.
+    pub fn take_newly_found(&self) -> (Vec<ParsedRow>, Vec<FrameRow>) {
+        (self.newly_found.take(), self.new_frames.take())
     }
 
     /// The key of a path in inputs: relative to the root below it, else absolute.
@@ -271,13 +274,19 @@ impl World {
     /// What is in a source now: what was found earlier in the same content, or else what is found by parsing it.
     fn find<T: Parsed>(&self, key: &str) -> Option<T> {
         let digest = self.digest(&Input::File(key.to_owned()));
-        let open = || ParsedReader::open(self.catalog.as_deref()?).ok();
-        let reader = self.found_before.get_or_init(open).as_ref();
-        let known = reader.and_then(|reader| reader.found(key, T::WHAT, digest).ok().flatten());
+        let known = self
+            .found_before()
+            .and_then(|reader| reader.found(key, T::WHAT, digest).ok().flatten());
         if let Some(found) = known.and_then(|bytes| parsed::from_bytes(&bytes)) {
             return found;
         }
         let found = T::parse(&self.content(key)?, key);
+        if let Some((digest, layout)) = found.as_ref().and_then(T::frame)
+            && let Ok(layout) = parsed::layout_to_bytes(layout)
+        {
+            let frame = FrameRow { digest, layout };
+            self.new_frames.borrow_mut().push(frame);
+        }
         // What can't be kept is found again.
         if let Ok(bytes) = parsed::to_bytes(found.as_ref()) {
             self.newly_found.borrow_mut().push(ParsedRow {
@@ -290,8 +299,19 @@ impl World {
         found
     }
 
+    /// What the frame with that fingerprint, of some earlier content, was made of; none if nobody knows any more.
+    pub fn layout(&self, frame: Digest) -> Option<Layout> {
+        let kept = self.found_before()?.frame(frame).ok()??;
+        parsed::layout_from_bytes(&kept)
+    }
+
+    fn found_before(&self) -> Option<&ParsedReader> {
+        let open = || ParsedReader::open(self.catalog.as_deref()?).ok();
+        self.found_before.get_or_init(open).as_ref()
+    }
+
     /// The content that the digest of a file is of; none if it has another one by now.
-    fn content(&self, key: &str) -> Option<Vec<u8>> {
+    pub fn content(&self, key: &str) -> Option<Vec<u8>> {
         let content = fs::read(self.path(key)).ok()?;
         let is_it = Digest::of(&content) == self.digest(&Input::File(key.to_owned()));
         is_it.then_some(content)
@@ -412,6 +432,22 @@ impl World {
             }
         }
         hasher.finish()
+    }
+
+    /// The file of a module of the standard library, as a key; none if it has no file there, or if something else on the path may hide it.
+    pub fn standard_module(&self, module: &str) -> Option<String> {
+        let is_it = |name: &str| name.split(['.', '/']).next() == Some(module);
+        let import_path = self.import_path.borrow();
+        let mut listings = import_path.iter().filter_map(|folder| self.listing(folder));
+        if listings.any(|names| names.iter().any(|name| is_it(name))) {
+            return None;
+        }
+        let folders = self.standard_library.borrow();
+        let files = folders.iter().flat_map(|folder| {
+            [format!("{module}.py"), format!("{module}/__init__.py")].map(|file| folder.join(file))
+        });
+        let mut keys = files.map(|file| self.key(&file.to_string_lossy()));
+        keys.find(|key| !self.digest(&Input::File(key.clone())).is_absent())
     }
 
     /// The digest of every file below the root but caches, the database and virtual environments.

@@ -8,6 +8,7 @@ use dx_py_core::{Digest, Hasher};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::symbols::Layout;
 use crate::{Slices, Symbols};
 
 /// What is found in a source.
@@ -17,6 +18,11 @@ pub trait Parsed: Serialize + DeserializeOwned {
 
     /// What is in the source of the file with that key in inputs; none if it has nothing of the kind.
     fn parse(source: &[u8], key: &str) -> Option<Self>;
+
+    /// A frame that facts may be about, and what it is made of.
+    fn frame(&self) -> Option<(Digest, &Layout)> {
+        None
+    }
 }
 
 impl Parsed for Slices {
@@ -33,6 +39,10 @@ impl Parsed for Symbols {
     fn parse(source: &[u8], key: &str) -> Option<Self> {
         Self::of(source, key)
     }
+
+    fn frame(&self) -> Option<(Digest, &Layout)> {
+        Some((self.frame(), &self.layout))
+    }
 }
 
 /// What [`Parsed::parse`] gave, as bytes.
@@ -43,8 +53,25 @@ pub fn to_bytes<T: Parsed>(found: Option<&T>) -> Result<Vec<u8>, BlobError> {
     blob::encode(&(finder(), found))
 }
 
+/// What a frame is made of, as bytes.
+///
+/// # Errors
+/// If it can't be encoded.
+pub fn layout_to_bytes(layout: &Layout) -> Result<Vec<u8>, BlobError> {
+    blob::encode(&(finder(), Some(layout)))
+}
+
+/// What [`layout_to_bytes`] was given; None if the bytes are damaged, or another version of dx-py has written them.
+pub fn layout_from_bytes(bytes: &[u8]) -> Option<Layout> {
+    decode(bytes)?
+}
+
 /// What [`to_bytes`] was given; None if the bytes are damaged, or another version of dx-py has found it.
 pub fn from_bytes<T: Parsed>(bytes: &[u8]) -> Option<Option<T>> {
+    decode(bytes)
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<Option<T>> {
     if !bytes.starts_with(&finder().0) {
         return None;
     }
@@ -67,6 +94,8 @@ fn finder() -> Digest {
             include_str!("symbols.rs"),
             include_str!("symbols/aliases.rs"),
             include_str!("symbols/definitions.rs"),
+            include_str!("symbols/modules.rs"),
+            include_str!("symbols/parts.rs"),
             include_str!("symbols/state.rs"),
             include_str!("tokens.rs"),
         ] {

@@ -16,14 +16,21 @@ use serde::{Deserialize, Serialize};
 use tree_sitter::Node;
 
 use crate::slice::sound_tree;
-use crate::tokens::{Tokens, name_hash};
+use crate::tokens::Tokens;
+pub use crate::tokens::name_hash;
 
 mod aliases;
 mod definitions;
+mod modules;
+mod parts;
 mod state;
 
 use aliases::{Aliases, aliases};
-use definitions::{definitions, docstring, kind, prose};
+use definitions::{definitions, prose};
+pub use modules::ANY_MODULE;
+use modules::{asked, bound, frame_gets_modules, module_values};
+use parts::Frame;
+pub use parts::{ABOUT_ITSELF, Import, Layout, Part};
 use state::State;
 
 /// Names by which code learns of lines, also those of others, or of source that it was not seen to read.
@@ -56,6 +63,19 @@ pub struct Symbols {
     /// The key of the file, which tells its variables from those of others.
     file: String,
     frame: Digest,
+    /// The frame taken apart.
+    pub layout: Layout,
+    /// The names that the frame mentions, as hashes, but for those that its parts bind.
+    pub frame_names: Vec<u64>,
+    /// The names that are certainly bound when the file was imported, as hashes, sorted: by plain statements at its top.
+    pub bound: Vec<u64>,
+    /// The names that code of the file may ask others for, as hashes, sorted: attributes, words in strings, names of imports.
+    pub asked: Vec<u64>,
+    /// Last names of modules that code of the file may hand around as values, as hashes: what is imported, and used otherwise than for one
+    /// of its attributes.
+    pub module_values: Vec<u64>,
+    /// Whether code of the frame may get any module, and so names in it that it doesn't mention.
+    pub frame_gets_modules: bool,
     digests: FxHashMap<String, Digest>,
     functions: Vec<Function>,
     /// The names that functions mention, as hashes.
@@ -90,6 +110,8 @@ pub struct Function {
     pub lines: RangeInclusive<u32>,
     /// Whether it may learn of lines.
     pub sees_lines: bool,
+    /// Whether it may get any module, and so names in it that it doesn't mention.
+    pub gets_modules: bool,
     /// Whether who calls it may give it something: it has parameters, or may be sent something or called in parts later.
     pub takes: bool,
     /// Whether it is called by an operator or the like, without its name.
@@ -122,29 +144,28 @@ impl Symbols {
     pub fn of(source: &[u8], file: &str) -> Option<Self> {
         let tree = sound_tree(source)?;
         let root = tree.root_node();
-        let found = definitions(root, source);
-        let left_out: HashSet<usize> = found.iter().map(|each| each.body.id()).collect();
+        let found: Vec<_> = definitions(root, source)
+            .into_iter()
+            .map(|each| {
+                let body = Tokens::of(each.body, source, &HashSet::new());
+                (each, body)
+            })
+            .collect();
         let state = State::of(root, source);
         let Aliases { aliases, kept } = aliases(root, source);
-        let frame = Tokens::of(root, source, &left_out);
-        let mut hasher = Hasher::new();
-        hasher.field(frame.bytes());
+        let frame = Frame::of(root, source, &found);
         let mut bodies: FxHashMap<String, Hasher> = FxHashMap::default();
         let mut functions = Vec::with_capacity(found.len());
         let mut names = Names::default();
         // Who does may do by their words what it likes.
         let asks_for_docstrings = source.windows(7).any(|part| part == b"__doc__");
-        for each in found {
+        for (each, body) in found {
             let prose = if asks_for_docstrings {
                 HashSet::new()
             } else {
                 prose(each.node)
             };
             let whole = Tokens::of(each.node, source, &prose);
-            let body = Tokens::of(each.body, source, &HashSet::new());
-            hasher
-                .field(docstring(each.body, source))
-                .field([kind(each.body, &body)]);
             bodies
                 .entry(each.name.clone())
                 .or_default()
@@ -159,7 +180,13 @@ impl Symbols {
         variables.sort_unstable();
         Some(Self {
             file: file.to_owned(),
-            frame: hasher.finish(),
+            frame: frame.digest,
+            layout: frame.layout,
+            frame_names: frame.names,
+            bound: bound(root, source),
+            asked: asked(root, source),
+            module_values: module_values(root, source),
+            frame_gets_modules: frame_gets_modules(root, source),
             digests,
             functions,
             names: names.names,
@@ -167,7 +194,7 @@ impl Symbols {
             classes: classes(root, source),
             called: called(root, source),
             aliases,
-            frame_sees_lines: sees_lines(&frame),
+            frame_sees_lines: sees_lines(&frame.tokens),
         })
     }
 

@@ -21,6 +21,12 @@ pub fn name_hash(name: &str) -> u64 {
     BuildHasherDefault::<FxHasher>::default().hash_one(name)
 }
 
+/// The words in a string that may be names.
+pub fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .filter(|word| !word.is_empty())
+}
+
 impl Tokens {
     /// The tokens below `node`, but for the nodes that are `left_out` by their identities.
     pub fn of(node: Node<'_>, source: &[u8], left_out: &HashSet<usize>) -> Self {
@@ -72,13 +78,10 @@ impl Tokens {
         match node.kind() {
             "identifier" => self.mention(text(node, source)),
             // Names in strings may be asked for while the program runs.
-            "string_content" => text(node, source)
-                .split(|c: char| !(c.is_alphanumeric() || c == '_'))
-                .filter(|word| !word.is_empty())
-                .for_each(|word| {
-                    self.mention(word);
-                    self.quoted.insert(name_hash(word));
-                }),
+            "string_content" => words(text(node, source)).for_each(|word| {
+                self.mention(word);
+                self.quoted.insert(name_hash(word));
+            }),
             _ => {}
         }
     }
@@ -100,6 +103,11 @@ impl Tokens {
     /// The same, and how often each is mentioned.
     pub fn name_counts(&self) -> impl Iterator<Item = (u64, u32)> {
         self.names.iter().map(|(name, count)| (*name, *count))
+    }
+
+    /// How often a name is mentioned, also within strings.
+    pub fn count(&self, name: &str) -> u32 {
+        self.names.get(&name_hash(name)).copied().unwrap_or(0)
     }
 
     /// Whether a name is mentioned, also within strings.

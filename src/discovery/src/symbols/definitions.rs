@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use rustc_hash::FxHashSet;
 use tree_sitter::Node;
 
+use super::modules::gets_modules;
 use super::state::{State, Touched, touched};
 use super::{ANY_ATTRIBUTE, Function, Names, keeps, named, outside, own, sees_lines};
 use crate::tokens::{Tokens, name_hash};
@@ -72,6 +73,7 @@ impl Definition<'_> {
             name: self.name.clone(),
             lines: row(self.outer.start_position().row)..=row(self.outer.end_position().row),
             sees_lines: sees_lines(whole),
+            gets_modules: gets_modules(self.outer, source),
             takes: takes(self.node),
             is_special: simple.starts_with("__") && simple.ends_with("__"),
             class,

@@ -1,0 +1,362 @@
+//! Changes of a file's frame that a test can't see: a constant, a helper, a version number that nothing mentions which the test reached.
+//!
+//! A fact about a frame is one fingerprint. If it isn't what it was, the frame of now is compared with what that one was made of
+//! (`discovery::symbols::Layout`). Where only parts differ, plain definitions that can't fail, they matter to those who ask for them by
+//! their names, or who get hold of the module and look through it. So a test sees a changed part if its name is mentioned
+//!
+//! - by a function of the project's that the test reached, or by the frame of a file that it depends on: in another file as an attribute,
+//!   in a string or in an import;
+//! - anywhere in a file that it depends on as a whole: its own, data, settings, and, but for what modules import, installed modules;
+//! - in a variable of the environment that it read;
+//!
+//! or if code that it reached may get any module (`sys.modules`, `globals()`), hands that module around as a value, or has its name at
+//! the end of a string.
+
+use std::path::Path;
+
+use dx_py_core::{Digest, Fact, Input};
+use dx_py_discovery::Symbols;
+use dx_py_discovery::symbols::{ABOUT_ITSELF, ANY_MODULE, Import, name_hash};
+use dx_py_select::Change;
+use memchr::memmem;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::world::World;
+
+/// Judges changes of frames.
+pub struct Unseen<'a> {
+    world: &'a World,
+    /// For changes of frames, by their files and former fingerprints, what differs; none if it counts for everybody.
+    differences: FxHashMap<Vec<(String, Digest)>, Option<Difference>>,
+}
+
+impl<'a> Unseen<'a> {
+    /// Nothing is judged yet.
+    pub fn new(world: &'a World) -> Self {
+        Self {
+            world,
+            differences: FxHashMap::default(),
+        }
+    }
+
+    /// Whether a test with these facts sees nothing of these changes.
+    pub fn covers<'f, I: Iterator<Item = &'f Fact>>(
+        &mut self,
+        changes: &[Change],
+        facts: impl Fn() -> I,
+    ) -> bool {
+        let frames: Option<Vec<(String, Digest)>> = changes.iter().map(frame).collect();
+        let Some(frames) = frames.filter(|frames| !frames.is_empty()) else {
+            return false;
+        };
+        let world = self.world;
+        let difference = self
+            .differences
+            .entry(frames)
+            .or_insert_with_key(|frames| Difference::of(frames, world));
+        let Some(difference) = difference else {
+            return false;
+        };
+        let in_parts: FxHashSet<&str> = facts()
+            .filter_map(|fact| match (&fact.input, fact.input.part_of_file()) {
+                (Input::Symbol(_), Some((file, ""))) => Some(file),
+                _ => None,
+            })
+            .collect();
+        let mut present = facts().filter(|fact| !fact.digest.is_absent());
+        !present.any(|fact| match &fact.input {
+            Input::File(file) if in_parts.contains(&**file) => difference.may_look_in(file, world),
+            input => difference.is_seen_by(input, world),
+        })
+    }
+}
+
+/// The file of a frame that has changed, and its former fingerprint; none for other changes.
+fn frame(change: &Change) -> Option<(String, Digest)> {
+    match (&change.input, change.input.part_of_file()) {
+        (Input::Symbol(_), Some((file, ""))) if !change.before.is_absent() => {
+            Some((file.to_owned(), change.before))
+        }
+        _ => None,
+    }
+}
+
+/// Which parts of frames differ, and what was found about who sees that.
+#[derive(Default)]
+struct Difference {
+    /// The names, and those among them that installed modules may ask for.
+    names: Vec<String>,
+    names_for_installed: Vec<String>,
+    hashes: FxHashSet<u64>,
+    /// The same by the file that they are of.
+    by_file: FxHashMap<String, FxHashSet<u64>>,
+    /// The last names of the modules.
+    modules: FxHashSet<u64>,
+    /// What strings end in that name a module, and its name within its package.
+    endings: Vec<String>,
+    dotted: Vec<String>,
+    seen: FxHashMap<Input, bool>,
+    looked_in: FxHashMap<String, bool>,
+}
+
+impl Difference {
+    fn of(frames: &[(String, Digest)], world: &World) -> Option<Self> {
+        let mut found = Self::default();
+        for (file, before) in frames {
+            let before = world.layout(*before)?;
+            let now = world.symbols(file)?;
+            let own = found.by_file.entry(file.clone()).or_default();
+            for name in before.difference(&now.layout)? {
+                let mut parts = [&before, &now.layout]
+                    .into_iter()
+                    .map(|layout| layout.parts.get(name));
+                let imports = parts
+                    .by_ref()
+                    .flatten()
+                    .filter_map(|part| part.import.as_ref());
+                let (mut is_import, mut is_certain) = (false, true);
+                for import in imports {
+                    is_import = true;
+                    is_certain &= is_certainly_there(import, world);
+                }
+                if !is_certain {
+                    return None;
+                }
+                if !is_import && !ABOUT_ITSELF.contains(&name) {
+                    found.names_for_installed.push(name.to_owned());
+                }
+                own.insert(name_hash(name));
+                found.names.push(name.to_owned());
+            }
+            let (package, module) = names_of_module(Path::new(file))?;
+            found.modules.insert(name_hash(module));
+            found
+                .endings
+                .extend(["'", "\""].map(|quote| format!("{module}{quote}")));
+            let package = package.filter(|package| !package.is_empty());
+            found
+                .dotted
+                .extend(package.map(|package| format!("{package}.{module}")));
+        }
+        found.hashes = found.names.iter().map(|name| name_hash(name)).collect();
+        Some(found)
+    }
+
+    /// Whether a test that has this input may see the difference by it.
+    fn is_seen_by(&mut self, input: &Input, world: &World) -> bool {
+        if let Some(known) = self.seen.get(input) {
+            return *known;
+        }
+        let seen = match input {
+            Input::Symbol(_) => match input.part_of_file() {
+                Some((file, "*")) => self.is_seen_in(file, world),
+                Some((file, name)) => self.is_mentioned(file, name, world),
+                None => true,
+            },
+            Input::File(file) => self.is_seen_in(file, world),
+            Input::PytestSection(file) => match world.content(file) {
+                Some(text) => self.is_said_in(&text, &self.names) || self.names_module(&text),
+                None => true,
+            },
+            Input::Variable(name) => std::env::var_os(name).is_some_and(|value| {
+                let value = value.as_encoded_bytes();
+                let quoted = [value, b"'"].concat();
+                self.is_said_in(value, &self.names) || self.names_module(&quoted)
+            }),
+            Input::Project | Input::Unknowable(_) => true,
+            // Of a test's own file all counts, which is an input too.
+            Input::Slice(_)
+            | Input::Existence(_)
+            | Input::Listing(_)
+            | Input::PythonListing(_)
+            | Input::ModuleOrigin(_)
+            | Input::Interpreter
+            | Input::Plugins
+            | Input::Invocation => false,
+        };
+        self.seen.insert(input.clone(), seen);
+        seen
+    }
+
+    /// Whether the functions of that name in a file mention one of the names, or what is outside of its functions does.
+    fn is_mentioned(&self, file: &str, name: &str, world: &World) -> bool {
+        let Some(symbols) = world.symbols(file) else {
+            return true;
+        };
+        let own = self.by_file.get(file);
+        let counts = |name: &u64| {
+            self.hashes.contains(name)
+                && (own.is_some_and(|own| own.contains(name))
+                    || symbols.asked.binary_search(name).is_ok())
+        };
+        if name.is_empty() {
+            return symbols.frame_gets_modules
+                || symbols.frame_names.iter().any(counts)
+                || self.is_imported(&symbols, world);
+        }
+        let functions = symbols.functions().iter();
+        let mut functions = functions.filter(|function| function.name == name);
+        functions.any(|function| {
+            let mut mentions = symbols.mentions(function);
+            function.gets_modules || mentions.any(|name| counts(&name))
+        })
+    }
+
+    /// Whether a part of a frame imports one of the names from elsewhere than the standard library.
+    fn is_imported(&self, symbols: &Symbols, world: &World) -> bool {
+        let parts = symbols.layout.parts.values();
+        let mut imports = parts.filter_map(|part| part.import.as_ref());
+        imports.any(|import| {
+            let name = import.name.as_ref().unwrap_or(&import.module);
+            self.hashes.contains(&name_hash(name)) && !is_certainly_there(import, world)
+        })
+    }
+
+    /// Whether code of a file of the project's may get a changed module, and look for names that it makes up.
+    fn may_look_in(&mut self, file: &str, world: &World) -> bool {
+        if let Some(known) = self.looked_in.get(file) {
+            return *known;
+        }
+        let found = match (world.symbols(file), world.content(file)) {
+            (Some(symbols), Some(text)) => {
+                let mut values = symbols.module_values.iter();
+                values.any(|name| *name == ANY_MODULE || self.modules.contains(name))
+                    || self.names_module(&text)
+            }
+            _ => true,
+        };
+        self.looked_in.insert(file.to_owned(), found);
+        found
+    }
+
+    /// Whether a file of which all counts has one of the names, or names a module.
+    fn is_seen_in(&mut self, file: &str, world: &World) -> bool {
+        let Some(text) = world.content(file) else {
+            return !world.path(file).is_dir();
+        };
+        if is_installed(file) {
+            return self.is_said_in(&text, &self.names_for_installed);
+        }
+        let Some(symbols) = world.symbols(file).filter(|_| file.ends_with(".py")) else {
+            return self.is_said_in(&text, &self.names) || self.names_module(&text);
+        };
+        let mut functions = symbols.functions().iter();
+        let mut asked = symbols.asked.iter();
+        symbols.frame_gets_modules
+            || functions.any(|function| function.gets_modules)
+            || asked.any(|name| self.hashes.contains(name))
+            || self.may_look_in(file, world)
+    }
+
+    fn is_said_in<'n>(&self, text: &[u8], names: impl IntoIterator<Item = &'n String>) -> bool {
+        names.into_iter().any(|name| has_word(text, name))
+    }
+
+    fn names_module(&self, text: &[u8]) -> bool {
+        let mut said = self.endings.iter().chain(&self.dotted);
+        said.any(|name| has_word_at_start(text, name))
+    }
+}
+
+/// Modules of the standard library whose import does more than to bind a name.
+const WITH_EFFECTS: [&str; 14] = [
+    "__main__",
+    "antigravity",
+    "code",
+    "distutils",
+    "idlelib",
+    "lib2to3",
+    "pdb",
+    "readline",
+    "rlcompleter",
+    "site",
+    "test",
+    "this",
+    "tkinter",
+    "turtle",
+];
+
+/// Modules that are a part of every interpreter and have no file.
+const BUILT_IN: [&str; 6] = ["builtins", "errno", "gc", "itertools", "sys", "time"];
+
+/// Whether an import from the standard library can't fail, by the text of its module, and does nothing but to bind its name.
+fn is_certainly_there(import: &Import, world: &World) -> bool {
+    let module = match &*import.module {
+        "collections.abc" => "_collections_abc",
+        module => module,
+    };
+    if WITH_EFFECTS.contains(&module) {
+        return false;
+    }
+    match (&import.name, world.standard_module(module)) {
+        (Some(name), Some(file)) => world
+            .symbols(&file)
+            .is_some_and(|symbols| symbols.bound.binary_search(&name_hash(name)).is_ok()),
+        (None, Some(_)) => true,
+        (None, None) => BUILT_IN.contains(&module),
+        (Some(_), None) => false,
+    }
+}
+
+/// The last name of the package that a module is in, if its file tells it, and its own.
+fn names_of_module(file: &Path) -> Option<(Option<&str>, &str)> {
+    let path = match file.file_stem()?.to_str()? {
+        "__init__" => file.parent()?,
+        _ => file,
+    };
+    let module = path.file_stem()?.to_str()?;
+    let package = path.parent().and_then(Path::file_name);
+    Some((package.and_then(|name| name.to_str()), module))
+}
+
+/// Whether a file belongs to an installed package.
+fn is_installed(file: &str) -> bool {
+    file.split(['/', '\\'])
+        .any(|folder| matches!(folder, "site-packages" | "dist-packages"))
+}
+
+fn is_of_word(byte: Option<&u8>) -> bool {
+    byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+}
+
+/// Whether a text has a name that isn't a part of a longer one.
+fn has_word(text: &[u8], name: &str) -> bool {
+    memmem::find_iter(text, name).any(|at| {
+        let before = at.checked_sub(1).and_then(|before| text.get(before));
+        !is_of_word(before) && !is_of_word(text.get(at + name.len()))
+    })
+}
+
+/// The same for what begins with a name.
+fn has_word_at_start(text: &[u8], said: &str) -> bool {
+    memmem::find_iter(text, said).any(|at| {
+        let before = at.checked_sub(1).and_then(|before| text.get(before));
+        !is_of_word(before)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_as_words() {
+        for text in ["A", "x.A", "A = 1", "'A'", "b A"] {
+            assert!(has_word(text.as_bytes(), "A"), "{text}");
+        }
+        for text in ["", "AB", "BA", "_A", "A1 BA"] {
+            assert!(!has_word(text.as_bytes(), "A"), "{text}");
+        }
+        assert!(has_word_at_start(b"patch('pkg.lib')", "lib'"));
+        assert!(!has_word_at_start(b"patch('pkg.glib')", "lib'"));
+    }
+
+    #[test]
+    fn a_module_has_the_name_of_its_file_or_folder() {
+        let names = |file: &'static str| names_of_module(Path::new(file));
+        assert_eq!(names("src/pkg/lib.py"), Some((Some("pkg"), "lib")));
+        assert_eq!(names("src/pkg/__init__.py"), Some((Some("src"), "pkg")));
+        assert_eq!(names("lib.py"), Some((None, "lib")));
+        assert_eq!(names("__init__.py"), None);
+    }
+}

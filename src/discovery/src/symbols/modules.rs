@@ -1,0 +1,289 @@
+//! Where code may get hold of a module as an object, and so of names in it that it doesn't mention.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use tree_sitter::Node;
+
+use super::outside_of_functions;
+use super::parts::ABOUT_ITSELF;
+use super::state::{identifiers, text};
+use crate::tokens::{name_hash, words};
+
+/// Names by which code gets modules, or what is in them, by strings or without any name.
+const WAYS_TO_MODULES: [&str; 27] = [
+    "SourceFileLoader",
+    "__globals__",
+    "__import__",
+    "eval",
+    "exec",
+    "exec_module",
+    "f_builtins",
+    "f_globals",
+    "find_spec",
+    "get_objects",
+    "get_referrers",
+    "getmodule",
+    "globals",
+    "import_module",
+    "import_object",
+    "import_path",
+    "import_string",
+    "importorskip",
+    "iter_modules",
+    "load_module",
+    "locate",
+    "module_from_spec",
+    "modules",
+    "reload",
+    "resolve_name",
+    "runpy",
+    "walk_packages",
+];
+
+/// Whether one of these nodes has a name by which code may get any module. Prose may have the words of such names, but no string is one.
+fn is_way_to_modules(node: Node<'_>, source: &[u8]) -> bool {
+    matches!(node.kind(), "identifier" | "string_content")
+        && WAYS_TO_MODULES.contains(&text(node, source))
+}
+
+/// Whether a function may get any module.
+pub(super) fn gets_modules(function: Node<'_>, source: &[u8]) -> bool {
+    let mut found = false;
+    visit(function, |node| found |= is_way_to_modules(node, source));
+    found
+}
+
+/// Whether what isn't in functions may.
+pub(super) fn frame_gets_modules(root: Node<'_>, source: &[u8]) -> bool {
+    let mut found = false;
+    outside_of_functions(root, |node| found |= is_way_to_modules(node, source));
+    found
+}
+
+/// Stands for every module: what the names of a module's own are is asked, or all of them are taken over.
+pub const ANY_MODULE: u64 = 0;
+
+/// What a file may hand around as a module, by its last name, or [`ANY_MODULE`]: any name that it imports and uses otherwise than for an
+/// attribute, whether it is a module or not.
+pub(super) fn module_values(root: Node<'_>, source: &[u8]) -> Vec<u64> {
+    let mut imported: FxHashMap<&str, Vec<&str>> = FxHashMap::default();
+    let mut found: FxHashSet<u64> = FxHashSet::default();
+    visit(root, |node| match node.kind() {
+        "wildcard_import" => {
+            found.insert(ANY_MODULE);
+        }
+        "import_statement" | "import_from_statement" => {
+            let is_from = node.kind() == "import_from_statement";
+            let mut cursor = node.walk();
+            for name in node.children_by_field_name("name", &mut cursor) {
+                let alias = name.child_by_field_name("alias");
+                let dotted = text(name.child_by_field_name("name").unwrap_or(name), source);
+                let first = dotted.split('.').next().unwrap_or(dotted);
+                let bound = alias.map_or(first, |alias| text(alias, source));
+                let modules = imported.entry(bound).or_default();
+                match is_from {
+                    true => modules.push(dotted),
+                    false => modules.extend(dotted.split('.')),
+                }
+            }
+        }
+        _ => {}
+    });
+    visit(root, |node| {
+        if node.kind() == "identifier"
+            && let Some(modules) = imported.get(text(node, source))
+        {
+            match used_as_value(node, source) {
+                Some(Used::Itself) => found.extend(modules.iter().map(|name| name_hash(name))),
+                Some(Used::Attribute(name)) => {
+                    found.insert(name_hash(name));
+                }
+                None => {}
+            }
+        }
+        if is_bare_question(node, source) {
+            found.insert(ANY_MODULE);
+        }
+    });
+    found.into_iter().collect()
+}
+
+/// The names that are bound by plain statements at the top of a file, sorted hashes.
+pub(super) fn bound(root: Node<'_>, source: &[u8]) -> Vec<u64> {
+    let mut cursor = root.walk();
+    let names = root.named_children(&mut cursor).filter_map(|node| {
+        let node = node.child_by_field_name("definition").unwrap_or(node);
+        let name = match node.kind() {
+            "function_definition" | "class_definition" => node.child_by_field_name("name"),
+            "expression_statement" => node
+                .named_child(0)
+                .filter(|node| node.kind() == "assignment")
+                .filter(|node| node.child_by_field_name("right").is_some())
+                .and_then(|node| node.child_by_field_name("left"))
+                .filter(|left| left.kind() == "identifier"),
+            _ => None,
+        };
+        name.map(|name| name_hash(text(name, source)))
+    });
+    let mut names: Vec<u64> = names.collect();
+    names.sort_unstable();
+    names
+}
+
+/// The names that may be asked of other modules: those of attributes and of imports, and the words of strings, sorted hashes.
+pub(super) fn asked(root: Node<'_>, source: &[u8]) -> Vec<u64> {
+    let mut found: FxHashSet<u64> = FxHashSet::default();
+    visit(root, |node| match node.kind() {
+        "attribute" => {
+            let name = node.child_by_field_name("attribute");
+            found.extend(name.map(|name| name_hash(text(name, source))));
+        }
+        "import_from_statement" => {
+            let mut cursor = node.walk();
+            for name in node.children_by_field_name("name", &mut cursor) {
+                found.extend(identifiers(name, source).into_iter().map(name_hash));
+            }
+        }
+        "string_content" => found.extend(words(text(node, source)).map(name_hash)),
+        _ => {}
+    });
+    let mut found: Vec<u64> = found.into_iter().collect();
+    found.sort_unstable();
+    found
+}
+
+/// Whether `dir()`, `vars()` or `locals()` are called without a value, or taken for something else than a call: at the top of a file they
+/// tell its names.
+fn is_bare_question(node: Node<'_>, source: &[u8]) -> bool {
+    if node.kind() != "identifier" || !matches!(text(node, source), "dir" | "locals" | "vars") {
+        return false;
+    }
+    let Some(parent) = node.parent() else {
+        return false;
+    };
+    let is_call = parent.kind() == "call" && parent.child_by_field_name("function") == Some(node);
+    let arguments = parent.child_by_field_name("arguments");
+    let is_question =
+        !is_call || arguments.is_none_or(|arguments| arguments.named_child_count() == 0);
+    is_question && !is_inside_function(node)
+}
+
+fn is_inside_function(node: Node<'_>) -> bool {
+    let mut around = node.parent();
+    while let Some(node) = around {
+        if matches!(node.kind(), "function_definition" | "lambda") {
+            return true;
+        }
+        around = node.parent();
+    }
+    false
+}
+
+/// What is used of an imported name.
+enum Used<'source> {
+    /// What was imported.
+    Itself,
+    /// What the last attribute of a chain of them is, which may be a module in a package.
+    Attribute(&'source str),
+}
+
+/// What is used as a value where a name is mentioned; none if it isn't the imported name. Attributes with underscores around them (`__dict__`)
+/// are asked of the module itself.
+fn used_as_value<'a>(node: Node<'_>, source: &'a [u8]) -> Option<Used<'a>> {
+    let mut parent = node.parent()?;
+    if parent.kind() == "attribute" && parent.child_by_field_name("attribute") == Some(node)
+        || is_inside_import(node)
+    {
+        return None;
+    }
+    let (mut used, mut chain) = (Used::Itself, node);
+    while parent.kind() == "attribute" && parent.child_by_field_name("object") == Some(chain) {
+        let name = text(parent.child_by_field_name("attribute")?, source);
+        if name.starts_with("__") && !ABOUT_ITSELF.contains(&name) {
+            break;
+        }
+        used = Used::Attribute(name);
+        chain = parent;
+        parent = parent.parent()?;
+    }
+    Some(used)
+}
+
+fn is_inside_import(node: Node<'_>) -> bool {
+    let mut around = Some(node);
+    while let Some(node) = around {
+        if matches!(
+            node.kind(),
+            "import_statement" | "import_from_statement" | "future_import_statement"
+        ) {
+            return true;
+        }
+        if node.kind().ends_with("_statement") || node.kind() == "block" {
+            return false;
+        }
+        around = node.parent();
+    }
+    false
+}
+
+fn visit<'tree>(root: Node<'tree>, mut visit: impl FnMut(Node<'tree>)) {
+    let mut pending = vec![root];
+    while let Some(node) = pending.pop() {
+        visit(node);
+        let mut cursor = node.walk();
+        pending.extend(node.named_children(&mut cursor));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slice::sound_tree;
+
+    /// Whether code may hand the module around whose last name is `lib`.
+    fn hands_around(source: &str) -> bool {
+        let tree = sound_tree(source.as_bytes()).expect("it parses");
+        let found = module_values(tree.root_node(), source.as_bytes());
+        found.contains(&name_hash("lib")) || found.contains(&ANY_MODULE)
+    }
+
+    #[test]
+    fn a_module_that_is_used_for_its_attributes_is_no_value() {
+        for source in [
+            "import lib\nlib.f()\n",
+            "import lib\ndef g(): return lib.A + lib.__version__\n",
+            "import pkg.lib\npkg.lib.f()\n",
+            "from pkg import lib\nlib.f()\n",
+            "import pkg.lib as other\nother.f()\n",
+            "import lib\nx.lib\n",
+            "def f(lib): return lib\n",
+            "from lib import f\nf()\n",
+            "def f(): return dir()\n",
+            "import x\ndir(x)\n",
+        ] {
+            assert!(!hands_around(source), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_module_that_is_handed_around_is_a_value() {
+        for source in [
+            "import lib\nf(lib)\n",
+            "import lib\ndef g(): return vars(lib)\n",
+            "import lib\nlib.__dict__\n",
+            "import pkg.lib\nf(pkg.lib)\n",
+            "import pkg.lib\nf(pkg.lib.__dict__)\n",
+            "import pkg.lib\nf(pkg)\n",
+            "import pkg\nf(pkg.lib)\n",
+            "from pkg import lib\nf(lib)\n",
+            "from pkg import lib as other\nf(other)\n",
+            "import pkg.lib as other\nother = f(other)\n",
+            "def g():\n    import lib\n    return lib\n",
+            "from lib import *\n",
+            "x = dir()\n",
+            "x = list(map(f, vars()))\n",
+            "ask = vars\n",
+        ] {
+            assert!(hands_around(source), "{source}");
+        }
+    }
+}

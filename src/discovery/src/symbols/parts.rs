@@ -1,0 +1,515 @@
+//! The parts of a frame that matter only to those who mention them: plain definitions and imports at the top of a file.
+//!
+//! To bind a name to a literal, or to a function whose signature is made of literals, can't fail and does nothing else; so whether it is
+//! there, and what it says, is seen by nobody but who asks for that name. The same is true of an import from the standard library, if what
+//! it asks for is there, which whoever compares frames has to find out ([`Part::import`]). A new constant or helper, or another version number, leaves all
+//! those tests as they are that reach no mention of it. The *rest* of the frame is everything else, and counts for whoever imports the file.
+//!
+//! A name that anything else in the frame mentions is no part, as it may be needed while the file is imported.
+
+use std::collections::{BTreeMap, HashSet};
+
+use dx_py_core::{Digest, Hasher};
+use rustc_hash::FxHashSet;
+use serde::{Deserialize, Serialize};
+use tree_sitter::Node;
+
+use super::definitions::{Definition, docstring, kind};
+use super::state::text;
+use crate::tokens::{Tokens, name_hash};
+
+/// A frame taken apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// The fingerprint of what counts for whoever imports the file.
+    pub rest: Digest,
+    /// The parts, by the names that they bind.
+    pub parts: BTreeMap<String, Part>,
+}
+
+/// One part of a frame.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Its fingerprint.
+    pub digest: Digest,
+    /// What it imports, if it does: a part only if that is the standard library's.
+    pub import: Option<Import>,
+}
+
+/// What an import asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    /// The module.
+    pub module: String,
+    /// What of the module; none if the module itself is asked for.
+    pub name: Option<String>,
+}
+
+impl Layout {
+    /// The names of the parts in which two frames differ; none if their rests do.
+    pub fn difference<'a>(&'a self, other: &'a Self) -> Option<impl Iterator<Item = &'a str>> {
+        let differs = |name: &&String| self.parts.get(*name) != other.parts.get(*name);
+        let gone = |name: &&String| !self.parts.contains_key(*name);
+        let own = self.parts.keys().filter(differs);
+        let others = other.parts.keys().filter(gone);
+        (self.rest == other.rest).then(|| own.chain(others).map(String::as_str))
+    }
+}
+
+/// Beginnings of names that pytest and unittest look for in modules.
+const LOOKED_FOR: [&str; 10] = [
+    "Test",
+    "collect_ignore",
+    "load_tests",
+    "pytest",
+    "setUp",
+    "setup",
+    "tearDown",
+    "teardown",
+    "test",
+    "_pytest",
+];
+
+/// Names with underscores around them that mean nothing to the language: what a module says of itself.
+pub const ABOUT_ITSELF: [&str; 9] = [
+    "__author__",
+    "__copyright__",
+    "__credits__",
+    "__date__",
+    "__email__",
+    "__license__",
+    "__maintainer__",
+    "__status__",
+    "__version__",
+];
+
+/// A part: the name that it binds, what says so, what it imports, and how many statements of the rest are before it.
+struct Found<'tree, 'source> {
+    name: &'source str,
+    node: Node<'tree>,
+    import: Option<Import>,
+    place: usize,
+}
+
+/// The statements of a frame.
+#[derive(Default)]
+struct Statements<'tree, 'source> {
+    parts: Vec<Found<'tree, 'source>>,
+    /// The imports that are taken apart, by the identities of their nodes.
+    imports: Vec<usize>,
+    /// What is imported there and no part, with its place.
+    imported: Vec<(Node<'tree>, Import, usize)>,
+    place: usize,
+}
+
+/// What the frame of a file is made of.
+pub(super) struct Frame {
+    /// Its fingerprint as a whole.
+    pub(super) digest: Digest,
+    /// The same taken apart.
+    pub(super) layout: Layout,
+    /// Its tokens.
+    pub(super) tokens: Tokens,
+    /// The names that it mentions, but for those that parts bind.
+    pub(super) names: Vec<u64>,
+}
+
+impl Frame {
+    /// Of a source with these functions, whose bodies are `bodies`; a body's tokens are given by `tokens_of`.
+    pub(super) fn of<'tree>(
+        root: Node<'tree>,
+        source: &[u8],
+        found: &[(Definition<'tree>, Tokens)],
+    ) -> Self {
+        let mut left_out: HashSet<usize> = found.iter().map(|(each, _)| each.body.id()).collect();
+        let tokens = Tokens::of(root, source, &left_out);
+        let Statements {
+            parts,
+            imports,
+            imported,
+            ..
+        } = statements(root, source, &tokens);
+        let kinds: Vec<(usize, Digest)> = found
+            .iter()
+            .map(|(each, body)| (each.node.id(), seen_of(each, body, source)))
+            .collect();
+        let with_kinds = |of: &Tokens, counts: &dyn Fn(usize) -> bool| {
+            let mut hasher = Hasher::new();
+            hasher.field(of.bytes());
+            for (_, seen) in kinds.iter().filter(|(node, _)| counts(*node)) {
+                hasher.field(seen.0);
+            }
+            hasher.finish()
+        };
+        let digest = with_kinds(&tokens, &|_| true);
+        let digests = parts.iter().map(|part| {
+            let own = Tokens::of(part.node, source, &left_out);
+            let mut hasher = Hasher::new();
+            hasher
+                .field(with_kinds(&own, &|node| node == part.node.id()).0)
+                .field((part.place as u64).to_le_bytes());
+            hash_import(&mut hasher, part.import.as_ref());
+            let digest = hasher.finish();
+            let import = part.import.clone();
+            (part.name.to_owned(), Part { digest, import })
+        });
+        let digests = digests.collect();
+        left_out.extend(parts.iter().map(|part| part.node.id()));
+        let is_part: HashSet<usize> = parts.iter().map(|part| part.node.id()).collect();
+        left_out.extend(imports);
+        let rest = Tokens::of(root, source, &left_out);
+        let rest = with_kinds(&rest, &|node| !is_part.contains(&node));
+        let mut hasher = Hasher::new();
+        hasher.field(rest.0);
+        for (node, import, place) in &imported {
+            let own = Tokens::of(*node, source, &HashSet::new());
+            hasher
+                .field(own.bytes())
+                .field((*place as u64).to_le_bytes());
+            hash_import(&mut hasher, Some(import));
+        }
+        let rest = hasher.finish();
+        let bound: FxHashSet<u64> = parts.iter().map(|part| name_hash(part.name)).collect();
+        let names = tokens.name_hashes().filter(|name| !bound.contains(name));
+        Self {
+            digest,
+            layout: Layout {
+                rest,
+                parts: digests,
+            },
+            names: names.collect(),
+            tokens,
+        }
+    }
+}
+
+/// What is seen of a function without calling it, beside its signature.
+fn seen_of(definition: &Definition<'_>, body: &Tokens, source: &[u8]) -> Digest {
+    let mut hasher = Hasher::new();
+    hasher
+        .field(docstring(definition.body, source))
+        .field([kind(definition.body, body)]);
+    hasher.finish()
+}
+
+fn hash_import(hasher: &mut Hasher, import: Option<&Import>) {
+    let fields = import.map(|import| [Some(&import.module), import.name.as_ref()]);
+    for field in fields.into_iter().flatten().flatten() {
+        hasher.field(field.as_bytes());
+    }
+}
+
+/// The statements of a frame, of which these are the tokens.
+fn statements<'tree, 'source>(
+    root: Node<'tree>,
+    source: &'source [u8],
+    frame: &Tokens,
+) -> Statements<'tree, 'source> {
+    let mut cursor = root.walk();
+    let all: Vec<Node<'tree>> = root.named_children(&mut cursor).collect();
+    let postponed = all
+        .iter()
+        .any(|statement| postpones_annotations(*statement, source));
+    let mut found = Statements::default();
+    for node in all.into_iter().filter(|node| !node.is_extra()) {
+        let name = match node.kind() {
+            "function_definition" => defined(node, source, postponed),
+            "expression_statement" => assigned(node, source),
+            "import_statement" | "import_from_statement" => {
+                if found.take_apart(node, source, frame) {
+                    continue;
+                }
+                None
+            }
+            _ => None,
+        };
+        match name {
+            Some(name) => found.add(name, node, None, frame),
+            None => found.place += 1,
+        }
+    }
+    found
+}
+
+impl<'tree, 'source> Statements<'tree, 'source> {
+    /// Adds what binds a name: a part if nobody else mentions it.
+    fn add(
+        &mut self,
+        name: &'source str,
+        node: Node<'tree>,
+        import: Option<Import>,
+        frame: &Tokens,
+    ) {
+        if may_be_part(name) && frame.count(name) == 1 {
+            self.parts.push(Found {
+                name,
+                node,
+                import,
+                place: self.place,
+            });
+            return;
+        }
+        if let Some(import) = import {
+            self.imported.push((node, import, self.place));
+        }
+        self.place += 1;
+    }
+
+    /// Takes an import apart; false if it must be left as it is, since it may be another one than of a module by its plain name.
+    fn take_apart(&mut self, node: Node<'tree>, source: &'source [u8], frame: &Tokens) -> bool {
+        let from = node.child_by_field_name("module_name");
+        let from = from.map(|from| text(from, source));
+        // A submodule is bound in its package as well.
+        let is_plain = |module: &str| module == "collections.abc" || !module.contains('.');
+        let mut cursor = node.walk();
+        let names: Vec<Node<'tree>> = node.children_by_field_name("name", &mut cursor).collect();
+        let dotted = |name: Node<'tree>| name.child_by_field_name("name").unwrap_or(name);
+        let are_plain = match from {
+            Some(from) => is_plain(from),
+            None => names.iter().all(|name| {
+                let module = text(dotted(*name), source);
+                is_plain(module) && !module.contains('.')
+            }),
+        };
+        if !are_plain || names.is_empty() {
+            return false;
+        }
+        self.imports.push(node.id());
+        for name in names {
+            let asked = text(dotted(name), source);
+            let bound = name.child_by_field_name("alias");
+            let bound = bound.map_or(asked, |alias| text(alias, source));
+            let import = Import {
+                module: from.unwrap_or(asked).to_owned(),
+                name: from.map(|_| asked.to_owned()),
+            };
+            self.add(bound, name, Some(import), frame);
+        }
+        true
+    }
+}
+
+fn may_be_part(name: &str) -> bool {
+    let is_special = name.starts_with("__") && name.ends_with("__");
+    !LOOKED_FOR.iter().any(|start| name.starts_with(start))
+        && (!is_special || ABOUT_ITSELF.contains(&name))
+}
+
+/// Whether annotations are text that isn't evaluated.
+fn postpones_annotations(statement: Node<'_>, source: &[u8]) -> bool {
+    statement.kind() == "future_import_statement" && text(statement, source).contains("annotations")
+}
+
+/// The name of a function whose definition can't fail.
+fn defined<'a>(node: Node<'_>, source: &'a [u8], postponed: bool) -> Option<&'a str> {
+    let field = |name| node.child_by_field_name(name);
+    if field("type_parameters").is_some() || !postponed && field("return_type").is_some() {
+        return None;
+    }
+    let parameters = field("parameters")?;
+    let mut cursor = parameters.walk();
+    for parameter in parameters.named_children(&mut cursor) {
+        let is_annotated = matches!(
+            parameter.kind(),
+            "typed_parameter" | "typed_default_parameter"
+        );
+        let default = parameter.child_by_field_name("value");
+        if is_annotated && !postponed || default.is_some_and(|value| !is_literal(value)) {
+            return None;
+        }
+    }
+    Some(text(field("name")?, source))
+}
+
+/// The name that is bound to a literal.
+fn assigned<'a>(statement: Node<'_>, source: &'a [u8]) -> Option<&'a str> {
+    let assignment = statement
+        .named_child(0)
+        .filter(|_| statement.named_child_count() == 1)
+        .filter(|node| node.kind() == "assignment")?;
+    let field = |name| assignment.child_by_field_name(name);
+    let (target, value) = (field("left")?, field("right")?);
+    let is_plain = target.kind() == "identifier" && field("type").is_none() && is_literal(value);
+    is_plain.then(|| text(target, source))
+}
+
+/// Whether to evaluate an expression can't fail and takes nothing from elsewhere.
+fn is_literal(value: Node<'_>) -> bool {
+    let mut pending = vec![value];
+    while let Some(node) = pending.pop() {
+        match node.kind() {
+            "integer" | "float" | "true" | "false" | "none" | "ellipsis" | "comment"
+            | "string_start" | "string_content" | "string_end" => continue,
+            // Those of sets and of keys must be hashable, which lists aren't.
+            "set" | "pair" if has_unhashable(node) => return false,
+            "string"
+            | "concatenated_string"
+            | "tuple"
+            | "list"
+            | "dictionary"
+            | "pair"
+            | "set"
+            | "parenthesized_expression" => {}
+            "unary_operator" if is_number(node.child_by_field_name("argument")) => continue,
+            _ => return false,
+        }
+        let mut cursor = node.walk();
+        pending.extend(node.named_children(&mut cursor));
+    }
+    true
+}
+
+fn is_number(node: Option<Node<'_>>) -> bool {
+    node.is_some_and(|node| matches!(node.kind(), "integer" | "float"))
+}
+
+/// Whether a key, or an element of a set, isn't of a kind that is certainly hashable.
+fn has_unhashable(node: Node<'_>) -> bool {
+    let is_safe = |node: Node<'_>| {
+        matches!(
+            node.kind(),
+            "integer"
+                | "float"
+                | "true"
+                | "false"
+                | "none"
+                | "string"
+                | "concatenated_string"
+                | "comment"
+        )
+    };
+    if let Some(key) = node.child_by_field_name("key") {
+        return !is_safe(key);
+    }
+    let mut cursor = node.walk();
+    node.named_children(&mut cursor).any(|node| !is_safe(node))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Symbols;
+
+    fn layout(source: &str) -> super::Layout {
+        let symbols = Symbols::of(source.as_bytes(), "lib.py").expect("it parses");
+        symbols.layout
+    }
+
+    /// The names of the parts that differ; none if more than parts do.
+    fn difference(before: &str, after: &str) -> Option<Vec<String>> {
+        let (before, after) = (layout(before), layout(after));
+        let names = before.difference(&after)?;
+        Some(names.map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn plain_definitions_are_parts() {
+        for (before, after, name) in [
+            ("", "import json\n", "json"),
+            ("", "import json as j\n", "j"),
+            ("from a import b\n", "from a import (b, c)\n", "c"),
+            ("from a import b\nb()\n", "from a import b, c\nb()\n", "c"),
+            (
+                "from a import b\nb()\n",
+                "from a import (\n    c as d, b,\n)\nb()\n",
+                "d",
+            ),
+            ("from a import b\n", "from c import b\n", "b"),
+            ("", "A = 1\n", "A"),
+            ("A = 1\n", "", "A"),
+            ("A = 1\n", "A = -1\n", "A"),
+            ("A = 'x'\n", "A = {'x': [1, (2,)]}\n", "A"),
+            ("__version__ = '1'\n", "__version__ = '2'\n", "__version__"),
+            ("", "def f(a, *, b=1): return c\n", "f"),
+            ("def f(a): return a\n", "def f(a, b=None): return a\n", "f"),
+            ("def f(): 'doc'\n", "def f(): 'other'\n", "f"),
+            ("def f(): return 1\n", "def f(): yield 1\n", "f"),
+            ("def f(): return 1\n", "async def f(): return 1\n", "f"),
+            (
+                "from __future__ import annotations\n",
+                "from __future__ import annotations\ndef f(a: int = 1) -> str: return a\n",
+                "f",
+            ),
+        ] {
+            let (before, after) = (
+                format!("import os\n{before}x()\n"),
+                format!("import os\n{after}x()\n"),
+            );
+            let (before, after) = match before.contains("__future__") {
+                true => (
+                    before.replacen("import os\n", "", 1),
+                    after.replacen("import os\n", "", 1),
+                ),
+                false => (before, after),
+            };
+            assert_eq!(
+                difference(&before, &after),
+                Some(vec![name.to_owned()]),
+                "{after}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_may_fail_or_do_more_is_no_part() {
+        for (before, after) in [
+            ("", "import os.path\n"),
+            ("", "from . import a\n"),
+            ("", "from .a import b\n"),
+            ("", "from a import *\n"),
+            ("", "from a.b import c\n"),
+            ("", "import a\na.b()\n"),
+            ("from a import b\nb()\n", "from c import b\nb()\n"),
+            ("from a import b\nb()\n", "from a import b as c\nc()\n"),
+            ("", "try:\n    import os\nexcept E: pass\n"),
+            ("", "A = b\n"),
+            ("", "A = f'{b}'\n"),
+            ("", "A = [b]\n"),
+            ("", "A = {[]: 1}\n"),
+            ("", "A = {(1, [])}\n"),
+            ("", "A: int = 1\n"),
+            ("", "A, B = 1, 2\n"),
+            ("", "A.b = 1\n"),
+            ("", "A = B = 1\n"),
+            ("", "A += 1\n"),
+            ("", "@b\ndef f(): pass\n"),
+            ("", "def f(a=b): pass\n"),
+            ("", "def f(a: int): pass\n"),
+            ("", "def f() -> int: pass\n"),
+            ("", "def f[T](a): pass\n"),
+            ("", "def test_a(): pass\n"),
+            ("", "def pytest_configure(): pass\n"),
+            ("", "def __getattr__(name): pass\n"),
+            ("", "__all__ = ['f']\n"),
+            ("", "class A: pass\n"),
+            ("", "if x:\n    A = 1\n"),
+            // Others in the frame mention them.
+            ("A = 1\nclass B(A): pass\n", "A = 2\nclass B(A): pass\n"),
+            ("A = 1\nA = 2\n", "A = 1\nA = 3\n"),
+            ("A = 1\n__all__ = ['A']\n", "A = 2\n__all__ = ['A']\n"),
+            ("A = 1\ndef f(x=A): pass\n", "A = 2\ndef f(x=A): pass\n"),
+        ] {
+            assert_eq!(difference(before, after), None, "{after}");
+        }
+    }
+
+    #[test]
+    fn imports_tell_what_they_ask_for() {
+        let layout = layout("import a as b\nfrom c import d, e as f\n");
+        let asked = |name: &str| {
+            let import = layout.parts[name].import.clone().expect("it is one");
+            (import.module, import.name)
+        };
+        assert_eq!(asked("b"), ("a".to_owned(), None));
+        assert_eq!(asked("d"), ("c".to_owned(), Some("d".to_owned())));
+        assert_eq!(asked("f"), ("c".to_owned(), Some("e".to_owned())));
+    }
+
+    #[test]
+    fn the_place_among_what_runs_counts() {
+        let before = "def f(): return A\nA = 1\nx = y()\n";
+        let after = "def f(): return A\nx = y()\nA = 1\n";
+        assert_eq!(difference(before, after), Some(vec!["A".to_owned()]));
+        let among_parts = "A = 1\ndef f(): return A\nx = y()\n";
+        assert_eq!(difference(before, among_parts), Some(Vec::new()));
+    }
+}

@@ -1,0 +1,202 @@
+//! With `--select symbol` a plain definition or import at the top of a file runs the tests that reach a mention of its name: each way in
+//! which a test may see it without that is a test here.
+
+use crate::functions::{SELECTING, lib_and_tests, runs};
+use crate::support::{Project, sees_functions};
+
+/// A library with a constant and a helper, of which one test uses neither.
+const PLAIN: &str = "import os\n\nLIMIT = 3\n\ndef helper(n=1): return n\n\ndef f(): return LIMIT\n\ndef g(): return helper()\n\ndef h(): return 3\n";
+const PLAIN_TESTS: &str = "import lib\ndef test_f(): assert lib.f() == 3\ndef test_g(): assert lib.g() == 1\ndef test_h(): assert lib.h() == 3\n";
+
+#[test]
+fn a_constant_runs_the_tests_that_reach_a_mention_of_it() {
+    let files = lib_and_tests(PLAIN, PLAIN_TESTS);
+    runs(&files, "LIMIT = 3", "LIMIT = 4", &["test_f"]);
+    runs(&files, "LIMIT = 3", "", &["test_f"]);
+}
+
+#[test]
+fn a_signature_runs_the_tests_that_reach_a_mention_of_the_function() {
+    let files = lib_and_tests(PLAIN, PLAIN_TESTS);
+    runs(&files, "helper(n=1)", "helper(n=2)", &["test_g"]);
+}
+
+#[test]
+fn a_new_constant_or_function_runs_nothing_that_does_not_mention_it() {
+    let files = lib_and_tests(PLAIN, PLAIN_TESTS);
+    for new in [
+        "import json\nfrom functools import wraps, partial as p\n",
+        "from collections.abc import Sequence\n",
+        "OTHER = 1\n",
+        "def other(a, b=2): return LIMIT\n",
+        "__version__ = '2'\n",
+    ] {
+        runs(&files, "LIMIT = 3\n", &format!("LIMIT = 3\n{new}"), &[]);
+    }
+}
+
+#[test]
+fn what_else_stands_in_a_frame_runs_all_who_import_the_file() {
+    let files = lib_and_tests(PLAIN, PLAIN_TESTS);
+    let all = ["test_f", "test_g", "test_h"];
+    runs(&files, "import os", "import os.path", &all);
+    runs(&files, "LIMIT = 3", "LIMIT = os.sep and 3", &all);
+    runs(&files, "LIMIT = 3", "LIMIT: int = 3", &all);
+    runs(&files, "LIMIT = 3\n", "LIMIT = 3\nclass A: pass\n", &all);
+}
+
+#[test]
+fn a_constant_that_moves_behind_what_needs_it_runs_who_reaches_it() {
+    let files = lib_and_tests(
+        "def f(): return LIMIT\nLIMIT = 3\nVALUE = f()\ndef h(): return 3\n",
+        "import lib\ndef test_h(): assert lib.h() == 3\n",
+    );
+    runs(
+        &files,
+        "LIMIT = 3\nVALUE = f()\n",
+        "VALUE = f()\nLIMIT = 3\n",
+        &[],
+    );
+}
+
+#[test]
+fn a_new_name_runs_who_would_find_it_now() {
+    // In the module's own functions, from outside, by a string, and by the names of a module that is handed around.
+    for ask in [
+        "hasattr(lib, 'OTHER')",
+        "getattr(lib, 'OTHER', None)",
+        "len([n for n in dir(lib) if n.isupper()]) > 1",
+        "'OTHER' in vars(lib)",
+        "'OT' 'HER' in lib.__dict__",
+        "'OT' + 'HER' in sys.modules['lib'].__dict__",
+        "'OT' + 'HER' in importlib.import_module('l' + 'ib').__dict__",
+        "'OT' + 'HER' in lib.f.__globals__",
+        "'OT' + 'HER' in lib.names()",
+        "'OT' + 'HER' in load('lib').__dict__",
+    ] {
+        eprintln!("{ask}");
+        let tests = format!(
+            "import sys, importlib, lib\nfrom helpers import load\ndef test_asks(): assert not ({ask})\n"
+        );
+        let files = [
+            (
+                "lib.py",
+                "LIMIT = 3\n\ndef f(): return 1\n\ndef names(): return list(globals())\n",
+            ),
+            (
+                "helpers.py",
+                "import importlib\ndef load(name): return importlib.import_module(name)\n",
+            ),
+            ("test_a.py", &*tests),
+            (
+                "test_b.py",
+                "import lib\ndef test_other(): assert lib.f() == 1\n",
+            ),
+        ];
+        runs(
+            &files,
+            "LIMIT = 3\n",
+            "LIMIT = 3\nOTHER = 1\n",
+            &["test_asks"],
+        );
+    }
+}
+
+#[test]
+fn a_name_in_data_or_the_environment_runs_who_reads_it() {
+    let files = [
+        (
+            "lib.py",
+            "LIMIT = 3\nHIGH = 3\nFOUND = [LIMIT]\ndef h(): return 3\n",
+        ),
+        (
+            "ask.py",
+            "import lib\ndef ask(name): return getattr(lib, name)\n",
+        ),
+        ("names.txt", "HIGH"),
+        (
+            "test_a.py",
+            "import ask\ndef test_asks(): assert ask.ask(open('names.txt').read()) == 3\n",
+        ),
+        (
+            "test_b.py",
+            "import lib\ndef test_other(): assert lib.h() == 3\n",
+        ),
+    ];
+    runs(&files, "HIGH = 3", "HIGH = 4", &["test_asks"]);
+}
+
+#[test]
+fn a_second_change_is_compared_with_what_the_test_has_seen() {
+    let project = Project::new(&lib_and_tests(PLAIN, PLAIN_TESTS));
+    let ran = || {
+        let run = project.test(&[&SELECTING[..], &["--no-second-opinion"]].concat());
+        run.tests
+            .iter()
+            .filter(|(_, outcome)| !outcome.starts_with("fresh"))
+            .count()
+    };
+    assert_eq!(ran(), 3);
+    let count = |expected: usize| if sees_functions() { expected } else { 3 };
+    project.write(
+        "lib.py",
+        &PLAIN.replace("LIMIT = 3", "LIMIT = 3\nOTHER = 1"),
+    );
+    assert_eq!(ran(), count(0));
+    project.write(
+        "lib.py",
+        &PLAIN.replace("LIMIT = 3", "LIMIT = 4\nOTHER = 2"),
+    );
+    assert_eq!(ran(), count(1));
+    project.write("lib.py", &PLAIN.replace("import os", "import os, os.path"));
+    assert_eq!(ran(), 3);
+}
+
+#[test]
+fn an_import_that_may_fail_or_do_more_runs_all_who_import_the_file() {
+    // Imported inside of the test, so that collecting it doesn't tell.
+    let tests = "def test_h():\n    import lib\n    assert lib.h() == 3\n";
+    for new in [
+        "from json import nothing_like_that",
+        "import there_is_no_such_module",
+        "import there, json",
+        "from lib import h",
+        "import readline",
+    ] {
+        let files = [
+            ("lib.py", "import os\ndef h(): return 3\n"),
+            ("there.py", "raise ValueError\n"),
+            ("test_a.py", tests),
+        ];
+        runs(&files, "import os", new, &["test_h"]);
+    }
+    let hidden = [
+        ("lib.py", "import os\ndef h(): return 3\n"),
+        ("colorsys.py", "raise ValueError\n"),
+        ("test_a.py", tests),
+    ];
+    runs(&hidden, "import os", "import colorsys", &["test_h"]);
+}
+
+#[test]
+fn an_import_that_others_take_over_runs_them() {
+    let files = [
+        (
+            "lib.py",
+            "from functools import partial\nimport os\ndef h(): return 3\n",
+        ),
+        (
+            "other.py",
+            "from lib import partial as p\ndef g(): return p\n",
+        ),
+        (
+            "test_a.py",
+            "def test_g():\n    import other\n    assert other.g()\n",
+        ),
+        (
+            "test_b.py",
+            "import lib\ndef test_h(): assert lib.h() == 3\n",
+        ),
+    ];
+    runs(&files, "from functools import partial\n", "", &["test_g"]);
+}
