@@ -662,3 +662,23 @@ def test_third():
         }
     }
 }
+
+#[test]
+fn a_file_that_parses_and_cannot_be_compiled_runs_all_who_import_it() {
+    for (body, later) in [
+        ("break", true),
+        ("break", false),
+        ("nonlocal x", true),
+        ("return '\\d'", true),
+    ] {
+        let import = if later {
+            "def test_h():\n    import lib\n"
+        } else {
+            "import lib\ndef test_h():\n"
+        };
+        let tests = format!("{import}    assert lib.h() == 3\n");
+        let files = lib_and_tests("def unused(): return 1\ndef h(): return 3\n", &tests);
+        let expected = if later { &["test_h"][..] } else { &[] };
+        runs(&files, "return 1", body, expected);
+    }
+}

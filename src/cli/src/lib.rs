@@ -5,6 +5,7 @@ mod args;
 mod arrangement;
 mod changes;
 mod commands;
+mod compiles;
 mod conductor;
 mod coverage;
 mod daemon;

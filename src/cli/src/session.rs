@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alone::Serial;
 use crate::arrangement::Arrangement;
+use crate::compiles;
 use crate::database;
 use crate::file_list::{FileList, Folders, Renewal};
 use crate::ini::CANDIDATES;
@@ -184,6 +185,13 @@ impl Session {
         let level = project.config.select.unwrap_or_default();
         let mut sets = SetStates::compare(facts, &world, level);
         sets.settle_what_matters(&state, &catalog, &world)?;
+        let imported_later = sets.held_by_parts(&state);
+        let broken = compiles::broken(
+            &interpreter.executable,
+            &project.root,
+            imported_later.iter().map(String::as_str),
+        );
+        sets.distrust(&broken);
         let base = invocation.base_digest(&project);
         let learned = catalog
             .note(&learned_note(key))?

@@ -1,9 +1,11 @@
 //! How the recorded sets of inputs compare with the digests now. Most runs ask little of them: what holds is told by facts about whole files,
 //! and parts of files, or older passes, matter only where it doesn't.
 
+use std::collections::BTreeSet;
+
 use dx_py_catalog::{Catalog, CatalogError, FactTable, RecordedSet, SetId, UniverseState};
 use dx_py_core::{Digest, Fact, Input};
-use dx_py_select::SetState;
+use dx_py_select::{Change, SetState};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
@@ -114,6 +116,53 @@ impl SetStates {
         let unsettled = self.doubtful.iter().filter(|(_, state)| state.is_none());
         let unsettled: Vec<SetId> = unsettled.map(|(set, _)| *set).collect();
         self.settle(unsettled, catalog, world)
+    }
+
+    /// The Python files that have changed and of which parts show, in functions and frames, that sets hold; but for those that a test file
+    /// imports which is collected again, where it shows whether they can be imported.
+    pub fn held_by_parts(&self, state: &UniverseState) -> BTreeSet<String> {
+        let collected = state.files.iter().flat_map(|file| &file.sets);
+        let collected: FxHashSet<&str> =
+            collected.flat_map(|set| self.changed_files(*set)).collect();
+        let holding = self.doubtful.iter();
+        let holding = holding.filter(|(_, state)| state.as_ref().is_some_and(SetState::holds));
+        holding
+            .flat_map(|(set, _)| self.changed_files(*set))
+            .filter(|file| file.ends_with(".py") && !collected.contains(file))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Takes it back that sets hold of which these files are inputs, though they have changed.
+    pub fn distrust(&mut self, files: &[String]) {
+        if files.is_empty() {
+            return;
+        }
+        let is_one =
+            |change: &&Change| matches!(&change.input, Input::File(file) if files.contains(file));
+        let sets: Vec<SetId> = self.doubtful.keys().copied().collect();
+        for set in sets {
+            let broken: Vec<Change> = self.changes_of(set).filter(is_one).cloned().collect();
+            let state = self.doubtful.get_mut(&set).and_then(Option::as_mut);
+            if let Some(state) = state.filter(|state| state.holds() && !broken.is_empty()) {
+                *state = SetState::Broken(broken);
+            }
+        }
+    }
+
+    /// What isn't as it was in a set and its base, parts of files left aside.
+    fn changes_of(&self, set: SetId) -> impl Iterator<Item = &Change> {
+        let both = [Some(set), self.base_of(set)].into_iter().flatten();
+        both.filter_map(|set| self.own.get(&set))
+            .flat_map(SetState::changes)
+    }
+
+    fn changed_files(&self, set: SetId) -> impl Iterator<Item = &str> {
+        self.changes_of(set)
+            .filter_map(|change| match &change.input {
+                Input::File(file) => Some(file.as_str()),
+                _ => None,
+            })
     }
 
     fn settle(

@@ -258,21 +258,32 @@ impl Difference {
     }
 }
 
-/// Modules of the standard library whose import does more than to bind a name.
-const WITH_EFFECTS: [&str; 14] = [
+/// Modules of the standard library whose import does more than to bind a name, or may fail where the interpreter was built without a part.
+const UNCERTAIN: [&str; 25] = [
     "__main__",
     "antigravity",
+    "bz2",
     "code",
+    "crypt",
+    "ctypes",
+    "curses",
+    "dbm",
     "distutils",
     "idlelib",
     "lib2to3",
+    "lzma",
+    "multiprocessing",
     "pdb",
+    "pty",
     "readline",
     "rlcompleter",
     "site",
+    "sqlite3",
+    "ssl",
     "test",
     "this",
     "tkinter",
+    "tty",
     "turtle",
 ];
 
@@ -285,17 +296,20 @@ fn is_certainly_there(import: &Import, world: &World) -> bool {
         "collections.abc" => "_collections_abc",
         module => module,
     };
-    if WITH_EFFECTS.contains(&module) {
+    if UNCERTAIN.contains(&module) {
         return false;
     }
-    match (&import.name, world.standard_module(module)) {
-        (Some(name), Some(file)) => world
-            .symbols(&file)
-            .is_some_and(|symbols| symbols.bound.binary_search(&name_hash(name)).is_ok()),
-        (None, Some(_)) => true,
-        (None, None) => BUILT_IN.contains(&module),
-        (Some(_), None) => false,
-    }
+    let Some(file) = world.standard_module(module) else {
+        return import.name.is_none() && BUILT_IN.contains(&module);
+    };
+    let Some(symbols) = world.symbols(&file) else {
+        return false;
+    };
+    // A module that is going to be removed says so when it is imported, and a warning may be an error.
+    let mut names = symbols.frame_names.iter();
+    let is_bound = |name: &String| symbols.bound.binary_search(&name_hash(name)).is_ok();
+    let warning = ["_deprecated", "warnings"].map(name_hash);
+    !names.any(|name| warning.contains(name)) && import.name.as_ref().is_none_or(is_bound)
 }
 
 /// The last name of the package that a module is in, if its file tells it, and its own.

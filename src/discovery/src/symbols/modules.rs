@@ -39,10 +39,15 @@ const WAYS_TO_MODULES: [&str; 27] = [
     "walk_packages",
 ];
 
-/// Whether one of these nodes has a name by which code may get any module. Prose may have the words of such names, but no string is one.
+/// Whether a node has a name by which code may get any module, or one that the language may take for another name. Prose may have the words of
+/// such names, but no string is one.
 fn is_way_to_modules(node: Node<'_>, source: &[u8]) -> bool {
-    matches!(node.kind(), "identifier" | "string_content")
-        && WAYS_TO_MODULES.contains(&text(node, source))
+    let name = text(node, source);
+    match node.kind() {
+        "identifier" => !name.is_ascii() || WAYS_TO_MODULES.contains(&name),
+        "string_content" => WAYS_TO_MODULES.contains(&name),
+        _ => false,
+    }
 }
 
 /// Whether a function may get any module.

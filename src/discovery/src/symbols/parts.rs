@@ -289,10 +289,12 @@ impl<'tree, 'source> Statements<'tree, 'source> {
     }
 }
 
+/// Whether whoever asks for a name says it as it is: two underscores may have been put before it in a class, and the language takes some
+/// letters for others.
 fn may_be_part(name: &str) -> bool {
-    let is_special = name.starts_with("__") && name.ends_with("__");
-    !LOOKED_FOR.iter().any(|start| name.starts_with(start))
-        && (!is_special || ABOUT_ITSELF.contains(&name))
+    name.is_ascii()
+        && !LOOKED_FOR.iter().any(|start| name.starts_with(start))
+        && (!name.contains("__") || ABOUT_ITSELF.contains(&name))
 }
 
 /// Whether annotations are text that isn't evaluated.
@@ -476,6 +478,8 @@ mod tests {
             ("", "def f(a: int): pass\n"),
             ("", "def f() -> int: pass\n"),
             ("", "def f[T](a): pass\n"),
+            ("", "_A__b = 1\n"),
+            ("", "\u{e4} = 1\n"),
             ("", "def test_a(): pass\n"),
             ("", "def pytest_configure(): pass\n"),
             ("", "def __getattr__(name): pass\n"),
