@@ -27,7 +27,7 @@ fn a_new_constant_or_function_runs_nothing_that_does_not_mention_it() {
     for new in [
         "import json\nfrom functools import wraps, partial as p\n",
         "from collections.abc import Sequence\n",
-        "import logging, re, contextlib\nfrom typing import Any, TypeVar\nfrom pathlib import Path\n",
+        "import logging, re, contextlib\nfrom typing import Any, TypeVar\n",
         "OTHER = 1\n",
         "def other(a, b=2): return LIMIT\n",
         "__version__ = '2'\n",
@@ -233,4 +233,49 @@ fn a_docstring_runs_the_doctests_in_it() {
         let expected = project.pytest(&["--doctest-modules"]).0;
         assert_eq!(run.code, expected, "{}{}", run.out, run.err);
     }
+}
+
+#[test]
+fn an_annotation_runs_who_asks_for_annotations() {
+    let lib = "from __future__ import annotations\nfrom typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from a import B\n\nclass A:\n    def f(self, x: int): return x\n\ndef h(y: int = 3): return y\n";
+    let asks = "import inspect, lib\ndef test_asks(): assert inspect.signature(lib.A.f).parameters['x'].annotation == 'int'\n";
+    let hints = "import lib\ndef test_hints(): assert lib.A.f.__annotations__['x'] == 'int'\n";
+    let files = [
+        ("lib.py", lib),
+        ("test_a.py", asks),
+        ("test_b.py", hints),
+        (
+            "test_c.py",
+            "import lib\ndef test_h(): assert lib.A().f(lib.h()) == 3\n",
+        ),
+    ];
+    runs(&files, "x: int", "x: str", &["test_asks", "test_hints"]);
+    runs(&files, "y: int", "y: str", &["test_asks", "test_hints"]);
+    runs(
+        &files,
+        "import B",
+        "import B, C",
+        &["test_asks", "test_hints"],
+    );
+    runs(
+        &files,
+        "y: int = 3",
+        "y: int = 2 + 1",
+        &["test_asks", "test_h", "test_hints"],
+    );
+    let evaluated = lib.replace("from __future__ import annotations\n", "");
+    let files = lib_and_tests(
+        &evaluated,
+        "import lib\ndef test_h(): assert lib.h() == 3\n",
+    );
+    runs(&files, "x: int", "x: (lambda: int)()", &["test_h"]);
+}
+
+#[test]
+fn what_only_type_checkers_read_runs_where_that_is_set() {
+    let lib = "import typing\n\nif typing.TYPE_CHECKING:\n    A = 1\n\ndef h(): return 3\n";
+    let tests =
+        "import typing\ntyping.TYPE_CHECKING = True\nimport lib\ndef test_a(): assert lib.A == 1\n";
+    let files = [("lib.py", lib), ("test_a.py", tests)];
+    runs(&files, "A = 1", "A = 2", &["test_a"]);
 }

@@ -1,7 +1,7 @@
 //! Which files the interpreter can't compile.
 //!
 //! A file that parses may still be no program (`break` outside of a loop, two parameters of one name), and then nobody can import it, whatever
-//! functions they reach. Where tests import it while they are collected that shows by itself; of others the interpreter has to be asked.
+//! functions they reach. That only the interpreter knows.
 
 use std::io::Write;
 use std::path::Path;

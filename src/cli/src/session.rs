@@ -185,13 +185,13 @@ impl Session {
         let level = project.config.select.unwrap_or_default();
         let mut sets = SetStates::compare(facts, &world, level);
         sets.settle_what_matters(&state, &catalog, &world)?;
-        let imported_later = sets.held_by_parts(&state);
-        let broken = compiles::broken(
+        let held = sets.held_by_symbols();
+        let held = held.iter().map(String::as_str);
+        sets.distrust(&compiles::broken(
             &interpreter.executable,
             &project.root,
-            imported_later.iter().map(String::as_str),
-        );
-        sets.distrust(&broken);
+            held,
+        ));
         let base = invocation.base_digest(&project);
         let learned = catalog
             .note(&learned_note(key))?

@@ -118,19 +118,21 @@ impl SetStates {
         self.settle(unsettled, catalog, world)
     }
 
-    /// The Python files that have changed and of which parts show, in functions and frames, that sets hold; but for those that a test file
-    /// imports which is collected again, where it shows whether they can be imported.
-    pub fn held_by_parts(&self, state: &UniverseState) -> BTreeSet<String> {
-        let collected = state.files.iter().flat_map(|file| &file.sets);
-        let collected: FxHashSet<&str> =
-            collected.flat_map(|set| self.changed_files(*set)).collect();
+    /// The files that have changed, and whose functions and frames show that sets hold.
+    pub fn held_by_symbols(&self) -> BTreeSet<String> {
         let holding = self.doubtful.iter();
         let holding = holding.filter(|(_, state)| state.as_ref().is_some_and(SetState::holds));
-        holding
-            .flat_map(|(set, _)| self.changed_files(*set))
-            .filter(|file| file.ends_with(".py") && !collected.contains(file))
-            .map(str::to_owned)
-            .collect()
+        let files = holding.flat_map(|(set, _)| {
+            let changed: FxHashSet<&str> = self.changed_files(*set).collect();
+            let symbols = self.parts_of(*set).filter_map(|fact| match &fact.input {
+                Input::Symbol(_) => fact.input.part_of_file(),
+                _ => None,
+            });
+            symbols
+                .map(|(file, _)| file)
+                .filter(move |file| changed.contains(file))
+        });
+        files.map(str::to_owned).collect()
     }
 
     /// Takes it back that sets hold of which these files are inputs, though they have changed.

@@ -9,14 +9,14 @@
 //! - anywhere in a file that it depends on as a whole: its own, data, settings, and, but for what modules import, installed modules;
 //! - in a variable of the environment that it read;
 //!
-//! or if code that it reached may get any module (`sys.modules`, `globals()`), hands that module around as a value, or has its name at
+//! or asks for annotations, if they or what they mention has changed; or if code that it reached may get any module (`sys.modules`, `globals()`), hands that module around as a value, or has its name at
 //! the end of a string.
 
 use std::path::Path;
 
 use dx_py_core::{Digest, Fact, Input};
 use dx_py_discovery::Symbols;
-use dx_py_discovery::symbols::{ABOUT_ITSELF, ANY_MODULE, Import, name_hash};
+use dx_py_discovery::symbols::{ABOUT_ITSELF, ANNOTATION_READERS, ANY_MODULE, Import, name_hash};
 use dx_py_select::Change;
 use memchr::memmem;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -87,6 +87,10 @@ struct Difference {
     /// The names, and those among them that installed modules may ask for.
     names: Vec<String>,
     names_for_installed: Vec<String>,
+    /// The names by which installed modules may ask for annotations, if these differ, or mention what does.
+    annotation_readers: Vec<String>,
+    /// Whether what only type checkers read differs.
+    is_for_type_checkers: bool,
     hashes: FxHashSet<u64>,
     /// The same by the file that they are of.
     by_file: FxHashMap<String, FxHashSet<u64>>,
@@ -128,6 +132,19 @@ impl Difference {
                 own.insert(name_hash(name));
                 found.names.push(name.to_owned());
             }
+            let annotations = before.differs_in_annotations(&now.layout);
+            let mut annotated = [&before, &now.layout].into_iter();
+            let asks_for_annotations = annotated.any(|layout| {
+                annotations
+                    || own
+                        .iter()
+                        .any(|name| layout.annotated.binary_search(name).is_ok())
+            });
+            if asks_for_annotations {
+                let readers = ANNOTATION_READERS.map(str::to_owned);
+                found.annotation_readers = readers.to_vec();
+            }
+            found.is_for_type_checkers |= before.type_checking != now.layout.type_checking;
             let (package, module) = names_of_module(Path::new(file))?;
             found.modules.insert(name_hash(module));
             found
@@ -221,7 +238,8 @@ impl Difference {
             (Some(symbols), Some(text)) => {
                 let mut values = symbols.module_values.iter();
                 values.any(|name| *name == ANY_MODULE || self.modules.contains(name))
-                    || self.names_module(&text)
+                    || self.is_for_type_checkers && symbols.sets_type_checking
+                    || self.endings.iter().any(|end| has_word_at_start(&text, end))
             }
             _ => true,
         };
@@ -235,7 +253,10 @@ impl Difference {
             return !world.path(file).is_dir();
         };
         if is_installed(file) {
-            return self.is_said_in(&text, &self.names_for_installed);
+            // Pytest looks at signatures to see which arguments there are.
+            let is_pytest = file.split('/').any(|folder| PYTEST.contains(&folder));
+            return self.is_said_in(&text, &self.names_for_installed)
+                || !is_pytest && self.is_said_in(&text, &self.annotation_readers);
         }
         let Some(symbols) = world.symbols(file).filter(|_| file.ends_with(".py")) else {
             return self.is_said_in(&text, &self.names) || self.names_module(&text);
@@ -308,7 +329,7 @@ fn is_certainly_there(import: &Import, world: &World) -> bool {
     // A module that is going to be removed says so when it is imported, and a warning may be an error.
     let mut names = symbols.frame_names.iter();
     let is_bound = |name: &String| symbols.bound.binary_search(&name_hash(name)).is_ok();
-    let warning = ["_deprecated", "warnings"].map(name_hash);
+    let warning = ["_deprecated", "DeprecationWarning"].map(name_hash);
     !names.any(|name| warning.contains(name)) && import.name.as_ref().is_none_or(is_bound)
 }
 
@@ -322,6 +343,9 @@ fn names_of_module(file: &Path) -> Option<(Option<&str>, &str)> {
     let package = path.parent().and_then(Path::file_name);
     Some((package.and_then(|name| name.to_str()), module))
 }
+
+/// The folders of pytest's own modules.
+const PYTEST: [&str; 3] = ["_pytest", "pluggy", "pytest"];
 
 /// Whether a file belongs to an installed package.
 fn is_installed(file: &str) -> bool {

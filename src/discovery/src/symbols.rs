@@ -27,10 +27,10 @@ mod state;
 
 use aliases::{Aliases, aliases};
 use definitions::{definitions, prose};
-pub use modules::ANY_MODULE;
+pub use modules::{ANNOTATION_READERS, ANY_MODULE};
 use modules::{asked, bound, frame_gets_modules, module_values};
-use parts::Frame;
 pub use parts::{ABOUT_ITSELF, Import, Layout, Part};
+use parts::{Frame, sets_type_checking};
 use state::State;
 
 /// Names by which code learns of lines, also those of others, or of source that it was not seen to read.
@@ -74,6 +74,8 @@ pub struct Symbols {
     /// Last names of modules that code of the file may hand around as values, as hashes: what is imported, and used otherwise than for one
     /// of its attributes.
     pub module_values: Vec<u64>,
+    /// Whether code of the file may set what tells type checkers from interpreters.
+    pub sets_type_checking: bool,
     /// Whether code of the frame may get any module, and so names in it that it doesn't mention.
     pub frame_gets_modules: bool,
     digests: FxHashMap<String, Digest>,
@@ -153,18 +155,17 @@ impl Symbols {
             .collect();
         let state = State::of(root, source);
         let Aliases { aliases, kept } = aliases(root, source);
-        let frame = Frame::of(root, source, &found);
+        // Who does may do by their words what it likes.
+        let asks_for_docstrings = source.windows(7).any(|part| part == b"__doc__");
+        let prose = match asks_for_docstrings {
+            true => HashSet::new(),
+            false => prose(root),
+        };
+        let frame = Frame::of(root, source, &found, &prose);
         let mut bodies: FxHashMap<String, Hasher> = FxHashMap::default();
         let mut functions = Vec::with_capacity(found.len());
         let mut names = Names::default();
-        // Who does may do by their words what it likes.
-        let asks_for_docstrings = source.windows(7).any(|part| part == b"__doc__");
         for (each, body) in found {
-            let prose = if asks_for_docstrings {
-                HashSet::new()
-            } else {
-                prose(each.node)
-            };
             let whole = Tokens::of(each.node, source, &prose);
             bodies
                 .entry(each.name.clone())
@@ -184,9 +185,10 @@ impl Symbols {
             layout: frame.layout,
             frame_names: frame.names,
             bound: bound(root, source),
-            asked: asked(root, source),
+            asked: asked(root, source, &prose),
             module_values: module_values(root, source),
             frame_gets_modules: frame_gets_modules(root, source),
+            sets_type_checking: sets_type_checking(root, source),
             digests,
             functions,
             names: names.names,

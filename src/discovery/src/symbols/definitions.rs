@@ -142,14 +142,20 @@ pub(super) fn definitions<'tree>(root: Node<'tree>, source: &[u8]) -> Vec<Defini
     found
 }
 
-/// The docstrings in a function, by the identities of their nodes: their words are no names that code may ask for, as those of other
+/// The docstrings in a file, by the identities of their nodes: their words are no names that code may ask for, as those of other
 /// strings may be.
-pub(super) fn prose(function: Node<'_>) -> HashSet<usize> {
+pub(super) fn prose(root: Node<'_>) -> HashSet<usize> {
     let mut found = HashSet::new();
-    let mut pending = vec![function];
+    let mut pending = vec![root];
     while let Some(node) = pending.pop() {
-        if matches!(node.kind(), "function_definition" | "class_definition") {
-            let body = node.child_by_field_name("body");
+        if matches!(
+            node.kind(),
+            "function_definition" | "class_definition" | "module"
+        ) {
+            let body = match node.kind() {
+                "module" => Some(node),
+                _ => node.child_by_field_name("body"),
+            };
             let string = body
                 .and_then(docstring_of)
                 .filter(|string| is_plain(*string));

@@ -1,5 +1,7 @@
 //! Where code may get hold of a module as an object, and so of names in it that it doesn't mention.
 
+use std::collections::HashSet;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 use tree_sitter::Node;
 
@@ -43,9 +45,10 @@ const WAYS_TO_MODULES: [&str; 27] = [
 /// such names, but no string is one.
 fn is_way_to_modules(node: Node<'_>, source: &[u8]) -> bool {
     let name = text(node, source);
+    let is_way = WAYS_TO_MODULES.contains(&name) || ANNOTATION_READERS.contains(&name);
     match node.kind() {
-        "identifier" => !name.is_ascii() || WAYS_TO_MODULES.contains(&name),
-        "string_content" => WAYS_TO_MODULES.contains(&name),
+        "identifier" => is_way || !name.is_ascii(),
+        "string_content" => is_way,
         _ => false,
     }
 }
@@ -63,6 +66,19 @@ pub(super) fn frame_gets_modules(root: Node<'_>, source: &[u8]) -> bool {
     outside_of_functions(root, |node| found |= is_way_to_modules(node, source));
     found
 }
+
+/// Names by which code asks for annotations, and so for the names in them, which it doesn't mention.
+pub const ANNOTATION_READERS: [&str; 9] = [
+    "__annotations__",
+    "get_annotations",
+    "get_type_hints",
+    "getfullargspec",
+    "help",
+    "pydoc",
+    "signature",
+    "singledispatch",
+    "singledispatchmethod",
+];
 
 /// Stands for every module: what the names of a module's own are is asked, or all of them are taken over.
 pub const ANY_MODULE: u64 = 0;
@@ -134,10 +150,19 @@ pub(super) fn bound(root: Node<'_>, source: &[u8]) -> Vec<u64> {
     names
 }
 
-/// The names that may be asked of other modules: those of attributes and of imports, and the words of strings, sorted hashes.
-pub(super) fn asked(root: Node<'_>, source: &[u8]) -> Vec<u64> {
+/// The names that may be asked of other modules: those of attributes and of imports, and the words of strings but for `prose`, sorted hashes.
+pub(super) fn asked(root: Node<'_>, source: &[u8], prose: &HashSet<usize>) -> Vec<u64> {
     let mut found: FxHashSet<u64> = FxHashSet::default();
+    let is_prose = |node: Node<'_>| {
+        let string = node.parent();
+        let around = string.and_then(|string| string.parent());
+        [string, around]
+            .into_iter()
+            .flatten()
+            .any(|node| prose.contains(&node.id()))
+    };
     visit(root, |node| match node.kind() {
+        "string_content" if is_prose(node) => {}
         "attribute" => {
             let name = node.child_by_field_name("attribute");
             found.extend(name.map(|name| name_hash(text(name, source))));

@@ -5,12 +5,15 @@
 //! it asks for is there, which whoever compares frames has to find out ([`Part::import`]). A new constant or helper, or another version number, leaves all
 //! those tests as they are that reach no mention of it. The *rest* of the frame is everything else, and counts for whoever imports the file.
 //!
+//! Two more things are apart. *Annotations* of functions are text where the file postpones their evaluation, for those who ask for them. What
+//! stands below `if TYPE_CHECKING:` never runs, unless somebody sets that.
+//!
 //! A name that anything else in the frame mentions is no part, as it may be needed while the file is imported.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use dx_py_core::{Digest, Hasher};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use tree_sitter::Node;
 
@@ -25,6 +28,12 @@ pub struct Layout {
     pub rest: Digest,
     /// The parts, by the names that they bind.
     pub parts: BTreeMap<String, Part>,
+    /// The fingerprints of the annotations that aren't evaluated, by the names of their functions.
+    pub annotations: BTreeMap<String, Digest>,
+    /// The names that these mention, as hashes, sorted.
+    pub annotated: Vec<u64>,
+    /// The fingerprint of what only type checkers read.
+    pub type_checking: Digest,
 }
 
 /// One part of a frame.
@@ -53,6 +62,15 @@ impl Layout {
         let own = self.parts.keys().filter(differs);
         let others = other.parts.keys().filter(gone);
         (self.rest == other.rest).then(|| own.chain(others).map(String::as_str))
+    }
+
+    /// Whether functions that both have are annotated differently. Whoever asks for others asks for their names.
+    pub fn differs_in_annotations(&self, other: &Self) -> bool {
+        let differs = |(name, digest): (&String, &Digest)| {
+            let others = other.annotations.get(name);
+            others.is_some_and(|others| others != digest)
+        };
+        self.annotations.iter().any(differs)
     }
 }
 
@@ -115,23 +133,41 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Of a source with these functions, whose bodies are `bodies`; a body's tokens are given by `tokens_of`.
+    /// Of a source with these functions and the tokens of their bodies. The words of `prose` are no names.
     pub(super) fn of<'tree>(
         root: Node<'tree>,
         source: &[u8],
         found: &[(Definition<'tree>, Tokens)],
+        prose: &HashSet<usize>,
     ) -> Self {
         let mut left_out: HashSet<usize> = found.iter().map(|(each, _)| each.body.id()).collect();
         let tokens = Tokens::of(root, source, &left_out);
+        let postponed = postpones_annotations(root, source);
+        let mut annotations = Annotations::default();
+        if postponed {
+            for (each, _) in found {
+                annotations.take(each, source);
+            }
+        }
+        left_out.extend(&annotations.nodes);
+        let (unread, type_checking) = for_type_checkers(root, source);
+        left_out.extend(unread);
+        let run = Tokens::of(root, source, &left_out);
         let Statements {
             parts,
             imports,
             imported,
             ..
-        } = statements(root, source, &tokens);
+        } = statements(root, source, postponed, &left_out, &|name: &str| {
+            let evaluated = annotations.evaluated.get(&name_hash(name));
+            run.count(name) + evaluated.copied().unwrap_or(0)
+        });
         let kinds: Vec<(usize, Digest)> = found
             .iter()
-            .map(|(each, body)| (each.node.id(), seen_of(each, body, source)))
+            .map(|(each, body)| {
+                let signature = annotations.signatures.get(&each.node.id());
+                (each.node.id(), seen_of(each, body, signature, source))
+            })
             .collect();
         let with_kinds = |of: &Tokens, counts: &dyn Fn(usize) -> bool| {
             let mut hasher = Hasher::new();
@@ -154,6 +190,8 @@ impl Frame {
             (part.name.to_owned(), Part { digest, import })
         });
         let digests = digests.collect();
+        let without_prose = left_out.union(prose).copied().collect();
+        let without_prose = Tokens::of(root, source, &without_prose);
         left_out.extend(parts.iter().map(|part| part.node.id()));
         let is_part: HashSet<usize> = parts.iter().map(|part| part.node.id()).collect();
         left_out.extend(imports);
@@ -170,12 +208,18 @@ impl Frame {
         }
         let rest = hasher.finish();
         let bound: FxHashSet<u64> = parts.iter().map(|part| name_hash(part.name)).collect();
-        let names = tokens.name_hashes().filter(|name| !bound.contains(name));
+        let mentioned = without_prose
+            .name_hashes()
+            .chain(annotations.evaluated.keys().copied());
+        let names = mentioned.filter(|name| !bound.contains(name));
         Self {
             digest,
             layout: Layout {
                 rest,
                 parts: digests,
+                annotations: annotations.digests,
+                annotated: annotations.names.into_iter().collect(),
+                type_checking,
             },
             names: names.collect(),
             tokens,
@@ -183,9 +227,150 @@ impl Frame {
     }
 }
 
-/// What is seen of a function without calling it, beside its signature.
-fn seen_of(definition: &Definition<'_>, body: &Tokens, source: &[u8]) -> Digest {
+/// The annotations of functions that aren't evaluated.
+#[derive(Default)]
+struct Annotations {
+    /// What they are a part of, by the identities of nodes: parameters, and what is behind them.
+    nodes: Vec<usize>,
+    /// What is left of the parameters, by the identities of the functions' nodes.
+    signatures: FxHashMap<usize, Digest>,
+    digests: BTreeMap<String, Digest>,
+    names: BTreeSet<u64>,
+    /// The names that are mentioned beside them by what is evaluated, and how often.
+    evaluated: FxHashMap<u64, u32>,
+}
+
+impl Annotations {
+    /// Takes those of a function out, unless they say what the language doesn't allow there.
+    fn take(&mut self, definition: &Definition<'_>, source: &[u8]) {
+        let node = definition.node;
+        let Some(parameters) = node.child_by_field_name("parameters") else {
+            return;
+        };
+        let result = node.child_by_field_name("return_type");
+        if !is_allowed(parameters) || !result.is_none_or(is_allowed) {
+            return;
+        }
+        let nothing = HashSet::new();
+        let mut hasher = Hasher::new();
+        let mut left = Hasher::new();
+        let mut cursor = parameters.walk();
+        for parameter in parameters.named_children(&mut cursor) {
+            if parameter.is_extra() {
+                continue;
+            }
+            let field = |name| parameter.child_by_field_name(name);
+            let is_typed = parameter.kind().starts_with("typed_");
+            let name = match is_typed {
+                true => field("name").or_else(|| parameter.named_child(0)),
+                false => field("name").or(Some(parameter)),
+            };
+            for said in [name, field("value")] {
+                let tokens = said.map(|said| Tokens::of(said, source, &nothing));
+                left.field(tokens.as_ref().map_or(&b""[..], Tokens::bytes));
+            }
+            if let Some(value) = field("value") {
+                let tokens = Tokens::of(value, source, &nothing);
+                for (name, count) in tokens.name_counts() {
+                    *self.evaluated.entry(name).or_default() += count;
+                }
+            }
+            if let Some(annotation) = field("type") {
+                self.add(annotation, source, &mut hasher);
+            }
+            hasher.field(b"");
+        }
+        if let Some(result) = result {
+            self.add(result, source, &mut hasher);
+        }
+        self.nodes.push(parameters.id());
+        let mut cursor = node.walk();
+        let behind = node.children(&mut cursor);
+        let behind = behind.filter(|child| child.kind() == "->" || Some(*child) == result);
+        self.nodes.extend(behind.map(|child| child.id()));
+        self.signatures.insert(node.id(), left.finish());
+        // Of several with one name all count.
+        if let Some(others) = self.digests.get(&definition.name) {
+            hasher.field(others.0);
+        }
+        self.digests
+            .insert(definition.name.clone(), hasher.finish());
+    }
+
+    fn add(&mut self, annotation: Node<'_>, source: &[u8], hasher: &mut Hasher) {
+        let tokens = Tokens::of(annotation, source, &HashSet::new());
+        hasher.field(tokens.bytes());
+        self.names.extend(tokens.name_hashes());
+    }
+}
+
+/// Whether there is nothing in an annotation that may be an error though it isn't evaluated.
+fn is_allowed(node: Node<'_>) -> bool {
+    let mut pending = vec![node];
+    while let Some(node) = pending.pop() {
+        if matches!(node.kind(), "yield" | "await" | "named_expression") {
+            return false;
+        }
+        let mut cursor = node.walk();
+        pending.extend(node.named_children(&mut cursor));
+    }
+    true
+}
+
+/// The statements at the top that only type checkers read, by the identities of their nodes, and a fingerprint of them.
+fn for_type_checkers(root: Node<'_>, source: &[u8]) -> (Vec<usize>, Digest) {
+    let mut cursor = root.walk();
+    let statements = root.named_children(&mut cursor).filter(|statement| {
+        let field = |name| statement.child_by_field_name(name);
+        let asks = field("condition").is_some_and(|condition| {
+            matches!(condition.kind(), "identifier" | "attribute")
+                && text(condition, source).rsplit('.').next() == Some(TYPE_CHECKING)
+        });
+        statement.kind() == "if_statement" && asks && field("alternative").is_none()
+    });
+    let (mut nodes, mut hasher) = (Vec::new(), Hasher::new());
+    for statement in statements {
+        nodes.push(statement.id());
+        hasher.field(Tokens::of(statement, source, &HashSet::new()).bytes());
+    }
+    (nodes, hasher.finish())
+}
+
+const TYPE_CHECKING: &str = "TYPE_CHECKING";
+
+/// Whether code may set what is asked before statements that only type checkers read.
+pub(super) fn sets_type_checking(root: Node<'_>, source: &[u8]) -> bool {
+    let mut pending = vec![root];
+    while let Some(node) = pending.pop() {
+        let sets = match node.kind() {
+            "string_content" => text(node, source).contains(TYPE_CHECKING),
+            "import_statement" | "import_from_statement" | "if_statement" => false,
+            "assignment" | "named_expression" | "keyword_argument" | "aliased_import" => {
+                ["left", "name", "alias"]
+                    .into_iter()
+                    .filter_map(|field| node.child_by_field_name(field))
+                    .any(|target| text(target, source).contains(TYPE_CHECKING))
+            }
+            _ => false,
+        };
+        if sets {
+            return true;
+        }
+        let mut cursor = node.walk();
+        pending.extend(node.named_children(&mut cursor));
+    }
+    false
+}
+
+/// What is seen of a function without calling it, beside its signature, unless that is given as well.
+fn seen_of(
+    definition: &Definition<'_>,
+    body: &Tokens,
+    signature: Option<&Digest>,
+    source: &[u8],
+) -> Digest {
     let mut hasher = Hasher::new();
+    hasher.field(signature.map_or(&[][..], |signature| &signature.0));
     hasher
         .field(docstring(definition.body, source))
         .field([kind(definition.body, body)]);
@@ -199,24 +384,24 @@ fn hash_import(hasher: &mut Hasher, import: Option<&Import>) {
     }
 }
 
-/// The statements of a frame, of which these are the tokens.
+/// The statements of a frame without what is `left_out`; `count` tells how often what runs mentions a name.
 fn statements<'tree, 'source>(
     root: Node<'tree>,
     source: &'source [u8],
-    frame: &Tokens,
+    postponed: bool,
+    left_out: &HashSet<usize>,
+    count: &dyn Fn(&str) -> u32,
 ) -> Statements<'tree, 'source> {
     let mut cursor = root.walk();
     let all: Vec<Node<'tree>> = root.named_children(&mut cursor).collect();
-    let postponed = all
-        .iter()
-        .any(|statement| postpones_annotations(*statement, source));
     let mut found = Statements::default();
-    for node in all.into_iter().filter(|node| !node.is_extra()) {
+    let counts = |node: &Node<'tree>| !node.is_extra() && !left_out.contains(&node.id());
+    for node in all.into_iter().filter(counts) {
         let name = match node.kind() {
             "function_definition" => defined(node, source, postponed),
             "expression_statement" => assigned(node, source),
             "import_statement" | "import_from_statement" => {
-                if found.take_apart(node, source, frame) {
+                if found.take_apart(node, source, count) {
                     continue;
                 }
                 None
@@ -224,7 +409,7 @@ fn statements<'tree, 'source>(
             _ => None,
         };
         match name {
-            Some(name) => found.add(name, node, None, frame),
+            Some(name) => found.add(name, node, None, count),
             None => found.place += 1,
         }
     }
@@ -238,9 +423,9 @@ impl<'tree, 'source> Statements<'tree, 'source> {
         name: &'source str,
         node: Node<'tree>,
         import: Option<Import>,
-        frame: &Tokens,
+        count: &dyn Fn(&str) -> u32,
     ) {
-        if may_be_part(name) && frame.count(name) == 1 {
+        if may_be_part(name) && count(name) == 1 {
             self.parts.push(Found {
                 name,
                 node,
@@ -256,7 +441,12 @@ impl<'tree, 'source> Statements<'tree, 'source> {
     }
 
     /// Takes an import apart; false if it must be left as it is, since it may be another one than of a module by its plain name.
-    fn take_apart(&mut self, node: Node<'tree>, source: &'source [u8], frame: &Tokens) -> bool {
+    fn take_apart(
+        &mut self,
+        node: Node<'tree>,
+        source: &'source [u8],
+        count: &dyn Fn(&str) -> u32,
+    ) -> bool {
         let from = node.child_by_field_name("module_name");
         let from = from.map(|from| text(from, source));
         // A submodule is bound in its package as well.
@@ -283,7 +473,7 @@ impl<'tree, 'source> Statements<'tree, 'source> {
                 module: from.unwrap_or(asked).to_owned(),
                 name: from.map(|_| asked.to_owned()),
             };
-            self.add(bound, name, Some(import), frame);
+            self.add(bound, name, Some(import), count);
         }
         true
     }
@@ -298,8 +488,12 @@ fn may_be_part(name: &str) -> bool {
 }
 
 /// Whether annotations are text that isn't evaluated.
-fn postpones_annotations(statement: Node<'_>, source: &[u8]) -> bool {
-    statement.kind() == "future_import_statement" && text(statement, source).contains("annotations")
+fn postpones_annotations(root: Node<'_>, source: &[u8]) -> bool {
+    let mut cursor = root.walk();
+    root.named_children(&mut cursor).any(|statement| {
+        statement.kind() == "future_import_statement"
+            && text(statement, source).contains("annotations")
+    })
 }
 
 /// The name of a function whose definition can't fail.
@@ -506,6 +700,91 @@ mod tests {
         assert_eq!(asked("b"), ("a".to_owned(), None));
         assert_eq!(asked("d"), ("c".to_owned(), Some("d".to_owned())));
         assert_eq!(asked("f"), ("c".to_owned(), Some("e".to_owned())));
+    }
+
+    #[test]
+    fn annotations_that_are_not_evaluated_are_apart() {
+        let future = "from __future__ import annotations\n";
+        for (before, after) in [
+            ("def f(a): pass\n", "def f(a: int) -> str: pass\n"),
+            ("def f(a: int): pass\n", "def f(a: str): pass\n"),
+            ("def f(a=g()): pass\n", "def f(a: int = g()): pass\n"),
+            (
+                "def f(*a, b, **c): pass\n",
+                "def f(*a: int, b: x, **c: y): pass\n",
+            ),
+            ("def f(a, /, b): pass\n", "def f(a: x, /, b): pass\n"),
+            (
+                "class A(B):\n    @c\n    def f(self, a): pass\n",
+                "class A(B):\n    @c\n    def f(self, a: B) -> None: pass\n",
+            ),
+        ] {
+            let layouts = [before, after].map(|source| layout(&format!("{future}{source}")));
+            assert_eq!(
+                layouts[0].difference(&layouts[1]).map(Iterator::count),
+                Some(0),
+                "{after}"
+            );
+            assert!(layouts[0].differs_in_annotations(&layouts[1]), "{after}");
+            // Where they are evaluated they run.
+            assert_eq!(
+                difference(before, after).filter(Vec::is_empty),
+                None,
+                "{after}"
+            );
+        }
+        for (before, after) in [
+            ("@c\ndef f(a): pass\n", "@c\ndef f(b): pass\n"),
+            ("@c\ndef f(a: x): pass\n", "@c\ndef f(a: x = 1): pass\n"),
+            ("@c\ndef f(a, b): pass\n", "@c\ndef f(a, /, b): pass\n"),
+            ("@c\ndef f(a, b): pass\n", "@c\ndef f(a, *, b): pass\n"),
+            ("@c\ndef f(a): pass\n", "@c\ndef f(*a): pass\n"),
+            ("@c\ndef f(*a: int): pass\n", "@c\ndef f(**a: int): pass\n"),
+            ("@c\ndef f(a): pass\n", "@c\ndef f(a: (b := 1)): pass\n"),
+            ("class A:\n    a: int\n", "class A:\n    a: str\n"),
+            (
+                "A = 1\n@c\ndef f(b: int = A): pass\n",
+                "A = 2\n@c\ndef f(b: int = A): pass\n",
+            ),
+            (
+                "A = 1\nclass B:\n    def f(b: int = A): pass\n",
+                "A = 2\nclass B:\n    def f(b: int = A): pass\n",
+            ),
+        ] {
+            let (before, after) = (format!("{future}{before}"), format!("{future}{after}"));
+            assert_eq!(difference(&before, &after), None, "{after}");
+        }
+    }
+
+    #[test]
+    fn what_only_type_checkers_read_is_apart() {
+        let block = "x\nif TYPE_CHECKING:\n    from a import b\n";
+        let other = "x\nif t.TYPE_CHECKING:\n    from a import c\n    D = c\n";
+        for (before, after) in [("x\n", block), (block, other), (other, "x\n")] {
+            assert_eq!(difference(before, after), Some(Vec::new()), "{after}");
+            assert_ne!(layout(before).type_checking, layout(after).type_checking);
+        }
+        for after in [
+            "if TYPE_CHECKING:\n    b\nelse:\n    c\n",
+            "if not TYPE_CHECKING:\n    b\n",
+            "if TYPE_CHECKING or b:\n    c\n",
+        ] {
+            assert_eq!(difference("", after), None, "{after}");
+        }
+        let sets = |source: &str| {
+            let symbols = Symbols::of(source.as_bytes(), "lib.py").expect("it parses");
+            symbols.sets_type_checking
+        };
+        assert!(!sets(block) && !sets(other) && !sets("from t import TYPE_CHECKING\n"));
+        for source in [
+            "TYPE_CHECKING = True\n",
+            "t.TYPE_CHECKING = True\n",
+            "patch('typing.TYPE_CHECKING', True)\n",
+            "def f():\n    if b:\n        typing.TYPE_CHECKING = True\n",
+            "from a import b as TYPE_CHECKING\n",
+        ] {
+            assert!(sets(source), "{source}");
+        }
     }
 
     #[test]
