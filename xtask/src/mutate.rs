@@ -1,6 +1,7 @@
 //! `cargo xtask mutate`: changes one place of a project, lets the selection and everything run, and compares.
 //!
-//! A miss is a test whose outcome in a full run isn't what the selection reports for it. The project is changed in place; a journal
+//! A miss is a test that the selection calls fresh and whose outcome in a full run is another one; a difference is one that ran in both, with
+//! outcomes that differ each time, as when something is collected as garbage later where more runs. The project is changed in place; a journal
 //! beside the database brings it back, even after a crash.
 
 mod tally;
@@ -370,7 +371,9 @@ pub fn mutate(args: &MutateArgs) -> Result<()> {
         }
         let path = mutant.path.clone();
         let description = format!("{}: {}", mutant.kind, mutant.place);
-        tally.add(&mutant.kind, changed > 0, !wrong.is_empty());
+        let is_fresh = |(id, ..): &Difference| !selected.ran_tests.contains(id);
+        let is_missed = wrong.iter().any(is_fresh);
+        tally.add(&mutant.kind, changed > 0, is_missed, !wrong.is_empty());
         drop(mutant);
         if path.exists() {
             mutator.tick(&path)?;
@@ -383,7 +386,11 @@ pub fn mutate(args: &MutateArgs) -> Result<()> {
             tally.tried(),
             selected.ran,
             selected.fresh,
-            if wrong.is_empty() { "" } else { " — MISS" }
+            match (wrong.is_empty(), is_missed) {
+                (true, _) => "",
+                (false, true) => " — MISS",
+                (false, false) => " — DIFFERENCE",
+            }
         );
         for (id, got, expected) in wrong.iter().take(5) {
             println!(
@@ -396,9 +403,10 @@ pub fn mutate(args: &MutateArgs) -> Result<()> {
     println!("\n{tally}");
     let misses = tally.missed();
     println!(
-        "{} mutants, {} change an outcome, {misses} misses; {:.0} % of the tests ran",
+        "{} mutants, {} change an outcome, {misses} misses, {} differences; {:.0} % of the tests ran",
         tally.tried(),
         tally.changing(),
+        tally.differing(),
         100.0 * ran as f64 / total.max(1) as f64
     );
     if misses > 0 {

@@ -132,6 +132,15 @@ impl Difference {
                 own.insert(name_hash(name));
                 found.names.push(name.to_owned());
             }
+            let layouts = [&before, &now.layout];
+            let mut imports = layouts
+                .into_iter()
+                .flat_map(|layout| layout.parts.values())
+                .filter_map(|part| part.import.as_ref());
+            // With another module of that name it may be the order that differs.
+            if !imports.all(|import| standard_file(import, world).is_ok()) {
+                return None;
+            }
             let annotations = before.differs_in_annotations(&now.layout);
             let mut annotated = [&before, &now.layout].into_iter();
             let asks_for_annotations = annotated.any(|layout| {
@@ -209,6 +218,7 @@ impl Difference {
         if name.is_empty() {
             return symbols.frame_gets_modules
                 || symbols.frame_names.iter().any(counts)
+                || own.is_none() && symbols.layout.annotated.iter().any(counts)
                 || self.is_imported(&symbols, world);
         }
         let functions = symbols.functions().iter();
@@ -279,58 +289,68 @@ impl Difference {
     }
 }
 
-/// Modules of the standard library whose import does more than to bind a name, or may fail where the interpreter was built without a part.
-const UNCERTAIN: [&str; 25] = [
-    "__main__",
-    "antigravity",
-    "bz2",
-    "code",
-    "crypt",
-    "ctypes",
-    "curses",
-    "dbm",
-    "distutils",
-    "idlelib",
-    "lib2to3",
-    "lzma",
-    "multiprocessing",
-    "pdb",
-    "pty",
-    "readline",
-    "rlcompleter",
-    "site",
-    "sqlite3",
-    "ssl",
-    "test",
-    "this",
-    "tkinter",
-    "tty",
-    "turtle",
-];
-
 /// Modules that are a part of every interpreter and have no file.
 const BUILT_IN: [&str; 6] = ["builtins", "errno", "gc", "itertools", "sys", "time"];
 
-/// Whether an import from the standard library can't fail, by the text of its module, and does nothing but to bind its name.
-fn is_certainly_there(import: &Import, world: &World) -> bool {
+/// Something else may have the name of a module of the standard library.
+struct NotStandard;
+
+/// The file of the module that an import is of, as a key; none if the module is a part of the interpreter. An error if something else may have
+/// its name.
+fn standard_file(import: &Import, world: &World) -> Result<Option<String>, NotStandard> {
     let module = match &*import.module {
         "collections.abc" => "_collections_abc",
         module => module,
     };
-    if UNCERTAIN.contains(&module) {
-        return false;
+    match world.standard_module(module) {
+        Some(file) => Ok(Some(file)),
+        None if BUILT_IN.contains(&module) => Ok(None),
+        None => Err(NotStandard),
     }
-    let Some(file) = world.standard_module(module) else {
-        return import.name.is_none() && BUILT_IN.contains(&module);
+}
+
+/// Whether an import from the standard library can't fail, by the text of its module.
+fn is_certainly_there(import: &Import, world: &World) -> bool {
+    let file = match standard_file(import, world) {
+        Ok(Some(file)) => file,
+        Ok(None) => return import.name.is_none(),
+        Err(NotStandard) => return false,
     };
-    let Some(symbols) = world.symbols(&file) else {
+    let Some(text) = world.content(&file) else {
         return false;
     };
     // A module that is going to be removed says so when it is imported, and a warning may be an error.
-    let mut names = symbols.frame_names.iter();
-    let is_bound = |name: &String| symbols.bound.binary_search(&name_hash(name)).is_ok();
-    let warning = ["_deprecated", "DeprecationWarning"].map(name_hash);
-    !names.any(|name| warning.contains(name)) && import.name.as_ref().is_none_or(is_bound)
+    let warns = |line: &[u8]| line.starts_with(b"warnings.") || line.starts_with(b"_deprecated(");
+    !text.split(|byte| *byte == b'\n').any(warns)
+        && import
+            .name
+            .as_ref()
+            .is_none_or(|name| is_bound(&text, name))
+}
+
+/// Whether a module of the standard library certainly has a name: by a statement that begins a line, or since its list of names says so, which
+/// CPython's own tests compare with what is there.
+fn is_bound(text: &[u8], name: &str) -> bool {
+    let is_definition = |line: &[u8]| {
+        let definition = [&b"class "[..], b"def ", b"async def "]
+            .into_iter()
+            .find_map(|start| line.strip_prefix(start));
+        match (definition.unwrap_or(line)).strip_prefix(name.as_bytes()) {
+            Some(rest) if definition.is_some() => !is_of_word(rest.first()),
+            Some(rest) => rest.trim_ascii_start().starts_with(b"= "),
+            None => false,
+        }
+    };
+    let listed = || {
+        memmem::find_iter(text, "\n__all__").any(|at| {
+            let list = text[at..].split(|byte| matches!(byte, b']' | b')')).next();
+            let list = list.unwrap_or_default();
+            ["'", "\""].iter().any(|quote| {
+                memmem::find(list, format!("{quote}{name}{quote}").as_bytes()).is_some()
+            })
+        })
+    };
+    text.split(|byte| *byte == b'\n').any(is_definition) || listed()
 }
 
 /// The last name of the package that a module is in, if its file tells it, and its own.
@@ -387,6 +407,17 @@ mod tests {
         }
         assert!(has_word_at_start(b"patch('pkg.lib')", "lib'"));
         assert!(!has_word_at_start(b"patch('pkg.glib')", "lib'"));
+    }
+
+    #[test]
+    fn what_a_module_of_the_standard_library_has_is_read_off_its_text() {
+        let text = b"import os\n__all__ = ['listed', \"too\"]\nclass A(B): pass\ndef f(): pass\nC = 1\nif os:\n    D = 1\nAlong = 1\nE == 1\n";
+        for name in ["listed", "too", "A", "f", "C"] {
+            assert!(is_bound(text, name), "{name}");
+        }
+        for name in ["os", "B", "D", "E", "pass", "", "list", "Alo"] {
+            assert!(!is_bound(text, name), "{name}");
+        }
     }
 
     #[test]

@@ -96,6 +96,7 @@ fn finder() -> Digest {
             include_str!("symbols/definitions.rs"),
             include_str!("symbols/modules.rs"),
             include_str!("symbols/parts.rs"),
+            include_str!("symbols/standard.rs"),
             include_str!("symbols/state.rs"),
             include_str!("tokens.rs"),
         ] {

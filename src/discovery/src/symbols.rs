@@ -23,14 +23,16 @@ mod aliases;
 mod definitions;
 mod modules;
 mod parts;
+mod standard;
 mod state;
 
 use aliases::{Aliases, aliases};
 use definitions::{definitions, prose};
 pub use modules::{ANNOTATION_READERS, ANY_MODULE};
-use modules::{asked, bound, frame_gets_modules, module_values};
+use modules::{asked, frame_gets_modules, module_values};
 pub use parts::{ABOUT_ITSELF, Import, Layout, Part};
 use parts::{Frame, sets_type_checking};
+pub use standard::is_standard;
 use state::State;
 
 /// Names by which code learns of lines, also those of others, or of source that it was not seen to read.
@@ -67,8 +69,6 @@ pub struct Symbols {
     pub layout: Layout,
     /// The names that the frame mentions, as hashes, but for those that its parts bind.
     pub frame_names: Vec<u64>,
-    /// The names that are certainly bound when the file was imported, as hashes, sorted: by plain statements at its top.
-    pub bound: Vec<u64>,
     /// The names that code of the file may ask others for, as hashes, sorted: attributes, words in strings, names of imports.
     pub asked: Vec<u64>,
     /// Last names of modules that code of the file may hand around as values, as hashes: what is imported, and used otherwise than for one
@@ -184,7 +184,6 @@ impl Symbols {
             frame: frame.digest,
             layout: frame.layout,
             frame_names: frame.names,
-            bound: bound(root, source),
             asked: asked(root, source, &prose),
             module_values: module_values(root, source),
             frame_gets_modules: frame_gets_modules(root, source),

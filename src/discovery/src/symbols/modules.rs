@@ -128,28 +128,6 @@ pub(super) fn module_values(root: Node<'_>, source: &[u8]) -> Vec<u64> {
     found.into_iter().collect()
 }
 
-/// The names that are bound by plain statements at the top of a file, sorted hashes.
-pub(super) fn bound(root: Node<'_>, source: &[u8]) -> Vec<u64> {
-    let mut cursor = root.walk();
-    let names = root.named_children(&mut cursor).filter_map(|node| {
-        let node = node.child_by_field_name("definition").unwrap_or(node);
-        let name = match node.kind() {
-            "function_definition" | "class_definition" => node.child_by_field_name("name"),
-            "expression_statement" => node
-                .named_child(0)
-                .filter(|node| node.kind() == "assignment")
-                .filter(|node| node.child_by_field_name("right").is_some())
-                .and_then(|node| node.child_by_field_name("left"))
-                .filter(|left| left.kind() == "identifier"),
-            _ => None,
-        };
-        name.map(|name| name_hash(text(name, source)))
-    });
-    let mut names: Vec<u64> = names.collect();
-    names.sort_unstable();
-    names
-}
-
 /// The names that may be asked of other modules: those of attributes and of imports, and the words of strings but for `prose`, sorted hashes.
 pub(super) fn asked(root: Node<'_>, source: &[u8], prose: &HashSet<usize>) -> Vec<u64> {
     let mut found: FxHashSet<u64> = FxHashSet::default();

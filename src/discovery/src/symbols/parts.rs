@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use tree_sitter::Node;
 
 use super::definitions::{Definition, docstring, kind};
-use super::state::text;
+use super::standard::is_standard;
+use super::state::{identifiers, text};
 use crate::tokens::{Tokens, name_hash};
 
 /// A frame taken apart.
@@ -409,7 +410,7 @@ fn statements<'tree, 'source>(
             _ => None,
         };
         match name {
-            Some(name) => found.add(name, node, None, count),
+            Some(name) => found.add(name, node, None, count(name) == 1),
             None => found.place += 1,
         }
     }
@@ -417,15 +418,15 @@ fn statements<'tree, 'source>(
 }
 
 impl<'tree, 'source> Statements<'tree, 'source> {
-    /// Adds what binds a name: a part if nobody else mentions it.
+    /// Adds what binds a name: a part if nobody else mentions it, as `is_only_here` says.
     fn add(
         &mut self,
         name: &'source str,
         node: Node<'tree>,
         import: Option<Import>,
-        count: &dyn Fn(&str) -> u32,
+        is_only_here: bool,
     ) {
-        if may_be_part(name) && count(name) == 1 {
+        if may_be_part(name) && is_only_here {
             self.parts.push(Found {
                 name,
                 node,
@@ -440,7 +441,7 @@ impl<'tree, 'source> Statements<'tree, 'source> {
         self.place += 1;
     }
 
-    /// Takes an import apart; false if it must be left as it is, since it may be another one than of a module by its plain name.
+    /// Takes an import from the standard library apart; false if it is another one, or may be.
     fn take_apart(
         &mut self,
         node: Node<'tree>,
@@ -449,19 +450,18 @@ impl<'tree, 'source> Statements<'tree, 'source> {
     ) -> bool {
         let from = node.child_by_field_name("module_name");
         let from = from.map(|from| text(from, source));
-        // A submodule is bound in its package as well.
-        let is_plain = |module: &str| module == "collections.abc" || !module.contains('.');
         let mut cursor = node.walk();
         let names: Vec<Node<'tree>> = node.children_by_field_name("name", &mut cursor).collect();
         let dotted = |name: Node<'tree>| name.child_by_field_name("name").unwrap_or(name);
-        let are_plain = match from {
-            Some(from) => is_plain(from),
-            None => names.iter().all(|name| {
-                let module = text(dotted(*name), source);
-                is_plain(module) && !module.contains('.')
-            }),
+        // Of others the order matters: they may import each other, and this file.
+        let are_standard = match from {
+            Some(from) => is_standard(from),
+            None => names
+                .iter()
+                .map(|name| text(dotted(*name), source))
+                .all(|module| is_standard(module) && !module.contains('.')),
         };
-        if !are_plain || names.is_empty() {
+        if !are_standard || names.is_empty() {
             return false;
         }
         self.imports.push(node.id());
@@ -473,7 +473,12 @@ impl<'tree, 'source> Statements<'tree, 'source> {
                 module: from.unwrap_or(asked).to_owned(),
                 name: from.map(|_| asked.to_owned()),
             };
-            self.add(bound, name, Some(import), count);
+            let module = node.child_by_field_name("module_name");
+            let own = [Some(name), module].into_iter().flatten();
+            let own = own.flat_map(|node| identifiers(node, source));
+            let own = own.filter(|own| *own == bound).count();
+            let is_only_here = usize::try_from(count(bound)).is_ok_and(|count| count == own);
+            self.add(bound, name, Some(import), is_only_here);
         }
         true
     }
@@ -602,14 +607,17 @@ mod tests {
         for (before, after, name) in [
             ("", "import json\n", "json"),
             ("", "import json as j\n", "j"),
-            ("from a import b\n", "from a import (b, c)\n", "c"),
-            ("from a import b\nb()\n", "from a import b, c\nb()\n", "c"),
+            ("", "import json as json\n", "json"),
+            ("", "from datetime import datetime\n", "datetime"),
+            ("", "from datetime import time as datetime\n", "datetime"),
+            ("from re import b\n", "from re import (b, c)\n", "c"),
+            ("from re import b\nb()\n", "from re import b, c\nb()\n", "c"),
             (
-                "from a import b\nb()\n",
-                "from a import (\n    c as d, b,\n)\nb()\n",
+                "from re import b\nb()\n",
+                "from re import (\n    c as d, b,\n)\nb()\n",
                 "d",
             ),
-            ("from a import b\n", "from c import b\n", "b"),
+            ("from re import b\n", "from abc import b\n", "b"),
             ("", "A = 1\n", "A"),
             ("A = 1\n", "", "A"),
             ("A = 1\n", "A = -1\n", "A"),
@@ -650,11 +658,19 @@ mod tests {
         for (before, after) in [
             ("", "import os.path\n"),
             ("", "from . import a\n"),
+            ("", "import a\n"),
+            ("", "from a import b\n"),
+            (
+                "from a import b\nfrom c import d\n",
+                "from c import d\nfrom a import b\n",
+            ),
             ("", "from .a import b\n"),
             ("", "from a import *\n"),
             ("", "from a.b import c\n"),
-            ("", "import a\na.b()\n"),
-            ("from a import b\nb()\n", "from c import b\nb()\n"),
+            ("", "import re\nre.b()\n"),
+            ("", "from datetime import datetime\ndatetime.b()\n"),
+            ("", "import datetime\nfrom datetime import datetime\n"),
+            ("from re import b\nb()\n", "from abc import b\nb()\n"),
             ("from a import b\nb()\n", "from a import b as c\nc()\n"),
             ("", "try:\n    import os\nexcept E: pass\n"),
             ("", "A = b\n"),
@@ -692,14 +708,14 @@ mod tests {
 
     #[test]
     fn imports_tell_what_they_ask_for() {
-        let layout = layout("import a as b\nfrom c import d, e as f\n");
+        let layout = layout("import re as b\nfrom abc import d, e as f\n");
         let asked = |name: &str| {
             let import = layout.parts[name].import.clone().expect("it is one");
             (import.module, import.name)
         };
-        assert_eq!(asked("b"), ("a".to_owned(), None));
-        assert_eq!(asked("d"), ("c".to_owned(), Some("d".to_owned())));
-        assert_eq!(asked("f"), ("c".to_owned(), Some("e".to_owned())));
+        assert_eq!(asked("b"), ("re".to_owned(), None));
+        assert_eq!(asked("d"), ("abc".to_owned(), Some("d".to_owned())));
+        assert_eq!(asked("f"), ("abc".to_owned(), Some("e".to_owned())));
     }
 
     #[test]
