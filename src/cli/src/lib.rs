@@ -40,6 +40,7 @@ mod shard;
 mod snapshots;
 mod sources;
 mod specs;
+mod standard_library;
 mod states;
 mod temporary;
 mod unseen;

@@ -25,15 +25,17 @@ mod modules;
 mod parts;
 mod standard;
 mod state;
+mod unread;
 
 use aliases::{Aliases, aliases};
 use definitions::{definitions, prose};
 pub use modules::{ANNOTATION_READERS, ANY_MODULE};
 use modules::{asked, frame_gets_modules, module_values};
+use parts::Frame;
 pub use parts::{ABOUT_ITSELF, Import, Layout, Part};
-use parts::{Frame, sets_type_checking};
 pub use standard::is_standard;
 use state::State;
+use unread::sets_type_checking;
 
 /// Names by which code learns of lines, also those of others, or of source that it was not seen to read.
 const LINES: [&str; 17] = [
