@@ -116,7 +116,7 @@ fn a_function_that_looks_through_its_own_module_finds_a_new_name() {
 }
 
 #[test]
-fn a_name_in_data_or_the_environment_runs_who_reads_it() {
+fn a_name_in_data_runs_who_reads_it() {
     let files = [
         (
             "lib.py",

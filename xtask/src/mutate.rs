@@ -263,7 +263,7 @@ impl Mutator<'_> {
 /// Runs it.
 ///
 /// # Errors
-/// If there is a miss, or the project can't be run.
+/// If there is a miss or a difference, or the project can't be run.
 pub fn mutate(args: &MutateArgs) -> Result<()> {
     let dir = args
         .project
@@ -409,8 +409,9 @@ pub fn mutate(args: &MutateArgs) -> Result<()> {
         tally.differing(),
         100.0 * ran as f64 / total.max(1) as f64
     );
-    if misses > 0 {
-        bail!("{misses} misses");
+    let differences = tally.differing();
+    if misses + differences > 0 {
+        bail!("{misses} misses, {differences} differences");
     }
     Ok(())
 }

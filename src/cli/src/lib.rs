@@ -46,6 +46,7 @@ mod temporary;
 mod unseen;
 mod verification;
 mod watch;
+mod words;
 mod worker_files;
 mod world;
 

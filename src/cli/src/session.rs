@@ -187,11 +187,7 @@ impl Session {
         sets.settle_what_matters(&state, &catalog, &world)?;
         let held = sets.held_by_symbols();
         let held = held.iter().map(String::as_str);
-        sets.distrust(&compiles::broken(
-            &interpreter.executable,
-            &project.root,
-            held,
-        ));
+        sets.distrust(&compiles::broken(&interpreter.executable, &world, held));
         let base = invocation.base_digest(&project);
         let learned = catalog
             .note(&learned_note(key))?

@@ -3,7 +3,7 @@
 use dx_py_discovery::symbols::Import;
 use memchr::memmem;
 
-use crate::unseen::is_of_word;
+use crate::words::is_of_word;
 use crate::world::World;
 
 /// Modules that are a part of every interpreter and have no file.

@@ -9,19 +9,21 @@
 //! - anywhere in a file that it depends on as a whole: its own, data, settings, and, but for what modules import, installed modules;
 //! - in a variable of the environment that it read;
 //!
-//! or asks for annotations, if they or what they mention has changed; or if code that it reached may get any module (`sys.modules`, `globals()`), hands that module around as a value, or has its name at
-//! the end of a string.
+//! or asks for annotations, if they or what they mention has changed; or if code that it reached may get any module (`sys.modules`,
+//! `globals()`), hands that module around as a value, or has its name at the end of a string.
 
 use std::path::Path;
 
 use dx_py_core::{Digest, Fact, Input};
 use dx_py_discovery::Symbols;
-use dx_py_discovery::symbols::{ABOUT_ITSELF, ANNOTATION_READERS, ANY_MODULE, name_hash};
+use dx_py_discovery::symbols::{
+    ABOUT_ITSELF, ANNOTATION_READERS, ANY_MODULE, Import, Layout, name_hash,
+};
 use dx_py_select::Change;
-use memchr::memmem;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::standard_library::{is_certainly_there, standard_file};
+use crate::words::{has_at_start_of_word, has_word};
 use crate::world::World;
 
 /// Judges changes of frames.
@@ -109,64 +111,53 @@ impl Difference {
         let mut found = Self::default();
         for (file, before) in frames {
             let before = world.layout(*before)?;
-            let now = world.symbols(file)?;
-            let own = found.by_file.entry(file.clone()).or_default();
-            for name in before.difference(&now.layout)? {
-                let mut parts = [&before, &now.layout]
-                    .into_iter()
-                    .map(|layout| layout.parts.get(name));
-                let imports = parts
-                    .by_ref()
-                    .flatten()
-                    .filter_map(|part| part.import.as_ref());
-                let (mut is_import, mut is_certain) = (false, true);
-                for import in imports {
-                    is_import = true;
-                    is_certain &= is_certainly_there(import, world);
-                }
-                if !is_certain {
-                    return None;
-                }
-                if !is_import && !ABOUT_ITSELF.contains(&name) {
-                    found.names_for_installed.push(name.to_owned());
-                }
-                own.insert(name_hash(name));
-                found.names.push(name.to_owned());
-            }
-            let layouts = [&before, &now.layout];
-            let mut imports = layouts
-                .into_iter()
-                .flat_map(|layout| layout.parts.values())
-                .filter_map(|part| part.import.as_ref());
-            // With another module of that name it may be the order that differs.
-            if !imports.all(|import| standard_file(import, world).is_ok()) {
-                return None;
-            }
-            let annotations = before.differs_in_annotations(&now.layout);
-            let mut annotated = [&before, &now.layout].into_iter();
-            let asks_for_annotations = annotated.any(|layout| {
-                annotations
-                    || own
-                        .iter()
-                        .any(|name| layout.annotated.binary_search(name).is_ok())
-            });
-            if asks_for_annotations {
-                let readers = ANNOTATION_READERS.map(str::to_owned);
-                found.annotation_readers = readers.to_vec();
-            }
-            found.is_for_type_checkers |= before.type_checking != now.layout.type_checking;
-            let (package, module) = names_of_module(Path::new(file))?;
-            found.modules.insert(name_hash(module));
-            found
-                .endings
-                .extend(["'", "\""].map(|quote| format!("{module}{quote}")));
-            let package = package.filter(|package| !package.is_empty());
-            found
-                .dotted
-                .extend(package.map(|package| format!("{package}.{module}")));
+            found.add(file, [&before, &world.symbols(file)?.layout], world)?;
         }
         found.hashes = found.names.iter().map(|name| name_hash(name)).collect();
         Some(found)
+    }
+
+    /// Adds what differs between two layouts of a file; none if that counts for everybody.
+    fn add(&mut self, file: &str, layouts: [&Layout; 2], world: &World) -> Option<()> {
+        let [before, now] = layouts;
+        let mut imports = layouts
+            .into_iter()
+            .flat_map(|layout| layout.parts.values())
+            .filter_map(|part| part.import.as_ref());
+        // With another module of that name it may be the order that differs.
+        if !imports.all(|import| standard_file(import, world).is_ok()) {
+            return None;
+        }
+        let mut own: FxHashSet<u64> = FxHashSet::default();
+        for name in before.difference(now)? {
+            let parts = layouts.iter().filter_map(|layout| layout.parts.get(name));
+            let imports: Vec<&Import> = parts.filter_map(|part| part.import.as_ref()).collect();
+            let mut certain = imports
+                .iter()
+                .map(|import| is_certainly_there(import, world));
+            if !certain.all(|is_certain| is_certain) {
+                return None;
+            }
+            if imports.is_empty() && !ABOUT_ITSELF.contains(&name) {
+                self.names_for_installed.push(name.to_owned());
+            }
+            own.insert(name_hash(name));
+            self.names.push(name.to_owned());
+        }
+        let mut annotated = layouts.iter().flat_map(|layout| &layout.annotated);
+        if before.differs_in_annotations(now) || annotated.any(|name| own.contains(name)) {
+            self.annotation_readers = ANNOTATION_READERS.map(str::to_owned).to_vec();
+        }
+        self.is_for_type_checkers |= before.type_checking != now.type_checking;
+        self.by_file.insert(file.to_owned(), own);
+        let (package, module) = names_of_module(Path::new(file))?;
+        self.modules.insert(name_hash(module));
+        self.endings
+            .extend(["'", "\""].map(|quote| format!("{module}{quote}")));
+        let package = package.filter(|package| !package.is_empty());
+        self.dotted
+            .extend(package.map(|package| format!("{package}.{module}")));
+        Some(())
     }
 
     /// Whether a test that has this input may see the difference by it.
@@ -250,7 +241,10 @@ impl Difference {
                 let mut values = symbols.module_values.iter();
                 values.any(|name| *name == ANY_MODULE || self.modules.contains(name))
                     || self.is_for_type_checkers && symbols.sets_type_checking
-                    || self.endings.iter().any(|end| has_word_at_start(&text, end))
+                    || self
+                        .endings
+                        .iter()
+                        .any(|end| has_at_start_of_word(&text, end))
             }
             _ => true,
         };
@@ -286,7 +280,7 @@ impl Difference {
 
     fn names_module(&self, text: &[u8]) -> bool {
         let mut said = self.endings.iter().chain(&self.dotted);
-        said.any(|name| has_word_at_start(text, name))
+        said.any(|name| has_at_start_of_word(text, name))
     }
 }
 
@@ -310,41 +304,9 @@ fn is_installed(file: &str) -> bool {
         .any(|folder| matches!(folder, "site-packages" | "dist-packages"))
 }
 
-pub fn is_of_word(byte: Option<&u8>) -> bool {
-    byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
-}
-
-/// Whether a text has a name that isn't a part of a longer one.
-fn has_word(text: &[u8], name: &str) -> bool {
-    memmem::find_iter(text, name).any(|at| {
-        let before = at.checked_sub(1).and_then(|before| text.get(before));
-        !is_of_word(before) && !is_of_word(text.get(at + name.len()))
-    })
-}
-
-/// The same for what begins with a name.
-fn has_word_at_start(text: &[u8], said: &str) -> bool {
-    memmem::find_iter(text, said).any(|at| {
-        let before = at.checked_sub(1).and_then(|before| text.get(before));
-        !is_of_word(before)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_found_as_words() {
-        for text in ["A", "x.A", "A = 1", "'A'", "b A"] {
-            assert!(has_word(text.as_bytes(), "A"), "{text}");
-        }
-        for text in ["", "AB", "BA", "_A", "A1 BA"] {
-            assert!(!has_word(text.as_bytes(), "A"), "{text}");
-        }
-        assert!(has_word_at_start(b"patch('pkg.lib')", "lib'"));
-        assert!(!has_word_at_start(b"patch('pkg.glib')", "lib'"));
-    }
 
     #[test]
     fn a_module_has_the_name_of_its_file_or_folder() {

@@ -273,10 +273,7 @@ impl World {
 
     /// What is in a source now: what was found earlier in the same content, or else what is found by parsing it.
     fn find<T: Parsed>(&self, key: &str) -> Option<T> {
-        let digest = self.digest(&Input::File(key.to_owned()));
-        let known = self
-            .found_before()
-            .and_then(|reader| reader.found(key, T::WHAT, digest).ok().flatten());
+        let known = self.found(key, T::WHAT);
         if let Some(found) = known.and_then(|bytes| parsed::from_bytes(&bytes)) {
             return found;
         }
@@ -289,14 +286,25 @@ impl World {
         }
         // What can't be kept is found again.
         if let Ok(bytes) = parsed::to_bytes(found.as_ref()) {
-            self.newly_found.borrow_mut().push(ParsedRow {
-                path: key.to_owned(),
-                what: T::WHAT,
-                digest,
-                found: bytes,
-            });
+            self.keep_found(key, T::WHAT, bytes);
         }
         found
+    }
+
+    /// What earlier runs found of that kind in the content that a file has now.
+    pub fn found(&self, key: &str, what: &str) -> Option<Vec<u8>> {
+        let digest = self.digest(&Input::File(key.to_owned()));
+        self.found_before()?.found(key, what, digest).ok()?
+    }
+
+    /// Keeps for later runs what was found of that kind in the content that a file has now.
+    pub fn keep_found(&self, key: &str, what: &'static str, found: Vec<u8>) {
+        self.newly_found.borrow_mut().push(ParsedRow {
+            path: key.to_owned(),
+            what,
+            digest: self.digest(&Input::File(key.to_owned())),
+            found,
+        });
     }
 
     /// What the frame with that fingerprint, of some earlier content, was made of; none if nobody knows any more.

@@ -301,6 +301,18 @@ fn called(root: Node<'_>, source: &[u8]) -> Vec<u64> {
     found.into_iter().collect()
 }
 
+/// A node and all that are below it, in no order that matters; with a stack of its own, since sources may be nested deeper than the machine's
+/// stack bears.
+fn descendants<'tree>(node: Node<'tree>) -> impl Iterator<Item = Node<'tree>> {
+    let mut pending = vec![node];
+    std::iter::from_fn(move || {
+        let node = pending.pop()?;
+        let mut cursor = node.walk();
+        pending.extend(node.named_children(&mut cursor));
+        Some(node)
+    })
+}
+
 /// Visits the nodes that aren't in the bodies of functions.
 fn outside_of_functions<'tree>(root: Node<'tree>, mut visit: impl FnMut(Node<'tree>)) {
     let mut pending = vec![root];

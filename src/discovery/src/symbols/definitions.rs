@@ -7,7 +7,7 @@ use tree_sitter::Node;
 
 use super::modules::gets_modules;
 use super::state::{State, Touched, touched};
-use super::{ANY_ATTRIBUTE, Function, Names, keeps, named, outside, own, sees_lines};
+use super::{ANY_ATTRIBUTE, Function, Names, descendants, keeps, named, outside, own, sees_lines};
 use crate::tokens::{Tokens, name_hash};
 
 /// A definition that isn't inside a function.
@@ -88,17 +88,11 @@ impl Definition<'_> {
 
 /// Whether a function may be given something by who calls it, or has a part that may.
 fn takes(function: Node<'_>) -> bool {
-    let mut pending = vec![function];
-    while let Some(node) = pending.pop() {
+    descendants(function).any(|node| {
         let is_part = matches!(node.kind(), "yield" | "lambda" | "function_definition");
         let has_parameters = node.kind() == "parameters" && node.named_child_count() > 0;
-        if has_parameters || is_part && node != function {
-            return true;
-        }
-        let mut cursor = node.walk();
-        pending.extend(node.named_children(&mut cursor));
-    }
-    false
+        has_parameters || is_part && node != function
+    })
 }
 
 /// Methods that set up a new object.
@@ -145,39 +139,21 @@ pub(super) fn definitions<'tree>(root: Node<'tree>, source: &[u8]) -> Vec<Defini
 /// The docstrings in a file, by the identities of their nodes: their words are no names that code may ask for, as those of other
 /// strings may be.
 pub(super) fn prose(root: Node<'_>) -> HashSet<usize> {
-    let mut found = HashSet::new();
-    let mut pending = vec![root];
-    while let Some(node) = pending.pop() {
-        if matches!(
-            node.kind(),
-            "function_definition" | "class_definition" | "module"
-        ) {
-            let body = match node.kind() {
-                "module" => Some(node),
-                _ => node.child_by_field_name("body"),
-            };
-            let string = body
-                .and_then(docstring_of)
-                .filter(|string| is_plain(*string));
-            found.extend(string.map(|string| string.id()));
-        }
-        let mut cursor = node.walk();
-        pending.extend(node.named_children(&mut cursor));
-    }
-    found
+    let strings = descendants(root).filter_map(|node| {
+        let body = match node.kind() {
+            "module" => Some(node),
+            "function_definition" | "class_definition" => node.child_by_field_name("body"),
+            _ => None,
+        };
+        body.and_then(docstring_of)
+    });
+    let strings = strings.filter(|string| is_plain(*string));
+    strings.map(|string| string.id()).collect()
 }
 
 /// Whether no value is put into a string.
 fn is_plain(string: Node<'_>) -> bool {
-    let mut pending = vec![string];
-    while let Some(node) = pending.pop() {
-        if node.kind() == "interpolation" {
-            return false;
-        }
-        let mut cursor = node.walk();
-        pending.extend(node.named_children(&mut cursor));
-    }
-    true
+    !descendants(string).any(|node| node.kind() == "interpolation")
 }
 
 /// The text of a body's docstring, if it has one: it is data that others may read.

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tree_sitter::Node;
 
-use super::outside_of_functions;
 use super::parts::ABOUT_ITSELF;
 use super::state::{identifiers, text};
+use super::{descendants, outside_of_functions};
 use crate::tokens::{name_hash, words};
 
 /// Names by which code gets modules, or what is in them, by strings or without any name.
@@ -44,20 +44,19 @@ const WAYS_TO_MODULES: [&str; 27] = [
 /// Whether a node has a name by which code may get any module, or one that the language may take for another name. Prose may have the words of
 /// such names, but no string is one.
 fn is_way_to_modules(node: Node<'_>, source: &[u8]) -> bool {
-    let name = text(node, source);
-    let is_way = WAYS_TO_MODULES.contains(&name) || ANNOTATION_READERS.contains(&name);
-    match node.kind() {
-        "identifier" => is_way || !name.is_ascii(),
-        "string_content" => is_way,
-        _ => false,
+    let is_name = node.kind() == "identifier";
+    if !is_name && node.kind() != "string_content" {
+        return false;
     }
+    let name = text(node, source);
+    WAYS_TO_MODULES.contains(&name)
+        || ANNOTATION_READERS.contains(&name)
+        || is_name && !name.is_ascii()
 }
 
 /// Whether a function may get any module.
 pub(super) fn gets_modules(function: Node<'_>, source: &[u8]) -> bool {
-    let mut found = false;
-    visit(function, |node| found |= is_way_to_modules(node, source));
-    found
+    descendants(function).any(|node| is_way_to_modules(node, source))
 }
 
 /// Whether what isn't in functions may.
@@ -88,7 +87,7 @@ pub const ANY_MODULE: u64 = 0;
 pub(super) fn module_values(root: Node<'_>, source: &[u8]) -> Vec<u64> {
     let mut imported: FxHashMap<&str, Vec<&str>> = FxHashMap::default();
     let mut found: FxHashSet<u64> = FxHashSet::default();
-    visit(root, |node| match node.kind() {
+    descendants(root).for_each(|node| match node.kind() {
         "wildcard_import" => {
             found.insert(ANY_MODULE);
         }
@@ -109,7 +108,7 @@ pub(super) fn module_values(root: Node<'_>, source: &[u8]) -> Vec<u64> {
         }
         _ => {}
     });
-    visit(root, |node| {
+    descendants(root).for_each(|node| {
         if node.kind() == "identifier"
             && let Some(modules) = imported.get(text(node, source))
         {
@@ -139,7 +138,7 @@ pub(super) fn asked(root: Node<'_>, source: &[u8], prose: &HashSet<usize>) -> Ve
             .flatten()
             .any(|node| prose.contains(&node.id()))
     };
-    visit(root, |node| match node.kind() {
+    descendants(root).for_each(|node| match node.kind() {
         "string_content" if is_prose(node) => {}
         "attribute" => {
             let name = node.child_by_field_name("attribute");
@@ -231,15 +230,6 @@ fn is_inside_import(node: Node<'_>) -> bool {
         around = node.parent();
     }
     false
-}
-
-fn visit<'tree>(root: Node<'tree>, mut visit: impl FnMut(Node<'tree>)) {
-    let mut pending = vec![root];
-    while let Some(node) = pending.pop() {
-        visit(node);
-        let mut cursor = node.walk();
-        pending.extend(node.named_children(&mut cursor));
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //!
 //! To bind a name to a literal, or to a function whose signature is made of literals, can't fail and does nothing else; so whether it is
 //! there, and what it says, is seen by nobody but who asks for that name. The same is true of an import from the standard library, if what
-//! it asks for is there, which whoever compares frames has to find out ([`Part::import`]). A new constant or helper, or another version number, leaves all
-//! those tests as they are that reach no mention of it. The *rest* of the frame is everything else, and counts for whoever imports the file.
+//! it asks for is there, which whoever compares frames has to find out ([`Part::import`]). A new constant or helper, or another version
+//! number, leaves all those tests as they are that reach no mention of it. The *rest* of the frame is everything else, and counts for whoever
+//! imports the file.
 //!
 //! Two more things are apart. *Annotations* of functions are text where the file postpones their evaluation, for those who ask for them. What
 //! stands below `if TYPE_CHECKING:` never runs, unless somebody sets that.
@@ -314,8 +315,8 @@ impl<'tree, 'source> Statements<'tree, 'source> {
         source: &'source [u8],
         count: &dyn Fn(&str) -> u32,
     ) -> bool {
-        let from = node.child_by_field_name("module_name");
-        let from = from.map(|from| text(from, source));
+        let module = node.child_by_field_name("module_name");
+        let from = module.map(|module| text(module, source));
         let mut cursor = node.walk();
         let names: Vec<Node<'tree>> = node.children_by_field_name("name", &mut cursor).collect();
         let dotted = |name: Node<'tree>| name.child_by_field_name("name").unwrap_or(name);
@@ -339,7 +340,6 @@ impl<'tree, 'source> Statements<'tree, 'source> {
                 module: from.unwrap_or(asked).to_owned(),
                 name: from.map(|_| asked.to_owned()),
             };
-            let module = node.child_by_field_name("module_name");
             let own = [Some(name), module].into_iter().flatten();
             let own = own.flat_map(|node| identifiers(node, source));
             let own = own.filter(|own| *own == bound).count();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tree_sitter::Node;
 
+use super::descendants;
 use crate::tokens::name_hash;
 
 /// Methods that change the object that they are called on.
@@ -360,16 +361,8 @@ pub(super) fn text<'a>(node: Node<'_>, source: &'a [u8]) -> &'a str {
 }
 
 fn below<'a>(node: Node<'_>, source: &'a [u8], counts: impl Fn(Node<'_>) -> bool) -> Vec<&'a str> {
-    let mut found = Vec::new();
-    let mut pending = vec![node];
-    while let Some(node) = pending.pop() {
-        if counts(node) {
-            found.push(text(node, source));
-        }
-        let mut cursor = node.walk();
-        pending.extend(node.named_children(&mut cursor));
-    }
-    found
+    let found = descendants(node).filter(|node| counts(*node));
+    found.map(|node| text(node, source)).collect()
 }
 
 /// The names below a node, those of attributes too.

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use tree_sitter::Node;
 
 use super::definitions::Definition;
+use super::descendants;
 use super::state::text;
 use crate::tokens::Tokens;
 
@@ -58,15 +59,13 @@ impl Annotations {
                 true => field("name").or_else(|| parameter.named_child(0)),
                 false => field("name").or(Some(parameter)),
             };
-            for said in [name, field("value")] {
-                let tokens = said.map(|said| Tokens::of(said, source, &nothing));
-                left.field(tokens.as_ref().map_or(&b""[..], Tokens::bytes));
+            let tokens_of = |said: Node<'_>| Tokens::of(said, source, &nothing);
+            let (name, value) = (name.map(tokens_of), field("value").map(tokens_of));
+            for said in [&name, &value] {
+                left.field(said.as_ref().map_or(&b""[..], Tokens::bytes));
             }
-            if let Some(value) = field("value") {
-                let tokens = Tokens::of(value, source, &nothing);
-                for (name, count) in tokens.name_counts() {
-                    *self.evaluated.entry(name).or_default() += count;
-                }
+            for (name, count) in value.iter().flat_map(Tokens::name_counts) {
+                *self.evaluated.entry(name).or_default() += count;
             }
             if let Some(annotation) = field("type") {
                 self.add(annotation, source, &mut hasher);
@@ -99,15 +98,8 @@ impl Annotations {
 
 /// Whether there is nothing in an annotation that may be an error though it isn't evaluated.
 fn is_allowed(node: Node<'_>) -> bool {
-    let mut pending = vec![node];
-    while let Some(node) = pending.pop() {
-        if matches!(node.kind(), "yield" | "await" | "named_expression") {
-            return false;
-        }
-        let mut cursor = node.walk();
-        pending.extend(node.named_children(&mut cursor));
-    }
-    true
+    let may_fail = |node: Node<'_>| matches!(node.kind(), "yield" | "await" | "named_expression");
+    !descendants(node).any(may_fail)
 }
 
 /// The statements at the top that only type checkers read, by the identities of their nodes, and a fingerprint of them.
@@ -133,26 +125,16 @@ const TYPE_CHECKING: &str = "TYPE_CHECKING";
 
 /// Whether code may set what is asked before statements that only type checkers read.
 pub(super) fn sets_type_checking(root: Node<'_>, source: &[u8]) -> bool {
-    let mut pending = vec![root];
-    while let Some(node) = pending.pop() {
-        let sets = match node.kind() {
-            "string_content" => text(node, source).contains(TYPE_CHECKING),
-            "import_statement" | "import_from_statement" | "if_statement" => false,
-            "assignment" | "named_expression" | "keyword_argument" | "aliased_import" => {
-                ["left", "name", "alias"]
-                    .into_iter()
-                    .filter_map(|field| node.child_by_field_name(field))
-                    .any(|target| text(target, source).contains(TYPE_CHECKING))
-            }
-            _ => false,
-        };
-        if sets {
-            return true;
+    descendants(root).any(|node| match node.kind() {
+        "string_content" => text(node, source).contains(TYPE_CHECKING),
+        "assignment" | "named_expression" | "keyword_argument" | "aliased_import" => {
+            ["left", "name", "alias"]
+                .into_iter()
+                .filter_map(|field| node.child_by_field_name(field))
+                .any(|target| text(target, source).contains(TYPE_CHECKING))
         }
-        let mut cursor = node.walk();
-        pending.extend(node.named_children(&mut cursor));
-    }
-    false
+        _ => false,
+    })
 }
 
 #[cfg(test)]
