@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use dx_py_core::{RunSummary, TestId, TestResult, TestStatus};
-use rusqlite::params;
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::open::now_ms;
 use crate::tests::{CollectionIds, UniverseId, duration, nanoseconds, status};
@@ -210,20 +210,18 @@ impl Catalog {
         for result in results {
             let (name, code) = (result.id.as_str(), result.status.code());
             let time = nanoseconds(result.duration);
-            db.prepare_cached("INSERT OR IGNORE INTO test_names (name) VALUES (?)")?
-                .execute([name])?;
             db.prepare_cached(
                 "INSERT OR REPLACE INTO outcomes (run, test_name, status, duration, message, second_opinion, inputs)
-                 SELECT ?, id, ?, ?, ?, ?, ? FROM test_names WHERE name = ?",
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 run.0,
+                id_of_name(&db, name)?,
                 code,
                 time,
                 result.message(),
                 result.second_opinion,
-                inputs.get(&result.id),
-                name
+                inputs.get(&result.id)
             ])?;
             if let Some(collection) = files.of(&result.id)? {
                 db.prepare_cached(
@@ -352,6 +350,20 @@ impl Catalog {
         });
         Ok(found)
     }
+}
+
+/// The number of a test's name, which is a new one if it isn't known.
+fn id_of_name(db: &Connection, name: &str) -> Result<i64, CatalogError> {
+    let known = db
+        .prepare_cached("SELECT id FROM test_names WHERE name = ?")?
+        .query_row([name], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    db.prepare_cached("INSERT INTO test_names (name) VALUES (?)")?
+        .execute([name])?;
+    Ok(db.last_insert_rowid())
 }
 
 /// An outcome on record.

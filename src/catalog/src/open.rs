@@ -15,7 +15,7 @@ use crate::sets::SetId;
 use crate::{CatalogError, StatRow};
 
 /// The migrations; the schema's number is how many of them have been applied.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("../../../schema/0001_initial.sql"),
     include_str!("../../../schema/0002_collections.sql"),
     include_str!("../../../schema/0003_nested_sets.sql"),
@@ -23,6 +23,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("../../../schema/0005_evidence.sql"),
     include_str!("../../../schema/0006_parsed.sql"),
     include_str!("../../../schema/0007_frames.sql"),
+    include_str!("../../../schema/0008_outcomes_by_run.sql"),
 ];
 
 /// `DXPY`, which `file` and SQLite's tools can show.
@@ -267,6 +268,32 @@ mod tests {
         assert!(error.contains("has schema 99"), "{error}");
         assert!(error.contains("dx-py clean"), "{error}");
         assert!(path.exists());
+    }
+
+    #[test]
+    fn an_older_schema_is_migrated_with_what_it_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalog.db");
+        let older = Connection::open(&path).unwrap();
+        for migration in &MIGRATIONS[..7] {
+            older.execute_batch(migration).unwrap();
+        }
+        older.pragma_update(None, "user_version", 7).unwrap();
+        let rows = "INSERT INTO runs (id, started, command) VALUES (1, 10, 'test'), (2, 20, 'test');
+             INSERT INTO test_names (id, name) VALUES (5, 'a.py::x');
+             INSERT INTO outcomes (run, test_name, status, duration, message, second_opinion, inputs)
+             VALUES (1, 5, 4, 1000, 'no', 1, 7), (2, 5, 0, 2000, '', 0, NULL);";
+        older.execute_batch(rows).unwrap();
+        drop(older);
+        let (catalog, _) = Catalog::open(&path).unwrap();
+        let rows = catalog.history(|_| true, 9).unwrap();
+        let told: Vec<(i64, &str, Duration)> = rows
+            .iter()
+            .map(|row| (row.started, &*row.message, row.duration))
+            .collect();
+        let time = Duration::from_micros;
+        assert_eq!(told, [(20, "", time(2)), (10, "no", time(1))]);
+        assert_eq!(catalog.flaky().unwrap()[0].second_opinions, 1);
     }
 
     #[test]

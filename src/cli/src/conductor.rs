@@ -2,32 +2,27 @@
 
 mod ending;
 mod planning;
-mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use dx_py_core::{Event, RunSummary, TestId, TestResult, TestStatus, Verdict, blob};
+use dx_py_core::{Event, RunSummary, TestId, TestResult, TestStatus, Verdict};
 use dx_py_daemon::LaunchSpec;
 use dx_py_executor::{Foreseen, Handler, Job, Outcome, RunnerEvent};
-use dx_py_protocol::{Collected, CollectionDone, CollectionReport, Hello};
+use dx_py_protocol::{Collected, CollectionDone, CollectionReport, Hello, Trace};
+use serde::Serialize;
 
 use crate::alone::{Alone, Judgement, Policy};
 use crate::arrangement::Arrangement;
 use crate::file_list::Renewal;
 use crate::listener::{Listener, Start};
 use crate::pytest_cache::PytestCache;
-use crate::record::Recorder;
+use crate::record::{Recorder, RecorderThread, asks_of_project, has_failed_late};
 use crate::report::Reporter;
 use crate::report::emit;
 use crate::selection::Selection;
 use crate::session::Environment;
-
-use waiting::Waiting;
-
-/// How long recording may keep workers waiting at a time.
-const REST: Duration = Duration::from_millis(20);
 
 /// What a later phase collects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,9 +85,9 @@ impl Intent<'_> {
 }
 
 /// The conductor of one run.
-pub struct Conductor<'a> {
-    recorder: Recorder<'a>,
-    waiting: Waiting,
+pub struct Conductor<'scope, 'a> {
+    recorder: RecorderThread<'scope, 'a>,
+    has_looked_at_project: bool,
     reporters: &'a mut Vec<Box<dyn Reporter>>,
     intent: Intent<'a>,
     alone: Alone,
@@ -114,17 +109,17 @@ pub struct Conductor<'a> {
     foreseen: Rc<Foreseen>,
 }
 
-impl<'a> Conductor<'a> {
+impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
     /// A conductor before the run.
     pub fn new(
-        recorder: Recorder<'a>,
+        recorder: RecorderThread<'scope, 'a>,
         reporters: &'a mut Vec<Box<dyn Reporter>>,
         mut intent: Intent<'a>,
     ) -> Self {
         Self {
             alone: Alone::new(std::mem::take(&mut intent.policy)),
             recorder,
-            waiting: Waiting::default(),
+            has_looked_at_project: false,
             reporters,
             intent,
             summary: RunSummary::default(),
@@ -233,15 +228,18 @@ impl<'a> Conductor<'a> {
             };
             emit(self.reporters, &event)?;
         }
-        self.recorder.hello(hello);
+        let told = hello.clone();
+        self.recorder.later(move |recorder| {
+            recorder.hello(&told);
+            Ok(())
+        });
         let known = Environment {
             python: hello.python.clone(),
             pytest: hello.pytest.clone(),
             sys_path: hello.sys_path.clone(),
             stdlib: hello.stdlib.clone(),
         };
-        self.recorder
-            .keep_note(&self.intent.environment_note, &blob::encode(&known)?)?;
+        self.keep_note(&self.intent.environment_note, known);
         if !self.greeted {
             self.greet(format!("Python {}, pytest-{}", hello.python, hello.pytest))?;
         }
@@ -352,7 +350,6 @@ impl<'a> Conductor<'a> {
         {
             return Ok(None);
         }
-        self.record_waiting(None)?;
         let Some((files, dropped)) = self.alone.begin_next_phase(self.intent.wide.is_empty())
         else {
             return Ok(None);
@@ -369,8 +366,11 @@ impl<'a> Conductor<'a> {
         if self.alone.needs_everything() || !self.intent.wide.is_empty() {
             return Ok(Some(NextPhase::Everything));
         }
-        let paths = files.iter().map(|file| self.recorder.path_of(file));
-        Ok(Some(match paths.collect() {
+        let paths = self.recorder.ask(move |recorder| {
+            let paths = files.iter().map(|file| recorder.path_of(file));
+            Ok(paths.collect::<Option<Vec<String>>>())
+        });
+        Ok(Some(match paths.flatten() {
             Some(paths) => NextPhase::Only(paths),
             None => NextPhase::Everything,
         }))
@@ -390,7 +390,13 @@ impl<'a> Conductor<'a> {
     }
 
     fn finished(&mut self, result: Box<TestResult>) -> anyhow::Result<()> {
-        self.recorder.notice(&result);
+        if has_failed_late(&result) {
+            let file = result.id.file().to_owned();
+            self.recorder.later(|recorder| {
+                recorder.distrust(file);
+                Ok(())
+            });
+        }
         let Some(mut result) = self.alone.hold(result) else {
             self.foresee();
             return Ok(());
@@ -410,7 +416,8 @@ impl<'a> Conductor<'a> {
     fn tell(&mut self, result: Box<TestResult>) -> anyhow::Result<()> {
         self.summary.count_ran(result.status);
         self.summary.recorded += result.duration;
-        self.recorder.finished(&result)?;
+        let told = TestResult::clone(&result);
+        self.recorder.later(|recorder| recorder.finished(told));
         self.listener.hear(&result);
         self.cache.finished(&result);
         let (id, status) = (result.id.clone(), result.status);
@@ -451,14 +458,21 @@ impl<'a> Conductor<'a> {
             )?,
             RunnerEvent::TestFinished(result) => self.finished(result)?,
             RunnerEvent::Trace { process, trace } => {
-                self.recorder.look_at_project(&trace);
-                self.waiting.trace(process, trace);
+                self.look_at_project(&trace);
+                self.recorder.later(move |recorder| {
+                    recorder.trace(process, &trace);
+                    Ok(())
+                });
             }
             RunnerEvent::JobDone {
                 process,
                 file,
                 tests,
-            } => self.waiting.job_done(process, file, tests),
+            } => {
+                let job =
+                    move |recorder: &mut Recorder<'a>| recorder.job_done(process, &file, &tests);
+                self.recorder.later(job);
+            }
             RunnerEvent::Warning { node, text } => {
                 emit(self.reporters, &Event::WarningRecorded { node, text })?
             }
@@ -481,12 +495,31 @@ impl<'a> Conductor<'a> {
         Ok(())
     }
 
+    /// Keeps a named value in the catalog.
+    fn keep_note<T: Serialize + Send + 'static>(&self, key: &str, value: T) {
+        let key = key.to_owned();
+        self.recorder
+            .later(move |recorder| recorder.keep_note(&key, &value));
+    }
+
+    /// If a trace says that something may have read all of the project, has it looked at now: what comes until the trace is recorded, such
+    /// as the files that pytest's session leaves at its end, is none of it.
+    fn look_at_project(&mut self, trace: &Trace) {
+        if !self.has_looked_at_project && asks_of_project(trace) {
+            self.has_looked_at_project = true;
+            self.recorder.ask(|recorder| {
+                recorder.look_at_project();
+                Ok(())
+            });
+        }
+    }
+
     fn keep_failure(&mut self, error: anyhow::Error) {
         self.failure.get_or_insert(error);
     }
 }
 
-impl Handler for Conductor<'_> {
+impl<'scope, 'a: 'scope> Handler for Conductor<'scope, 'a> {
     fn collected(&mut self, process: u32, files: Vec<Collected>, done: CollectionDone) -> Vec<Job> {
         match self.plan(process, files, done) {
             Ok(jobs) => jobs,
@@ -501,12 +534,6 @@ impl Handler for Conductor<'_> {
         if let Err(error) = self.take(event) {
             self.keep_failure(error);
         }
-        self.failure.is_none() && self.rearranged.is_none()
-    }
-
-    fn rest(&mut self) {
-        if let Err(error) = self.record_waiting(Some(Instant::now() + REST)) {
-            self.keep_failure(error);
-        }
+        self.failure.is_none() && self.rearranged.is_none() && !self.recorder.has_failed()
     }
 }

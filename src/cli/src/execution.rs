@@ -1,6 +1,7 @@
 //! Runs what the plan says: the phases of a run, and what is begun again when the sessions ask for another arrangement.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -19,7 +20,7 @@ use crate::file_list::FileList;
 use crate::invocation::Invocation;
 use crate::jobs::{UNKNOWN, WORTHWHILE};
 use crate::plan::Plan;
-use crate::record::{Recorder, Recording};
+use crate::record::{Recorder, RecorderThread, Recording};
 use crate::report::{Reporter, emit};
 use crate::run::exit;
 use crate::selection::Selection;
@@ -164,89 +165,95 @@ pub fn execute(
         catalog: &mut session.catalog,
         universe: session.universe,
         run,
-        world: &session.world,
+        world: &mut session.world,
         graph: &session.sources.graph,
         base,
         matching,
         slices,
     });
-    let mut conductor = Conductor::new(recorder, reporters, intent);
-    conductor.summary.deselected = plan.deselected;
-    conductor.begin(plan.dirty, session.environment.as_ref())?;
-    for note in notes {
-        conductor.note(note)?;
-    }
-    if asked.coverage != Coverage::Absent && !measured {
-        let note = "coverage is off, since only a part of the tests runs: --all measures it";
-        conductor.note(note.to_owned())?;
-    }
-    let whole = RunPlan {
-        workers: 1,
-        collect: plan.names_places.then(|| plan.paths.clone()),
-        rewrite: Vec::new(),
-        shares: Vec::new(),
-        ..run_plan.clone()
-    };
-    let foreseen = conductor.foreseen();
-    let mut outcome;
-    let standby = loop {
-        if workers > 1 && conductor.wants_controller() {
-            // pytest-cov has a session of its own at the end.
-            let silent: &[&str] = match asked.coverage {
-                Coverage::Absent => &[],
-                _ => &["--no-cov"],
-            };
-            conductor.start_controller(
-                &specs.workers(1, Role::Mute, &[]),
-                silent,
-                args.verbose > 0,
-            )?;
+    let (mut summary, outcome) = thread::scope(|scope| -> anyhow::Result<_> {
+        let recorder =
+            RecorderThread::start(scope, recorder).context("can't start a thread that records")?;
+        let mut conductor = Conductor::new(recorder, reporters, intent);
+        conductor.summary.deselected = plan.deselected;
+        conductor.begin(plan.dirty, session.environment.as_ref())?;
+        for note in notes {
+            conductor.note(note)?;
         }
-        run_plan.workers = workers;
-        let started = early.take();
-        let processes = started.unwrap_or_else(|| processes(conductor.has_controller(), workers));
-        // What was started once for all workers is there, and one that looks like plain pytest would start it again.
-        let alone = specs.alone(if conductor.has_controller() {
-            specs.workers(workers, Role::Told, more)
-        } else {
-            specs.workers(1, Role::Mute, more)
-        });
-        let standby = Standby::new(Processes(alone));
-        let phase = dx_py_executor::run(run_plan.clone(), &processes, &mut conductor);
-        outcome = local.block_on(&runtime, async {
-            // Of a project that bears one session only nobody knows whether it bears one beside it.
-            if workers > 1 {
-                standby.beside(phase, &whole, &foreseen).await
-            } else {
-                phase.await
-            }
-        })?;
-        run_plan.first_process = outcome.last_process;
-        match conductor.rearranged() {
-            Some(arrangement) => {
-                workers = arrangement.workers(wanted);
-                run_plan.shares.clear();
-            }
-            None => break standby,
+        if asked.coverage != Coverage::Absent && !measured {
+            let note = "coverage is off, since only a part of the tests runs: --all measures it";
+            conductor.note(note.to_owned())?;
         }
-    };
-    while let Some(next) = conductor.next_phase(&outcome)? {
-        let mut later = RunPlan {
-            first_process: outcome.last_process,
-            ..whole.clone()
+        let whole = RunPlan {
+            workers: 1,
+            collect: plan.names_places.then(|| plan.paths.clone()),
+            rewrite: Vec::new(),
+            shares: Vec::new(),
+            ..run_plan.clone()
         };
-        if let (NextPhase::Only(paths), false) = (next, plan.names_places) {
-            local.block_on(&runtime, standby.keep_for_a_part());
-            later.collect = Some(paths);
+        let foreseen = conductor.foreseen();
+        let mut outcome;
+        let standby = loop {
+            if workers > 1 && conductor.wants_controller() {
+                // pytest-cov has a session of its own at the end.
+                let silent: &[&str] = match asked.coverage {
+                    Coverage::Absent => &[],
+                    _ => &["--no-cov"],
+                };
+                conductor.start_controller(
+                    &specs.workers(1, Role::Mute, &[]),
+                    silent,
+                    args.verbose > 0,
+                )?;
+            }
+            run_plan.workers = workers;
+            let started = early.take();
+            let processes =
+                started.unwrap_or_else(|| processes(conductor.has_controller(), workers));
+            // What was started once for all workers is there, and one that looks like plain pytest would start it again.
+            let alone = specs.alone(if conductor.has_controller() {
+                specs.workers(workers, Role::Told, more)
+            } else {
+                specs.workers(1, Role::Mute, more)
+            });
+            let standby = Standby::new(Processes(alone));
+            let phase = dx_py_executor::run(run_plan.clone(), &processes, &mut conductor);
+            outcome = local.block_on(&runtime, async {
+                // Of a project that bears one session only nobody knows whether it bears one beside it.
+                if workers > 1 {
+                    standby.beside(phase, &whole, &foreseen).await
+                } else {
+                    phase.await
+                }
+            })?;
+            run_plan.first_process = outcome.last_process;
+            match conductor.rearranged() {
+                Some(arrangement) => {
+                    workers = arrangement.workers(wanted);
+                    run_plan.shares.clear();
+                }
+                None => break standby,
+            }
+        };
+        while let Some(next) = conductor.next_phase(&outcome)? {
+            let mut later = RunPlan {
+                first_process: outcome.last_process,
+                ..whole.clone()
+            };
+            if let (NextPhase::Only(paths), false) = (next, plan.names_places) {
+                local.block_on(&runtime, standby.keep_for_a_part());
+                later.collect = Some(paths);
+            }
+            let phase = dx_py_executor::run(later, &standby, &mut conductor);
+            outcome = outcome.followed_by(local.block_on(&runtime, phase)?);
         }
-        let phase = dx_py_executor::run(later, &standby, &mut conductor);
-        outcome = outcome.followed_by(local.block_on(&runtime, phase)?);
-    }
-    if !outcome.interrupted {
-        local.block_on(&runtime, standby.dismiss());
-    }
-    drop(standby);
-    let mut summary = conductor.end(&outcome, asked.began)?;
+        if !outcome.interrupted {
+            local.block_on(&runtime, standby.dismiss());
+        }
+        drop(standby);
+        let summary = conductor.end(&outcome, asked.began)?;
+        Ok((summary, outcome))
+    })?;
     if measured && outcome.fatal.is_none() && !outcome.interrupted {
         let report = coverage::report(&specs.workers(1, Role::Mute, more))?;
         emit(reporters, &Event::Section(report.text))?;

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use dx_py_core::{Fact, Input};
 use dx_py_select::Change;
@@ -37,7 +37,7 @@ pub struct Renewal {
 /// What can be asked of folders and files now.
 pub struct Folders<'a> {
     /// The names in a folder, those of folders with a `/`; none if there is no such folder.
-    pub names: &'a dyn Fn(&str) -> Option<Rc<BTreeSet<String>>>,
+    pub names: &'a dyn Fn(&str) -> Option<Arc<BTreeSet<String>>>,
     /// Whether pytest may find something in a folder that it didn't look into.
     pub holds_python: &'a dyn Fn(&str) -> bool,
     /// Whether a file is named as pytest's configuration says that test files are.
@@ -185,8 +185,8 @@ mod tests {
             .iter()
             .map(|file| (file.as_str(), file.as_str()))
             .collect();
-        let names: Rc<BTreeSet<String>> =
-            Rc::new(names.iter().map(|name| (*name).to_owned()).collect());
+        let names: Arc<BTreeSet<String>> =
+            Arc::new(names.iter().map(|name| (*name).to_owned()).collect());
         let folders = Folders {
             names: &|_| Some(names.clone()),
             holds_python: &|folder| folder != "t/build",

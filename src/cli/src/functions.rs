@@ -14,7 +14,7 @@
 mod scope;
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use dx_py_discovery::Symbols;
 use dx_py_discovery::symbols::Function;
@@ -30,7 +30,7 @@ pub struct Source {
     /// The key.
     pub key: String,
     /// The symbols.
-    pub symbols: Rc<Symbols>,
+    pub symbols: Arc<Symbols>,
 }
 
 /// The functions that ran in one process.
@@ -66,7 +66,7 @@ struct File {
 struct Code {
     file: usize,
     line: u32,
-    nodes: Option<Rc<[usize]>>,
+    nodes: Option<Arc<[usize]>>,
 }
 
 /// A function that ran: its file, its number there, in how many tests, those that may bear on it, and what was read while it ran.
@@ -248,7 +248,7 @@ impl Functions {
     }
 
     /// The functions that a piece of code is of, which has run; none if nobody told of that piece.
-    fn nodes_of(&mut self, code: usize) -> Option<Rc<[usize]>> {
+    fn nodes_of(&mut self, code: usize) -> Option<Arc<[usize]>> {
         let &Code {
             file,
             line,
@@ -271,7 +271,7 @@ impl Functions {
             }
             nodes.push(node);
         }
-        let nodes: Rc<[usize]> = nodes.into();
+        let nodes: Arc<[usize]> = nodes.into();
         self.code[code].nodes = Some(nodes.clone());
         Some(nodes)
     }

@@ -1,34 +1,36 @@
 //! Writes what happens in a run into the catalog, as it happens.
 //!
-//! Outcomes are written in batches as they arrive. Passes, which make tests fresh in later runs, are written when a job has ended,
-//! since only then is it known what its tests depended on.
+//! Outcomes are written in batches. Passes, which make tests fresh in later runs, are written when a job has ended, since only then is it
+//! known what its tests depended on.
 
 mod inputs;
+mod thread;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dx_py_catalog::{
     Catalog, CatalogError, CollectedFile, CollectedTest, Keywords, PassId, RunId, SetId, UniverseId,
 };
-use dx_py_core::{Fact, Input, Phase, PhaseReport, TestId, TestResult, TestStatus};
+use dx_py_core::{Fact, Input, Phase, PhaseReport, TestId, TestResult, TestStatus, blob};
 use dx_py_graph::ImportGraph;
 use dx_py_protocol::{Collected, CollectedItem, Hello, Trace};
 use dx_py_select::{ByFunctions, Inputs, Observation, ReadKind};
 use rustc_hash::{FxBuildHasher, FxHashMap};
+use serde::Serialize;
 
 use crate::distributions::Distributions;
 use crate::functions::Functions;
 use crate::temporary::TemporaryFolders;
 use crate::world::World;
 
-/// How many outcomes, or how much time, one batch of writes gathers at the most.
-const BATCH: usize = 200;
-const BATCH_TIME: Duration = Duration::from_millis(250);
+pub use thread::RecorderThread;
 
+/// A pass to be written: the test, its inputs, how it passed and how fast.
+type Pass = (TestId, SetId, TestStatus, Duration);
 /// A test that passed, how and how fast.
 type Passed<'a> = (&'a TestId, TestStatus, Duration);
 
@@ -37,7 +39,7 @@ pub struct Recorder<'a> {
     catalog: &'a mut Catalog,
     universe: UniverseId,
     run: RunId,
-    world: &'a World,
+    world: &'a mut World,
     graph: &'a ImportGraph,
     base_inputs: Vec<Input>,
     base: Vec<Fact>,
@@ -56,8 +58,10 @@ pub struct Recorder<'a> {
     unsettled: HashSet<String>,
     matching: HashMap<TestId, Vec<PassId>>,
     slices: HashMap<TestId, (SetId, SetId)>,
+    /// What the next batch writes: outcomes, fingerprints of what tests depended on, and passes.
     pending: Vec<TestResult>,
-    flushed: Instant,
+    fingerprints: HashMap<TestId, i64>,
+    passes: Vec<Pass>,
     /// Files and tests that could not be stored as reusable, with the reason.
     pub uncacheable: HashMap<String, String>,
 }
@@ -71,7 +75,7 @@ pub struct Recording<'a> {
     /// The run.
     pub run: RunId,
     /// The digests now.
-    pub world: &'a World,
+    pub world: &'a mut World,
     /// The import graph.
     pub graph: &'a ImportGraph,
     /// Inputs of every test.
@@ -107,7 +111,8 @@ impl<'a> Recorder<'a> {
             matching: recording.matching,
             slices: recording.slices,
             pending: Vec::new(),
-            flushed: Instant::now(),
+            fingerprints: HashMap::new(),
+            passes: Vec::new(),
             uncacheable: HashMap::new(),
         }
     }
@@ -203,22 +208,16 @@ impl<'a> Recorder<'a> {
         self.functions.insert(process, functions);
     }
 
-    /// A worker told a result, whether or not it will be the test's outcome.
-    pub fn notice(&mut self, result: &TestResult) {
-        // Also where a mark makes it an expected failure.
-        let late = |report: &PhaseReport| {
-            report.phase == Phase::Teardown && report.status != TestStatus::Passed
-        };
-        if result.reports.iter().any(late) {
-            self.unsettled.insert(result.id.file().to_owned());
-        }
+    /// What a file's tests depended on can't be told, since a teardown failed in it.
+    pub fn distrust(&mut self, file: String) {
+        self.unsettled.insert(file);
     }
 
     /// A test ended.
     ///
     /// # Errors
     /// If the catalog can't be written.
-    pub fn finished(&mut self, result: &TestResult) -> Result<(), CatalogError> {
+    pub fn finished(&mut self, result: TestResult) -> Result<(), CatalogError> {
         if result.status.is_bad() {
             // pytest has shown the file's text: whoever asks for it in this process now isn't seen to read it.
             let file = result.id.file();
@@ -230,25 +229,18 @@ impl<'a> Recorder<'a> {
             self.good
                 .insert(result.id.clone(), (result.status, result.duration));
         }
-        self.pending.push(result.clone());
-        if self.pending.len() >= BATCH || self.flushed.elapsed() >= BATCH_TIME {
-            self.flush()?;
-        }
+        self.pending.push(result);
         Ok(())
     }
 
-    /// If a trace says that something may have read all of the project, looks at it now: what comes until the trace is recorded, such as
-    /// the files that pytest's session leaves at its end, is none of it.
-    pub fn look_at_project(&self, trace: &Trace) {
-        let is_project = |kind| ReadKind::from_code(kind) == Some(ReadKind::Project);
-        if trace.reads.iter().any(|read| is_project(read.kind)) {
-            self.world.digest(&Input::Project);
-        }
+    /// Looks at all of the project now.
+    pub fn look_at_project(&self) {
+        self.world.digest(&Input::Project);
     }
 
     /// Tells that all jobs which are handed to `job_done` from now on, until it is told again, have ended: the files that they depend
     /// on are looked at once for all of them.
-    pub fn jobs_have_ended(&self) {
+    fn look_again(&self) {
         self.world.look_again();
     }
 
@@ -256,8 +248,8 @@ impl<'a> Recorder<'a> {
     ///
     /// # Errors
     /// If the catalog can't be written.
-    pub fn keep_note(&mut self, key: &str, value: &[u8]) -> Result<(), CatalogError> {
-        self.catalog.set_note(key, value)
+    pub fn keep_note<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), CatalogError> {
+        self.catalog.set_note(key, &blob::encode(value)?)
     }
 
     /// Writes what is gathered.
@@ -265,19 +257,17 @@ impl<'a> Recorder<'a> {
     /// # Errors
     /// If the catalog can't be written.
     pub fn flush(&mut self) -> Result<(), CatalogError> {
-        self.flush_with(&mut HashMap::new())
-    }
-
-    /// Writes what is gathered; `inputs` has fingerprints of what tests depended on, also of some that are written already.
-    fn flush_with(&mut self, inputs: &mut HashMap<TestId, i64>) -> Result<(), CatalogError> {
+        let fingerprints = &mut self.fingerprints;
         self.catalog
-            .record_outcomes(self.run, self.universe, &self.pending, inputs)?;
-        for result in &self.pending {
-            inputs.remove(&result.id);
+            .record_outcomes(self.run, self.universe, &self.pending, fingerprints)?;
+        for result in self.pending.drain(..) {
+            fingerprints.remove(&result.id);
         }
-        self.catalog.record_inputs(self.run, inputs)?;
-        self.pending.clear();
-        self.flushed = Instant::now();
+        // Those of outcomes that an earlier batch has written.
+        self.catalog.record_inputs(self.run, fingerprints)?;
+        fingerprints.clear();
+        self.catalog.record_passes(self.universe, &self.passes)?;
+        self.passes.clear();
         Ok(())
     }
 
@@ -292,7 +282,7 @@ impl<'a> Recorder<'a> {
         tests: &[TestId],
     ) -> Result<(), CatalogError> {
         let Some(path) = self.paths.get(file).cloned() else {
-            return self.flush();
+            return Ok(());
         };
         if self.unsettled.contains(file) {
             // A wide fixture's failure lands on the last test that ran, while others set the fixture up: without them it wouldn't be seen.
@@ -301,7 +291,7 @@ impl<'a> Recorder<'a> {
                 self.uncacheable
                     .insert(file.to_owned(), "a teardown failed".into());
             }
-            return self.flush();
+            return Ok(());
         }
         let shared = self.inputs_of_file(process, file, &path, ByFunctions::All);
         let facts = self.shared_facts(process, &shared, &path);
@@ -310,7 +300,7 @@ impl<'a> Recorder<'a> {
             (Ok(facts), Ok(parted)) => (facts, parted),
             (Err(reason), _) | (_, Err(reason)) => {
                 self.uncacheable.insert(file.to_owned(), reason);
-                return self.flush();
+                return Ok(());
             }
         };
         let common = fingerprint(&facts);
@@ -322,9 +312,7 @@ impl<'a> Recorder<'a> {
         let is_complete = self.functions.get(&process);
         let is_complete = is_complete.is_some_and(Functions::is_complete);
         let lines_count = !is_complete && self.tells_lines(&path, &shared);
-        let mut passes: Vec<(TestId, SetId, TestStatus, Duration)> = Vec::new();
         let mut within: BTreeMap<SetId, (Vec<Passed<'_>>, Vec<Vec<Fact>>)> = BTreeMap::new();
-        let mut inputs: HashMap<TestId, i64> = HashMap::with_capacity(tests.len());
         for test in tests {
             let good = self.good.remove(test);
             let (own, symbols) = self.inputs_of_test(process, test, &shared, parted.as_ref());
@@ -341,13 +329,14 @@ impl<'a> Recorder<'a> {
                 && *known == base
                 && let Some((status, duration)) = good
             {
-                inputs.insert(test.clone(), common);
-                passes.push((test.clone(), *set, status, duration));
+                self.fingerprints.insert(test.clone(), common);
+                self.passes.push((test.clone(), *set, status, duration));
                 continue;
             }
             let own = self.facts(process, &own);
             if let Ok(own) = &own {
-                inputs.insert(test.clone(), common.wrapping_add(fingerprint(own)));
+                let fingerprint = common.wrapping_add(fingerprint(own));
+                self.fingerprints.insert(test.clone(), fingerprint);
             }
             let Some((status, duration)) = good else {
                 continue;
@@ -369,7 +358,7 @@ impl<'a> Recorder<'a> {
         for (base, (passed, owns)) in within {
             let sets = self.catalog.intern_within(base, &owns)?;
             for ((test, status, duration), set) in passed.into_iter().zip(sets) {
-                passes.push((test.clone(), set, status, duration));
+                self.passes.push((test.clone(), set, status, duration));
             }
         }
         if let Some(functions) = self.functions.get_mut(&process) {
@@ -377,8 +366,7 @@ impl<'a> Recorder<'a> {
                 .iter()
                 .for_each(|test| functions.forget(test.as_str()));
         }
-        self.flush_with(&mut inputs)?;
-        self.catalog.record_passes(self.universe, &passes)
+        Ok(())
     }
 
     /// The path from the root of a file, by its node ID, in which tests were found in this run.
@@ -409,6 +397,20 @@ impl<'a> Recorder<'a> {
         }
         Some(facts)
     }
+}
+
+/// Whether a test's teardown failed, also where a mark makes that an expected failure.
+pub fn has_failed_late(result: &TestResult) -> bool {
+    let late = |report: &PhaseReport| {
+        report.phase == Phase::Teardown && report.status != TestStatus::Passed
+    };
+    result.reports.iter().any(late)
+}
+
+/// Whether a trace says that something may have read all of the project.
+pub fn asks_of_project(trace: &Trace) -> bool {
+    let is_project = |kind| ReadKind::from_code(kind) == Some(ReadKind::Project);
+    trace.reads.iter().any(|read| is_project(read.kind))
 }
 
 /// A number for the state of inputs: equal ones have the same, in whatever order. Parts of files don't count: their file does.

@@ -7,7 +7,7 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use dx_py_catalog::{FrameRow, ParsedReader, ParsedRow, StatRow};
 use dx_py_core::{Digest, FileStat, Hasher, Input, RelPath};
@@ -56,9 +56,9 @@ pub struct World {
     stats: RefCell<FxHashMap<String, StatRow>>,
     fresh_stats: RefCell<FxHashMap<String, StatRow>>,
     digests: RefCell<FxHashMap<Input, Digest>>,
-    listings: RefCell<FxHashMap<PathBuf, Rc<BTreeSet<String>>>>,
-    slices: RefCell<FxHashMap<String, Option<Rc<Slices>>>>,
-    symbols: RefCell<FxHashMap<String, Option<Rc<Symbols>>>>,
+    listings: RefCell<FxHashMap<PathBuf, Arc<BTreeSet<String>>>>,
+    slices: RefCell<FxHashMap<String, Option<Arc<Slices>>>>,
+    symbols: RefCell<FxHashMap<String, Option<Arc<Symbols>>>>,
     /// The catalog that has what earlier runs found in sources, and a reader of it once it is asked.
     catalog: Option<PathBuf>,
     found_before: OnceCell<Option<ParsedReader>>,
@@ -253,20 +253,20 @@ impl World {
     }
 
     /// The symbols of a file; none if only its whole content can be compared.
-    pub fn symbols(&self, key: &str) -> Option<Rc<Symbols>> {
+    pub fn symbols(&self, key: &str) -> Option<Arc<Symbols>> {
         self.once(&self.symbols, key)
     }
 
     /// What is in a source, which is looked for once.
     fn once<T: Parsed>(
         &self,
-        known: &RefCell<FxHashMap<String, Option<Rc<T>>>>,
+        known: &RefCell<FxHashMap<String, Option<Arc<T>>>>,
         key: &str,
-    ) -> Option<Rc<T>> {
+    ) -> Option<Arc<T>> {
         if let Some(found) = known.borrow().get(key) {
             return found.clone();
         }
-        let found = self.find(key).map(Rc::new);
+        let found = self.find(key).map(Arc::new);
         known.borrow_mut().insert(key.to_owned(), found.clone());
         found
     }
@@ -326,11 +326,11 @@ impl World {
     }
 
     /// The names in a folder now, those of folders with a `/`; none if there is no such folder.
-    pub fn names(&self, key: &str) -> Option<Rc<BTreeSet<String>>> {
+    pub fn names(&self, key: &str) -> Option<Arc<BTreeSet<String>>> {
         self.listing(&self.path(key))
     }
 
-    fn listing(&self, path: &Path) -> Option<Rc<BTreeSet<String>>> {
+    fn listing(&self, path: &Path) -> Option<Arc<BTreeSet<String>>> {
         if let Some(names) = self.listings.borrow().get(path) {
             return Some(names.clone());
         }
@@ -347,7 +347,7 @@ impl World {
             };
             names.insert(if is_dir { format!("{name}/") } else { name });
         }
-        let names = Rc::new(names);
+        let names = Arc::new(names);
         self.listings
             .borrow_mut()
             .insert(path.to_path_buf(), names.clone());

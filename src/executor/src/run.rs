@@ -14,7 +14,6 @@ use dx_py_protocol::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
 
 use crate::connection::Launcher;
 use crate::driver;
@@ -113,8 +112,6 @@ pub trait Handler {
     fn collected(&mut self, process: u32, files: Vec<Collected>, done: CollectionDone) -> Vec<Job>;
     /// Something happened. False ends the run.
     fn event(&mut self, event: RunnerEvent) -> bool;
-    /// Called every 50 ms: the moment for what workers needn't wait for.
-    fn rest(&mut self) {}
 }
 
 /// How a run ended.
@@ -413,9 +410,6 @@ impl Shared<'_> {
     }
 }
 
-/// How often the handler may do what workers needn't wait for.
-const BETWEEN_RESTS: Duration = Duration::from_millis(50);
-
 /// Runs a plan. Must be called within a `LocalSet` of a current-thread runtime. When it returns, no worker is left.
 ///
 /// # Errors
@@ -467,15 +461,12 @@ pub async fn run<L: Launcher>(
     let [interrupt, terminate, hangup] = &mut signals[..] else {
         unreachable!("three signals were asked for");
     };
-    let mut rests = tokio::time::interval(BETWEEN_RESTS);
-    rests.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = &mut drivers => break,
             _ = interrupt.recv() => halt_by_signal(&shared),
             _ = terminate.recv() => halt_by_signal(&shared),
             _ = hangup.recv() => halt_by_signal(&shared),
-            _ = rests.tick() => shared.borrow_mut().handler.rest(),
         }
     }
     let mut shared = shared.borrow_mut();

@@ -1,25 +1,22 @@
 //! The end of a run: what is learned from it, and its totals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
-use dx_py_core::{Event, RunSummary, TestStatus, blob};
+use dx_py_core::{Event, RunSummary, TestStatus};
 use dx_py_executor::Outcome;
 
 use super::Conductor;
 use crate::file_list::Renewal;
-use crate::report::emit;
+use crate::report::{Reporter, emit};
 use crate::run::exit;
 
-impl Conductor<'_> {
+impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
     /// Ends the run: writes what is left, and makes up the totals.
     ///
     /// # Errors
     /// The first error that the run met: what it recorded before is kept.
     pub fn end(mut self, outcome: &Outcome, began: Instant) -> anyhow::Result<RunSummary> {
-        if let Err(error) = self.record_waiting(None) {
-            self.keep_failure(error);
-        }
         let (results, reports) = self.alone.release();
         for result in results {
             self.tell(Box::new(result))?;
@@ -28,17 +25,18 @@ impl Conductor<'_> {
             self.tell_collection_report(report)?;
         }
         self.learn(outcome)?;
-        self.keep_renewal(outcome)?;
+        self.keep_renewal(outcome);
         let controller_code = self.end_controller(outcome)?;
         if let Err(error) = self.cache.write() {
             self.note(error.to_string())?;
         }
-        self.recorder.flush()?;
+        let fallback = self.fallback();
+        let (recorder, recorded) = self.recorder.end();
         if let Some(error) = self.failure {
             return Err(error);
         }
-        self.tell_uncacheable()?;
-        let fallback = self.fallback();
+        recorded?;
+        tell_uncacheable(self.reporters, recorder.uncacheable)?;
         let summary = &mut self.summary;
         summary.workers = self.intent.workers;
         summary.one_worker = fallback;
@@ -56,31 +54,30 @@ impl Conductor<'_> {
     }
 
     /// Keeps the list of files with those that are new, now that all have been collected.
-    fn keep_renewal(&mut self, outcome: &Outcome) -> anyhow::Result<()> {
+    fn keep_renewal(&mut self, outcome: &Outcome) {
         let is_complete = outcome.stopped.is_none() && outcome.failed_start.is_none();
         let Some(Renewal { mut list, new }) = self.intent.renewal.take().filter(|_| is_complete)
         else {
-            return Ok(());
+            return;
         };
-        for path in new {
-            if let Some(file) = self.recorder.collected_from(&path) {
-                list.insert(file);
-            } else if self
-                .broken
-                .iter()
-                .any(|broken| self.recorder.key(broken) == path)
-            {
-                list.broken.push(path);
-            } else if let Some(facts) = self.recorder.facts_without_tests(&path) {
-                list.facts.extend(facts);
-            } else {
-                return Ok(());
-            }
-        }
-        list.facts.sort();
-        list.facts.dedup();
         let key = self.intent.file_list_key.clone();
-        Ok(self.recorder.keep_note(&key, &blob::encode(&list)?)?)
+        let broken = self.broken.clone();
+        self.recorder.later(move |recorder| {
+            for path in new {
+                if let Some(file) = recorder.collected_from(&path) {
+                    list.insert(file);
+                } else if broken.iter().any(|broken| recorder.key(broken) == path) {
+                    list.broken.push(path);
+                } else if let Some(facts) = recorder.facts_without_tests(&path) {
+                    list.facts.extend(facts);
+                } else {
+                    return Ok(());
+                }
+            }
+            list.facts.sort();
+            list.facts.dedup();
+            recorder.keep_note(&key, &list)
+        });
     }
 
     /// Keeps what later runs do otherwise because of this one, and says so.
@@ -98,36 +95,15 @@ impl Conductor<'_> {
             ))?;
         }
         if !new.is_empty() {
-            let key = self.intent.learned_note.clone();
-            self.recorder.keep_note(&key, &blob::encode(&learned)?)?;
+            self.keep_note(&self.intent.learned_note, learned);
         }
         if let Some(text) = &outcome.failed_start {
             self.intent.arrangement = self.intent.arrangement.after_failed_start(text);
             let reason = self.intent.arrangement.one_worker.clone();
             self.note(format!("one worker from now on: {reason}"))?;
         }
-        let key = self.intent.arrangement_note.clone();
-        self.recorder
-            .keep_note(&key, &blob::encode(&self.intent.arrangement)?)?;
-        Ok(())
-    }
-
-    /// Says what leaves no pass that can be used again.
-    fn tell_uncacheable(&mut self) -> anyhow::Result<()> {
-        let uncacheable = std::mem::take(&mut self.recorder.uncacheable);
-        let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (what, reason) in uncacheable {
-            reasons.entry(reason).or_default().push(what);
-        }
-        for (reason, what) in reasons {
-            let first = what.iter().min().cloned().unwrap_or_default();
-            let more = if what.len() > 1 {
-                format!(" and {} more", what.len() - 1)
-            } else {
-                String::new()
-            };
-            self.note(format!("{first}{more} will run again: {reason}"))?;
-        }
+        let arrangement = self.intent.arrangement.clone();
+        self.keep_note(&self.intent.arrangement_note, arrangement);
         Ok(())
     }
 
@@ -170,4 +146,26 @@ fn exit_code(summary: &RunSummary, outcome: &Outcome, controller_code: Option<u8
             None => 0,
         },
     }
+}
+
+/// Says what leaves no pass that can be used again.
+fn tell_uncacheable(
+    reporters: &mut [Box<dyn Reporter>],
+    uncacheable: HashMap<String, String>,
+) -> anyhow::Result<()> {
+    let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (what, reason) in uncacheable {
+        reasons.entry(reason).or_default().push(what);
+    }
+    for (reason, what) in reasons {
+        let first = what.iter().min().cloned().unwrap_or_default();
+        let more = if what.len() > 1 {
+            format!(" and {} more", what.len() - 1)
+        } else {
+            String::new()
+        };
+        let note = Event::Note(format!("{first}{more} will run again: {reason}"));
+        emit(reporters, &note)?;
+    }
+    Ok(())
 }

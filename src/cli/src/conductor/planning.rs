@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use dx_py_core::{Event, TestId, Verdict, blob};
+use dx_py_core::{Event, TestId, Verdict};
 use dx_py_executor::Job;
 use dx_py_protocol::{Collected, CollectedItem, CollectionDone};
 
@@ -13,15 +14,15 @@ use crate::jobs::{Planned, UNKNOWN, by_file, in_order, is_divisible, shared_out}
 use crate::report::emit;
 use crate::selection::{Candidate, Names};
 
-impl Conductor<'_> {
+impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
     pub(super) fn plan(
         &mut self,
         process: u32,
         files: Vec<Collected>,
         done: CollectionDone,
     ) -> anyhow::Result<Vec<Job>> {
-        self.record_waiting(None)?;
-        for file in &files {
+        let files = Arc::new(files);
+        for file in files.iter() {
             self.broken.remove(&file.path);
         }
         // What a worker tells of its share isn't all that there is.
@@ -47,7 +48,7 @@ impl Conductor<'_> {
         }
         if is_whole {
             self.intent.renewal = None;
-            self.keep_file_list(process, &files, &done)?;
+            self.keep_file_list(process, &files, &done);
         }
         if let Some(renewal) = &self.intent.renewal {
             // How many tests are left out of each file is known of whole collections only.
@@ -67,10 +68,12 @@ impl Conductor<'_> {
             self.intent.force = true;
             self.intent.wide.extend(done.wide.iter().cloned());
         }
-        self.recorder.collected(process, &files)?;
+        let collected = Arc::clone(&files);
+        self.recorder
+            .later(move |recorder| recorder.collected(process, &collected));
         self.cache.collected(&files, &done.cache);
         if self.alone.is_later_phase() {
-            return Ok(self.plan_alone(files));
+            return Ok(self.plan_alone(&files));
         }
         self.listener.hear_of_warnings(done.warnings);
         let mut planned = Vec::new();
@@ -80,11 +83,11 @@ impl Conductor<'_> {
         }
         self.summary.deselected += self.intent.selection.count_of(&done.deselected);
         let mut total = 0;
-        for file in files {
+        for file in files.iter() {
             let mut tests = Vec::new();
-            for item in file.items {
+            for item in &file.items {
                 let id = TestId::new(item.id.as_str());
-                if !self.includes(&id, &item) {
+                if !self.includes(&id, item) {
                     self.summary.deselected += 1;
                     continue;
                 }
@@ -95,7 +98,7 @@ impl Conductor<'_> {
                         self.fresh(id, status, duration)?;
                     }
                     _ => {
-                        tests.push(self.planned_test(id, &file.file, &item));
+                        tests.push(self.planned_test(id, &file.file, item));
                     }
                 }
             }
@@ -146,16 +149,16 @@ impl Conductor<'_> {
     }
 
     /// Plans the second phase: whole files, in pytest's order.
-    fn plan_alone(&mut self, files: Vec<Collected>) -> Vec<Job> {
+    fn plan_alone(&mut self, files: &[Collected]) -> Vec<Job> {
         let mut planned = Vec::new();
         for file in files {
             if !self.alone.runs_now(&file.file) {
                 continue;
             }
-            for item in file.items {
+            for item in &file.items {
                 let id = TestId::new(item.id.as_str());
-                if self.includes(&id, &item) {
-                    planned.push(self.planned_test(id, &file.file, &item));
+                if self.includes(&id, item) {
+                    planned.push(self.planned_test(id, &file.file, item));
                 }
             }
         }
@@ -163,38 +166,31 @@ impl Conductor<'_> {
     }
 
     /// Keeps which files there are. What is told of paths here is relative to the root, as everywhere in the catalog.
-    fn keep_file_list(
-        &mut self,
-        process: u32,
-        files: &[Collected],
-        done: &CollectionDone,
-    ) -> anyhow::Result<()> {
-        let collected: HashSet<PathBuf> =
-            files.iter().map(|file| PathBuf::from(&file.path)).collect();
-        let Some(facts) = self
-            .recorder
-            .file_list_facts(process, &done.listings, &collected)
-        else {
-            return Ok(());
-        };
-        let list = FileList {
-            facts,
-            files: files.iter().map(|file| file.file.clone()).collect(),
-            broken: self
-                .broken
-                .iter()
-                .map(|path| self.recorder.key(path))
-                .collect(),
-            deselected: done.deselected.clone(),
-            divisible: files
-                .iter()
-                .filter(|file| is_divisible(file.items.iter().map(|item| &item.bonds[..])))
-                .map(|file| file.file.clone())
-                .collect(),
-            wide: done.wide.clone(),
-        };
-        Ok(self
-            .recorder
-            .keep_note(&self.intent.file_list_key, &blob::encode(&list)?)?)
+    fn keep_file_list(&mut self, process: u32, files: &Arc<Vec<Collected>>, done: &CollectionDone) {
+        let files = Arc::clone(files);
+        let broken = self.broken.clone();
+        let key = self.intent.file_list_key.clone();
+        let (listings, wide) = (done.listings.clone(), done.wide.clone());
+        let deselected = done.deselected.clone();
+        self.recorder.later(move |recorder| {
+            let collected: HashSet<PathBuf> =
+                files.iter().map(|file| PathBuf::from(&file.path)).collect();
+            let Some(facts) = recorder.file_list_facts(process, &listings, &collected) else {
+                return Ok(());
+            };
+            let list = FileList {
+                facts,
+                files: files.iter().map(|file| file.file.clone()).collect(),
+                broken: broken.iter().map(|path| recorder.key(path)).collect(),
+                deselected,
+                divisible: files
+                    .iter()
+                    .filter(|file| is_divisible(file.items.iter().map(|item| &item.bonds[..])))
+                    .map(|file| file.file.clone())
+                    .collect(),
+                wide,
+            };
+            recorder.keep_note(&key, &list)
+        });
     }
 }

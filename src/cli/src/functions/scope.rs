@@ -1,7 +1,7 @@
 //! What the tests of one file, or one of them, reach of the functions that ran in their process.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use dx_py_core::Input;
 use dx_py_discovery::symbols::{self, ANY_ATTRIBUTE, Function};
@@ -151,12 +151,12 @@ impl Functions {
             counts: vec![false; self.files.len()],
             is_parted: vec![false; self.files.len()],
             is_reached: vec![false; self.nodes.len()],
-            lasting: Rc::default(),
+            lasting: Arc::default(),
             symbols: Vec::new(),
             reads: Vec::new(),
         };
         scope.add_files(self, files, source)?;
-        scope.lasting = Rc::new(Lasting::of(self, &scope.counts));
+        scope.lasting = Arc::new(Lasting::of(self, &scope.counts));
         let of_file = self.of_files.get(file).into_iter().flatten();
         let monkeypatch = symbols::monkeypatch();
         let has_own_monkeypatch = self
@@ -204,7 +204,7 @@ pub struct Scope {
     is_parted: Vec<bool>,
     /// Of each function whether every test reaches it.
     is_reached: Vec<bool>,
-    lasting: Rc<Lasting>,
+    lasting: Arc<Lasting>,
     /// The symbols.
     pub symbols: Vec<Input>,
     /// What was read by functions.
