@@ -13,8 +13,8 @@ use serde_json::Value;
 use crate::outcomes::{Outcomes, Run};
 
 const PLUGIN: &str = include_str!("../../testdata/oracle_of_dx.py");
-/// A run that takes longer hangs: each project is chosen to take about a minute.
-const LIMIT: Duration = Duration::from_secs(900);
+/// A run of a project of the corpus that takes longer hangs: each is chosen to take about a minute.
+pub const LIMIT: Duration = Duration::from_secs(900);
 
 /// Where a suite is run.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct Place {
     pub args: Vec<String>,
     /// Variables that both runners are given.
     pub env: Vec<(String, String)>,
+    /// How long a run may take.
+    pub limit: Duration,
 }
 
 /// What a run of dx-py came to.
@@ -116,7 +118,7 @@ impl Place {
             if let Some(status) = child.try_wait()? {
                 return Ok((status.code().unwrap_or(-1), began.elapsed().as_secs_f64()));
             }
-            if began.elapsed() > LIMIT {
+            if began.elapsed() > self.limit {
                 let _ = Command::new("kill")
                     .args(["-KILL", "--", &format!("-{}", child.id())])
                     .status();

@@ -17,12 +17,12 @@ mod walk;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 
 use crate::corpus::Corpus;
-use crate::place::Place;
+use crate::place::{LIMIT, Place};
 use crate::project;
 use crate::suite::Suite;
 use compare::Sort;
@@ -75,6 +75,9 @@ pub struct ReplayArgs {
     /// What dx-py is told to select by; a walk for each level is kept
     #[arg(long, value_name = "LEVEL")]
     select: Option<String>,
+    /// A run that takes longer, of dx-py or of pytest, is ended, and its state skipped: old sources with new tests may never end
+    #[arg(long, value_name = "SECONDS", default_value_t = LIMIT.as_secs())]
+    limit: u64,
     /// Keep no interpreter warm between the states, as in CI
     #[arg(long)]
     cold: bool,
@@ -150,6 +153,7 @@ pub fn replay(args: &ReplayArgs) -> Result<()> {
             scratch: home.join("out"),
             args: pytest_args.clone(),
             env: env.clone(),
+            limit: Duration::from_secs(args.limit),
         };
         Copy::open(&history, home, environment, place)
     };

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::outcomes::{Outcomes, Run};
-use crate::place::Place;
+use crate::place::{LIMIT, Place};
 
 /// The version of pytest where the list names none.
 const PYTEST: &str = "9.2.0";
@@ -68,6 +68,7 @@ pub fn read_list(path: &Path, home: &Path) -> Result<Vec<Suite>> {
                 env: env
                     .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
                     .collect(),
+                limit: LIMIT,
             },
             list: path.to_path_buf(),
             requires: texts("requires"),
