@@ -3,7 +3,7 @@
 //!
 //! Where Python doesn't tell which functions run, before 3.12, whole files count: then more is run, and never less.
 
-use crate::support::{Project, sees_functions};
+use crate::support::{Project, python, sees_functions};
 
 pub const SELECTING: [&str; 4] = ["-n", "1", "--select", "symbol"];
 
@@ -493,6 +493,35 @@ fn what_a_function_read_is_an_input_of_those_who_reach_it() {
             ),
         ];
         edit_of("data.txt", &files, "one", "two", &["test_load"]);
+    }
+}
+
+#[test]
+fn a_variable_that_a_function_asks_for_is_an_input_of_those_who_reach_it() {
+    for ask in [
+        "os.environ.get('DX_E2E')",
+        "dict(os.environ.items()).get('DX_E2E')",
+    ] {
+        let lib = format!("import os\ndef f(): return {ask}\n\ndef h(): return 3\n");
+        let project = Project::new(&[
+            ("lib.py", &*lib),
+            (
+                "test_a.py",
+                "import lib\ndef test_variable(): assert lib.f() != '1'\ndef test_other(): assert lib.h() == 3\n",
+            ),
+        ]);
+        assert_eq!(project.test(&SELECTING).code, 0);
+        let output = project
+            .command(&["test", "--python", &python().display().to_string()])
+            .args(SELECTING)
+            .env("DX_E2E", "1")
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(told.contains("FAILED test_a.py::test_variable"), "{told}");
+        if sees_functions() {
+            assert!(told.contains("1 fresh"), "{told}");
+        }
     }
 }
 

@@ -154,6 +154,78 @@ fn a_file_that_was_absent_and_an_environment_variable_are_inputs() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("FAILED test_b.py::test_variable"));
 }
 
+/// A variable that comes is none that they have asked for by its name.
+#[test]
+fn who_looks_at_all_variables_or_hands_them_on_depends_on_each() {
+    let looks = [
+        (
+            "sh",
+            "subprocess.run(['sh', '-c', 'test -z \"$DX_E2E\"']).returncode == 0",
+        ),
+        (
+            "python",
+            "subprocess.run([sys.executable, '-c', 'import os; assert \"DX_E2E\" not in os.environ']).returncode == 0",
+        ),
+        ("system", "os.system('test -z \"$DX_E2E\"') == 0"),
+        (
+            "copied",
+            "subprocess.run(['sh', '-c', 'test -z \"$DX_E2E\"'], env={**os.environ}).returncode == 0",
+        ),
+        ("copy", "'DX_E2E' not in os.environ.copy()"),
+        ("dict", "'DX_E2E' not in dict(os.environ)"),
+        ("items", "('DX_E2E', '1') not in os.environ.items()"),
+        ("list", "'DX_E2E' not in list(os.environ)"),
+        ("shown", "'DX_E2E' not in repr(os.environ)"),
+        ("bytes", "b'DX_E2E' not in os.environb"),
+        ("all_bytes", "b'DX_E2E' not in list(os.environb)"),
+        ("module", "helper.KNOWN.get('DX_E2E') is None"),
+    ];
+    let mut files = vec![
+        ("helper.py".to_owned(), "import os\nKNOWN = dict(os.environ)\n".to_owned()),
+        ("test_none.py".to_owned(), "import os\ndef test_none(): assert os.environ.get('DX_OTHER') is None\n".to_owned()),
+        (
+            "test_own.py".to_owned(),
+            "import subprocess\ndef test_own(): assert subprocess.run(['sh', '-c', 'test -z \"$DX_E2E\"'], env={}).returncode == 0\n".to_owned(),
+        ),
+        (
+            "test_count.py".to_owned(),
+            "import os\ndef test_count(): assert len(os.environ)\n".to_owned(),
+        ),
+    ];
+    for (name, look) in looks.iter() {
+        let import = if *name == "module" {
+            "import helper\n"
+        } else {
+            ""
+        };
+        files.push((
+            format!("test_{name}.py"),
+            format!(
+                "import os, subprocess, sys\n{import}\ndef test_{name}():\n    assert {look}\n"
+            ),
+        ));
+    }
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (&**name, &**text))
+        .collect();
+    let project = Project::new(&files);
+    let run = project.test(&[]);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    assert_eq!(project.test(&[]).ran(), 0);
+    let output = project
+        .command(&["test", "--python", &python().display().to_string()])
+        .env("DX_E2E", "1")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    for (name, _) in looks {
+        let failed = format!("FAILED test_{name}.py::test_{name}");
+        assert!(told.contains(&failed), "{name}: {told}");
+    }
+    assert!(told.contains("2 fresh"), "{told}");
+}
+
 /// It isn't looked any more who reads them then.
 #[test]
 fn what_many_tests_read_is_an_input_of_all_that_follow() {

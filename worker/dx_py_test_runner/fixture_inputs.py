@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple, Optional
 
+from . import variables
 from .fixture_store import CLOCK, digest
 from .trace import EXISTENCE, FILE, LISTING, PROJECT, UNKNOWABLE, VARIABLE, Trace, _stat
 
@@ -42,9 +43,9 @@ class Input(NamedTuple):
         if kind == LISTING:
             return cls(kind, name, _listing(name), ())
         if kind == VARIABLE:
-            value = os.environ.get(name)
-            # The value may be a secret.
-            return cls(kind, name, _ABSENT if value is None else digest(os.fsencode(value)).hex(), ())
+            value = variables.value_of(name)
+            # It may be a secret.
+            return cls(kind, name, _ABSENT if value is None else digest(value).hex(), ())
         return cls(kind, name, "", ())
 
     def holds(self) -> bool:

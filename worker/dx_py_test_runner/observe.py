@@ -8,41 +8,10 @@ import sys
 from typing import Any, Callable, Optional
 
 from .trace import EXISTENCE, FILE, OWN_EVENTS, SPAWN_EVENTS, VARIABLE, Trace
+from .variables import ALL, is_volatile
 
 _getframe = sys._getframe
 _is_dir = stat.S_ISDIR
-
-#: Variables that differ between terminals and runs and that no test's outcome is meant to depend on.
-_VOLATILE = frozenset(
-    {
-        "_",
-        "SHLVL",
-        "PWD",
-        "OLDPWD",
-        "TERM",
-        "TERM_PROGRAM",
-        "TERM_PROGRAM_VERSION",
-        "TERM_SESSION_ID",
-        "TMUX",
-        "TMUX_PANE",
-        "STY",
-        "WINDOWID",
-        "COLUMNS",
-        "LINES",
-        "LS_COLORS",
-        "SSH_CLIENT",
-        "SSH_CONNECTION",
-        "SSH_TTY",
-        "SSH_AUTH_SOCK",
-        "DBUS_SESSION_BUS_ADDRESS",
-        "INVOCATION_ID",
-        "JOURNAL_STREAM",
-        "XDG_SESSION_ID",
-        "XDG_RUNTIME_DIR",
-        "PYTHONHASHSEED",
-    }
-)
-_VOLATILE_PREFIXES = ("PYTEST_", "DX_PY_")
 
 
 def install(trace: Trace) -> None:
@@ -203,31 +172,56 @@ def _wrap_stat(trace: Trace) -> Callable[[], None]:
 
 
 def _wrap_environ(trace: Trace) -> Callable[[], None]:
-    """Wrap the look-up of variables; gives what puts it back."""
+    """Wrap the look-up of variables, and what tells which there are; gives what puts it back."""
     environ: Any = type(os.environ)
-    original = environ.__getitem__
+    originals = {name: getattr(environ, name) for name in ("__getitem__", "__iter__", "__len__", "__repr__")}
+    look_up = originals["__getitem__"]
 
     def __getitem__(self: Any, key: Any) -> Any:
         __tracebackhide__ = True  # pytest doesn't show this frame when there is no such variable
-        if (
-            isinstance(key, str)
-            and key not in _VOLATILE
-            and not key.startswith(_VOLATILE_PREFIXES)
-            and self is os.environ
-            and not trace.is_usual(VARIABLE, key)
-        ):
+        try:
+            name = _name(self, key)
+            if name is not None and not is_volatile(name) and not trace.is_usual(VARIABLE, name):
+                trace.variable(name, _getframe(1))
+        except Exception:  # an observer must never change what it observes
+            pass
+        return look_up(self, key)
+
+    def of_all(original: Any) -> Callable[[Any], Any]:
+        def look_at_all(self: Any) -> Any:
+            __tracebackhide__ = True
             try:
-                owners = trace.owners(_getframe(1))
-                if owners:
-                    trace.record(VARIABLE, key, owners)
+                if self is os.environ or self is _bytes:
+                    trace.variable(ALL, _getframe(1))
             except Exception:  # an observer must never change what it observes
                 pass
-        return original(self, key)
+            return original(self)
 
-    environ.__getitem__ = __getitem__
+        look_at_all.__name__ = original.__name__
+        look_at_all.__qualname__ = original.__qualname__
+        return look_at_all
+
+    wrapped: dict[str, Any] = {name: of_all(original) for name, original in originals.items()}
+    wrapped["__getitem__"] = __getitem__
+    for name, function in wrapped.items():
+        setattr(environ, name, function)
 
     def undo() -> None:
-        if environ.__getitem__ is __getitem__:
-            environ.__getitem__ = original
+        for name, function in wrapped.items():
+            if getattr(environ, name) is function:
+                setattr(environ, name, originals[name])
 
     return undo
+
+
+#: The same variables as bytes, where the system has them so.
+_bytes: Any = getattr(os, "environb", None)
+
+
+def _name(mapping: Any, key: Any) -> Optional[str]:
+    """The variable that is looked up in one of the mappings of all variables; none in another one, or if it can't be one."""
+    if mapping is os.environ and isinstance(key, str):
+        return key
+    if mapping is _bytes and isinstance(key, bytes):
+        return os.fsdecode(key)
+    return None

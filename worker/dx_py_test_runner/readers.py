@@ -19,7 +19,17 @@ _LIBRARY = os.path.dirname(os.__file__)
 _LINECACHE = os.path.join(_LIBRARY, "linecache.py")
 
 #: Modules of the standard library that hand on what they are given, or read, and keep nothing of it for later calls.
-_KEEP_NOTHING = ("codecs", "contextlib", "genericpath", "glob", "os", "posixpath", "shutil", "subprocess")
+_KEEP_NOTHING = (
+    "_collections_abc",  # the methods of `os.environ`
+    "codecs",
+    "contextlib",
+    "genericpath",
+    "glob",
+    "os",
+    "posixpath",
+    "shutil",
+    "subprocess",
+)
 _KEEP_NOTHING_FILES = {f"<frozen {name}>" for name in _KEEP_NOTHING}.union(
     os.path.join(_LIBRARY, name + ".py") for name in (*_KEEP_NOTHING, "pathlib", "unittest/case")
 )

@@ -19,6 +19,7 @@ from importlib.util import source_from_cache
 from types import CodeType, FrameType, ModuleType
 from typing import Any, Optional, Protocol
 
+from . import variables
 from .readers import USER, Readers, answers_of_system, is_linecache
 from .temporary import Read, Temporary, is_naming
 from .usual import Usual
@@ -138,6 +139,14 @@ class Trace:
             self._record(self.context, kind, key, owners)
             if self.usual.becomes_one(self.context, kind, key):
                 self._add(_EVERYBODY, kind, key)
+
+    def variable(self, name: str, frame: Optional[FrameType]) -> None:
+        """Note that code in that frame asks for a variable, or for all."""
+        owners = self.owners(frame)
+        # Who looks at all of them is given each.
+        is_told = (VARIABLE, variables.ALL, self._is_importing, *owners) in self._recorded
+        if owners and (not is_told or self.witness is not None):
+            self.record(VARIABLE, name, owners)
 
     def is_usual(self, kind: int, key: object) -> bool:
         """Whether every test is said to read that, so that nobody need be asked who does."""
@@ -279,6 +288,8 @@ class Trace:
             answers = answers_of_system(frame) if owners else ()
             if answers is None:
                 self.record(PROJECT, "", owners)
+                if _inherits(event, args):
+                    self.record(VARIABLE, variables.ALL, owners)
             else:
                 for path in answers:
                     self.record(FILE, path, owners)
@@ -487,6 +498,14 @@ class Trace:
         new = (self._modules, self._imports, self._reads, self._written, self._touched)
         self._modules, self._imports, self._reads, self._written, self._touched = [], [], [], [], []
         return new
+
+
+def _inherits(event: str, args: tuple[Any, ...]) -> bool:
+    """Whether a process that is started gets the variables of this one without anybody asking for them."""
+    if event == "subprocess.Popen":
+        return args[3] is None
+    # These are given them.
+    return event not in ("os.posix_spawn", "os.exec", "os.spawn")
 
 
 def _file_of(module: Any) -> Optional[str]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import os
 from typing import Optional
 
+from .variables import ALL
+
 #: In how many tests something was read before it counts as read by all.
 _MANY = 16
 
@@ -24,7 +26,7 @@ class Usual(set[tuple[int, str]]):
 
     def becomes_one(self, context: Optional[str], kind: int, key: str) -> bool:
         """Count what was read in a test; gives whether it is read by all from now on."""
-        if context is None or not context.startswith("t:"):
+        if context is None or not context.startswith("t:") or key == ALL:
             return False
         if kind not in self._anywhere and (
             kind not in self._outside or key.startswith(self._root) or key.endswith(".py")

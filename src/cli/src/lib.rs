@@ -44,6 +44,7 @@ mod standard_library;
 mod states;
 mod temporary;
 mod unseen;
+mod variables;
 mod verification;
 mod watch;
 mod words;

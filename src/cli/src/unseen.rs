@@ -23,6 +23,7 @@ use dx_py_select::Change;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::standard_library::{is_certainly_there, standard_file};
+use crate::variables;
 use crate::words::{has_at_start_of_word, has_word};
 use crate::world::World;
 
@@ -176,7 +177,7 @@ impl Difference {
                 Some(text) => self.is_said_in(&text, &self.names) || self.names_module(&text),
                 None => true,
             },
-            Input::Variable(name) => std::env::var_os(name).is_some_and(|value| {
+            Input::Variable(name) => variables::values_of(name).iter().any(|value| {
                 let value = value.as_encoded_bytes();
                 let quoted = [value, b"'"].concat();
                 self.is_said_in(value, &self.names) || self.names_module(&quoted)

@@ -60,6 +60,7 @@ const FILES: &[(&str, &str)] = carried![
     "temporary.py",
     "trace.py",
     "usual.py",
+    "variables.py",
     "warning_messages.py",
     "wire.py",
     "zygote.py",

@@ -15,7 +15,7 @@ use dx_py_discovery::symbols::Layout;
 use dx_py_discovery::{Parsed, ScannedFile, Slices, Symbols, parsed};
 use rustc_hash::FxHashMap;
 
-use crate::ini;
+use crate::{ini, variables};
 
 mod while_running;
 
@@ -184,6 +184,7 @@ impl World {
             }
             Input::ModuleOrigin(name) if name == "*" => self.shadowed_standard_library(),
             Input::ModuleOrigin(name) => self.origin(name),
+            Input::Variable(name) if name == variables::ALL => variables::digest_of_all(),
             Input::Variable(name) => std::env::var_os(name)
                 .map_or(Digest::ABSENT, |value| Digest::of(value.as_encoded_bytes())),
             Input::Interpreter => self.spec.interpreter,

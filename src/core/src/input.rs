@@ -118,6 +118,7 @@ impl fmt::Display for Input {
             Self::PythonListing(path) => write!(f, "Python files in {path}/"),
             Self::PytestSection(path) => write!(f, "pytest's settings in {path}"),
             Self::ModuleOrigin(name) => write!(f, "where module `{name}` comes from"),
+            Self::Variable(name) if name == "*" => f.write_str("an environment variable"),
             Self::Variable(name) => write!(f, "environment variable {name}"),
             Self::Interpreter => f.write_str("the Python interpreter"),
             Self::Plugins => f.write_str("the installed pytest plugins"),
