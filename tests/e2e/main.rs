@@ -10,6 +10,7 @@ mod fuzzed;
 mod insides;
 mod installed;
 mod lean;
+mod looks;
 mod outcomes;
 mod parallel;
 mod plugin_mode;

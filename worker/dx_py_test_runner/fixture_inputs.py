@@ -123,7 +123,9 @@ def _kind(path: str) -> str:
         mode = _stat(path).st_mode
     except OSError:
         return "nothing"
-    return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "something else"
+    if stat.S_ISREG(mode):
+        return "program" if mode & stat.S_IXUSR else "file"
+    return "folder" if stat.S_ISDIR(mode) else "something else"
 
 
 def _listing(path: str) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 import sys
 from typing import Any, Callable, Optional
 
-from .trace import EXISTENCE, FILE, OWN_EVENTS, SPAWN_EVENTS, VARIABLE, Trace
+from .trace import EXISTENCE, FILE, OWN_EVENTS, SPAWN_EVENTS, VARIABLE, Trace, path_below
 from .variables import ALL, is_volatile
 
 _getframe = sys._getframe
-_is_dir = stat.S_ISDIR
+_is_dir, _is_link = stat.S_ISDIR, stat.S_ISLNK
 
 
 def install(trace: Trace) -> None:
@@ -21,6 +22,7 @@ def install(trace: Trace) -> None:
     sys.addaudithook(_audit_hook(trace))
     _wrap_stat(trace)
     _wrap_environ(trace)
+    _wrap_others(trace)
 
 
 def see_functions(trace: Trace) -> None:
@@ -52,7 +54,7 @@ class Watch:
         if self._depth == 1:
             self.trace.enter("")
             self.trace.heeded.update(_HANDLED)
-            self._undo = [_wrap_stat(self.trace), _wrap_environ(self.trace)]
+            self._undo = [_wrap_stat(self.trace), _wrap_environ(self.trace), _wrap_others(self.trace)]
 
     def __exit__(self, *_exception: object) -> None:
         self._depth -= 1
@@ -131,18 +133,23 @@ class _Observed:
         except OSError:
             self._note(EXISTENCE, path, kwargs)
             raise
-        self._note(EXISTENCE if not self._gives_stat or _is_dir(result.st_mode) else FILE, path, kwargs)
+        mode = result.st_mode if self._gives_stat else 0
+        if not mode or _is_dir(mode) or _is_link(mode) or mode & 0o100:
+            # Where a link leads and whether a file is a program is told by its existence.
+            self._note(EXISTENCE, path, kwargs)
+        if mode and not _is_dir(mode):
+            self._note(FILE, path, kwargs)
         return result
 
     def _note(self, kind: int, path: Any, kwargs: dict[str, Any]) -> None:
-        if kwargs.get("dir_fd") is None:
-            self._trace.busy = True
-            try:
-                self._trace.read(kind, path, 3)
-            except Exception:  # an observer must never change what it observes
-                pass
-            finally:
-                self._trace.busy = False
+        self._trace.busy = True
+        try:
+            folder = kwargs.get("dir_fd")
+            self._trace.read(kind, path if folder is None else path_below(folder, path), 3)
+        except Exception:  # an observer must never change what it observes
+            pass
+        finally:
+            self._trace.busy = False
 
     def __repr__(self) -> str:
         return repr(self._original)
@@ -225,3 +232,58 @@ def _name(mapping: Any, key: Any) -> Optional[str]:
     if mapping is _bytes and isinstance(key, bytes):
         return os.fsdecode(key)
     return None
+
+
+class _Heard:
+    """A function whose calls somebody hears of, with the frame of who calls. An object, as `_Observed` is."""
+
+    def __init__(self, original: Any, hear: Callable[..., None]) -> None:
+        functools.update_wrapper(self, original)
+        self._original = original
+        self._hear = hear
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True  # pytest doesn't show this frame when the call fails
+        try:
+            self._hear(_getframe(1), *args, **kwargs)
+        except Exception:  # an observer must never change what it observes
+            pass
+        return self._original(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return repr(self._original)
+
+    def __reduce__(self) -> str:
+        return str(self._original.__name__)
+
+
+def _wrap_others(trace: Trace) -> Callable[[], None]:
+    """Wrap what opens files by a folder that is open, what looks for modules and imports none, and how `multiprocessing` starts
+    processes: no audit event tells of them. Gives what puts it back."""
+    import importlib.util
+
+    places: list[tuple[Any, str, Callable[..., None]]] = [
+        (os, "open", trace.opened),
+        (importlib.util, "find_spec", trace.looked_for),
+    ]
+    try:
+        import _posixsubprocess
+    except ImportError:  # of a Python that starts processes in another way
+        pass
+    else:
+        places.append((_posixsubprocess, "fork_exec", trace.started))
+    heard = []
+    for module, name, hear in places:
+        original = getattr(module, name)
+        function = _Heard(original, hear)
+        if original in os.supports_dir_fd:
+            os.supports_dir_fd.add(function)
+        setattr(module, name, function)
+        heard.append((module, name, function, original))
+
+    def undo() -> None:
+        for module, name, function, original in heard:
+            if getattr(module, name) is function:
+                setattr(module, name, original)
+
+    return undo

@@ -151,6 +151,11 @@ def is_linecache(frame: Optional[FrameType]) -> bool:
     return False
 
 
+def is_subprocess(frame: FrameType) -> bool:
+    """Whether that frame is of `subprocess`."""
+    return frame.f_code.co_filename == _SUBPROCESS
+
+
 def answers_of_system(frame: Optional[FrameType]) -> Optional[tuple[str, ...]]:
     """The files that hold what a child process, which is started in `frame`, is asked for; None if it may look at anything."""
     while frame is not None and frame.f_code.co_filename == _SUBPROCESS:

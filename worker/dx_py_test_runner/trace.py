@@ -15,12 +15,13 @@ import gc
 import os
 import sys
 from collections.abc import Iterable
-from importlib.util import source_from_cache
+from importlib.util import resolve_name, source_from_cache
+from stat import S_ISDIR, S_ISREG
 from types import CodeType, FrameType, ModuleType
 from typing import Any, Optional, Protocol
 
 from . import variables
-from .readers import USER, Readers, answers_of_system, is_linecache
+from .readers import USER, Readers, answers_of_system, is_linecache, is_subprocess
 from .temporary import Read, Temporary, is_naming
 from .usual import Usual
 
@@ -30,6 +31,7 @@ _getframe = sys._getframe
 _fspath = os.fspath
 _getcwd = os.getcwd
 _stat = os.stat
+_readlink = os.readlink
 _STDLIB_NAMES = frozenset(getattr(sys, "stdlib_module_names", ()))
 _module_dict = ModuleType.__getattribute__
 
@@ -271,8 +273,10 @@ class Trace:
                 self.functions.is_read(args[0], _getframe(2))
         elif event in ("os.listdir", "os.scandir"):
             path = args[0]
-            if isinstance(path, int) or self.busy:
+            if self.busy:
                 return
+            if isinstance(path, int):
+                path = path_below(path, "")
             frame = _getframe(2)
             if frame.f_code.co_filename.startswith("<frozen importlib"):
                 return
@@ -282,6 +286,8 @@ class Trace:
                     self.listings.add(text)
                 return
             self.read(LISTING, "." if path is None else path, 3)
+            if event == "os.scandir" and self._kinds[frame.f_code.co_filename] == USER and _mentions_stat(frame.f_code):
+                self._entries("." if path is None else os.fsdecode(path), frame)
         elif event in SPAWN_EVENTS:
             frame = _getframe(2)
             owners = self.owners(frame)
@@ -397,6 +403,41 @@ class Trace:
             self._users.setdefault(name, []).append(file)
         self._unsettled = True
 
+    def _entries(self, folder: str, frame: FrameType) -> None:
+        """Note that code in that frame may ask the entries of a folder for their size or time: their methods can't be observed."""
+        self.busy = True
+        try:
+            for name in os.listdir(folder):
+                text = self._path(os.path.join(folder, name))
+                if text is None or self.temporary.holds(text) or self._writers.get(text, self) == self.context:
+                    continue
+                if S_ISREG(_stat(text).st_mode):
+                    self.record(FILE, text, self.owners(frame))
+        finally:
+            self.busy = False
+
+    def opened(self, frame: FrameType, path: Any, flags: int, mode: int = 0, *, dir_fd: Optional[int] = None) -> None:
+        """Note that code in that frame calls `os.open`, if it is by a folder that is open: the audit event doesn't tell of that."""
+        if dir_fd is None or self.busy or flags & _ONLY_WRITE_FLAGS:
+            return
+        text = self._path(path_below(dir_fd, path))
+        if text is None or self.temporary.holds(text) or self._writers.get(text, self) == self.context:
+            return
+        owners = self.owners(frame)
+        if owners:
+            self.record(EXISTENCE if S_ISDIR(_stat(text).st_mode) else FILE, text, owners)
+
+    def looked_for(self, frame: FrameType, name: str, package: Optional[str] = None) -> None:
+        """Note that code in that frame looks for a module, by `importlib.util.find_spec`."""
+        self._attempt(resolve_name(name, package) if name.startswith(".") else name, frame)
+
+    def started(self, frame: FrameType, *_arguments: Any) -> None:
+        """Note that code in that frame starts a process in the way of `multiprocessing`; `subprocess` tells itself."""
+        owners = [] if is_subprocess(frame) else self.owners(frame)
+        if owners:
+            self.record(PROJECT, "", owners)
+            self.record(VARIABLE, variables.ALL, owners)
+
     def _attempt(self, name: str, frame: FrameType) -> None:
         """Note a first import, found or not, by the nearest code of the user's."""
         owners = self.owners(frame)
@@ -498,6 +539,26 @@ class Trace:
         new = (self._modules, self._imports, self._reads, self._written, self._touched)
         self._modules, self._imports, self._reads, self._written, self._touched = [], [], [], [], []
         return new
+
+
+def _mentions_stat(code: CodeType) -> bool:
+    """Whether a function, or one in it, has a name `stat`."""
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return "stat" in code.co_names or any(map(_mentions_stat, inner))
+
+
+def path_below(folder: int, path: Any) -> str:
+    """A path as text, from the folder that is open under that number; raises OSError if the system doesn't tell which it is."""
+    try:
+        root = _readlink(f"/proc/self/fd/{folder}")
+    except OSError:
+        import fcntl
+
+        get_path = getattr(fcntl, "F_GETPATH", None)
+        if get_path is None:
+            raise
+        root = os.fsdecode(fcntl.fcntl(folder, get_path, bytes(1024)).rstrip(b"\0"))
+    return os.path.join(root, os.fsdecode(_fspath(path)))
 
 
 def _inherits(event: str, args: tuple[Any, ...]) -> bool:

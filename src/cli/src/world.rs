@@ -6,6 +6,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -166,11 +167,7 @@ impl World {
             Input::File(key) => self.file(key),
             Input::Slice(_) => self.slice(input).unwrap_or(Digest::ABSENT),
             Input::Symbol(_) => self.symbol(input).unwrap_or(Digest::ABSENT),
-            Input::Existence(key) => match fs::metadata(self.path(key)) {
-                Ok(meta) if meta.is_dir() => Digest::of(b"folder"),
-                Ok(_) => Digest::of(b"file"),
-                Err(_) => Digest::ABSENT,
-            },
+            Input::Existence(key) => existence(&self.path(key)),
             Input::Listing(key) => self.listing_digest(key, |_| true),
             Input::PythonListing(key) => {
                 self.listing_digest(key, |name| name.ends_with('/') || name.ends_with(".py"))
@@ -507,6 +504,27 @@ pub fn import_path(project: &[PathBuf], sys_path: &[String], standard: &[PathBuf
 pub fn file_system_now(folder: &Path) -> std::io::Result<i64> {
     let file = tempfile::tempfile_in(folder)?;
     Ok(FileStat::from(&file.metadata()?).ctime_ns)
+}
+
+/// What a path is: a folder, a program or another file, and where a link leads; absent if there is nothing.
+fn existence(path: &Path) -> Digest {
+    let what = match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => "folder",
+        Ok(meta) if meta.is_file() && meta.permissions().mode() & 0o100 != 0 => "program",
+        Ok(_) => "file",
+        Err(_) => "",
+    };
+    match fs::read_link(path) {
+        Ok(target) => {
+            let mut hasher = Hasher::new();
+            hasher
+                .field(what)
+                .field(target.as_os_str().as_encoded_bytes());
+            hasher.finish()
+        }
+        Err(_) if what.is_empty() => Digest::ABSENT,
+        Err(_) => Digest::of(what.as_bytes()),
+    }
 }
 
 #[cfg(test)]
