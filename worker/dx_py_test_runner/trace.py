@@ -16,7 +16,7 @@ import os
 import sys
 from collections.abc import Iterable
 from importlib.util import resolve_name, source_from_cache
-from stat import S_ISDIR, S_ISREG
+from stat import S_ISDIR
 from types import CodeType, FrameType, ModuleType
 from typing import Any, Optional, Protocol
 
@@ -189,9 +189,11 @@ class Trace:
 
     def read(self, kind: int, path: Any, depth: int) -> None:
         """Note that the code `depth` frames up read `path`."""
-        if self.is_usual(kind, path):
-            return
-        owners = self.owners(_getframe(depth))
+        if not self.is_usual(kind, path):
+            self._read_in(_getframe(depth), kind, path)
+
+    def _read_in(self, frame: FrameType, kind: int, path: Any) -> None:
+        owners = self.owners(frame)
         if not owners:
             return
         text = self._path(path)
@@ -208,7 +210,7 @@ class Trace:
             # Before it is asked who has written it: what a test wrote may be read by the making of a value.
             self.witness.read(kind, text)
         if self.temporary.holds(text):
-            if text not in self._writers and not (kind == EXISTENCE and is_naming(_getframe(depth))):
+            if text not in self._writers and not (kind == EXISTENCE and is_naming(frame)):
                 self.temporary.keep(Read(self.context, kind, text), owners)
             return
         if self._writers.get(text, self) == self.context:
@@ -293,9 +295,7 @@ class Trace:
             owners = self.owners(frame)
             answers = answers_of_system(frame) if owners else ()
             if answers is None:
-                self.record(PROJECT, "", owners)
-                if _inherits(event, args):
-                    self.record(VARIABLE, variables.ALL, owners)
+                self._starts(owners, _inherits(event, args))
             else:
                 for path in answers:
                     self.record(FILE, path, owners)
@@ -408,11 +408,9 @@ class Trace:
         self.busy = True
         try:
             for name in os.listdir(folder):
-                text = self._path(os.path.join(folder, name))
-                if text is None or self.temporary.holds(text) or self._writers.get(text, self) == self.context:
-                    continue
-                if S_ISREG(_stat(text).st_mode):
-                    self.record(FILE, text, self.owners(frame))
+                path = os.path.join(folder, name)
+                if os.path.isfile(path):
+                    self._read_in(frame, FILE, path)
         finally:
             self.busy = False
 
@@ -420,12 +418,8 @@ class Trace:
         """Note that code in that frame calls `os.open`, if it is by a folder that is open: the audit event doesn't tell of that."""
         if dir_fd is None or self.busy or flags & _ONLY_WRITE_FLAGS:
             return
-        text = self._path(path_below(dir_fd, path))
-        if text is None or self.temporary.holds(text) or self._writers.get(text, self) == self.context:
-            return
-        owners = self.owners(frame)
-        if owners:
-            self.record(EXISTENCE if S_ISDIR(_stat(text).st_mode) else FILE, text, owners)
+        text = path_below(dir_fd, path)
+        self._read_in(frame, EXISTENCE if S_ISDIR(_stat(text).st_mode) else FILE, text)
 
     def looked_for(self, frame: FrameType, name: str, package: Optional[str] = None) -> None:
         """Note that code in that frame looks for a module, by `importlib.util.find_spec`."""
@@ -435,7 +429,12 @@ class Trace:
         """Note that code in that frame starts a process in the way of `multiprocessing`; `subprocess` tells itself."""
         owners = [] if is_subprocess(frame) else self.owners(frame)
         if owners:
-            self.record(PROJECT, "", owners)
+            self._starts(owners, True)
+
+    def _starts(self, owners: list[str], inherits: bool) -> None:
+        """Note that a process is started, which may look at anything of the project, and at all variables if it inherits them."""
+        self.record(PROJECT, "", owners)
+        if inherits:
             self.record(VARIABLE, variables.ALL, owners)
 
     def _attempt(self, name: str, frame: FrameType) -> None:

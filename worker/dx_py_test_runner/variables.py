@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Optional
 
 #: The name under which all variables are one input, of who looks at which there are, or hands them to another process.
 ALL = "*"
@@ -52,7 +53,7 @@ def is_volatile(name: str) -> bool:
     return name in _VOLATILE or name.startswith(_PREFIXES)
 
 
-def value_of(name: str) -> bytes | None:
+def value_of(name: str) -> Optional[bytes]:
     """The value of a variable, or all that are inputs with their values; none if there is no such variable."""
     if name != ALL:
         value = os.environ.get(name)
