@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any, Optional
 
 import _pytest.mark
@@ -23,7 +22,7 @@ _is_keyword: Any = getattr(_pytest.mark, "_is_matchable_function_attribute", lam
 class _Above:
     """What a parent gives to all tests below it."""
 
-    __slots__ = ("names", "classes", "markers", "packed", "of_others", "_sorted", "_packed_names", "_ends", "tails")
+    __slots__ = ("names", "classes", "markers", "packed", "of_others", "start")
 
     def __init__(self, parent: Any) -> None:
         chain = parent.listchain()
@@ -38,24 +37,27 @@ class _Above:
             _pack_marker(out, marker)
         self.packed = out.bytes()
         self.of_others = say.is_of_others(parent.ihook, parent.config)
-        #: What comes after the keywords of a test without marks, by the fixtures that it uses.
-        self.tails: dict[Any, bytes] = {}
-        self._sorted = sorted(map(str, self.names))
-        names, self._ends = Pack(), [0]
-        for name in self._sorted:
-            names.text(name)
-            self._ends.append(len(names))
-        self._packed_names = names.bytes()
+        #: What the IDs of its tests start with.
+        self.start = parent.nodeid + "::"
 
-    def pack_keywords_with(self, out: Pack, name: str) -> None:
-        """Add these names with another one, in their order."""
-        at = bisect_left(self._sorted, name)
-        is_there = at < len(self._sorted) and self._sorted[at] == name
-        out.u32(len(self._sorted) + (not is_there))
-        out.raw(self._packed_names[: self._ends[at]])
-        if not is_there:
-            out.text(name)
-        out.raw(self._packed_names[self._ends[at] :])
+
+class _Alike:
+    """Tests that have but their names, lines and places for themselves."""
+
+    __slots__ = ("common", "names", "lines", "places")
+
+    def __init__(self, common: bytes) -> None:
+        self.common = common
+        self.names: list[str] = []
+        self.lines: list[int] = []
+        self.places: list[int] = []
+
+    def pack(self, out: Pack) -> None:
+        """Add what they have in common, then their own."""
+        out.raw(self.common)
+        out.text("\n".join(self.names))
+        out.numbers(self.lines)
+        out.numbers(self.places)
 
 
 class Items:
@@ -65,33 +67,64 @@ class Items:
         self._parents: dict[Any, _Above] = {}
         self._are_seen = are_seen
 
-    def pack(self, out: Pack, item: Any, place: int) -> None:
-        """Add an item, whose place in the session is given."""
-        above = self._parents.get(item.parent)
-        if above is None:
-            above = self._parents[item.parent] = _Above(item.parent)
-        out.text(item.nodeid)
-        out.text(str(getattr(item, "originalname", None) or item.name))
-        out.text(above.classes)
-        function = item.obj if type(item) is pytest.Function else None
-        if type(function) is not FunctionType or function.__dict__ or item.own_markers or item.extra_keyword_matches:
+    def pack(self, out: Pack, items: list[Any], places: list[int]) -> None:
+        """Add the items of a file, whose places in the session are given: first those that are told one by one, then those that are
+        alike."""
+        others: list[tuple[Any, _Above, int]] = []
+        alike: dict[Any, _Alike] = {}
+        parent = above = None
+        for item, place in zip(items, places):
+            if item.parent is not parent or above is None:
+                parent = item.parent
+                above = self._parents.get(parent)
+                if above is None:
+                    above = self._parents[parent] = _Above(parent)
+            function = item.obj if type(item) is pytest.Function else None
+            if type(function) is MethodType:
+                function = function.__func__
+            name = item.name
+            # A plain function has but its name and its line for itself.
+            if (
+                type(function) is not FunctionType
+                or function.__dict__
+                or item.own_markers
+                or item.extra_keyword_matches
+                or item.originalname != name
+                or item.nodeid != above.start + name
+                or "\n" in name
+            ):
+                others.append((item, above, place))
+                continue
+            info = item._fixtureinfo
+            definitions = info.name2fixturedefs
+            key = (above, info.argnames, *definitions, *map(id, definitions.values())) if definitions else above
+            some = alike.get(key)
+            if some is None:
+                some = alike[key] = _Alike(self._common(item, above))
+            some.names.append(name)
+            some.lines.append(function.__code__.co_firstlineno)
+            some.places.append(place)
+        out.u32(len(others))
+        for item, above, place in others:
+            out.text(item.nodeid)
+            out.text(str(getattr(item, "originalname", None) or item.name))
+            out.text(above.classes)
             out.u32((_line(item) or 0) + 1)
             out.u32(place)
             out.texts(sorted(_keywords(item, above)))
             self._pack_tail(out, item, above)
-            return
-        # A plain function has but its name and its line for itself.
-        out.u32(function.__code__.co_firstlineno)
-        out.u32(place)
-        above.pack_keywords_with(out, item.name)
-        info = item._fixtureinfo
-        key = (info.argnames, *info.name2fixturedefs, *map(id, info.name2fixturedefs.values()))
-        tail = above.tails.get(key)
-        if tail is None:
-            packed = Pack()
-            self._pack_tail(packed, item, above)
-            tail = above.tails[key] = packed.bytes()
-        out.raw(tail)
+        out.u32(len(alike))
+        for some in alike.values():
+            some.pack(out)
+
+    def _common(self, item: Any, above: _Above) -> bytes:
+        """What is told of a plain function and of all that are like it."""
+        out = Pack()
+        out.text(above.start)
+        out.text(above.classes)
+        out.texts(sorted(map(str, above.names)))
+        self._pack_tail(out, item, above)
+        return out.bytes()
 
     def _pack_tail(self, out: Pack, item: Any, above: _Above) -> None:
         own = item.own_markers

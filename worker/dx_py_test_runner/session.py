@@ -160,11 +160,12 @@ class WorkerPlugin:
             raise session.Interrupted("stopped")
         asked = Unpack(command[3])
         mode, paths, new, shares, share = asked.u8(), asked.texts(), asked.texts(), asked.u8(), asked.texts()
+        inert = dict(asked.pairs())
         narrow, named = mode > 0, mode == 2
         self._in_parts = any("::" in path for path in (*paths, *map(str, session.config.args)))
         config = session.config
         if shares:
-            self._shared = Shared(session, share)
+            self._shared = Shared(session, share, inert)
             self._shared.is_partial &= not _needs_everything(config)
         bytecode.prepare(new)
         # What the user named is everything.
@@ -245,23 +246,22 @@ class WorkerPlugin:
         return sorted(found)
 
     def _report_items(self, all_items: list[Any], only: Optional[frozenset[str]]) -> None:
-        files: dict[str, list[Any]] = {}
-        places: dict[Any, int] = {}
+        files: dict[str, tuple[list[Any], list[int]]] = {}
         items = Items(bool(all_items) and bool(_needs_everything(all_items[0].config)))
         for place, item in enumerate(all_items):
-            file = needs.file_of(item)
+            name = item.nodeid
+            file = name.partition("::")[0]
             if only is None or file in only:
-                files.setdefault(file, []).append(item)
-            self._items[item.nodeid] = item
-            places[item] = place
-        for file, held in files.items():
+                held, places = files.setdefault(file, ([], []))
+                held.append(item)
+                places.append(place)
+            self._items[name] = item
+        for file, (held, places) in files.items():
             out = Pack()
             out.text(file)
             self._files[file] = path = str(getattr(held[0], "path", "") or getattr(held[0], "fspath", ""))
             out.text(path)
-            out.u32(len(held))
-            for item in held:
-                items.pack(out, item, places[item])
+            items.pack(out, held, places)
             self._wire.send(wire.COLLECTED, out.bytes())
 
     @pytest.hookimpl(tryfirst=True, hookwrapper=True)

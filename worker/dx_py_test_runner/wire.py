@@ -175,6 +175,10 @@ class Unpack:
         """A list of texts."""
         return [self.text() for _ in range(self.u32())]
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """A list of pairs of texts."""
+        return [(self.text(), self.text()) for _ in range(self.u32())]
+
 
 _PASS = struct.Struct("<QQQ6I")
 

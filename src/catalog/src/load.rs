@@ -44,6 +44,16 @@ impl Catalog {
         read_records(&reading, universe, None)
     }
 
+    /// How many files of a universe are known to hold tests.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn file_count(&self, universe: UniverseId) -> Result<usize, CatalogError> {
+        let query = "SELECT count(*) FROM collections WHERE universe = ?";
+        let count: u32 = self.db.query_row(query, [universe.0], |row| row.get(0))?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
     /// Two connections that see the very same state of the catalog; none if another process is writing, or if they can't be had.
     fn snapshots(&self) -> Option<[Connection; 2]> {
         let path = self.db.path()?;

@@ -16,6 +16,7 @@ use crate::conductor::{Conductor, Intent, NextPhase};
 use crate::coverage::{self, Coverage};
 use crate::daemon;
 use crate::database;
+use crate::early::{Early, role};
 use crate::file_list::FileList;
 use crate::invocation::Invocation;
 use crate::jobs::{UNKNOWN, WORTHWHILE};
@@ -47,7 +48,7 @@ pub struct Execution<'a> {
     pub began: Instant,
 }
 
-/// Runs the plan; gives the exit code.
+/// Runs the plan, in the workers that were started early if they are the right ones; gives the exit code.
 ///
 /// # Errors
 /// If workers can't be started, or what they do can't be recorded or reported.
@@ -56,6 +57,7 @@ pub fn execute(
     plan: Plan,
     asked: &Execution<'_>,
     reporters: &mut Vec<Box<dyn Reporter>>,
+    early: Option<Early>,
 ) -> anyhow::Result<u8> {
     let args = asked.args;
     // Collecting a part spares time while the part is small; else everything is collected, which is what pytest does.
@@ -80,30 +82,32 @@ pub fn execute(
         Coverage::Asked | Coverage::Configured if !measured => &["--no-cov"],
         _ => &[],
     };
-    let specs = Specs::new(session, args, asked.invocation, wanted)?;
     let mut workers = session.arrangement.workers(wanted);
-    let role = |workers, has_controller| match workers {
-        _ if has_controller => Role::Told,
-        1 if !measured => Role::Lone,
-        _ => Role::Mute,
+    let early = match early.filter(|early| early.is_for(workers, &session.arrangement, more)) {
+        Some(early) => early,
+        None => {
+            let specs = Specs::new(
+                &session.project,
+                &session.interpreter,
+                args,
+                asked.invocation,
+                wanted,
+            )?;
+            // The interpreters get ready while it is looked up what the run needs to know.
+            Early::start(specs, workers, &session.arrangement, measured, more)?
+        }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't start the event loop")?;
-    let local = tokio::task::LocalSet::new();
+    let Early {
+        runtime,
+        local,
+        specs,
+        workers: mut early,
+        ..
+    } = early;
     let processes = |has_controller, workers| {
-        let spec = specs.workers(workers, role(workers, has_controller), more);
-        HeadStart::new(Processes(spec))
+        let role = role(workers, has_controller, measured);
+        HeadStart::new(Processes(specs.workers(workers, role, more)))
     };
-    // The interpreters get ready while it is looked up what the run needs to know. A controller would have to come before them.
-    let mut early = None;
-    if workers == 1 || !session.arrangement.controller {
-        let first = processes(false, workers);
-        let slots = u32::try_from(workers).unwrap_or(u32::MAX);
-        local.block_on(&runtime, async { first.start(slots) });
-        early = Some(first);
-    }
     session.sources.save();
     let shares = shares(session, &plan, workers);
     let split = !shares.is_empty();
@@ -124,6 +128,7 @@ pub fn execute(
         collect: narrow.then(|| plan.paths.clone()),
         named: plan.names_places,
         rewrite: modules_to_rewrite(session, &plan, workers, narrow),
+        inert: inert(session, &shares),
         shares,
         timeout: timeout.and_then(as_duration),
         slow_after: as_duration(slow_after).filter(|period| !period.is_zero()),
@@ -189,6 +194,7 @@ pub fn execute(
             collect: plan.names_places.then(|| plan.paths.clone()),
             rewrite: Vec::new(),
             shares: Vec::new(),
+            inert: Vec::new(),
             ..run_plan.clone()
         };
         let foreseen = conductor.foreseen();
@@ -231,6 +237,7 @@ pub fn execute(
                 Some(arrangement) => {
                     workers = arrangement.workers(wanted);
                     run_plan.shares.clear();
+                    run_plan.inert.clear();
                 }
                 None => break standby,
             }
@@ -313,6 +320,23 @@ fn shares(session: &Session, plan: &Plan, workers: usize) -> Vec<Vec<String>> {
         shares[slot].push((*file).clone());
     }
     shares
+}
+
+/// The files that are shared out and whose import leaves nothing behind, by their node IDs, with what must be imported already for that.
+fn inert(session: &Session, shares: &[Vec<String>]) -> Vec<(String, String)> {
+    let shared: HashSet<&String> = shares.iter().flatten().collect();
+    let files = session.state.files.iter();
+    let files = files.filter(|file| shared.contains(&file.file));
+    files
+        .filter_map(|file| {
+            let node = session
+                .sources
+                .graph
+                .file(&RelPath::from_text(&file.path)?)?;
+            let needs = node.imports.inert.as_ref()?;
+            Some((file.file.clone(), needs.join(" ")))
+        })
+        .collect()
 }
 
 /// About what it takes to make the item of a test.

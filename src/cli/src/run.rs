@@ -9,9 +9,11 @@ use crate::args::TestArgs;
 use crate::changes;
 use crate::coverage::Coverage;
 use crate::daemon;
+use crate::early::Early;
 use crate::execution::{Execution, execute};
 use crate::forecast::Forecast;
 use crate::invocation::Invocation;
+use crate::opening::Opening;
 use crate::plan::{Plan, explain, make_plan};
 use crate::report::{Reporter, emit, reporters, text_output};
 use crate::scratch;
@@ -81,7 +83,9 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
     if let Some(shard) = args.shard {
         selection.only_shard(shard);
     }
-    let mut session = Session::open(project, args.common.python.as_deref(), &invocation)?;
+    let opening = Opening::new(project, args.common.python.as_deref(), &invocation)?;
+    let early = Early::for_all(&opening, args, &invocation, workers)?;
+    let mut session = Session::compare(opening, &invocation)?;
     if let Some(revision) = &args.changed_since {
         let changed = changes::since(revision, &session.project.root)?;
         let (tests, files) = changes::reached(&session, &changed);
@@ -129,7 +133,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
         workers,
         began,
     };
-    execute(&mut session, plan, &execution, &mut reporters)
+    execute(&mut session, plan, &execution, &mut reporters, early)
 }
 
 fn all_fresh(

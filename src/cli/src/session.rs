@@ -9,7 +9,7 @@ use dx_py_catalog::{
     Catalog, CatalogError, FactTable, KnownFile, KnownTest, Pass, PassId, SetId, StatRow,
     UniverseId, UniverseState,
 };
-use dx_py_core::{Digest, Hasher, Input, Marker, RelPath, TestId, Verdict, blob};
+use dx_py_core::{Digest, Input, Marker, RelPath, TestId, Verdict, blob};
 use dx_py_graph::environment;
 use dx_py_select::verdict::PassState;
 use dx_py_select::{SetState, Subject, verdict};
@@ -20,15 +20,15 @@ use serde::{Deserialize, Serialize};
 use crate::alone::Serial;
 use crate::arrangement::Arrangement;
 use crate::compiles;
-use crate::database;
 use crate::file_list::{FileList, Folders, Renewal};
 use crate::ini::CANDIDATES;
 use crate::invocation::Invocation;
-use crate::python::{self, Interpreter};
+use crate::opening::{self, Opening, hex};
+use crate::python::Interpreter;
 use crate::settings::Project;
 use crate::sources::Sources;
 use crate::states::{SetStates, counts};
-use crate::world::{World, WorldSpec, file_system_now, import_path};
+use crate::world::{World, WorldSpec, import_path};
 
 /// What an interpreter said of itself when it last ran.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,44 +106,33 @@ impl Session {
     /// Opens the project's database and compares it with the world now. Starts no Python.
     ///
     /// # Errors
-    /// If there is no interpreter, or the database can't be used.
+    /// As [`Opening::new`] and [`Session::compare`].
     pub fn open(
         project: Project,
         python: Option<&std::path::Path>,
         invocation: &Invocation,
     ) -> anyhow::Result<Self> {
-        let interpreter = python::find(
-            python,
-            project.config.python.as_deref(),
-            &project.root,
-            &project.cwd,
-        )?;
+        Self::compare(Opening::new(project, python, invocation)?, invocation)
+    }
+
+    /// Compares what a database that was opened says with the world now.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub fn compare(opening: Opening, invocation: &Invocation) -> anyhow::Result<Self> {
+        let Opening {
+            project,
+            interpreter,
+            catalog,
+            universe,
+            arrangement,
+            notes,
+            key,
+            invocation: invocation_digest,
+            now_ns,
+        } = opening;
         let dx = project.dx_dir();
-        database::prepare(&dx).with_context(|| {
-            format!(
-                "can't create {}\nThe database is kept there; make the folder writable.",
-                dx.display()
-            )
-        })?;
-        let now_ns =
-            file_system_now(&dx).with_context(|| format!("can't write in {}", dx.display()))?;
-        let (mut catalog, aside) = Catalog::open(&dx.join("catalog.db"))?;
-        let mut notes = Vec::new();
-        if let Some(aside) = aside {
-            notes.push(format!(
-                "the catalog was damaged; it is kept as {}, and a new one was begun",
-                aside.kept_as.display()
-            ));
-        }
         let sites = environment::site_packages(interpreter.prefix());
-        let invocation_digest = invocation.digest(&project);
-        let (binary, prefix) = interpreter.identity();
-        let key = Hasher::new()
-            .field(invocation_digest.0)
-            .field(binary.as_os_str().as_encoded_bytes())
-            .field(prefix.as_os_str().as_encoded_bytes())
-            .finish();
-        let universe = catalog.universe(key)?;
         // The walk waits for the file system, the catalog for nobody.
         let (sources, recorded) = std::thread::scope(|scope| {
             let sources = scope.spawn(|| Sources::load(&project, &sites, Some(&dx), now_ns));
@@ -191,10 +180,6 @@ impl Session {
         let base = invocation.base_digest(&project);
         let learned = catalog
             .note(&learned_note(key))?
-            .and_then(|value| blob::decode(&value).ok())
-            .unwrap_or_default();
-        let arrangement = catalog
-            .note(&arrangement_note(key))?
             .and_then(|value| blob::decode(&value).ok())
             .unwrap_or_default();
         let mut session = Self {
@@ -278,7 +263,7 @@ impl Session {
 
     /// Under which name the arrangement of sessions is kept.
     pub fn arrangement_note(&self) -> String {
-        arrangement_note(self.key)
+        opening::arrangement_note(self.key)
     }
 
     fn file_list_note(&self) -> String {
@@ -482,14 +467,6 @@ impl Reach<'_> {
 fn environment_note(interpreter: &Interpreter) -> String {
     let (binary, prefix) = interpreter.identity();
     format!("environment:{}:{}", binary.display(), prefix.display())
-}
-
-fn hex(digest: Digest) -> String {
-    digest.0.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn arrangement_note(key: Digest) -> String {
-    format!("arrangement:{}", hex(key))
 }
 
 fn learned_note(key: Digest) -> String {

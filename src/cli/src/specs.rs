@@ -8,8 +8,8 @@ use dx_py_daemon::{LaunchSpec, Role};
 
 use crate::args::TestArgs;
 use crate::invocation::Invocation;
-use crate::session::Session;
-use crate::settings::Level;
+use crate::python::Interpreter;
+use crate::settings::{Level, Project};
 use crate::{scratch, worker_files};
 
 /// Tells workers' plugin what to do with snapshots. A variable, since an option would be a part of the invocation: whether snapshots may be
@@ -24,14 +24,14 @@ pub fn snapshot_mode(args: &TestArgs) -> Option<(OsString, OsString)> {
 }
 
 /// Tells workers how many megabytes cached fixtures may take, if the configuration says it.
-fn fixtures_limit(session: &Session) -> Option<(OsString, OsString)> {
-    let megabytes = session.project.config.fixtures_mb?;
+fn fixtures_limit(project: &Project) -> Option<(OsString, OsString)> {
+    let megabytes = project.config.fixtures_mb?;
     Some(("DX_PY_FIXTURES_MB".into(), megabytes.to_string().into()))
 }
 
 /// Tells workers to see which functions run, if that is what tests are selected by.
-fn sees_functions(session: &Session) -> Option<(OsString, OsString)> {
-    let is_wanted = session.project.config.select == Some(Level::Symbol);
+fn sees_functions(project: &Project) -> Option<(OsString, OsString)> {
+    let is_wanted = project.config.select == Some(Level::Symbol);
     is_wanted.then(|| ("DX_PY_FUNCTIONS".into(), "1".into()))
 }
 
@@ -43,17 +43,18 @@ pub struct Specs {
 }
 
 impl Specs {
-    /// What the session and the arguments ask for.
+    /// What the configuration and the arguments ask for.
     ///
     /// # Errors
     /// If the worker's files can't be written.
     pub fn new(
-        session: &Session,
+        project: &Project,
+        interpreter: &Interpreter,
         args: &TestArgs,
         invocation: &Invocation,
         workers: usize,
     ) -> anyhow::Result<Self> {
-        let dx = session.project.dx_dir();
+        let dx = project.dx_dir();
         let worker_dir = worker_files::unpack(&dx)
             .with_context(|| format!("can't write the worker into {}", dx.display()))?;
         let mut arguments = args.display_arguments();
@@ -71,13 +72,13 @@ impl Specs {
             scratch::base_temp().ok()
         };
         let base = LaunchSpec {
-            python: session.interpreter.executable.clone(),
+            python: interpreter.executable.clone(),
             worker_dir,
-            cwd: session.project.cwd.clone(),
+            cwd: project.cwd.clone(),
             env: snapshot_mode(args)
                 .into_iter()
-                .chain(fixtures_limit(session))
-                .chain(sees_functions(session))
+                .chain(fixtures_limit(project))
+                .chain(sees_functions(project))
                 .collect(),
             pytest_args: arguments.into_iter().map(Into::into).collect(),
             basetemp: None,
@@ -86,7 +87,7 @@ impl Specs {
             role: Role::Mute,
             engine: args.engine,
             inherit_output: args.no_capture,
-            zygotes: session.project.zygotes(),
+            zygotes: project.zygotes(),
         };
         Ok(Self {
             base,

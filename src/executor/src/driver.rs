@@ -394,6 +394,7 @@ async fn answer<C: Connection>(
                     named: false,
                     rewrite: Vec::new(),
                     share: Some(share),
+                    inert: Vec::new(),
                 };
                 return worker.send(&command, 0).await.err().map(|_| End::Died);
             }

@@ -33,6 +33,9 @@ pub struct RunPlan {
     pub rewrite: Vec<String>,
     /// For each slot the node IDs of the files whose items it makes; empty if each makes all. Each imports all that is collected.
     pub shares: Vec<Vec<String>>,
+    /// The node IDs of files whose import does nothing but bind names, with what must be imported already for that: who shares the
+    /// collection with others needn't import theirs. See [`Command::Collect`].
+    pub inert: Vec<(String, String)>,
     /// How long a test may take.
     pub timeout: Option<Duration>,
     /// After how long, and then after how long again, it is told what a worker is busy with.
@@ -527,10 +530,17 @@ async fn join_all<F: Future<Output = ()>>(futures: Vec<F>) {
 /// The command that the collection of the worker in this slot starts with.
 pub(crate) fn collect_command(plan: &RunPlan, slot: u32) -> Command {
     let rewrite = plan.rewrite.iter().skip(slot as usize);
+    let share = plan.shares.get(slot as usize);
+    let own: HashSet<&String> = share.into_iter().flatten().collect();
+    let others = plan
+        .inert
+        .iter()
+        .filter(|(file, _)| share.is_some() && !own.contains(file));
     Command::Collect {
         only: plan.collect.clone(),
         named: plan.named,
         rewrite: rewrite.step_by(plan.workers.max(1)).cloned().collect(),
-        share: plan.shares.get(slot as usize).cloned(),
+        share: share.cloned(),
+        inert: others.cloned().collect(),
     }
 }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tree_sitter::{Node, Tree};
 
+use crate::inert::inert;
+
 /// One import.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Import {
@@ -25,6 +27,8 @@ pub struct FileImports {
     pub opaque: bool,
     /// Whether it names what tells code the lines of its callers, so that a line more somewhere else may change what it does.
     pub sees_lines: bool,
+    /// If importing the file does nothing but bind names: what must be imported already for that. See [`inert`](crate::inert::inert).
+    pub inert: Option<Vec<String>>,
 }
 
 /// What a frame, a traceback or a code object tells its lines by. Who reads a source is seen while it does.
@@ -49,7 +53,10 @@ pub fn extract(tree: &Tree, source: &[u8]) -> FileImports {
         found: FileImports::default(),
     };
     extractor.visit(tree.root_node(), false);
-    extractor.found
+    FileImports {
+        inert: inert(tree, source),
+        ..extractor.found
+    }
 }
 
 struct Extractor<'a> {

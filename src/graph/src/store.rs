@@ -9,7 +9,7 @@ use dx_py_core::{Digest, RelPath, blob};
 use crate::graph::{FileNode, ImportGraph};
 
 const MAGIC: [u8; 4] = *b"DXGR";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const HEADER: usize = 40;
 
 /// The file can't be used; the graph is built anew.
@@ -97,7 +97,7 @@ mod tests {
                     path: RelPath::from_text(&format!("{name}.py")).unwrap(),
                     digest: Digest::of(name.as_bytes()),
                     tests: vec![TestId::new(name)],
-                    imports: FileImports { imports: imports.into_iter().map(|module| Import { module, ..Import::default() }).collect(), opaque: true, sees_lines: true },
+                    imports: FileImports { imports: imports.into_iter().map(|module| Import { module, ..Import::default() }).collect(), opaque: true, sees_lines: true, inert: Some(vec!["a:b".into()]) },
                 })
                 .collect();
             let graph = ImportGraph::build(files, vec![RelPath::root()]);

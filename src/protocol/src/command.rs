@@ -19,6 +19,9 @@ pub enum Command {
         rewrite: Vec<String>,
         /// The node IDs of the files whose items are made, where several workers share that; the modules of others are imported only.
         share: Option<Vec<String>>,
+        /// Of these others the node IDs of those whose import does nothing but bind names, so that it can be left out; with what must be
+        /// imported already for that: modules, and `module:name` for what one must have, separated by spaces.
+        inert: Vec<(String, String)>,
     },
     /// Run these tests of one collected file.
     Run {
@@ -78,12 +81,14 @@ impl Command {
                 named,
                 rewrite,
                 share,
+                inert,
             } => {
                 out.u8(u8::from(only.is_some()) + u8::from(*named));
                 out.strs(only.as_deref().unwrap_or_default());
                 out.strs(rewrite);
                 out.u8(u8::from(share.is_some()));
                 out.strs(share.as_deref().unwrap_or_default());
+                out.pairs(inert);
             }
             Self::Run { file, tests } => {
                 out.str(file);
@@ -144,6 +149,7 @@ impl Command {
                     named: mode == 2,
                     rewrite,
                     share: is_shared.then_some(share),
+                    inert: data.pairs()?,
                 }
             }
             MessageKind::Run => Self::Run {

@@ -58,6 +58,16 @@ pub enum ProtocolError {
     /// Text that isn't UTF-8.
     #[error("text in the payload is not UTF-8")]
     Text(#[from] std::str::Utf8Error),
+    /// Tests that are told together, with too many or too few numbers.
+    #[error("{names} names of tests come with {lines} lines and {places} places")]
+    Uneven {
+        /// How many names.
+        names: usize,
+        /// How many lines.
+        lines: usize,
+        /// How many places.
+        places: usize,
+    },
     /// A place in the ring that can't be.
     #[error("the ring holds bytes {tail} to {head}; the message names {len} bytes at {offset}")]
     Ring {

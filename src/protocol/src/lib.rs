@@ -3,6 +3,7 @@
 //! Commands ([`TestMessage`], 32 bytes) go to a worker, reports ([`TestResultMessage`], 40 bytes) come back; both are followed by a
 //! payload. Everything is little-endian. Only this crate knows bytes; the Python twin is `worker/dx_py_test_runner/wire.py`.
 
+mod alike;
 pub mod codec;
 pub mod command;
 mod error;

@@ -2,41 +2,55 @@
 
 use std::time::Duration;
 
-use dx_py_core::{AssertionStats, Marker, Phase, PhaseReport, TestId, TestResult, TestStatus};
+use dx_py_core::{AssertionStats, Phase, PhaseReport, TestId, TestResult, TestStatus};
 
-use crate::ProtocolError;
 use crate::codec::{Reader, Writer};
 use crate::message::TestResultMessage;
 use crate::payload::CollectedItem;
+use crate::{ProtocolError, alike};
 
 /// Whole nanoseconds, as the header holds them.
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Reads a file's tests: those that are told one by one, and those that are alike; in the order of the session.
+pub(crate) fn read_items(data: &mut Reader<'_>) -> Result<Vec<CollectedItem>, ProtocolError> {
+    let mut items = data.list(read_item)?;
+    let alike = data.list(alike::read)?;
+    if !alike.is_empty() {
+        items.extend(alike.into_iter().flatten());
+        items.sort_by_key(|item| item.place);
+    }
+    Ok(items)
+}
+
+/// Writes a file's tests one by one.
+pub(crate) fn write_items(out: &mut Writer, items: &[CollectedItem]) {
+    out.list(items, write_item).u32(0);
+}
+
 /// Reads a collected item.
-pub(crate) fn read_item(data: &mut Reader<'_>) -> Result<CollectedItem, ProtocolError> {
+fn read_item(data: &mut Reader<'_>) -> Result<CollectedItem, ProtocolError> {
+    let (id, function, class_name) = (data.str()?, data.str()?, data.str()?);
+    let (line, place) = (data.u32()?, data.u32()?);
+    let keywords = data.strs()?;
+    let (markers, is_bound, bonds) = alike::read_end(data)?;
     Ok(CollectedItem {
-        id: data.str()?,
-        function: data.str()?,
-        class_name: data.str()?,
-        line: data.u32()?,
-        place: data.u32()?,
-        keywords: data.strs()?,
-        markers: data.list(|data| {
-            Ok(Marker {
-                name: data.str()?,
-                args: data.strs()?,
-                kwargs: data.pairs()?,
-            })
-        })?,
-        is_bound: data.u8()? != 0,
-        bonds: data.strs()?,
+        id,
+        function,
+        class_name,
+        line,
+        place,
+        keywords,
+        markers,
+        is_bound,
+        bonds,
     })
 }
 
 /// Writes a collected item.
-pub(crate) fn write_item(out: &mut Writer, item: &CollectedItem) {
+fn write_item(out: &mut Writer, item: &CollectedItem) {
     out.str(&item.id).str(&item.function).str(&item.class_name);
     out.u32(item.line).u32(item.place).strs(&item.keywords);
     out.list(&item.markers, |out, marker| {

@@ -5,7 +5,7 @@ use dx_py_core::{Marker, TestId, TestResult, TestStatus};
 use crate::ProtocolError;
 use crate::codec::{Reader, Writer};
 use crate::message::{ResultKind, TestResultMessage};
-use crate::parts::{nanoseconds, read_item, read_result, write_item, write_result};
+use crate::parts::{nanoseconds, read_items, read_result, write_items, write_result};
 
 /// How a worker introduces itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -260,7 +260,7 @@ impl Report {
             ResultKind::Collected => Self::Collected(Collected {
                 file: data.str()?,
                 path: data.str()?,
-                items: data.list(read_item)?,
+                items: read_items(&mut data)?,
             }),
             ResultKind::CollectionReport => Self::CollectionReport(CollectionReport {
                 node: data.str()?,
@@ -356,7 +356,7 @@ impl Report {
             }
             Self::Collected(file) => {
                 out.str(&file.file).str(&file.path);
-                out.list(&file.items, write_item);
+                write_items(&mut out, &file.items);
                 ResultKind::Collected
             }
             Self::CollectionReport(report) => {
@@ -514,9 +514,9 @@ mod tests {
             prop_assert_eq!(Report::decode(&header, &payload).unwrap(), report);
             for command in [
                 Command::Run { file: file.clone(), tests: tests.iter().map(|test| TestId::new(test.as_str())).collect() },
-                Command::Collect { only: Some(tests.clone()), named: false, rewrite: Vec::new(), share: Some(vec![file.clone()]) },
-                Command::Collect { only: Some(tests), named: true, rewrite: vec![file.clone()], share: None },
-                Command::Collect { only: None, named: false, rewrite: Vec::new(), share: Some(Vec::new()) },
+                Command::Collect { only: Some(tests.clone()), named: false, rewrite: Vec::new(), share: Some(vec![file.clone()]), inert: vec![(file.clone(), "a b:c".into())] },
+                Command::Collect { only: Some(tests), named: true, rewrite: vec![file.clone()], share: None, inert: Vec::new() },
+                Command::Collect { only: None, named: false, rewrite: Vec::new(), share: Some(Vec::new()), inert: Vec::new() },
                 Command::TellTest {
                     id: TestId::new(file.as_str()),
                     status: TestStatus::Failed,
