@@ -304,6 +304,81 @@ fn of_several_workers_each_makes_the_items_of_its_files() {
 }
 
 #[test]
+fn a_module_that_leaves_nothing_behind_is_imported_by_its_own_worker_alone() {
+    let conftest = "import os, sys, pytest\n\
+        @pytest.fixture(scope='session', autouse=True)\n\
+        def seen():\n    yield\n    \
+            names = [name for name in sys.modules if name.startswith('test_')]\n    \
+            with open(os.path.dirname(__file__) + '.seen', 'a') as file: file.write(' '.join(names) + '\\n')\n";
+    let inert = "import pytest, lib\n\
+        LIMIT = 3\n\
+        @pytest.mark.parametrize('x', [1, 2], ids=['a', 'b'])\ndef test_each(x):\n    import time\n    time.sleep(0.02)\n    assert x < LIMIT\n\
+        class TestIt:\n    def test_it(self): pass\n";
+    let mut files = vec![
+        ("conftest.py".to_owned(), conftest),
+        ("lib.py".to_owned(), "VALUE = 1\n"),
+        ("rare.py".to_owned(), "VALUE = 1\n"),
+        (
+            "test_loud.py".to_owned(),
+            "import lib\nlib.VALUE += 1\ndef test_loud(): pass\n",
+        ),
+        // What it imports is imported by nobody else, which others could see.
+        (
+            "test_rare.py".to_owned(),
+            "import rare\ndef test_rare(): pass\n",
+        ),
+        // Its folder goes onto the path.
+        ("sub/test_first.py".to_owned(), "def test_first(): pass\n"),
+        (
+            "test_wants.py".to_owned(),
+            "import sys\ndef test_wants():\n    assert {'test_loud', 'test_rare', 'test_first'} <= sys.modules.keys()\n    import helper\n",
+        ),
+        ("sub/helper.py".to_owned(), ""),
+    ];
+    files.extend((0..8).map(|number| (format!("test_{number}.py"), inert)));
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), *text))
+        .collect();
+    let project = Project::new(&files);
+    let place = format!("{}.seen", project.path().display());
+    let (code, expected) = project.pytest(&[]);
+    // Nobody knows yet which files there are, so all is collected by each.
+    for is_shared in [false, true] {
+        let _ = std::fs::remove_file(&place);
+        let run = project.test(&["--all", "-n", "2", "--no-second-opinion"]);
+        assert_eq!((run.code, run.outcomes()), (code, expected.clone()));
+        let seen = std::fs::read_to_string(&place).unwrap();
+        let importers = |module: &str| {
+            let workers = seen.lines();
+            workers
+                .filter(|names| names.split(' ').any(|name| name == module))
+                .count()
+        };
+        assert_eq!(seen.lines().count(), 2, "{seen}");
+        for module in ["test_loud", "test_rare", "test_first"] {
+            assert_eq!(importers(module), 2, "{module}: {seen}");
+        }
+        let by_both = (0..8).filter(|number| importers(&format!("test_{number}")) == 2);
+        if is_shared && crate::support::is_known() {
+            // One of them may be the first of its folder.
+            assert!(by_both.count() <= 1, "{seen}");
+        } else {
+            assert_eq!(by_both.count(), 8, "{seen}");
+        }
+    }
+
+    // One that is inert no more is imported by both.
+    project.write("test_3.py", &format!("{inert}print(LIMIT)\n"));
+    let _ = std::fs::remove_file(&place);
+    let run = project.test(&["--all", "-n", "2", "--no-second-opinion"]);
+    assert_eq!((run.code, run.outcomes()), (code, expected));
+    let seen = std::fs::read_to_string(&place).unwrap();
+    assert_eq!(seen.matches("test_3").count(), 2, "{seen}");
+    std::fs::remove_file(&place).unwrap();
+}
+
+#[test]
 fn a_worker_that_shares_the_collection_and_dies_is_made_up_for() {
     let project = project_to_share();
     let run = |args: &[&str]| project.test(args);

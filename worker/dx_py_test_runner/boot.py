@@ -125,12 +125,13 @@ def _run_pytest(
 
     economy.freeze()
     economy.leave_cache_to_orchestrator()
+    plugin = WorkerPlugin(wire, trace, role, engine)
     if engine == "lean":
+        plugin.when_collected = economy.collect_seldom()
         economy.collect_once_is_enough()
         economy.pass_over_pytests_modules()
         if say.is_known():
             shortcuts.look_at_code()
-    plugin = WorkerPlugin(wire, trace, role, engine)
     dx = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     bytecode.install(os.path.join(dx, "bytecode"))
     if getattr(pytest, "version_tuple", (0,)) >= (8, 2):  # from there on `pytest.main` sets it, and code asks for it

@@ -88,6 +88,8 @@ class WorkerPlugin:
         self._shared: Optional[Shared] = None
         self._snapshots = Context("", "none", False)
         self._passed: list[str] = []
+        #: To be called when the collection has ended.
+        self.when_collected: Callable[[], None] = lambda: None
         #: The files that were collected, by node ID, and whether only parts of some were asked for.
         self._files: dict[str, str] = {}
         self._in_parts = False
@@ -196,6 +198,7 @@ class WorkerPlugin:
             self._collection_warnings.clear()
             session.perform_collect()
         undo()
+        self.when_collected()
         self._make_item = _nobody_makes
         forget()
         config.args = arguments
