@@ -11,12 +11,17 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Callable, Optional
 
 import pytest
 
 from . import say
+
+
+#: Something that an import finds: what holds it, its name there, and what it is.
+_Entry = tuple[dict[str, Any], str, Any]
+_MISSING = object()
 
 
 class Shared:
@@ -31,39 +36,27 @@ class Shared:
         self._left: dict[str, list[Any]] = {}
         #: What must be imported for the import of a module to leave nothing behind.
         self._inert = inert
-        #: By its name, where a module lies that was collected, and how to import it if that was left out.
-        self._places: dict[str, tuple[str, Callable[[], object]]] = {}
-        #: Those of which a module was imported: what pytest adds to the path for it is there.
+        #: The folders of which a module was imported: what pytest adds to the path for its modules is there.
         self._folders: set[str] = set()
+        #: What modules would have found that weren't imported.
+        self._found: dict[str, list[_Entry]] = {}
 
     def leave_out(self, collector: Any) -> None:
-        """Let a module that is another worker's be imported only, when it is collected."""
+        """Let a module that is another worker's be imported only, when it is collected, or not even that."""
         if not self.is_partial or type(collector) is not pytest.Module:
             return
-        is_own = collector.nodeid in self.files
-        needs = None if is_own else self._inert.get(collector.nodeid)
-        is_left_out = self._may_be_left_out(collector, needs)
-        if not is_own:
-            self._left.setdefault(collector.nodeid, []).append(collector)
-            vars(collector)["collect"] = _nothing if is_left_out else _import_of(collector)
-
-    def _may_be_left_out(self, module: Any, needs: Optional[str]) -> bool:
-        """Whether nobody could tell that a module isn't imported that needs what `needs` says, if it is known to leave nothing behind."""
-        path = str(module.path)
-        folder, name = os.path.split(path)
-        if isinstance(module.parent, pytest.Package):
-            name = path
-        other, import_other = self._places.get(name, (path, _nothing))
-        if other != path:
-            # Modules of one name hide each other, or can't be imported side by side, which pytest tells of the second.
-            with suppress(Exception):  # its own worker tells of it
-                import_other()
-        elif needs is not None and folder in self._folders and all(map(_is_there, needs.split())):
-            self._places[name] = path, _import_of(module)
-            return True
-        self._places[name] = path, _nothing
-        self._folders.add(folder)
-        return False
+        if collector.nodeid in self.files:
+            self._folders.add(_folder_of(collector))
+            return
+        self._left.setdefault(collector.nodeid, []).append(collector)
+        needs = self._inert.get(collector.nodeid)
+        found = None if needs is None or _folder_of(collector) not in self._folders else _find(needs.split())
+        if found is not None:
+            self._found[collector.nodeid] = found
+            vars(collector)["collect"] = _nothing
+        else:
+            self._folders.add(_folder_of(collector))
+            vars(collector)["collect"] = _import_of(collector)
 
     def make(self, files: list[str], quiet: bool) -> list[Any]:
         """The items of files that were left out, in the session from now on; `quiet` if another worker has told of their warnings."""
@@ -72,9 +65,10 @@ class Shared:
         self.is_partial = False
         with _no_warnings() if quiet else _pytest_warnings(config):
             for file in files:
-                for collector in self._left.pop(file, ()):
-                    del vars(collector)["collect"]
-                    made.extend(session.genitems(collector))
+                with _as_it_was(self._found.pop(file, [])):
+                    for collector in self._left.pop(file, ()):
+                        del vars(collector)["collect"]
+                        made.extend(session.genitems(collector))
             config.hook.pytest_collection_modifyitems(session=session, config=config, items=made)
         self.is_partial = True
         session.items.extend(made)
@@ -97,11 +91,43 @@ def _pytest_warnings(config: Any) -> AbstractContextManager[None]:
     return catch_warnings_for_item(config=config, ihook=config.hook, when="collect", item=None)
 
 
-def _is_there(need: str) -> bool:
-    """Whether a module is imported, and has what is asked of it."""
-    name, _, what = need.partition(":")
-    module = sys.modules.get(name)
-    return module is not None and (not what or what in getattr(module, "__dict__", ()))
+def _folder_of(module: Any) -> str:
+    return os.path.dirname(str(module.path))
+
+
+def _find(needs: list[str]) -> Optional[list[_Entry]]:
+    """What an import would find of modules and of what they must have; None if something isn't there."""
+    found: list[_Entry] = []
+    for need in needs:
+        name, _, what = need.partition(":")
+        parts = name.split(".")
+        for count in range(1, len(parts) + 1):
+            path = ".".join(parts[:count])
+            if path not in sys.modules:
+                return None
+            found.append((sys.modules, path, sys.modules[path]))
+        names = getattr(sys.modules[name], "__dict__", {})
+        if what:
+            if what not in names:
+                return None
+            found.append((names, what, names[what]))
+    return found
+
+
+@contextmanager
+def _as_it_was(found: list[_Entry]) -> Iterator[None]:
+    """Let an import find what it would have found before tests put something else in its place."""
+    changed = [(holder, name, holder.get(name, _MISSING)) for holder, name, was in found if holder.get(name) is not was]
+    for holder, name, was in found:
+        holder[name] = was
+    try:
+        yield
+    finally:
+        for holder, name, now in changed:
+            if now is _MISSING:
+                holder.pop(name, None)
+            else:
+                holder[name] = now
 
 
 def _nothing() -> list[Any]:
