@@ -132,6 +132,7 @@ def _run_pytest(
         economy.pass_over_pytests_modules()
         if say.is_known():
             shortcuts.look_at_code()
+            shortcuts.share_ids()
     dx = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     bytecode.install(os.path.join(dx, "bytecode"))
     if getattr(pytest, "version_tuple", (0,)) >= (8, 2):  # from there on `pytest.main` sets it, and code asks for it
