@@ -1,6 +1,6 @@
 //! What running in parallel, and only a part of the files, changes: and how it is made up for.
 
-use crate::support::Project;
+use crate::support::{Project, Run};
 
 /// Passes only if the other file's test doesn't run at the same time: each waits for the other's flag for a while.
 const JEALOUS: &str = r#"
@@ -379,4 +379,63 @@ fn an_order_that_is_pytests_own_needs_no_single_worker() {
     let run = project.test(&["-n", "2", "--all"]);
     let note = "note: one worker: pytest_collection_modifyitems in";
     assert!(run.out.contains(note), "{}", run.out);
+}
+
+#[test]
+fn tests_that_wait_get_more_workers_than_cores_if_they_are_to() {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let text =
+        |work: &str| format!("import time\nnow = time.perf_counter\ndef test_it():\n    {work}\n");
+    let project = |work: &str| {
+        let files: Vec<(String, String)> = (0..4 * cores)
+            .map(|number| (format!("test_{number}.py"), text(work)))
+            .collect();
+        let files: Vec<(&str, &str)> = files
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect();
+        Project::new(&files)
+    };
+    let workers = |run: &Run| {
+        let line = run.out.lines().next().unwrap_or_default();
+        let count = line
+            .split(" · ")
+            .find_map(|part| part.strip_suffix(" workers"));
+        let count = count.or_else(|| line.contains("1 worker").then_some("1"));
+        count
+            .and_then(|count| count.parse::<usize>().ok())
+            .unwrap_or_default()
+    };
+    let mut waiting = project("time.sleep(0.5)");
+    let first = waiting.test(&["--all", "-n", "auto"]);
+    assert_eq!(workers(&first), cores, "{}", first.out);
+    for args in [
+        &["--all", "-n", "auto"][..],
+        &["--all", "-n", "auto", "test_*"],
+    ] {
+        let more = waiting.test(args);
+        if cfg!(target_os = "linux") {
+            assert!(workers(&more) > cores, "{}", more.out);
+            assert!(
+                more.out
+                    .contains("more workers than cores: the tests waited"),
+                "{}",
+                more.out
+            );
+        }
+        assert_eq!((more.code, more.ran()), (0, 4 * cores), "{}", more.out);
+    }
+    // Nobody asked for it, or for so few tests.
+    assert_eq!(workers(&waiting.test(&["--all"])), cores);
+    let few = waiting.test(&["--all", "-n", "auto", "test_1.py"]);
+    assert_eq!((workers(&few), few.ran()), (1, 1), "{}", few.out);
+    waiting.set("PYTEST_XDIST_AUTO_NUM_WORKERS", "1");
+    let told = waiting.test(&["--all", "-n", "auto"]);
+    assert_eq!(workers(&told), 1, "{}", told.out);
+
+    let busy = project("until = now() + 0.2\n    while now() < until: pass");
+    for _ in 0..2 {
+        let run = busy.test(&["--all", "-n", "auto"]);
+        assert_eq!(workers(&run), cores, "{}", run.out);
+    }
 }

@@ -16,6 +16,7 @@ from _pytest.terminal import getreportopt
 
 from . import bytecode, collect, needs, say, shortcuts, snapshot_end, wire
 from .functions import Functions
+from .idle import Idle
 from .items import Items
 from .lean import Lean
 from .outcome import ERROR, FAILED, PASSED, SKIPPED, Outcome, dumped, sections_of, text_of
@@ -364,6 +365,7 @@ class WorkerPlugin:
             return None
         self._stop_if_asked(session, "")
         self._lean = self._start_engine(session.config)
+        self._idle = Idle()
         try:
             self._run_jobs(session)
         finally:
@@ -383,6 +385,8 @@ class WorkerPlugin:
         out = Pack()
         out.u32(self._lean.count)
         out.counts(self._lean.reasons)
+        for number in self._idle.told():
+            out.u64(number)
         self._wire.send(wire.ENGINE, out.bytes())
 
     def _run_jobs(self, session: Any) -> None:
@@ -421,7 +425,7 @@ class WorkerPlugin:
     def _next_job(self) -> Optional[Job]:
         self._wire.send(wire.NEXT)
         while True:
-            command = self._wire.receive()
+            command = self._idle.leave_out(self._wire.receive)
             if command is None:
                 os._exit(1)  # the orchestrator is gone: nobody is left to run tests for
             kind, sequence, _argument, payload = command

@@ -121,7 +121,7 @@ pub struct TestArgs {
     #[arg(long, value_name = "K/N", help_heading = "Select")]
     pub shard: Option<Shard>,
 
-    /// Number of workers, or `auto`
+    /// Number of workers; `auto` is one for each core, and more for tests that wait
     #[arg(short = 'n', long = "workers", value_name = "N", help_heading = "Run")]
     pub workers: Option<String>,
     /// Stop after the first failure

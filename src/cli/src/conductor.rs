@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::alone::{Alone, Judgement, Policy};
 use crate::arrangement::Arrangement;
+use crate::auto::Busyness;
 use crate::file_list::Renewal;
 use crate::listener::{Listener, Start};
 use crate::pytest_cache::PytestCache;
@@ -75,6 +76,10 @@ pub struct Intent<'a> {
     pub arrangement: Arrangement,
     /// Under which name that is kept.
     pub arrangement_note: String,
+    /// How busy workers were, as an earlier run tells.
+    pub busyness: Option<Busyness>,
+    /// Under which name that is kept.
+    pub busyness_note: String,
 }
 
 impl Intent<'_> {
@@ -107,6 +112,7 @@ pub struct Conductor<'scope, 'a> {
     cache: PytestCache,
     failure: Option<anyhow::Error>,
     foreseen: Rc<Foreseen>,
+    busyness: Busyness,
 }
 
 impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
@@ -123,6 +129,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             reporters,
             intent,
             summary: RunSummary::default(),
+            busyness: Busyness::default(),
             announced: HashSet::new(),
             broken: BTreeSet::new(),
             seen_reports: HashSet::new(),
@@ -479,6 +486,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             RunnerEvent::Section(text) => emit(self.reporters, &Event::Section(text))?,
             RunnerEvent::Engine(engine) => {
                 self.summary.lean += engine.lean as usize;
+                self.busyness.add(&engine.load);
                 for (reason, count) in engine.full_protocol {
                     *self.summary.full_protocol.entry(reason).or_default() += count as usize;
                 }

@@ -162,6 +162,8 @@ pub fn execute(
         learned_note: session.learned_note(),
         arrangement: session.arrangement.clone(),
         arrangement_note: session.arrangement_note(),
+        busyness: session.busyness.clone(),
+        busyness_note: session.busyness_note(),
     };
     let matching = session.matching_passes()?;
     let slices = session.matching_slices()?;

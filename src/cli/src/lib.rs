@@ -3,6 +3,7 @@
 mod alone;
 mod args;
 mod arrangement;
+mod auto;
 mod changes;
 mod commands;
 mod compiles;

@@ -7,6 +7,7 @@ use dx_py_catalog::{Catalog, UniverseId};
 use dx_py_core::{Digest, Hasher, blob};
 
 use crate::arrangement::Arrangement;
+use crate::auto::Busyness;
 use crate::database;
 use crate::invocation::Invocation;
 use crate::python::{self, Interpreter};
@@ -25,6 +26,8 @@ pub struct Opening {
     pub universe: UniverseId,
     /// How sessions were arranged last.
     pub arrangement: Arrangement,
+    /// How busy workers were last.
+    pub busyness: Option<Busyness>,
     /// Things to tell the user.
     pub notes: Vec<String>,
     /// What tells the universe from others.
@@ -80,12 +83,16 @@ impl Opening {
             .note(&arrangement_note(key))?
             .and_then(|value| blob::decode(&value).ok())
             .unwrap_or_default();
+        let busyness = catalog
+            .note(&busyness_note(key))?
+            .and_then(|value| blob::decode(&value).ok());
         Ok(Self {
             project,
             interpreter,
             catalog,
             universe,
             arrangement,
+            busyness,
             notes,
             key,
             invocation,
@@ -97,6 +104,11 @@ impl Opening {
 /// Under which name the arrangement of a universe's sessions is kept.
 pub fn arrangement_note(key: Digest) -> String {
     format!("arrangement:{}", hex(key))
+}
+
+/// Under which name it is kept how busy the workers of a universe were.
+pub fn busyness_note(key: Digest) -> String {
+    format!("busyness:{}", hex(key))
 }
 
 /// A digest as text.

@@ -1,9 +1,10 @@
 //! `dx-py test`: from the verdicts to the last line.
 
-use std::time::Instant;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use dx_py_core::{Event, RunSummary};
+use dx_py_core::{Event, RunSummary, TestId};
 
 use crate::args::TestArgs;
 use crate::changes;
@@ -19,7 +20,7 @@ use crate::report::{Reporter, emit, reporters, text_output};
 use crate::scratch;
 use crate::selection::Selection;
 use crate::session::Session;
-use crate::settings::Project;
+use crate::settings::{Project, Workers};
 use crate::specs::snapshot_mode;
 use crate::verification::Sample;
 
@@ -66,7 +67,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
         args.marks.is_some(),
     );
     let flag = args.workers.as_deref().or(invocation.workers());
-    let workers = project.workers(flag)?;
+    let wanted = project.workers(flag)?;
     if let Some(option) = invocation.needs_pytest_itself() {
         return hand_over(&project, args, option);
     }
@@ -84,7 +85,10 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
         selection.only_shard(shard);
     }
     let opening = Opening::new(project, args.common.python.as_deref(), &invocation)?;
-    let early = Early::for_all(&opening, args, &invocation, workers)?;
+    let told = opening.busyness.clone();
+    let of_all = told.as_ref().map_or(Duration::ZERO, |told| told.elapsed);
+    let most = wanted.count(told.as_ref(), of_all);
+    let early = Early::for_all(&opening, args, &invocation, most)?;
     let mut session = Session::compare(opening, &invocation)?;
     if let Some(revision) = &args.changed_since {
         let changed = changes::since(revision, &session.project.root)?;
@@ -114,6 +118,19 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
         }
         return Ok(0);
     }
+    let is_known = !args.all && !plan.ask_pytest;
+    let workers = match wanted {
+        Workers::Auto(_) if is_known => wanted.count(told.as_ref(), expected(&session, &plan)),
+        _ => most,
+    };
+    if let (Workers::Auto(cores), Some(told)) = (wanted, &told)
+        && workers > cores
+    {
+        let waiting = 100.0 * told.idle_part();
+        session.notes.push(format!(
+            "more workers than cores: the tests waited for {waiting:.0} % of their time"
+        ));
+    }
     let mut reporters = reporters(args);
     if args.explain {
         explain(&plan, &session, &mut text_output(args))?;
@@ -134,6 +151,14 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
         began,
     };
     execute(&mut session, plan, &execution, &mut reporters, early)
+}
+
+/// How long the tests that run are expected to take, one after the other.
+fn expected(session: &Session, plan: &Plan) -> Duration {
+    let dirty: HashSet<&TestId> = plan.dirty.iter().map(|(test, _)| test).collect();
+    let tests = session.state.files.iter().flat_map(|file| &file.tests);
+    let dirty = tests.filter(|test| dirty.contains(&test.id));
+    dirty.filter_map(|test| test.duration).sum()
 }
 
 fn all_fresh(

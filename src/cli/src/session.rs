@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alone::Serial;
 use crate::arrangement::Arrangement;
+use crate::auto::Busyness;
 use crate::compiles;
 use crate::file_list::{FileList, Folders, Renewal};
 use crate::ini::CANDIDATES;
@@ -90,6 +91,8 @@ pub struct Session {
     pub file_list_reason: String,
     /// How sessions were arranged last.
     pub arrangement: Arrangement,
+    /// How busy workers were last.
+    pub busyness: Option<Busyness>,
     /// The files that run alone.
     pub serial: Serial,
     /// Things to tell the user.
@@ -126,6 +129,7 @@ impl Session {
             catalog,
             universe,
             arrangement,
+            busyness,
             notes,
             key,
             invocation: invocation_digest,
@@ -184,6 +188,7 @@ impl Session {
             .unwrap_or_default();
         let mut session = Self {
             arrangement,
+            busyness,
             interpreter,
             environment,
             catalog,
@@ -264,6 +269,11 @@ impl Session {
     /// Under which name the arrangement of sessions is kept.
     pub fn arrangement_note(&self) -> String {
         opening::arrangement_note(self.key)
+    }
+
+    /// Under which name it is kept how busy workers were.
+    pub fn busyness_note(&self) -> String {
+        opening::busyness_note(self.key)
     }
 
     fn file_list_note(&self) -> String {

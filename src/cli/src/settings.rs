@@ -1,6 +1,7 @@
 //! The settings in force: arguments, dx-py.toml and pytest's own configuration, resolved once. Below this module nobody reads a
 //! flag, an environment variable or a configuration file.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,11 +12,40 @@ use dx_py_daemon::Zygotes;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
+use crate::auto::{Busyness, free_memory};
 use crate::ini::PytestIni;
 use crate::invocation::workers_in;
 
 /// After how long without a run a warm interpreter ends.
 const IDLE: Duration = Duration::from_secs(15 * 60);
+
+/// How many workers are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// So many.
+    Fixed(usize),
+    /// As many as keep so many cores busy.
+    Auto(usize),
+}
+
+impl fmt::Display for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(count) => write!(f, "{count}"),
+            Self::Auto(cores) => write!(f, "auto, at least {cores}"),
+        }
+    }
+}
+
+impl Workers {
+    /// The number for tests that take so long one after the other, by what earlier runs tell of the project's.
+    pub fn count(self, told: Option<&Busyness>, tests: Duration) -> usize {
+        match (self, told) {
+            (Self::Fixed(count) | Self::Auto(count), None) | (Self::Fixed(count), _) => count,
+            (Self::Auto(cores), Some(told)) => told.workers(tests, cores, free_memory()),
+        }
+    }
+}
 
 /// What dx-py.toml, or `[tool.dx-py]` in pyproject.toml, may say.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -282,21 +312,25 @@ impl Project {
     ///
     /// # Errors
     /// If the flag is neither.
-    pub fn workers(&self, flag: Option<&str>) -> Result<usize, SettingsError> {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    pub fn workers(&self, flag: Option<&str>) -> Result<Workers, SettingsError> {
+        let fixed = |count: usize| Workers::Fixed(count.clamp(1, 1024));
+        let addopts = self.addopts();
+        let flag = match (flag, self.config.workers) {
+            (None, Some(count)) => return Ok(fixed(count)),
+            (None, None) => workers_in(&addopts).filter(|text| {
+                matches!(*text, "auto" | "logical") || text.parse::<usize>().is_ok()
+            }),
+            (given, _) => given,
+        };
         match flag {
-            None => {
-                let configured = self.config.workers;
-                let of_xdist = || workers_in(&self.addopts())?.parse().ok();
-                Ok(configured
-                    .or_else(of_xdist)
-                    .unwrap_or_else(cores)
-                    .clamp(1, 1024))
+            None => Ok(Workers::Fixed(cores())),
+            Some("auto" | "logical") => {
+                let of_xdist = std::env::var("PYTEST_XDIST_AUTO_NUM_WORKERS").ok();
+                let count = of_xdist.and_then(|count| count.trim().parse().ok());
+                Ok(count.map_or(Workers::Auto(cores()), fixed))
             }
-            Some("auto" | "logical") => Ok(cores()),
             Some(text) => match text.parse() {
-                Ok(count @ 1..=1024) => Ok(count),
-                Ok(0) => Ok(1),
+                Ok(count @ 0..=1024) => Ok(fixed(count)),
                 _ => Err(SettingsError::Value {
                     what: "-n",
                     value: format!("`{text}`"),
@@ -305,6 +339,11 @@ impl Project {
             },
         }
     }
+}
+
+/// How many processors this process may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn load_config(root: &Path) -> Result<(ConfigFile, Option<PathBuf>), SettingsError> {

@@ -28,6 +28,7 @@ const FILES: &[(&str, &str)] = carried![
     "fixture_store.py",
     "functions.py",
     "fixtures.py",
+    "idle.py",
     "internals.py",
     "items.py",
     "lean.py",

@@ -67,7 +67,7 @@ pub fn inert(tree: &Tree, source: &[u8]) -> Option<Vec<String>> {
             || module.imported.contains(name)
             || module.types.contains(name)
     };
-    if module.bound.iter().any(|name| known(name)) {
+    if module.bound.iter().any(known) {
         return None;
     }
     Some(module.needs)

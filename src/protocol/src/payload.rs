@@ -1,5 +1,7 @@
 //! What a worker reports.
 
+use std::time::Duration;
+
 use dx_py_core::{Marker, TestId, TestResult, TestStatus};
 
 use crate::ProtocolError;
@@ -155,6 +157,21 @@ pub struct EngineReport {
     pub lean: u32,
     /// Why others went through pytest's whole protocol, and how many.
     pub full_protocol: Vec<(String, u32)>,
+    /// How busy it was.
+    pub load: Load,
+}
+
+/// How busy a worker was while it ran tests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// For how long it ran tests: waits for a processor, or for a job, don't count.
+    pub elapsed: Duration,
+    /// For how much of that neither it nor a child process of its had anything to do.
+    pub idle: Duration,
+    /// The CPU time that it needed before the first test.
+    pub start: Duration,
+    /// The most memory that it had, in bytes.
+    pub memory: u64,
 }
 
 /// What a worker tells of snapshots at its end. Each has the file that holds it, relative to the root, and its name.
@@ -323,6 +340,12 @@ impl Report {
             ResultKind::Engine => Self::Engine(EngineReport {
                 lean: data.u32()?,
                 full_protocol: data.list(|data| Ok((data.str()?, data.u32()?)))?,
+                load: Load {
+                    elapsed: Duration::from_nanos(data.u64()?),
+                    idle: Duration::from_nanos(data.u64()?),
+                    start: Duration::from_nanos(data.u64()?),
+                    memory: data.u64()?,
+                },
             }),
             ResultKind::Snapshots => Self::Snapshots(SnapshotReport {
                 pending: data.pairs()?,
@@ -435,6 +458,11 @@ impl Report {
                 out.list(&engine.full_protocol, |out, (reason, count)| {
                     out.str(reason).u32(*count);
                 });
+                let load = &engine.load;
+                for time in [load.elapsed, load.idle, load.start] {
+                    out.u64(nanoseconds(time));
+                }
+                out.u64(load.memory);
                 ResultKind::Engine
             }
             Self::Snapshots(snapshots) => {
@@ -635,6 +663,12 @@ mod tests {
             Report::Engine(EngineReport {
                 lean: 7,
                 full_protocol: vec![(text(), 3)],
+                load: Load {
+                    elapsed: Duration::from_nanos(7),
+                    idle: Duration::from_nanos(5),
+                    start: Duration::from_nanos(3),
+                    memory: 2,
+                },
             }),
             Report::Snapshots(SnapshotReport {
                 pending: vec![(text(), text())],

@@ -104,6 +104,9 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         }
         let arrangement = self.intent.arrangement.clone();
         self.keep_note(&self.intent.arrangement_note, arrangement);
+        if self.busyness.is_better_than(self.intent.busyness.as_ref()) {
+            self.keep_note(&self.intent.busyness_note, self.busyness.clone());
+        }
         Ok(())
     }
 
