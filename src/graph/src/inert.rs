@@ -34,6 +34,24 @@ const FACTS: [&str; 5] = [
     "sys.platform",
     "sys.version_info",
 ];
+/// Classes of which others may be made without running anything else than Python's own code.
+const BASES: [&str; 13] = [
+    "ArithmeticError",
+    "AssertionError",
+    "AttributeError",
+    "BaseException",
+    "Exception",
+    "ImportError",
+    "KeyError",
+    "LookupError",
+    "OSError",
+    "RuntimeError",
+    "TypeError",
+    "ValueError",
+    "object",
+];
+/// And those of the module `unittest`.
+const TEST_CASES: [&str; 2] = ["unittest.IsolatedAsyncioTestCase", "unittest.TestCase"];
 /// Decorators of Python's own that only wrap.
 const WRAPPERS: [&str; 3] = ["classmethod", "property", "staticmethod"];
 /// How deep a source may be nested. The bodies of functions count too.
@@ -63,6 +81,7 @@ pub fn inert(tree: &Tree, source: &[u8]) -> Option<Vec<String>> {
     // A name that means something to this analysis and is bound to something else.
     let known = |name: &&str| {
         BUILTIN_TYPES.contains(name)
+            || BASES.contains(name)
             || WRAPPERS.contains(name)
             || module.imported.contains(name)
             || module.types.contains(name)
@@ -226,17 +245,15 @@ impl<'a> Module<'a> {
         Some(())
     }
 
-    /// A class without bases: what these do when a class is made can't be read here.
+    /// A class without other bases than Python's own: what these do when a class is made can't be read here.
     fn class(&mut self, node: Node<'_>) -> Option<()> {
         self.bound
             .insert(self.text(node.child_by_field_name("name")?)?);
         if node.child_by_field_name("type_parameters").is_some() {
             return None;
         }
-        if let Some(bases) = node.child_by_field_name("superclasses")
-            && bases.named_child_count() > 0
-        {
-            return None;
+        if let Some(bases) = node.child_by_field_name("superclasses") {
+            self.all(bases, Self::base)?;
         }
         let body = node.child_by_field_name("body")?;
         let mut cursor = body.walk();
@@ -244,6 +261,13 @@ impl<'a> Module<'a> {
             self.statement(statement, true)?;
         }
         Some(())
+    }
+
+    fn base(&self, node: Node<'_>) -> Option<()> {
+        let path = self.dotted(node)?;
+        let is_known = BASES.contains(&path)
+            || TEST_CASES.contains(&path) && self.imported.contains("unittest");
+        is_known.then_some(())
     }
 
     /// One of pytest's decorators, with arguments that run nothing, or one of Python's that only wrap.
@@ -496,6 +520,8 @@ class TestMore:
     @pytest.mark.slow
     class TestInner():
         def test_inner(self): pass
+
+class Wrong(ValueError, Exception): pass
 "#;
         let wanted = [
             "sys",
@@ -507,6 +533,8 @@ class TestMore:
         ];
         assert_eq!(needs(source).unwrap(), wanted);
         assert_eq!(needs("").unwrap(), [""; 0]);
+        let unit = "import unittest\nclass A(unittest.TestCase):\n    def test_a(self): pass\n";
+        assert_eq!(needs(unit).unwrap(), ["unittest"]);
         let postponed = "from __future__ import annotations\ndef f(a: x.y(1)): pass\n";
         assert!(needs(postponed).is_some());
     }
@@ -561,6 +589,10 @@ class TestMore:
             "from a import list\ndef f(x: list[int]): pass",
             "from a import staticmethod\n@staticmethod\ndef f(): pass",
             "class A(B): pass",
+            "class A(unittest.TestCase): pass",
+            "import unittest\nclass A(unittest.Mock): pass",
+            "from a import ValueError\nclass A(ValueError): pass",
+            "class A(ValueError, B): pass",
             "class A(metaclass=B): pass",
             "class A:\n    x = b",
             "class A:\n    x = (b)",
