@@ -651,3 +651,52 @@ fn plugins_that_have_a_say_in_some_of_the_tests() {
     assert_eq!((lean.code, lean.outcomes()), project.pytest(&[]));
     assert_eq!(lean.json["summary"]["lean"], 3, "{}", lean.json["summary"]);
 }
+
+#[test]
+fn items_that_are_made_after_one_another_are_what_pytest_makes() {
+    let conftest = "import os\n\
+        def told(value):\n    \
+            own = isinstance(value, (list, set, dict))\n    \
+            return type(value).__name__, sorted(map(str, value)) if own else getattr(value, 'name', value) if isinstance(value, (str, int)) else ''\n\
+        def pytest_collection_modifyitems(items):\n    \
+            seen = {}\n    \
+            for item in items:\n        \
+                item.user_properties.append(('own', item.name))\n        \
+                item.extra_keyword_matches.add('extra_' + item.name)\n        \
+                item.stash['key'] = item.name\n    \
+            with open(os.environ['SEEN'], 'w') as file:\n        \
+                for item in items:\n            \
+                    slots = {name for cls in type(item).__mro__ for name in vars(cls).get('__slots__', ()) if hasattr(item, name)}\n            \
+                    names = sorted({*vars(item), *slots} - {'__dict__'})\n            \
+                    values = [(name, told(getattr(item, name))) for name in names]\n            \
+                    more = item.nodeid, item.location, sorted(item.keywords), item.user_properties, len(item.stash), item.function.__name__\n            \
+                    print(values, more, [mark.name for mark in item.iter_markers()], file=file)\n";
+    let tests = "import pytest\npytestmark = pytest.mark.wide\n\
+        def test_a(): pass\ndef test_b(): pass\n\
+        @pytest.mark.own\ndef test_c(): pass\n\
+        def test_d(): pass\ndef test_e(tmp_path): pass\n\
+        def test_f():\n    \"\"\"Text.\"\"\"\n    assert 0\n\
+        test_g = test_d\n\
+        class TestIt:\n    def test_a(self): pass\n    def test_b(self): pass\n";
+    let mut project = Project::new(&[
+        ("conftest.py", conftest),
+        ("pytest.ini", "[pytest]\nmarkers = wide\n own\n"),
+        ("sub/test_one.py", tests),
+        ("sub/test_two.py", tests),
+    ]);
+    let mut seen = Vec::new();
+    for is_pytest in [true, false] {
+        let place = format!("{}.seen", project.path().display());
+        project.set("SEEN", &place);
+        if is_pytest {
+            assert_eq!(project.pytest(&[]).0, 1);
+        } else {
+            let run = project.test(&["-n", "1"]);
+            assert_eq!((run.code, run.ran()), (1, 18), "{}", run.out);
+        }
+        seen.push(std::fs::read_to_string(&place).unwrap());
+        std::fs::remove_file(&place).unwrap();
+    }
+    assert_eq!(seen[0].lines().count(), 18);
+    assert_eq!(seen[0], seen[1]);
+}

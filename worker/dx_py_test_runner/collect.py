@@ -22,6 +22,7 @@ from _pytest.python import PyCollector
 from _pytest.scope import Scope
 
 from . import say
+from .mould import Mould, fits
 
 #: Makes items of a thing that a collector holds under a name, or leaves that to others.
 Maker = Callable[[Any, str, Any], Optional[list[pytest.Function]]]
@@ -65,6 +66,8 @@ def install(session: Any) -> tuple[Callable[[], None], Maker]:
     manager = session._fixturemanager
     closures = _Closures(manager)
     plain: dict[Any, bool] = {}
+    moulds: dict[Any, Mould] = {}
+    fitting: Optional[bool] = None
 
     def plain_item(parent: Any, name: str, function: Any) -> Optional[pytest.Function]:
         """The only item of a function that nothing parametrises; none if it has several, or if pytest shall tell what is wrong."""
@@ -84,12 +87,22 @@ def install(session: Any) -> tuple[Callable[[], None], Maker]:
 
     def bare_item(collector: Any, name: str, obj: Any) -> Optional[list[pytest.Function]]:
         """The item of a function that has but its name for itself, once another one of its module has been made."""
+        nonlocal fitting
         if type(obj) is not FunctionType or not name.startswith(prefixes):
             return None
         info = closures.kept(collector)
         if info is None or not _is_bare(obj):
             return None
-        return [pytest.Function.from_parent(collector, name=name, callobj=obj, fixtureinfo=info)]
+        mould = moulds.get(collector)
+        if mould is not None and not obj.__dict__:
+            return [mould.make(name, obj, info)]
+        item = pytest.Function.from_parent(collector, name=name, callobj=obj, fixtureinfo=info)
+        if mould is None and not obj.__dict__:
+            if fitting is None:
+                fitting = fits(item)
+            if fitting:
+                moulds[collector] = Mould(item)
+        return [item]
 
     # pytest's own generator is handed out, not iterated over: this function would show in its tracebacks.
     def generate(self: Any, name: str, function: Any) -> Iterator[Any]:

@@ -32,6 +32,7 @@ const FILES: &[(&str, &str)] = carried![
     "internals.py",
     "items.py",
     "lean.py",
+    "mould.py",
     "needs.py",
     "observe.py",
     "outcome.py",
