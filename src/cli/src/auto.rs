@@ -121,7 +121,7 @@ mod tests {
         let told = told(1000, 900);
         let long = Duration::from_secs(60);
         assert_eq!(told.workers(long, 2, 8192 * MB), 8);
-        assert_eq!(told.workers(Duration::from_secs(1), 2, 8192 * MB), 3);
+        assert_eq!(told.workers(Duration::from_secs(2), 2, 8192 * MB), 3);
         assert_eq!(told.workers(Duration::from_millis(200), 2, 8192 * MB), 2);
         assert_eq!(told.workers(long, 2, 1000 * MB), 5);
         assert_eq!(told.workers(long, 2, 10 * MB), 2);
