@@ -914,3 +914,32 @@ print(glob.glob(to + '/pytest-*.dist-info/RECORD')[0])",
     let again = run();
     assert!(again.contains("1 passed in"), "{again}");
 }
+
+#[test]
+fn a_new_folder_brings_back_no_file_that_is_ignored() {
+    let project = Project::new(&[
+        (
+            "pytest.ini",
+            "[pytest]\naddopts = --ignore=tests/test_b.py\n",
+        ),
+        (
+            "tests/conftest.py",
+            "def pytest_ignore_collect(collection_path):\n    return True if collection_path.name == 'test_c.py' else None\n",
+        ),
+        ("tests/test_a.py", "def test_a(): pass\n"),
+        ("tests/test_b.py", "import missing\n"),
+        ("tests/test_c.py", "import missing\n"),
+    ]);
+    assert_eq!(project.test(&[]).ran(), 1);
+    project.write("tests/data/x.txt", "");
+    let run = project.test(&[]);
+    assert_eq!((run.code, run.ran()), (0, 0), "{}\n{}", run.out, run.err);
+    project.write("tests/test_d.py", "def test_d(): pass\n");
+    project.write("tests/more/x.txt", "");
+    let run = project.test(&[]);
+    assert_eq!((run.code, run.ran()), (0, 1), "{}\n{}", run.out, run.err);
+    // It isn't any more.
+    project.write("pytest.ini", "[pytest]\n");
+    let run = project.test(&[]);
+    assert!(run.out.contains("test_b.py"), "{}", run.out);
+}

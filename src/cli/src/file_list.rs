@@ -23,6 +23,8 @@ pub struct FileList {
     pub deselected: Vec<(String, u32)>,
     /// Conftests of some folder whose hooks pytest calls for all tests.
     pub wide: Vec<String>,
+    /// The paths of other Python files in the folders that pytest looked into, sorted: it was told to pass them over, or their names say so.
+    pub passed_over: Vec<String>,
 }
 
 /// A list in which test files have come or gone since pytest was asked.
@@ -61,7 +63,12 @@ impl FileList {
             .filter_map(|file| paths.get(file.as_str()));
         let known_files: Vec<&str> = files.copied().collect();
         let mut known: HashSet<&str> = known_files.iter().copied().collect();
-        known.extend(self.broken.iter().map(String::as_str));
+        known.extend(
+            self.broken
+                .iter()
+                .chain(&self.passed_over)
+                .map(String::as_str),
+        );
         let mut looked_into = HashSet::new();
         for fact in &self.facts {
             match &fact.input {
@@ -140,7 +147,8 @@ pub fn by_place(a: &str, b: &str) -> Ordering {
     a.split('/').cmp(b.split('/'))
 }
 
-fn join(folder: &str, name: &str) -> String {
+/// The path of what has this name in a folder; the root's is empty.
+pub fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() {
         name.to_owned()
     } else {
@@ -196,6 +204,20 @@ mod tests {
     }
 
     const BEFORE: [&str; 4] = ["conftest.py", "test_a.py", "test_c.py", "u/"];
+
+    #[test]
+    fn what_pytest_passed_over_before_has_not_come() {
+        let mut list = list();
+        list.passed_over = vec!["t/test_b.py".into()];
+        let changed = [Input::PythonListing("t".into())];
+        let names = [&BEFORE[..], &["build/", "test_b.py"]].concat();
+        assert_eq!(renewed(&list, &names, &changed).unwrap().new, [""; 0]);
+        let names = [&names[..], &["test_d.py"]].concat();
+        assert_eq!(
+            renewed(&list, &names, &changed).unwrap().new,
+            ["t/test_d.py"]
+        );
+    }
 
     #[test]
     fn test_files_that_come_and_go_need_no_question() {

@@ -223,7 +223,10 @@ impl Session {
         };
         let list: FileList = match blob::decode(&value) {
             Ok(list) => list,
-            Err(_) => return Ok(()),
+            Err(_) => {
+                self.file_list_reason = "the list of files was kept by another version".into();
+                return Ok(());
+            }
         };
         let level = self.project.config.select.unwrap_or_default();
         let facts = list.facts.iter().filter(|fact| counts(level, fact));

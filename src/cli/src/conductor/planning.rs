@@ -178,10 +178,15 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             let Some(facts) = recorder.file_list_facts(process, &listings, &collected) else {
                 return Ok(());
             };
+            let broken: Vec<String> = broken.iter().map(|path| recorder.key(path)).collect();
+            let found = files.iter().map(|file| recorder.key(&file.path));
+            let found: HashSet<String> = found.chain(broken.iter().cloned()).collect();
+            let mut passed_over = recorder.python_files(&listings);
+            passed_over.retain(|path| !found.contains(path));
             let list = FileList {
                 facts,
                 files: files.iter().map(|file| file.file.clone()).collect(),
-                broken: broken.iter().map(|path| recorder.key(path)).collect(),
+                broken,
                 deselected,
                 divisible: files
                     .iter()
@@ -189,6 +194,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
                     .map(|file| file.file.clone())
                     .collect(),
                 wide,
+                passed_over,
             };
             recorder.keep_note(&key, &list)
         });

@@ -7,6 +7,7 @@ use dx_py_core::{Fact, Input, RelPath, TestId};
 use dx_py_select::{ByFunctions, Inputs, Read, ReadKind};
 
 use super::{Recorder, is_site};
+use crate::file_list::join;
 use crate::functions::{Scope, Source};
 
 /// What the tests of a file share where functions are told apart: what all of them reach, the inputs by that, and the facts.
@@ -305,6 +306,26 @@ impl Recorder<'_> {
                 .standard_library
                 .iter()
                 .any(|folder| Path::new(file).starts_with(folder))
+    }
+
+    /// The paths of the Python files in these folders, relative to the root and sorted.
+    pub fn python_files(&self, folders: &[String]) -> Vec<String> {
+        let mut found = Vec::new();
+        for folder in folders {
+            let folder = self.world.key(folder);
+            for name in self
+                .world
+                .names(&folder)
+                .iter()
+                .flat_map(|names| names.iter())
+            {
+                if name.ends_with(".py") {
+                    found.push(join(&folder, name));
+                }
+            }
+        }
+        found.sort();
+        found
     }
 
     /// The facts under which pytest's list of collected files holds: the folders it looked into, and every file there that was
