@@ -31,7 +31,8 @@ pub struct RunPlan {
     pub named: bool,
     /// Absolute paths of test modules that are new: each worker rewrites its share of them before it collects.
     pub rewrite: Vec<String>,
-    /// For each slot the node IDs of the files whose items it makes; empty if each makes all. Each imports all that is collected.
+    /// For each slot the node IDs of the files whose items it makes; empty if each makes all. Each imports all that is collected,
+    /// but for what is `inert`.
     pub shares: Vec<Vec<String>>,
     /// The node IDs of files whose import does nothing but bind names, with what must be imported already for that: who shares the
     /// collection with others needn't import theirs. See [`Command::Collect`].

@@ -288,10 +288,11 @@ impl<'a> Module<'a> {
                 return None;
             }
             // A mark that is called with a function alone is put on it, and a fixture is made of it.
-            if arguments.named_child_count() == 1
-                && self.text(function)? != "pytest.param"
-                && only_child(arguments)
-                    .is_none_or(|only| matches!(only.kind(), "identifier" | "lambda"))
+            if self.text(function)? != "pytest.param"
+                && only_child(arguments).is_some_and(|only| {
+                    let kinds = ["identifier", "lambda", "parenthesized_expression"];
+                    kinds.contains(&only.kind())
+                })
             {
                 return None;
             }
@@ -581,6 +582,8 @@ class Wrong(ValueError, Exception): pass
             "import pytest\n@pytest.mark.x(make)\ndef f(): pass",
             "import pytest\nfrom a import b\npytest.mark.x(b)",
             "import pytest\nx = pytest.fixture(b)",
+            "import pytest\nx = pytest.mark.x((b))",
+            "import pytest\nx = pytest.mark.x(  # why\n    b\n)",
             "import pytest\nx = pytest.mark.x(lambda: 1)",
             "import pytest\n@pytest.hookimpl\ndef f(): pass",
             "import pytest\nx = pytest.importorskip('a')",

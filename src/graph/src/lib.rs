@@ -1,7 +1,8 @@
 //! The import graph of a Python project, from its sources alone.
 //!
 //! [`imports`] extracts what a file imports; [`resolve`] finds the project's files that an import runs, as Python does;
-//! [`inert`] tells which modules do nothing when they are imported; [`environment`] finds folders of the project that are on the interpreter's path; [`graph`] is the graph, and [`store`] its file.
+//! [`inert`] tells which modules do nothing when they are imported; [`environment`] finds folders of the project that are on the
+//! interpreter's path; [`graph`] is the graph, and [`store`] its file.
 
 pub mod environment;
 pub mod graph;
