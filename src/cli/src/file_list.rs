@@ -147,8 +147,7 @@ pub fn by_place(a: &str, b: &str) -> Ordering {
     a.split('/').cmp(b.split('/'))
 }
 
-/// The path of what has this name in a folder; the root's is empty.
-pub fn join(folder: &str, name: &str) -> String {
+fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() {
         name.to_owned()
     } else {

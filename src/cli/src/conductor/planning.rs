@@ -175,18 +175,14 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         self.recorder.later(move |recorder| {
             let collected: HashSet<PathBuf> =
                 files.iter().map(|file| PathBuf::from(&file.path)).collect();
-            let Some(facts) = recorder.file_list_facts(process, &listings, &collected) else {
+            let found = recorder.file_list_facts(process, &listings, &collected);
+            let Some((facts, passed_over)) = found else {
                 return Ok(());
             };
-            let broken: Vec<String> = broken.iter().map(|path| recorder.key(path)).collect();
-            let found = files.iter().map(|file| recorder.key(&file.path));
-            let found: HashSet<String> = found.chain(broken.iter().cloned()).collect();
-            let mut passed_over = recorder.python_files(&listings);
-            passed_over.retain(|path| !found.contains(path));
             let list = FileList {
                 facts,
                 files: files.iter().map(|file| file.file.clone()).collect(),
-                broken,
+                broken: broken.iter().map(|path| recorder.key(path)).collect(),
                 deselected,
                 divisible: files
                     .iter()

@@ -7,7 +7,6 @@ use dx_py_core::{Fact, Input, RelPath, TestId};
 use dx_py_select::{ByFunctions, Inputs, Read, ReadKind};
 
 use super::{Recorder, is_site};
-use crate::file_list::join;
 use crate::functions::{Scope, Source};
 
 /// What the tests of a file share where functions are told apart: what all of them reach, the inputs by that, and the facts.
@@ -308,51 +307,33 @@ impl Recorder<'_> {
                 .any(|folder| Path::new(file).starts_with(folder))
     }
 
-    /// The paths of the Python files in these folders, relative to the root and sorted.
-    pub fn python_files(&self, folders: &[String]) -> Vec<String> {
-        let mut found = Vec::new();
-        for folder in folders {
-            let folder = self.world.key(folder);
-            for name in self
-                .world
-                .names(&folder)
-                .iter()
-                .flat_map(|names| names.iter())
-            {
-                if name.ends_with(".py") {
-                    found.push(join(&folder, name));
-                }
-            }
-        }
-        found.sort();
-        found
-    }
-
     /// The facts under which pytest's list of collected files holds: the folders it looked into, and every file there that was
-    /// imported and held no test.
+    /// imported and held no test. With them the paths from the root of the Python files there that weren't looked into, sorted.
     pub fn file_list_facts(
         &self,
         process: u32,
         listings: &[String],
         collected: &HashSet<PathBuf>,
-    ) -> Option<Vec<Fact>> {
-        let mut facts = self.base.clone();
+    ) -> Option<(Vec<Fact>, Vec<String>)> {
+        let (mut facts, mut passed_over) = (self.base.clone(), Vec::new());
         let (mut symbols, mut whole) = (Vec::new(), HashSet::new());
         for folder in listings {
-            facts.push(self.fact(Input::PythonListing(self.world.key(folder))));
-            for entry in std::fs::read_dir(folder).ok()?.flatten() {
-                let path = entry.path();
-                let python = path.extension().is_some_and(|extension| extension == "py");
-                if !python || collected.contains(&path) {
+            let place = self.world.key(folder);
+            // What is there by the fact, not what has come since.
+            let names = self.world.names(&place)?;
+            facts.push(self.fact(Input::PythonListing(place)));
+            for name in names.iter().filter(|name| name.ends_with(".py")) {
+                let path = Path::new(folder).join(name);
+                if collected.contains(&path) {
                     continue;
                 }
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                let candidate = name == "conftest.py"
-                    || self.observations.get(&process).is_some_and(|seen| {
-                        seen.was_collected(&self.world.key(&path.to_string_lossy()))
-                    });
-                if candidate {
-                    let key = self.world.key(&path.to_string_lossy());
+                let key = self.world.key(&path.to_string_lossy());
+                let seen = self.observations.get(&process);
+                let candidate =
+                    name == "conftest.py" || seen.is_some_and(|seen| seen.was_collected(&key));
+                if !candidate {
+                    passed_over.push(key);
+                } else {
                     let inputs = self.inputs_of_file(process, &key, &path, ByFunctions::All);
                     facts.extend(self.facts(process, &inputs).ok()?);
                     let scope = self.scope(process, "", &inputs, Path::new(""));
@@ -372,7 +353,8 @@ impl Recorder<'_> {
         facts.extend(symbols);
         facts.sort();
         facts.dedup();
-        Some(facts)
+        passed_over.sort();
+        Some((facts, passed_over))
     }
 }
 
