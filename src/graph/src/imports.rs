@@ -105,17 +105,12 @@ impl Extractor<'_> {
     }
 
     fn plain(&mut self, node: Node<'_>, type_checking: bool) {
-        let mut cursor = node.walk();
-        for name in node.children_by_field_name("name", &mut cursor) {
-            let module = match name.kind() {
-                "aliased_import" => name.child_by_field_name("name").map(|name| self.text(name)),
-                _ => Some(self.text(name)),
-            };
-            self.found.imports.extend(module.map(|module| Import {
-                module: without_spaces(&module),
+        for (name, _) in named(node) {
+            self.found.imports.push(Import {
+                module: without_spaces(&self.text(name)),
                 type_checking,
                 ..Import::default()
-            }));
+            });
         }
     }
 
@@ -126,13 +121,9 @@ impl Extractor<'_> {
         let text = without_spaces(&self.text(place));
         let module = text.trim_start_matches('.').to_owned();
         let level = (text.len() - module.len()) as u32;
-        let mut cursor = node.walk();
-        let mut names: Vec<String> = node
-            .children_by_field_name("name", &mut cursor)
-            .filter_map(|name| match name.kind() {
-                "aliased_import" => name.child_by_field_name("name").map(|name| self.text(name)),
-                _ => Some(self.text(name)),
-            })
+        let mut names: Vec<String> = named(node)
+            .into_iter()
+            .map(|(name, _)| self.text(name))
             .collect();
         let mut cursor = node.walk();
         if node
@@ -213,6 +204,21 @@ impl Extractor<'_> {
             .all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'));
         (plain && !inner.is_empty() && text.starts_with(['"', '\''])).then(|| inner.to_owned())
     }
+}
+
+/// What an import statement names after `import`, each with the alias that it is given.
+pub(crate) fn named(statement: Node<'_>) -> Vec<(Node<'_>, Option<Node<'_>>)> {
+    let mut cursor = statement.walk();
+    let names = statement.children_by_field_name("name", &mut cursor);
+    names
+        .filter_map(|name| match name.kind() {
+            "aliased_import" => Some((
+                name.child_by_field_name("name")?,
+                name.child_by_field_name("alias"),
+            )),
+            _ => Some((name, None)),
+        })
+        .collect()
 }
 
 fn without_spaces(text: &str) -> String {

@@ -7,6 +7,8 @@
 use rustc_hash::FxHashSet;
 use tree_sitter::{Node, Tree};
 
+use crate::imports::named;
+
 /// Types that may be subscripted and joined in annotations without running anybody's code.
 const BUILTIN_TYPES: [&str; 14] = [
     "bool",
@@ -166,15 +168,7 @@ impl<'a> Module<'a> {
     }
 
     fn import(&mut self, node: Node<'_>) -> Option<()> {
-        let mut cursor = node.walk();
-        for name in node.children_by_field_name("name", &mut cursor) {
-            let (path, alias) = match name.kind() {
-                "aliased_import" => (
-                    name.child_by_field_name("name")?,
-                    Some(name.child_by_field_name("alias")?),
-                ),
-                _ => (name, None),
-            };
+        for (path, alias) in named(node) {
             let module = self.text(path)?;
             self.needs.push(module.to_owned());
             let bound = match alias {
@@ -197,19 +191,10 @@ impl<'a> Module<'a> {
             return None;
         }
         let module = self.text(place)?;
-        let mut cursor = node.walk();
-        let mut count = 0;
-        for name in node.children_by_field_name("name", &mut cursor) {
-            let (wanted, bound) = match name.kind() {
-                "aliased_import" => (
-                    name.child_by_field_name("name")?,
-                    name.child_by_field_name("alias")?,
-                ),
-                _ => (name, name),
-            };
-            count += 1;
-            self.needs.push(format!("{module}:{}", self.text(wanted)?));
-            let bound = self.text(bound)?;
+        let names = named(node);
+        for (wanted, alias) in &names {
+            self.needs.push(format!("{module}:{}", self.text(*wanted)?));
+            let bound = self.text(alias.unwrap_or(*wanted))?;
             if TYPING.contains(&module) {
                 self.types.insert(bound);
             } else {
@@ -217,7 +202,7 @@ impl<'a> Module<'a> {
             }
         }
         // None are named by a star.
-        (count > 0).then_some(())
+        (!names.is_empty()).then_some(())
     }
 
     fn function(&mut self, node: Node<'_>) -> Option<()> {
