@@ -452,9 +452,17 @@ class Trace:
         if self._cached_sources:
             self._share_sources()
         modules = dict(sys.modules)
+        files: dict[str, list[str]] = {}
+
+        def add_edge(importer: str, name: str) -> None:
+            if name not in files:
+                files[name] = self._files_of(name, modules)
+            for file in files[name]:
+                self._import(importer, file)
+
         for importer, name in self._attempts:
             if name in modules:
-                self._edge(importer, name, modules)
+                add_edge(importer, name)
             elif name.partition(".")[0] not in _STDLIB_NAMES:
                 self._import(importer, "?" + name)
         self._attempts.clear()
@@ -468,12 +476,14 @@ class Trace:
             self._settled.add(name)
         # A file that was scanned since may use any module; a module that is new may be used by any file.
         for name in self._settled if self._fresh_files() else new:
+            if name not in modules:
+                continue
             parts = name.split(".")
             for at in range(len(parts)):
                 prefix = ".".join(parts[:at])
                 for file in self._users.get(".".join(parts[at:]), ()):
-                    if self._may_import(file, prefix) and name in modules:
-                        self._edge(file, name, modules)
+                    if self._may_import(file, prefix):
+                        add_edge(file, name)
 
     def _share_sources(self) -> None:
         # Plugins that ask for sources are inputs of every test, and would make all of these inputs of all.
@@ -494,13 +504,16 @@ class Trace:
         package = self._packages.get(file, "")
         return package == prefix or package.startswith(prefix + ".")
 
-    def _edge(self, importer: str, name: str, modules: dict[str, Any]) -> None:
+    def _files_of(self, name: str, modules: dict[str, Any]) -> list[str]:
+        """The files that a test depends on whose imports reach that module: its own, and those of the packages that it lies in."""
+        files = []
         while name:
             file = _file_of(modules.get(name))
             if file is not None and self._is_lasting(file) and self._kinds[file] == USER:
                 self._module(name, file)
-                self._import(importer, file)
+                files.append(file)
             name = name.rpartition(".")[0]
+        return files
 
     def _is_lasting(self, file: str) -> bool:
         """Whether a module's file is one that a test can depend on."""

@@ -6,6 +6,7 @@
 mod inputs;
 mod thread;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use dx_py_catalog::{
 use dx_py_core::{Fact, Input, Phase, PhaseReport, TestId, TestResult, TestStatus, blob};
 use dx_py_graph::ImportGraph;
 use dx_py_protocol::{Collected, CollectedItem, Hello, Trace};
-use dx_py_select::{ByFunctions, Inputs, Observation, ReadKind};
+use dx_py_select::{ByFunctions, Observation, ReadKind};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use serde::Serialize;
 
@@ -33,6 +34,12 @@ pub use thread::RecorderThread;
 type Pass = (TestId, SetId, TestStatus, Duration);
 /// A test that passed, how and how fast.
 type Passed<'a> = (&'a TestId, TestStatus, Duration);
+
+/// The keys of what a file stands for: itself, and the record of the distribution that it belongs to.
+struct FileKeys {
+    file: String,
+    record: Option<String>,
+}
 
 /// The recorder of one run.
 pub struct Recorder<'a> {
@@ -51,6 +58,8 @@ pub struct Recorder<'a> {
     touched: HashSet<String>,
     temporary: TemporaryFolders,
     paths: HashMap<String, PathBuf>,
+    /// What files stand for that were imported or read: none for those that don't count.
+    files: RefCell<FxHashMap<Arc<str>, Option<FileKeys>>>,
     /// The functions of tests of which a part of the file may be all that counts.
     sliced: FxHashMap<TestId, String>,
     good: HashMap<TestId, (TestStatus, Duration)>,
@@ -105,6 +114,7 @@ impl<'a> Recorder<'a> {
             touched: HashSet::new(),
             temporary: TemporaryFolders::now(),
             paths: HashMap::new(),
+            files: RefCell::default(),
             sliced: FxHashMap::default(),
             good: HashMap::new(),
             unsettled: HashSet::new(),
@@ -324,7 +334,7 @@ impl<'a> Recorder<'a> {
             };
             if let Some((known, set)) = self.slices.get(test)
                 && sliced.is_some()
-                && own == Inputs::default()
+                && own.is_empty()
                 && symbols.as_ref().is_none_or(Vec::is_empty)
                 && *known == base
                 && let Some((status, duration)) = good

@@ -5,8 +5,11 @@
 //! cache), so a test's inputs are all that its file, its conftests and the plugins reach through imports, with everything that any
 //! of those modules read in this process, and what was read in the test itself.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use fixedbitset::FixedBitSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,14 +48,42 @@ impl ReadKind {
 }
 
 /// The inputs of a test or of a file's collection. Paths are absolute, as the worker saw them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Inputs {
     /// Files of modules that were imported, and files that were read.
-    pub files: BTreeSet<Arc<str>>,
+    pub files: Files,
     /// Everything else that was read.
     pub reads: BTreeSet<Read>,
     /// Names that were imported, found or not: where they come from is an input.
-    pub modules: BTreeSet<Arc<str>>,
+    pub modules: FxHashSet<Arc<str>>,
+}
+
+impl Inputs {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.reads.is_empty() && self.modules.is_empty()
+    }
+}
+
+/// Files, each once, in no order.
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    paths: Vec<Arc<str>>,
+    /// The numbers of those that the observation knows.
+    numbers: FixedBitSet,
+    /// The others.
+    strangers: BTreeSet<Arc<str>>,
+}
+
+impl Files {
+    /// Their paths.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.paths.iter().chain(&self.strangers)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.paths.is_empty() && self.strangers.is_empty()
+    }
 }
 
 /// Something that was read: what, and its name.
@@ -67,21 +98,34 @@ pub enum ByFunctions<'a> {
     Only(&'a [Read]),
 }
 
-#[derive(Default)]
+/// A file: what is known of it as a module, and of its reading.
 struct Node {
-    imports: Vec<Arc<str>>,
+    path: Arc<str>,
+    /// The names under which it is imported.
+    names: Vec<Arc<str>>,
+    imports: Vec<usize>,
     missing: Vec<Arc<str>>,
-    reads: Vec<Read>,
+    reads: Reads,
     /// What was read by its functions.
-    inner: BTreeSet<Read>,
+    inner: Reads,
+}
+
+/// What somebody read: files by their numbers, and everything else.
+#[derive(Default)]
+struct Reads {
+    files: Vec<usize>,
+    others: Vec<Read>,
 }
 
 /// Everything that one worker process has observed so far.
+///
+/// A test's inputs are asked for once for each test file, and are a thousand files where much is installed. So files have numbers here, and
+/// a set of them is bits.
 #[derive(Default)]
 pub struct Observation {
-    nodes: HashMap<Arc<str>, Node>,
-    names: HashMap<Arc<str>, Vec<Arc<str>>>,
-    contexts: HashMap<Arc<str>, Vec<Read>>,
+    numbers: FxHashMap<Arc<str>, usize>,
+    nodes: Vec<Node>,
+    contexts: FxHashMap<Arc<str>, Reads>,
 }
 
 impl Observation {
@@ -92,36 +136,62 @@ impl Observation {
 
     /// A module of that name was loaded from that file.
     pub fn module(&mut self, name: &str, file: &str) {
-        self.names.entry(file.into()).or_default().push(name.into());
+        self.node(file).names.push(name.into());
     }
 
     /// The module of file `importer` imported the one of file `imported`; an `imported` that starts with `?` is a name that
     /// wasn't found. The importer `""` stands for the process: every test depends on it.
     pub fn import(&mut self, importer: &str, imported: &str) {
-        let node = self.nodes.entry(importer.into()).or_default();
         match imported.strip_prefix('?') {
-            Some(name) => node.missing.push(name.into()),
-            None => node.imports.push(imported.into()),
+            Some(name) => self.node(importer).missing.push(name.into()),
+            None => {
+                let imported = self.number(imported);
+                self.node(importer).imports.push(imported);
+            }
         }
     }
 
     /// `owner` read something. Owners are written as in the protocol: `m:` and a module's file, with a zero byte and a number behind it
     /// if it was a function of the module; `t:` and a test ID, `f:` and the node ID of a collected file.
     pub fn read(&mut self, owner: &str, kind: ReadKind, key: &str) {
-        let entry = (kind, Arc::from(key));
-        if let Some(module) = owner.strip_prefix("m:") {
-            let (file, is_inner) = match module.split_once('\0') {
-                Some((file, _)) => (file, true),
-                None => (module, false),
-            };
-            let node = self.nodes.entry(file.into()).or_default();
-            match is_inner {
-                true => drop(node.inner.insert(entry)),
-                false => node.reads.push(entry),
-            }
-        } else {
-            self.contexts.entry(owner.into()).or_default().push(entry);
+        let file = (kind == ReadKind::File).then(|| self.number(key));
+        let reads = match owner.strip_prefix("m:") {
+            Some(module) => match module.split_once('\0') {
+                Some((file, _)) => &mut self.node(file).inner,
+                None => &mut self.node(module).reads,
+            },
+            None => self.contexts.entry(owner.into()).or_default(),
+        };
+        match file {
+            Some(file) => reads.files.push(file),
+            None => reads.others.push((kind, key.into())),
         }
+    }
+
+    fn number(&mut self, path: &str) -> usize {
+        if let Some(number) = self.numbers.get(path) {
+            return *number;
+        }
+        let (number, path) = (self.nodes.len(), Arc::<str>::from(path));
+        self.numbers.insert(path.clone(), number);
+        self.nodes.push(Node {
+            path,
+            names: Vec::new(),
+            imports: Vec::new(),
+            missing: Vec::new(),
+            reads: Reads::default(),
+            inner: Reads::default(),
+        });
+        number
+    }
+
+    fn node(&mut self, path: &str) -> &mut Node {
+        let number = self.number(path);
+        &mut self.nodes[number]
+    }
+
+    fn known(&self, path: &str) -> Option<&Node> {
+        Some(&self.nodes[*self.numbers.get(path)?])
     }
 
     /// Whether the file with that node ID was collected, with or without finding a test in it.
@@ -131,21 +201,26 @@ impl Observation {
 
     /// Whether a test, or code that ran below its file's module, read the text of that file itself: for its lines, say.
     pub fn reads_own_file(&self, test: &str, file: &str) -> bool {
-        let is_it = |(kind, key): &Read| *kind == ReadKind::File && &**key == file;
-        let node = self.nodes.get(file);
+        let Some(number) = self.numbers.get(file) else {
+            return false;
+        };
+        let node = &self.nodes[*number];
         let context = self.contexts.get(format!("t:{test}").as_str());
-        node.is_some_and(|node| node.reads.iter().chain(&node.inner).any(is_it))
-            || context.is_some_and(|reads| reads.iter().any(is_it))
+        [Some(&node.reads), Some(&node.inner), context]
+            .into_iter()
+            .flatten()
+            .any(|reads| reads.files.contains(number))
     }
 
     /// Whether a module of that file was loaded in this process.
     pub fn is_loaded(&self, file: &str) -> bool {
-        self.names.contains_key(file)
+        self.known(file).is_some_and(|node| !node.names.is_empty())
     }
 
     /// The files of all modules that were loaded in this process.
     pub fn modules(&self) -> impl Iterator<Item = &str> {
-        self.names.keys().map(|file| &**file)
+        let loaded = self.nodes.iter().filter(|node| !node.names.is_empty());
+        loaded.map(|node| &*node.path)
     }
 
     /// The inputs that all tests of a collected file share: `roots` are the file itself, its conftests and what they import
@@ -156,77 +231,85 @@ impl Observation {
         roots: impl IntoIterator<Item = &'a str>,
         by_functions: ByFunctions<'_>,
     ) -> Inputs {
-        let mut inputs = Inputs::default();
-        let mut queue: Vec<Arc<str>> = vec!["".into()];
-        queue.extend(roots.into_iter().map(Arc::from));
-        self.take_context(&format!("f:{file}"), &mut inputs, &mut queue);
-        self.close(&mut inputs, queue, by_functions);
-        inputs
+        let roots = std::iter::once("").chain(roots);
+        self.close(&format!("f:{file}"), roots, by_functions)
     }
 
     /// The inputs of a test beyond those of its file.
     pub fn of_test(&self, test: &str, shared: &Inputs, by_functions: ByFunctions<'_>) -> Inputs {
-        let mut own = Inputs::default();
-        let mut queue = Vec::new();
-        self.take_context(&format!("t:{test}"), &mut own, &mut queue);
-        let reads_more = matches!(by_functions, ByFunctions::Only([_, ..]));
-        if !reads_more && queue.is_empty() && own == Inputs::default() {
+        let mut own = self.close(&format!("t:{test}"), [], by_functions);
+        if own.is_empty() {
             return own;
         }
-        self.close(&mut own, queue, by_functions);
-        own.files.retain(|file| !shared.files.contains(file));
+        let files = &mut own.files;
+        files.numbers.difference_with(&shared.files.numbers);
+        let paths = files.numbers.ones().map(|number| &self.nodes[number].path);
+        files.paths = paths.cloned().collect();
+        files
+            .strangers
+            .retain(|file| !shared.files.strangers.contains(file));
         own.reads.retain(|read| !shared.reads.contains(read));
         own.modules.retain(|name| !shared.modules.contains(name));
         own
     }
 
-    fn take_context(&self, owner: &str, inputs: &mut Inputs, queue: &mut Vec<Arc<str>>) {
-        for read in self.contexts.get(owner).into_iter().flatten() {
-            Self::take_read(read, inputs, queue);
-        }
-    }
-
-    fn take_read(read: &Read, inputs: &mut Inputs, queue: &mut Vec<Arc<str>>) {
-        match read.0 {
-            ReadKind::File => queue.push(read.1.clone()),
-            _ => {
-                inputs.reads.insert(read.clone());
+    /// Everything that is reached from `roots`, and from what was read in a context.
+    fn close<'a>(
+        &self,
+        context: &str,
+        roots: impl IntoIterator<Item = &'a str>,
+        by_functions: ByFunctions<'_>,
+    ) -> Inputs {
+        let mut inputs = Inputs::default();
+        let Inputs {
+            files,
+            reads,
+            modules,
+        } = &mut inputs;
+        let mut queue = Vec::new();
+        let mut start = |path: &str, queue: &mut Vec<usize>| match self.numbers.get(path) {
+            Some(number) => queue.push(*number),
+            None if path.is_empty() => {}
+            None => {
+                let _ = files.strangers.insert(path.into());
             }
-        }
-    }
-
-    fn close(&self, inputs: &mut Inputs, mut queue: Vec<Arc<str>>, by_functions: ByFunctions<'_>) {
-        if let ByFunctions::Only(reads) = by_functions {
-            for read in reads {
-                Self::take_read(read, inputs, &mut queue);
-            }
-        }
-        while let Some(file) = queue.pop() {
-            if !file.is_empty() && !inputs.files.insert(file.clone()) {
-                continue;
-            }
-            for name in self.names.get(&file).into_iter().flatten() {
-                inputs.modules.insert(name.clone());
-            }
-            let Some(node) = self.nodes.get(&file) else {
-                continue;
-            };
-            inputs.modules.extend(node.missing.iter().cloned());
-            for read in &node.reads {
-                Self::take_read(read, inputs, &mut queue);
-            }
-            if matches!(by_functions, ByFunctions::All) {
-                for read in &node.inner {
-                    Self::take_read(read, inputs, &mut queue);
+        };
+        roots.into_iter().for_each(|root| start(root, &mut queue));
+        if let ByFunctions::Only(more) = by_functions {
+            for read in more {
+                match read.0 {
+                    ReadKind::File => start(&read.1, &mut queue),
+                    _ => drop(reads.insert(read.clone())),
                 }
             }
-            queue.extend(
-                node.imports
-                    .iter()
-                    .filter(|imported| !inputs.files.contains(*imported))
-                    .cloned(),
-            );
         }
+        let mut take = |from: &Reads, queue: &mut Vec<usize>| {
+            queue.extend(&from.files);
+            reads.extend(from.others.iter().cloned());
+        };
+        if let Some(read) = self.contexts.get(context) {
+            take(read, &mut queue);
+        }
+        if !queue.is_empty() {
+            files.numbers.grow(self.nodes.len());
+        }
+        while let Some(number) = queue.pop() {
+            if files.numbers.put(number) {
+                continue;
+            }
+            let node = &self.nodes[number];
+            if !node.path.is_empty() {
+                files.paths.push(node.path.clone());
+            }
+            modules.extend(node.names.iter().cloned());
+            modules.extend(node.missing.iter().cloned());
+            take(&node.reads, &mut queue);
+            if matches!(by_functions, ByFunctions::All) {
+                take(&node.inner, &mut queue);
+            }
+            queue.extend(&node.imports);
+        }
+        inputs
     }
 }
 
@@ -235,7 +318,9 @@ mod tests {
     use super::*;
 
     fn files(inputs: &Inputs) -> Vec<&str> {
-        inputs.files.iter().map(|file| &**file).collect()
+        let mut files: Vec<&str> = inputs.files.iter().map(|file| &**file).collect();
+        files.sort_unstable();
+        files
     }
 
     #[test]
@@ -251,10 +336,8 @@ mod tests {
         assert_eq!(files(&b), ["/p/other.py", "/p/test_b.py"]);
         let x = seen.of_test("test_b.py::test_x", &b, ByFunctions::All);
         assert_eq!(x.reads.len(), 1);
-        assert_eq!(
-            seen.of_test("test_b.py::test_y", &b, ByFunctions::All),
-            Inputs::default()
-        );
+        let y = seen.of_test("test_b.py::test_y", &b, ByFunctions::All);
+        assert!(y.is_empty());
     }
 
     #[test]
@@ -280,7 +363,7 @@ mod tests {
         assert_eq!(files(&none), ["/p/a.py", "/p/lib.py"]);
         let test = |reads| seen.of_test("a.py::test_x", &none, ByFunctions::Only(reads));
         assert_eq!(files(&test(std::slice::from_ref(&data))), ["/p/data.txt"]);
-        assert_eq!(test(&[]), Inputs::default());
+        assert!(test(&[]).is_empty());
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use dx_py_core::{Fact, Input, RelPath, TestId};
 use dx_py_select::{ByFunctions, Inputs, Read, ReadKind};
+use rustc_hash::FxHashSet;
 
-use super::{Recorder, is_site};
+use super::{FileKeys, Recorder, is_site};
 use crate::functions::{Scope, Source};
 
 /// What the tests of a file share where functions are told apart: what all of them reach, the inputs by that, and the facts.
@@ -224,19 +225,34 @@ impl Recorder<'_> {
             .collect()
     }
 
+    /// What a file stands for; nothing if it doesn't count.
+    fn keys_of_file(&self, file: &str) -> Option<FileKeys> {
+        if self.is_standard_library(file) || self.is_made_by_the_run(file) {
+            return None;
+        }
+        let record = self.distributions.record_of(file);
+        Some(FileKeys {
+            file: self.world.key(file),
+            record: record.map(|record| self.world.key(record)),
+        })
+    }
+
     /// The facts for inputs that were observed, or the reason why nobody can say which state a test saw.
     pub(super) fn facts(&self, process: u32, inputs: &Inputs) -> Result<Vec<Fact>, String> {
-        let mut found: HashSet<Input> = HashSet::new();
+        let mut found: FxHashSet<Input> = FxHashSet::default();
         let mut doubt = None;
-        for file in &inputs.files {
-            if self.is_standard_library(file) || self.is_made_by_the_run(file) {
-                continue;
+        let mut known = self.files.borrow_mut();
+        for file in inputs.files.iter() {
+            if !known.contains_key(file) {
+                known.insert(file.clone(), self.keys_of_file(file));
             }
-            let key = self.world.key(file);
+            let Some(Some(FileKeys { file: key, record })) = known.get(file) else {
+                continue;
+            };
             let writer = self.writers.get(file);
             // Setting a file's times or mode changes its stat and leaves its content.
             let only_touched = writer.is_none() && self.touched.contains(&**file);
-            if !only_touched && self.world.changed_while_running(&key) {
+            if !only_touched && self.world.changed_while_running(key) {
                 let reason = match writer {
                     Some(writer) if *writer == process => {
                         format!("a test wrote {key}, and it was read")
@@ -245,14 +261,12 @@ impl Recorder<'_> {
                     None => format!("{key} changed while running"),
                 };
                 // All of them are looked at, so that the next run knows what it has to compare with.
-                if writer.is_some() || !self.world.is_as_known(&key) {
+                if writer.is_some() || !self.world.is_as_known(key) {
                     doubt.get_or_insert(reason);
                 }
             }
-            if let Some(record) = self.distributions.record_of(file) {
-                found.insert(Input::File(self.world.key(record)));
-            }
-            found.insert(Input::File(key));
+            found.extend(record.clone().map(Input::File));
+            found.insert(Input::File(key.clone()));
         }
         if let Some(reason) = doubt {
             return Err(reason);
