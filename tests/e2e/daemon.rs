@@ -32,7 +32,7 @@ def test_facts():
     with open(os.environ['FACTS'], 'a') as file: file.write(json.dumps([os.getppid(), random.random(), facts]) + '\n')
 "#;
 
-fn status(project: &Project) -> String {
+pub fn status(project: &Project) -> String {
     project.dx(&["daemon", "status"]).1
 }
 
@@ -44,7 +44,7 @@ fn facts(path: &Path) -> Vec<(u64, f64, BTreeMap<String, serde_json::Value>)> {
         .collect()
 }
 
-fn pid_in(status: &str) -> u64 {
+pub fn pid_in(status: &str) -> u64 {
     let (_, rest) = status.split_once("process ").expect("works");
     rest.split(',')
         .next()
@@ -58,7 +58,7 @@ fn is_alive(pid: u64) -> bool {
     !stat.is_empty() && !stat.contains(") Z")
 }
 
-fn within(limit: Duration, condition: impl Fn() -> bool) -> bool {
+pub fn within(limit: Duration, condition: impl Fn() -> bool) -> bool {
     let began = Instant::now();
     while began.elapsed() < limit {
         if condition() {
@@ -70,20 +70,20 @@ fn within(limit: Duration, condition: impl Fn() -> bool) -> bool {
 }
 
 /// A project whose runs keep an interpreter warm.
-fn warm(files: &[(&str, &str)]) -> Project {
+pub fn warm(files: &[(&str, &str)]) -> Project {
     let mut project = Project::new(files);
     project.set("DX_PY_DAEMON", "1");
     project
 }
 
 /// Lets the project's `venv/site-packages` be where packages are installed.
-fn install_packages(project: &mut Project) {
+pub fn install_packages(project: &mut Project) {
     let path = project.path().join("venv/site-packages");
     let path: &'static str = path.to_str().expect("works").to_owned().leak();
     project.set("PYTHONPATH", path);
 }
 
-fn start(project: &Project) -> String {
+pub fn start(project: &Project) -> String {
     let python = crate::support::python();
     let (code, out, err) = project.dx(&[
         "daemon",

@@ -15,6 +15,7 @@ mod outcomes;
 mod parallel;
 mod plugin_mode;
 mod plugins;
+mod preloads;
 mod projects;
 mod pytest_cache;
 mod reporting;

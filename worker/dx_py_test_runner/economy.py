@@ -35,7 +35,7 @@ def freeze(is_zygote: bool = False) -> None:
     took half of the CPU time of a run of one test; and those of a fork would touch, and so copy, every page. `trace` takes it back when
     a test asks which objects there are."""
     global _is_frozen
-    if not _is_frozen:
+    if is_zygote or not _is_frozen:
         if is_zygote:
             gc.collect()
         _freeze()

@@ -72,7 +72,12 @@ _STANDARD = (
     "uuid",
     "xml.etree.ElementTree",
     "zipfile",
+    "zoneinfo",
 )
+
+
+#: Stands, among the modules that are asked for, for those that tests were seen to import.
+SEEN = "*"
 
 
 def preload(modules: list[str]) -> dict[str, Any]:
@@ -101,9 +106,9 @@ def preload(modules: list[str]) -> dict[str, Any]:
         importlib.import_module(f"{__package__}.{name}")
     refused = dict(entry.split("=", 1) for entry in modules if "=" in entry)
     loaded: dict[str, int] = {}
-    for name in [entry for entry in modules if "=" not in entry]:
+    for name in [entry for entry in modules if "=" not in entry and entry != SEEN]:
         before = len(sys.modules)
-        why = _changes(name)
+        why = changes(name)
         if why:
             _start_over(modules, name, why)
         loaded[name] = len(sys.modules) - before
@@ -117,8 +122,12 @@ def _try_import(name: str) -> None:
         pass  # this version has none
 
 
-def _changes(name: str) -> str:
-    """Import a module; gives what that changes beside adding modules, or why it can't be imported, or nothing."""
+def changes(name: str, is_vouched_for: bool = True) -> str:
+    """Import a module; gives what that changes beside adding modules, or why it can't be imported, or nothing.
+
+    For a module that nobody vouches for it is seen elsewhere what it asks, and whether pytest rewrites its assertions; so it may draw
+    numbers from `random`, which begins anew in each fork.
+    """
     before, known = _process(), set(sys.modules)
     with warnings.catch_warnings(record=True) as log:
         warnings.simplefilter("always")
@@ -136,12 +145,14 @@ def _changes(name: str) -> str:
     if not is_standard and "/site-packages/" not in file and "/dist-packages/" not in file:
         return "isn't installed: what belongs to the project is imported by each worker"
     new = {name.partition(".")[0] for name in sys.modules.keys() - known}
-    plugins = new & _rewritten_names()
+    plugins = new & _rewritten_names() if is_vouched_for else ()
     if plugins:
         return (
             f"imports {min(plugins)}, which is of a pytest plugin: pytest rewrites its assertions when it is imported"
         )
     after = _process()
+    if not is_vouched_for:
+        after["the state of random"] = before["the state of random"]
     changed = [what for what in before if before[what] != after[what]]
     return "changes " + ", ".join(changed) if changed else ""
 

@@ -91,6 +91,10 @@ class Readers:
         """Whether a file is neither installed nor the standard library's, nor of this package."""
         return self.kinds[filename] == USER and not _is_installed(filename)
 
+    def is_internal(self, filename: str) -> bool:
+        """Whether code in a file is pytest's, or of this package."""
+        return self.kinds[filename] == INTERNAL
+
     def owners(self, frame: Optional[FrameType]) -> list[str]:
         """The files of the user's modules on the stack, or their functions, the nearest first; none if the reader is pytest or this
         package."""

@@ -21,6 +21,7 @@ from .items import Items
 from .lean import Lean
 from .outcome import ERROR, FAILED, PASSED, SKIPPED, Outcome, dumped, sections_of, text_of
 from .plugin import Context
+from .preloadable import Preloadable
 from .share import Shared
 from .speech import silence, speaking
 from .trace import Trace
@@ -94,6 +95,7 @@ class WorkerPlugin:
         #: The files that were collected, by node ID, and whether only parts of some were asked for.
         self._files: dict[str, str] = {}
         self._in_parts = False
+        self._preloadable = Preloadable(trace)
 
     # Start
 
@@ -221,6 +223,9 @@ class WorkerPlugin:
         done.text(needs.cache(config))
         done.blob(dumped(self._collection_warnings) if self._collection_warnings else b"")
         self._send_trace()
+        done.u8(1)
+        for texts in self._preloadable.told():
+            done.texts(texts)
         self._wire.send(wire.COLLECTION_DONE, done.bytes())
 
     def _collect_lean(self, session: Any) -> Callable[[], None]:
@@ -460,6 +465,7 @@ class WorkerPlugin:
         for _ in ("why one worker", "why another order", "pytest's cache"):
             done.text("")
         done.blob(b"")
+        done.u8(0)
         self._send_trace()
         self._wire.send(wire.COLLECTION_DONE, done.bytes())
 

@@ -74,6 +74,8 @@ class Trace:
     """The observations of one worker process, gathered until `take` hands out what is new."""
 
     def __init__(self, own_dir: str, root: str) -> None:
+        #: Where the project is.
+        self.root = root
         self.context: Optional[str] = None
         #: The audit events that it is told of.
         self.heeded: set[str] = set()
@@ -85,8 +87,9 @@ class Trace:
         self._imports: list[tuple[str, str]] = []
         self._reads: list[tuple[str, int, str]] = []
         self._written: list[str] = []
-        self._known_modules: set[tuple[str, str]] = set()
-        self._known_imports: set[tuple[str, str]] = set()
+        #: Modules, by name and file, and who imports whom, that were told.
+        self.known_modules: set[tuple[str, str]] = set()
+        self.known_imports: set[tuple[str, str]] = set()
         self._names: dict[str, set[str]] = {}
         self._users: dict[str, list[str]] = {}
         self._packages: dict[str, str] = {}
@@ -111,6 +114,7 @@ class Trace:
         self._kinds = readers.kinds
         self.functions = readers.functions
         self.is_of_project = readers.is_of_project
+        self.is_internal = readers.is_internal
         #: The owners of what is read by the code on the stack.
         self.owners = readers.owners
         # What was recorded since the context began: code asks for the same variable again and again.
@@ -521,13 +525,13 @@ class Trace:
         return text is not None and not self.temporary.was_made(text)
 
     def _module(self, name: str, file: str) -> None:
-        if (name, file) not in self._known_modules:
-            self._known_modules.add((name, file))
+        if (name, file) not in self.known_modules:
+            self.known_modules.add((name, file))
             self._modules.append((name, file))
 
     def _import(self, importer: str, imported: str) -> None:
-        if importer != imported and (importer, imported) not in self._known_imports:
-            self._known_imports.add((importer, imported))
+        if importer != imported and (importer, imported) not in self.known_imports:
+            self.known_imports.add((importer, imported))
             self._imports.append((importer, imported))
 
     def add_collected(self, file: str, path: str) -> None:

@@ -19,12 +19,14 @@ import stat
 import struct
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any, Optional
 
 from . import economy
 from .observe import install
-from .preload import preload
+from .preload import SEEN, preload
 from .trace import Trace
+from .trial import Trial
 
 # Bound before the observer wraps them.
 _stat = os.stat
@@ -50,6 +52,11 @@ class Zygote:
         self._workers: dict[int, socket.socket] = {}
         self._is_ending = False
         self._seed = os.environ.get("PYTHONHASHSEED")
+        self._started = time.time()
+        self._state: dict[str, Any] = {}
+        self._seen: dict[str, Any] = {}
+        self._preloads: dict[str, Any] = {}
+        self._trial: Optional[Trial] = None
 
     def serve(self, modules: list[str]) -> Optional[list[str]]:
         """Import what workers need, then fork them. Gives, in a worker, its arguments; None when the zygote is to end."""
@@ -63,18 +70,19 @@ class Zygote:
         # What is read while modules are imported is remembered in the forks, as if they had imported them.
         install(self._trace)
         preloaded = preload(modules)
-        self._seen = self._look()
-        loaded = _loaded()
-        # Its state first: a name that appears meanwhile is found when they are compared.
-        self._folders = {
-            folder: (_state_of(folder), _modules_in(folder, loaded)) for folder in sys.path[1:] if _is_folder(folder)
-        }
+        self._imports_seen = SEEN in modules
+        self._note_files()
         unfit = self._unfit()
         if unfit:
-            self._keep_state({"pid": 0, "unfit": unfit})
+            self._state = {"pid": 0, "unfit": unfit}
+            self._keep_state()
             self._remove("lock")
             return None
-        self._keep_state(preloaded)
+        self._state = preloaded
+        self._selector = selectors.DefaultSelector()
+        economy.freeze(is_zygote=True)
+        self._import_preloads()
+        self._keep_state()
         listener = self._listen()
         self._listener = listener
         waker, woken = socket.socketpair()
@@ -84,10 +92,8 @@ class Zygote:
         signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
         self._own: list[Any] = [listener, waker, woken]
         self._lock = lock
-        self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ)
         self._selector.register(woken, selectors.EVENT_READ)
-        economy.freeze(is_zygote=True)
         last = _now()
         while not self._is_ending or self._workers:
             for key, _ in self._selector.select(_PATIENCE):
@@ -99,12 +105,69 @@ class Zygote:
                 elif key.fileobj is woken:
                     woken.recv(4096)
                     self._reap()
+                elif isinstance(key.fileobj, Trial):
+                    self._hear_of_trial(key.fileobj)
                 else:
                     self._hear(key.data)
+            if self._trial is not None:
+                self._trial.hurry()
             is_idle = not self._workers and _now() - last > self._idle
             if is_idle or not os.path.exists(self._path("sock")):
                 self._end()
         return None
+
+    # What tests were seen to import
+
+    def _known_preloads(self) -> dict[str, Any]:
+        """What earlier runs have told of what tests import, if that may be imported ahead."""
+        try:
+            with open(os.path.join(self._folder, "preloads"), encoding="utf-8") as file:
+                known = json.load(file).get(sys.executable, {})
+        except (OSError, ValueError):
+            return {}
+        return {} if known.get("is_unlike", True) else dict(known)
+
+    def _import_preloads(self) -> None:
+        """Begin to import what tests import and isn't imported yet, beside serving."""
+        known = self._known_preloads() if self._imports_seen else {}
+        tried = (*sys.modules, *self._preloads.get("modules", ()))
+        folders = known.get("folders", ())
+        hidden = {name.partition(".")[0] for folder in folders for name in _names_in(folder)}
+        names = [
+            name for name in known.get("modules", ()) if name.partition(".")[0] not in hidden and name not in tried
+        ]
+        if names and self._trial is None:
+            self._preloads = known
+            self._trial = Trial(self._trace, known["packages"], known["rewritten"])
+            self._trial.start(names)
+            self._selector.register(self._trial, selectors.EVENT_READ)
+
+    def _hear_of_trial(self, trial: Trial) -> None:
+        self._selector.unregister(trial)
+        if self._is_stale():
+            trial.close()
+            self._renew()
+            return
+        loaded = len(trial.loaded)
+        goes_on = trial.hear()
+        if len(trial.loaded) > loaded:
+            self._note_files(trial.paths)
+        if goes_on:
+            self._selector.register(trial, selectors.EVENT_READ)
+            return
+        self._trial = None
+        self._state.setdefault("seen", {}).update(trial.loaded)
+        self._state.setdefault("left out", {}).update(trial.refused)
+        self._state["modules"] = len(sys.modules)
+        self._keep_state()
+        economy.freeze(is_zygote=True)
+
+    def _is_out_of_date(self) -> bool:
+        """Whether runs have told since of a reason why what tests import should not be imported ahead."""
+        known, before = self._known_preloads(), self._preloads
+        # More of them may hide what was imported.
+        folders = set(known.get("folders", ())).difference(before.get("folders", ()))
+        return bool(before) and (not known or bool(folders))
 
     def _path(self, ending: str) -> str:
         return os.path.join(self._folder, f"{self._name}.{ending}")
@@ -130,6 +193,8 @@ class Zygote:
         """Fork no more, and end when the last worker has. Another one may have the same name from now on."""
         if not self._is_ending:
             self._is_ending = True
+            if self._trial is not None:
+                self._trial.give_up()
             self._selector.unregister(self._listener)
             self._listener.close()
             self._remove("sock", "json", "lock")
@@ -147,8 +212,9 @@ class Zygote:
             except OSError:
                 pass
 
-    def _keep_state(self, loaded: dict[str, Any]) -> None:
-        state = {"pid": os.getpid(), "python": sys.executable, "started": time.time(), **loaded}
+    def _keep_state(self) -> None:
+        own = {"pid": os.getpid(), "python": sys.executable, "started": self._started}
+        state = {**own, "trying": self._trial is not None, **self._state}
         temporary = self._path(f"json.{os.getpid()}")
         with open(temporary, "w", encoding="utf-8") as file:
             json.dump(state, file)
@@ -168,6 +234,17 @@ class Zygote:
         for folder in sys.path[1:]:
             files.update(os.path.join(folder, name) for name in _names_in(folder) if name.endswith(".pth"))
         return {file: _state_of(file) for file in files}
+
+    def _note_files(self, paths: Iterable[str] = ()) -> None:
+        """Note the states of the files that modules are from, and of `paths`."""
+        new = {**self._look(), **{path: _state_of(path) for path in paths}}
+        self._seen = {**new, **self._seen}
+        loaded = _loaded()
+        # Its state first: a name that appears meanwhile is found when they are compared.
+        searched = [*sys.path[1:], *self._preloads.get("folders", ())]
+        self._folders = {
+            folder: (_state_of(folder), _modules_in(folder, loaded)) for folder in searched if _is_folder(folder)
+        }
 
     def _is_stale(self) -> bool:
         if any(_state_of(file) != state for file, state in self._seen.items()):
@@ -207,8 +284,11 @@ class Zygote:
             if parts[0] == b"stop":
                 self._end()
             elif parts[0] == b"look":
-                if self._is_stale():
+                if self._is_stale() or self._imports_seen and self._is_out_of_date():
                     self._renew()
+                if not self._is_ending:
+                    self._import_preloads()
+                    self._keep_state()
             elif self._is_stale():
                 link.sendall(b"stale\n")
                 self._end()
@@ -269,6 +349,8 @@ class Zygote:
                 return
             if pid == 0:
                 return
+            if pid not in self._workers:
+                continue  # a fork in which modules were tried
             self._tell(pid, f"exit {status}\n")
             link = self._workers.pop(pid)
             try:
@@ -282,6 +364,8 @@ class Zygote:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._selector.close()
+        if self._trial is not None:
+            self._trial.close()
         for one in (*self._own, *self._workers.values()):
             one.close()
         os.close(self._lock)

@@ -1,4 +1,4 @@
-//! `cargo xtask corpus`: the suites of real projects, by pytest several times and by dx-py in four ways; every outcome is compared.
+//! `cargo xtask corpus`: the suites of real projects, by pytest several times and by dx-py in five ways; every outcome is compared.
 //!
 //! The projects come from two lists, the shared one and `testdata/corpus.toml`, and are prepared by the shared script: it fetches
 //! their sources and makes their environments. Nothing of theirs is kept in the repository.
@@ -35,29 +35,41 @@ struct Way {
     args: &'static [&'static str],
     /// Whether a failure that xdist has too needs no other explanation.
     as_xdist: bool,
+    /// Whether an interpreter is kept warm, which has imported what the tests import.
+    is_warm: bool,
 }
 
-const WAYS: [Way; 4] = [
+const WAYS: [Way; 5] = [
     Way {
         title: "parallel, one opinion",
         args: &["--all", "--no-second-opinion"],
         as_xdist: true,
+        is_warm: false,
     },
     Way {
         title: "-n 1, one opinion",
         args: &["--all", "-n", "1", "--no-second-opinion"],
         as_xdist: false,
+        is_warm: false,
     },
     Way {
         title: "-n 1",
         args: &["--all", "-n", "1"],
         as_xdist: false,
+        is_warm: false,
+    },
+    Way {
+        title: "warm",
+        args: &["--all", "--no-second-opinion"],
+        as_xdist: true,
+        is_warm: true,
     },
     // Last, since it is what users run, and the run right after it is looked at.
     Way {
         title: "parallel",
         args: &["--all"],
         as_xdist: false,
+        is_warm: false,
     },
 ];
 const SHOWN: usize = 12;
@@ -198,7 +210,11 @@ fn examine(corpus: &Corpus, suite: &Suite, dx: &Path, runs: usize) -> Result<(St
     let mut last = DxRun::default();
     for way in &WAYS {
         suite.forget()?;
-        let run = suite.place.dx(dx, way.args)?;
+        let run = if way.is_warm {
+            run_warm(suite, dx, way.args)?
+        } else {
+            suite.place.dx(dx, way.args)?
+        };
         let mut different = oracle.differences(&run.outcomes);
         if different.is_empty() && !oracle.codes.contains(&run.code) {
             let codes: Vec<String> = oracle.codes.iter().map(i32::to_string).collect();
@@ -239,6 +255,25 @@ fn examine(corpus: &Corpus, suite: &Suite, dx: &Path, runs: usize) -> Result<(St
     }
     row.push_str(&format!(" {} |", run_again(suite, dx, &last)?));
     Ok((row, unexplained))
+}
+
+/// Runs a project on forks of an interpreter that has learned in a run before what to import ahead.
+fn run_warm(suite: &Suite, dx: &Path, args: &[&str]) -> Result<DxRun> {
+    let mut place = suite.place.clone();
+    place.env.push(("DX_PY_DAEMON".into(), "1".into()));
+    let daemon = |action| -> Result<()> {
+        let mut command = place.dx_command(dx)?;
+        let ended = command.args(["daemon", action]).output()?;
+        if !ended.status.success() {
+            bail!("{}", String::from_utf8_lossy(&ended.stderr));
+        }
+        Ok(())
+    };
+    place.dx(dx, args)?;
+    daemon("start")?;
+    let run = place.dx(dx, args)?;
+    daemon("stop")?;
+    Ok(run)
 }
 
 /// Whether one of xdist's runs has the outcome that dx-py has.

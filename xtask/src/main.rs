@@ -40,7 +40,7 @@ enum Chore {
     Mutate(mutate::MutateArgs),
     /// Run random small projects with pytest and with dx-py, edit them, and compare all that both tell
     FuzzPytest(fuzz::FuzzArgs),
-    /// Run the suites of real projects with pytest and with dx-py in four ways, and compare every outcome
+    /// Run the suites of real projects with pytest and with dx-py in five ways, and compare every outcome
     Corpus(corpus::CorpusArgs),
     /// Walk a real project's history, and compare what selection reports of each commit with a full run of pytest
     Replay(replay::ReplayArgs),

@@ -206,6 +206,8 @@ pub fn config(action: &ConfigAction, out: &mut dyn Write) -> anyhow::Result<u8> 
     };
     writeln!(out, "daemon          {is_kept}")?;
     writeln!(out, "preload         {}", project.config.preload.join(" "))?;
+    let is_automatic = project.config.auto_preload.unwrap_or(true);
+    writeln!(out, "auto-preload    {is_automatic}")?;
     writeln!(out, "testpaths       {}", project.ini.test_paths.join(" "))?;
     writeln!(out, "pythonpath      {}", project.ini.python_path.join(" "))?;
     writeln!(

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dx_py_core::{Event, RunSummary, TestId, TestResult, TestStatus, Verdict};
-use dx_py_daemon::LaunchSpec;
+use dx_py_daemon::{LaunchSpec, Preloads};
 use dx_py_executor::{Foreseen, Handler, Job, Outcome, RunnerEvent};
 use dx_py_protocol::{Collected, CollectionDone, CollectionReport, Hello, Trace};
 use serde::Serialize;
@@ -98,6 +98,8 @@ pub struct Conductor<'scope, 'a> {
     alone: Alone,
     /// The totals so far.
     pub summary: RunSummary,
+    /// What a warm interpreter could import, by what workers told.
+    pub preloads: Preloads,
     announced: HashSet<TestId>,
     broken: BTreeSet<String>,
     seen_reports: HashSet<String>,
@@ -129,6 +131,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             reporters,
             intent,
             summary: RunSummary::default(),
+            preloads: Preloads::default(),
             busyness: Busyness::default(),
             announced: HashSet::new(),
             broken: BTreeSet::new(),

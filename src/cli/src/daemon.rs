@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use dx_py_core::Engine;
-use dx_py_daemon::{LaunchSpec, Role, Status};
+use dx_py_daemon::{LaunchSpec, Preloads, Role, Status};
 
 use crate::args::{CommonArgs, DaemonAction};
 use crate::settings::Project;
@@ -61,12 +61,15 @@ fn start(project: &Project, common: &CommonArgs, out: &mut dyn Write) -> anyhow:
     }
 }
 
-/// Lets an interpreter get warm for the next run, if one is to be kept: a run without changes is often the one before an edit. That it
-/// can't be started changes nothing.
-pub fn keep_warm(project: &Project, python: &Path) {
+/// Lets an interpreter get warm for the next run, if one is to be kept: a run without changes is often the one before an edit. `seen` is
+/// what the tests of this run were seen to import, and whether it has collected all. That it can't be started changes nothing.
+pub fn keep_warm(project: &Project, python: &Path, seen: Option<(Preloads, bool)>) {
     if let Some(zygotes) = project.zygotes()
         && let Ok(spec) = any_worker(project, python.to_path_buf())
     {
+        if let Some((preloads, is_whole)) = seen {
+            let _ = zygotes.teach(python, preloads, is_whole);
+        }
         let _ = zygotes.start(&spec);
     }
 }
@@ -111,9 +114,14 @@ fn tell(status: &Status, out: &mut dyn Write) -> anyhow::Result<()> {
     for (name, count) in state["preloaded"].as_object().into_iter().flatten() {
         writeln!(out, "  {name}: {count} modules")?;
     }
-    for (name, why) in state["refused"].as_object().into_iter().flatten() {
-        let why = why.as_str().unwrap_or_default();
-        writeln!(out, "  {name} isn't imported ahead: it {why}")?;
+    for (name, count) in state["seen"].as_object().into_iter().flatten() {
+        writeln!(out, "  {name}: {count} modules, as tests import it")?;
+    }
+    for from in ["refused", "left out"] {
+        for (name, why) in state[from].as_object().into_iter().flatten() {
+            let why = why.as_str().unwrap_or_default();
+            writeln!(out, "  {name} isn't imported ahead: it {why}")?;
+        }
     }
     Ok(())
 }

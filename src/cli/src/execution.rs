@@ -178,7 +178,7 @@ pub fn execute(
         matching,
         slices,
     });
-    let (mut summary, outcome) = thread::scope(|scope| -> anyhow::Result<_> {
+    let (mut summary, outcome, preloads) = thread::scope(|scope| -> anyhow::Result<_> {
         let recorder =
             RecorderThread::start(scope, recorder).context("can't start a thread that records")?;
         let mut conductor = Conductor::new(recorder, reporters, intent);
@@ -260,8 +260,9 @@ pub fn execute(
             local.block_on(&runtime, standby.dismiss());
         }
         drop(standby);
+        let preloads = std::mem::take(&mut conductor.preloads);
         let summary = conductor.end(&outcome, asked.began)?;
-        Ok((summary, outcome))
+        Ok((summary, outcome, preloads))
     })?;
     if measured && outcome.fatal.is_none() && !outcome.interrupted {
         let report = coverage::report(&specs.workers(1, Role::Mute, more))?;
@@ -276,7 +277,11 @@ pub fn execute(
     session.catalog.finish_run(run, &summary)?;
     database::prune_bytecode(&session.project.dx_dir());
     if !outcome.interrupted && outcome.fatal.is_none() {
-        daemon::keep_warm(&session.project, &session.interpreter.executable);
+        daemon::keep_warm(
+            &session.project,
+            &session.interpreter.executable,
+            Some((preloads, !narrow)),
+        );
     }
     report_end(reporters, &summary, &outcome)
 }

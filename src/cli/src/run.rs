@@ -137,7 +137,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
     }
     if !plan.ask_pytest && plan.paths.is_empty() {
         let code = all_fresh(&mut session, &plan, &selection, &mut reporters, began)?;
-        daemon::keep_warm(&session.project, &session.interpreter.executable);
+        daemon::keep_warm(&session.project, &session.interpreter.executable, None);
         // The process ends now, as it does after a run. To free each record of 100,000 tests takes a tenth of a run that has nothing to do.
         std::mem::forget((plan, std::mem::take(&mut session.state)));
         return Ok(code);

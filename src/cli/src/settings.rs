@@ -82,6 +82,8 @@ pub struct ConfigFile {
     /// Installed modules that it imports ahead of time, beside pytest.
     #[serde(default)]
     pub preload: Vec<String>,
+    /// Whether it imports what the tests were seen to import as well.
+    pub auto_preload: Option<bool>,
 }
 
 /// How finely it is told which tests a change can reach.
@@ -297,6 +299,7 @@ impl Project {
         Zygotes {
             folder: self.dx_dir().join("zygote"),
             preload: self.config.preload.clone(),
+            auto_preload: self.config.auto_preload.unwrap_or(true),
             idle: IDLE,
         }
     }

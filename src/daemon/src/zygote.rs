@@ -60,6 +60,8 @@ pub struct Zygotes {
     pub folder: PathBuf,
     /// Installed modules that they import beside pytest.
     pub preload: Vec<String>,
+    /// Whether they import what the tests of earlier runs imported as well.
+    pub auto_preload: bool,
     /// After how long without work they end.
     pub idle: Duration,
 }
@@ -76,13 +78,19 @@ pub struct Status {
 }
 
 impl Zygotes {
+    /// The modules that a zygote is told to import: a star stands for those that were seen.
+    fn modules(&self) -> impl Iterator<Item = &str> {
+        let seen = self.auto_preload.then_some("*");
+        self.preload.iter().map(String::as_str).chain(seen)
+    }
+
     /// The name of the zygote whose forks are like the interpreters that `spec` asks for.
     fn name(&self, spec: &LaunchSpec) -> String {
         let mut hasher = Hasher::new();
         for path in [&spec.python, &spec.worker_dir, &spec.cwd] {
             hasher.field(path.as_os_str().as_bytes());
         }
-        for name in &self.preload {
+        for name in self.modules() {
             hasher.field(name);
         }
         let mut variables: Vec<(OsString, OsString)> = std::env::vars_os()
@@ -158,7 +166,8 @@ impl Zygotes {
         Ok(())
     }
 
-    fn launch(&self, spec: &LaunchSpec, name: &str) -> io::Result<Child> {
+    /// Makes the folder, if it isn't there: for this user alone.
+    pub(crate) fn prepare_folder(&self) -> io::Result<()> {
         match fs::DirBuilder::new().mode(0o700).create(&self.folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
@@ -170,6 +179,11 @@ impl Zygotes {
                 "the folder of zygotes can be entered by others",
             ));
         }
+        Ok(())
+    }
+
+    fn launch(&self, spec: &LaunchSpec, name: &str) -> io::Result<Child> {
+        self.prepare_folder()?;
         let mut command = Command::new(&spec.python);
         command
             .arg(spec.worker_dir.join("dx_py_test_runner/boot.py"))
@@ -177,7 +191,7 @@ impl Zygotes {
             .arg(&self.folder)
             .arg(name)
             .arg(self.idle.as_secs().to_string())
-            .args(&self.preload)
+            .args(self.modules())
             .envs(spec.env.iter().map(|(name, value)| (name, value)))
             .current_dir(&spec.cwd)
             .stdin(Stdio::null())
@@ -199,7 +213,7 @@ impl Zygotes {
             let mut child = self.launch(spec, &name)?;
             let began = Instant::now();
             // A run that has just ended may have started one, which isn't ready either: two don't serve at once.
-            while !ready()
+            while !(ready() && self.has_tried(&name))
                 && (child.try_wait()?.is_none() || self.is_starting(&name))
                 && began.elapsed() < START_UP
             {
@@ -207,6 +221,16 @@ impl Zygotes {
             }
         }
         Ok(self.status().into_iter().find(|status| status.name == name))
+    }
+
+    /// Whether it knows of each module that tests were seen to import whether it can be imported ahead.
+    fn has_tried(&self, name: &str) -> bool {
+        !self.state(name).contains(r#""trying": true"#)
+    }
+
+    /// What one says of itself; empty if nothing is known of it.
+    fn state(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.join(format!("{name}.json"))).unwrap_or_default()
     }
 
     /// Whether somebody holds the lock of the one that serves, or is about to.
@@ -234,8 +258,7 @@ impl Zygotes {
             .into_iter()
             .map(|name| Status {
                 serves: connect(&self.folder, &name).is_ok(),
-                state: fs::read_to_string(self.folder.join(format!("{name}.json")))
-                    .unwrap_or_default(),
+                state: self.state(&name),
                 name,
             })
             .collect();

@@ -18,8 +18,8 @@ pub use command::Command;
 pub use error::ProtocolError;
 pub use message::{MessageKind, ResultKind, TestMessage, TestResultMessage};
 pub use payload::{
-    Collected, CollectedItem, CollectionDone, CollectionReport, EngineReport, Hello, Load, Read,
-    Report, SnapshotReport, Trace,
+    Collected, CollectedItem, CollectionDone, CollectionReport, EngineReport, Hello, Load,
+    Preloadable, Read, Report, SnapshotReport, Trace,
 };
 pub use ring::{Ring, RingConsumer, RingProducer};
 pub use stream::FrameDecoder;

@@ -92,6 +92,19 @@ pub struct CollectionReport {
     pub status: TestStatus,
 }
 
+/// What a warm interpreter could import before it is asked for a worker: nothing if that would not be the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preloadable {
+    /// The installed modules that code of the project imports while tests are collected, and plugins.
+    pub modules: Vec<String>,
+    /// The packages of all installed modules that were loaded then.
+    pub packages: Vec<String>,
+    /// Which of these modules have assertions that pytest has rewritten.
+    pub rewritten: Vec<String>,
+    /// The folders that are searched for modules beside those of the environment.
+    pub folders: Vec<String>,
+}
+
 /// How collection ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CollectionDone {
@@ -113,6 +126,8 @@ pub struct CollectionDone {
     pub cache: String,
     /// The warnings of the collection, for a controller, in a form that only Python reads; empty if there are none.
     pub warnings: Vec<u8>,
+    /// What a warm interpreter could import, if it was looked at.
+    pub preloadable: Option<Preloadable>,
 }
 
 /// Something that was read.
@@ -296,6 +311,15 @@ impl Report {
                 ordered: data.str()?,
                 cache: data.str()?,
                 warnings: data.blob()?,
+                preloadable: match data.u8()? {
+                    0 => None,
+                    _ => Some(Preloadable {
+                        modules: data.strs()?,
+                        packages: data.strs()?,
+                        rewritten: data.strs()?,
+                        folders: data.strs()?,
+                    }),
+                },
             }),
             ResultKind::Next => Self::Next,
             ResultKind::TestStarted => Self::TestStarted(TestId::new(data.str()?)),
@@ -397,6 +421,12 @@ impl Report {
                 out.strs(&done.wide);
                 out.str(&done.one_worker).str(&done.ordered);
                 out.str(&done.cache).blob(&done.warnings);
+                out.u8(u8::from(done.preloadable.is_some()));
+                if let Some(told) = &done.preloadable {
+                    out.strs(&told.modules);
+                    out.strs(&told.packages).strs(&told.rewritten);
+                    out.strs(&told.folders);
+                }
                 ResultKind::CollectionDone
             }
             Self::Next => ResultKind::Next,
@@ -628,6 +658,12 @@ mod tests {
                 ordered: text(),
                 cache: text(),
                 warnings: vec![1, 2],
+                preloadable: Some(Preloadable {
+                    modules: vec![text()],
+                    packages: vec![text()],
+                    rewritten: vec![text()],
+                    folders: Vec::new(),
+                }),
             }),
             Report::Next,
             Report::TestStarted(TestId::new("a")),

@@ -19,8 +19,11 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         &mut self,
         process: u32,
         files: Vec<Collected>,
-        done: CollectionDone,
+        mut done: CollectionDone,
     ) -> anyhow::Result<Vec<Job>> {
+        if let Some(told) = done.preloadable.take() {
+            self.preloads.add(told);
+        }
         let files = Arc::new(files);
         for file in files.iter() {
             self.broken.remove(&file.path);

@@ -15,7 +15,7 @@ struct Key {
     example: &'static str,
 }
 
-const KEYS: [Key; 13] = [
+const KEYS: [Key; 14] = [
     Key {
         name: "python",
         kind: "string",
@@ -109,6 +109,13 @@ const KEYS: [Key; 13] = [
         default: "`[]`",
         meaning: "Installed modules that the warm interpreter imports ahead of time, beside pytest",
         example: r#"["django", "sqlalchemy"]"#,
+    },
+    Key {
+        name: "auto-preload",
+        kind: "boolean",
+        default: "`true`",
+        meaning: "Whether the warm interpreter also imports the installed modules that the tests were seen to import, if they take time and importing them earlier is the same",
+        example: "false",
     },
 ];
 

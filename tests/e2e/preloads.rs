@@ -1,0 +1,223 @@
+//! Modules that a warm interpreter imports ahead since tests were seen to import them: those for which it makes no difference.
+
+use std::time::Duration;
+
+use crate::daemon::{install_packages, pid_in, start, status, warm, within};
+use crate::support::{Project, Run};
+
+/// Its import takes long enough to be worth it.
+const SLOW: &str = "import time\ntime.sleep(0.02)\n";
+
+/// A project with one test file, whose packages are the `modules`, and what to put before them.
+fn project(test: &str, modules: &[(&str, &str)], files: &[(&str, &str)]) -> Project {
+    let mut project = warm(files);
+    for (name, text) in modules {
+        let text = format!("{SLOW}{text}");
+        project.write(&format!("venv/site-packages/{name}"), &text);
+    }
+    project.write("test_a.py", test);
+    install_packages(&mut project);
+    project
+}
+
+/// Runs everything, and waits until the warm interpreter is said to be as it is to be.
+fn learn(project: &Project, is_it: impl Fn(&str) -> bool) -> Run {
+    let run = project.test(&["--all", "-rA"]);
+    let told = within(Duration::from_secs(30), || is_it(&status(project)));
+    assert!(told, "{}", status(project));
+    run
+}
+
+/// Runs everything in a fork of the warm interpreter.
+fn run_warm(project: &Project) -> Run {
+    let run = project.test(&["--all", "-rA"]);
+    assert!(run.out.contains("a fork: True"), "{}", run.out);
+    run
+}
+
+const IS_FORK: &str = "import os\ndef test_fork():\n    with open(f'/proc/{os.getppid()}/cmdline') as file: print('a fork:', 'zygote' in file.read())\n";
+
+#[test]
+fn what_tests_import_is_imported_ahead_if_that_is_the_same() {
+    let modules = [
+        ("plain.py", "VALUE = 1\n"),
+        ("asks.py", "import os\nVALUE = os.environ.get('SOME', '')\n"),
+        ("asks_all.py", "import os\nVALUE = dict(os.environ)\n"),
+        ("pid.py", "import os\nVALUE = os.getpid()\n"),
+        ("clock.py", "import time\nVALUE = time.time()\n"),
+        ("chance.py", "import random\nVALUE = random.Random()\n"),
+        ("secret.py", "import uuid\nVALUE = uuid.uuid4()\n"),
+        ("stream.py", "import sys\nVALUE = [sys.stdout]\n"),
+        (
+            "config.py",
+            "import os\nVALUE = os.path.exists('settings.ini')\n",
+        ),
+        ("writes.py", "import tempfile\nVALUE = tempfile.mkstemp()\n"),
+        (
+            "starts.py",
+            "import subprocess\nVALUE = subprocess.run(['true'])\n",
+        ),
+        ("replaced.py", ""),
+        ("needs.py", "import replaced\nVALUE = replaced\n"),
+        (
+            "ends.py",
+            "import os, sys\nif 'pytest' not in sys.argv[0] and os.environ.get('PYTEST_VERSION') is None and 'test_a' not in sys.modules: os._exit(3)\n",
+        ),
+        (
+            "threads.py",
+            "import threading\nVALUE = threading.Event()\nthreading.Thread(target=VALUE.wait, args=(60,), daemon=True).start()\n",
+        ),
+        ("sub/__init__.py", ""),
+        ("sub/part.py", "VALUE = 2\n"),
+    ];
+    let test = format!(
+        "import sys\nimport plain, asks, asks_all, pid, clock, chance, secret, stream, config, writes, starts, needs, ends, threads, sub.part\n{IS_FORK}def test_a():\n    assert pid.VALUE == os.getpid() and needs.VALUE == 1 and stream.VALUE\n    assert plain.VALUE == 1 and sub.part.VALUE == 2\n"
+    );
+    let conftest = "import sys\nsys.modules['replaced'] = 1\n";
+    let project = project(&test, &modules, &[("conftest.py", conftest)]);
+    let run = learn(&project, |status| status.contains("as tests import it"));
+    assert_eq!(run.code, 0, "{}", run.out);
+    let told = status(&project);
+    for line in [
+        "plain: 1 modules, as tests import it",
+        "sub: 1 modules, as tests import it",
+        "sub.part: 1 modules, as tests import it",
+        "asks isn't imported ahead: it asks for the variable SOME",
+        "asks_all isn't imported ahead: it asks for ",
+        "pid isn't imported ahead: it calls posix.getpid",
+        "clock isn't imported ahead: it calls time.time",
+        "chance isn't imported ahead: it calls Random.seed",
+        "secret isn't imported ahead: it calls posix.urandom",
+        "stream isn't imported ahead: it keeps a standard stream",
+        "config isn't imported ahead: it looks at ",
+        "writes isn't imported ahead: it ",
+        "starts isn't imported ahead: it starts a process",
+        "needs isn't imported ahead: it imports replaced, which the tests do not",
+        "ends isn't imported ahead: it ends the interpreter",
+        "threads isn't imported ahead: it changes threads",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    let run = run_warm(&project);
+    assert_eq!(run.code, 0, "{}", run.out);
+}
+
+/// pytest rewrites the assertions of plugins; what they say is the same in a fork.
+#[test]
+fn plugins_are_imported_ahead_with_their_assertions_rewritten() {
+    let modules = [
+        (
+            "plugged/__init__.py",
+            "import pytest\nfrom . import helper\n@pytest.fixture\ndef check(): return helper.check\n",
+        ),
+        (
+            "plugged/helper.py",
+            "def check(number): assert number == 3\n",
+        ),
+        (
+            "friend.py",
+            "import plugged.helper\ncheck = plugged.helper.check\n",
+        ),
+    ];
+    let test = format!(
+        "import friend, pytest\n{IS_FORK}def test_a(check):\n    for one in (check, friend.check):\n        with pytest.raises(AssertionError) as info: one(4)\n        print('it says', str(info.value).splitlines())\n"
+    );
+    let info = "venv/site-packages/plugged-1.dist-info";
+    let project = project(
+        &test,
+        &modules,
+        &[
+            (&format!("{info}/METADATA"), "Name: plugged\nVersion: 1\n"),
+            (
+                &format!("{info}/RECORD"),
+                "plugged/__init__.py,,\nplugged/helper.py,,\n",
+            ),
+            (
+                &format!("{info}/entry_points.txt"),
+                "[pytest11]\nplugged = plugged\n",
+            ),
+        ],
+    );
+    let said = |run: &Run| run.out.matches("it says ['assert 4 == 3']").count();
+    let run = learn(&project, |status| {
+        status.contains("friend: 3 modules, as tests import it")
+    });
+    assert_eq!((run.code, said(&run)), (0, 2), "{}", run.out);
+    let run = run_warm(&project);
+    assert_eq!((run.code, said(&run)), (0, 2), "{}", run.out);
+    assert!(!run.out.contains("cannot be rewritten"), "{}", run.out);
+}
+
+/// What is asked where a conftest has set a variable before is asked too early in a warm interpreter; also by native code, unseen.
+#[test]
+fn nothing_is_imported_ahead_where_the_environment_is_changed() {
+    let test = format!("import plain\n{IS_FORK}");
+    let project = project(&test, &[("plain.py", "")], &[]);
+    learn(&project, |status| {
+        status.contains("plain: 1 modules, as tests import it")
+    });
+    project.write("conftest.py", "import os\nos.environ['SOME'] = 'value'\n");
+    learn(&project, |status| {
+        status.contains("is warm") && !status.contains("plain")
+    });
+    assert_eq!(run_warm(&project).code, 0);
+    project.write("conftest.py", "");
+    learn(&project, |status| {
+        status.contains("plain: 1 modules, as tests import it")
+    });
+}
+
+#[test]
+fn what_was_imported_ahead_is_never_out_of_date() {
+    let test = format!("import plain\n{IS_FORK}def test_a(): print('value', plain.VALUE)\n");
+    let read = "import os\nwith open(os.path.join(os.path.dirname(__file__), 'data.txt')) as file: VALUE = file.read()\n";
+    let project = project(&test, &[("plain.py", read)], &[]);
+    project.write("venv/site-packages/data.txt", "one");
+    let is_loaded = |status: &str| status.contains("plain: 1 modules, as tests import it");
+    learn(&project, is_loaded);
+    assert!(run_warm(&project).out.contains("value one"));
+    project.write("venv/site-packages/data.txt", "other");
+    let run = learn(&project, is_loaded);
+    assert!(run.out.contains("value other"), "{}", run.out);
+    assert!(run_warm(&project).out.contains("value other"));
+    // A module of the project's that hides it.
+    project.write("plain.py", "VALUE = 'mine'\n");
+    let run = learn(&project, |status| {
+        status.contains("is warm") && !is_loaded(status)
+    });
+    assert!(run.out.contains("value mine"), "{}", run.out);
+    assert!(run_warm(&project).out.contains("value mine"));
+}
+
+#[test]
+fn it_serves_while_modules_are_tried() {
+    let slow = "import time\ntime.sleep(1)\n";
+    let test =
+        format!("import plain\n{IS_FORK}def test_slow():\n    __import__('time').sleep(2)\n");
+    let project = project(&test, &[("plain.py", slow)], &[]);
+    start(&project);
+    project.test(&["--all"]);
+    let pid = pid_in(&status(&project));
+    assert!(!status(&project).contains("plain"));
+    // Its fork is there when the one ends in which the module was tried.
+    assert_eq!(run_warm(&project).code, 0);
+    learn(&project, |status| {
+        status.contains("plain: 1 modules, as tests import it")
+    });
+    assert_eq!(pid_in(&status(&project)), pid);
+}
+
+#[test]
+fn it_can_be_turned_off() {
+    let config = [("dx-py.toml", "auto-preload = false\n")];
+    let project = project(
+        "import plain\ndef test_a(): pass\n",
+        &[("plain.py", "")],
+        &config,
+    );
+    project.test(&[]);
+    assert!(!start(&project).contains("plain"));
+    project.test(&["--all"]);
+    assert!(!status(&project).contains("plain"), "{}", status(&project));
+    assert!(!project.path().join(".dx/zygote/preloads").exists());
+}

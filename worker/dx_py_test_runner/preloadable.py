@@ -1,0 +1,82 @@
+"""Which installed modules the project's own code imports while its tests are collected: a warm interpreter may import them ahead."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import ModuleType
+from typing import Any, Optional
+
+from .rewriting import is_rewritten
+from .trace import Trace
+
+#: Packages that put others into the place of the standard library's modules: what was imported before them is as it was.
+_PATCHES_ALL = ("gevent", "eventlet")
+_SITES = ("/site-packages/", "/dist-packages/")
+_vars_of = ModuleType.__getattribute__
+
+
+class Preloadable:
+    """Tells, once tests are collected, what a warm interpreter could have imported before."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._environment = _environment()
+
+    def told(self) -> tuple[list[str], list[str], list[str], list[str]]:
+        """The installed modules that code of the project imports, and plugins; the packages of all installed modules that are loaded;
+        which of these have assertions that pytest has rewritten; and the folders that are searched beside those of the environment, where
+        something may come to hide modules.
+
+        None of these if importing modules ahead would not be the same, since the project's code has changed the environment by now, which
+        they may ask.
+        """
+        if any(name in sys.modules for name in _PATCHES_ALL) or _environment() != self._environment:
+            return [], [], [], []
+        by_file: dict[str, list[str]] = {}
+        for name, file in self._trace.known_modules:
+            if is_installed(file) and _file_of(sys.modules.get(name)) == file:
+                by_file.setdefault(file, []).append(name)
+        found: set[str] = set()
+        for importer, imported in self._trace.known_imports:
+            if imported in by_file and (not importer or self._trace.is_of_project(importer)):
+                found.update(by_file[imported])
+        inside = (os.path.join(sys.prefix, ""), os.path.join(sys.base_prefix, ""))
+        paths = [path for path in sys.path if isinstance(path, str) and path and not path.startswith(inside)]
+        folders = [path for path in paths if not is_installed(os.path.join(path, ""))]
+        return sorted(found), sorted(_installed_packages()), _rewritten(), folders
+
+
+def is_installed(file: Optional[str]) -> bool:
+    """Whether a module's file belongs to an installed distribution."""
+    return file is not None and any(site in file for site in _SITES)
+
+
+def _environment() -> dict[bytes, bytes]:
+    """The variables, but for those of pytest and pytest-cov, which set them in each run."""
+    return {name: value for name, value in os.environb.items() if not name.startswith((b"PYTEST_", b"COV_CORE_"))}
+
+
+def _rewritten() -> list[str]:
+    """The installed modules in which pytest has rewritten assertions."""
+    modules = list(sys.modules.items())
+    return sorted(name for name, module in modules if is_rewritten(module) and is_installed(_file_of(module)))
+
+
+def _installed_packages() -> set[str]:
+    modules = list(sys.modules.items())
+    found = {name.partition(".")[0] for name, module in modules if is_installed(_file_of(module))}
+    # Of a package that something else stands for nothing is as it would be.
+    return {name for name in found if name not in sys.modules or is_installed(_file_of(sys.modules[name]))}
+
+
+def _file_of(module: Any) -> Optional[str]:
+    if not isinstance(module, ModuleType):
+        return None
+    space = _vars_of(module, "__dict__")
+    file = space.get("__file__")
+    if isinstance(file, str):
+        return file
+    # A package without a file of its own has folders.
+    folders = list(space.get("__path__", ()))
+    return os.path.join(str(folders[0]), "") if folders else None

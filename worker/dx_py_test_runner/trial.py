@@ -1,0 +1,243 @@
+"""Tries which of the modules that tests import can be imported ahead.
+
+What a user names in `preload` is vouched for. What was merely seen to be imported isn't: so importing it must ask for nothing that may be
+otherwise when the tests import it, and leave nothing in the process that a fork would share. Each is tried in a fork of the zygote, which
+is gone afterwards; only what passes is imported in the zygote.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from types import FrameType
+from typing import Any
+
+from .preload import changes
+from .preloadable import is_installed
+from .rewriting import Rewriting, is_rewritten
+from .trace import EXISTENCE, FILE, LISTING, TEXT, VARIABLE, Trace
+
+#: How long the import of a module may take, in seconds.
+_PATIENCE = 60.0
+#: How long the import of a module must take for it to be worth it, in seconds.
+_WORTH_IT = 0.003
+#: Functions whose answers differ between processes and times, by module (or class) and name.
+_VARYING = {
+    "posix": ("getpid", "getppid", "urandom", "getrandom", "isatty", "get_terminal_size", "times"),
+    "time": (
+        "time",
+        "time_ns",
+        "monotonic",
+        "monotonic_ns",
+        "perf_counter",
+        "perf_counter_ns",
+        "process_time",
+        "process_time_ns",
+        "localtime",
+        "gmtime",
+        "ctime",
+    ),
+    "datetime": ("now", "utcnow", "today"),
+    "date": ("today",),
+    # A generator that is made, or begins anew.
+    "Random": ("seed",),
+    "TextIOWrapper": ("isatty",),
+    "BufferedWriter": ("isatty",),
+    "FileIO": ("isatty",),
+}
+
+
+class Reading:
+    """Hears what is read while modules are imported."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._inside = os.path.join(trace.root, "")
+        #: The files and folders that were looked at.
+        self.paths: set[str] = set()
+        #: Why that can't be done ahead, or nothing.
+        self.objection = ""
+
+    def __enter__(self) -> Reading:
+        self._trace.witness = self
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._trace.witness = None
+
+    def read(self, kind: int, name: str) -> None:
+        """Hear of something that is read."""
+        if kind == VARIABLE:
+            self._object(f"asks for the variable {name}" if name else "asks for all variables")
+        elif kind not in (FILE, EXISTENCE, LISTING, TEXT):
+            self._object("starts a process or connects to another machine")
+        elif self._trace.temporary.holds(name) or name.startswith(self._inside) and not is_installed(name):
+            self._object(f"looks at {name}")
+        else:
+            self.paths.add(name)
+
+    def wrote(self, path: str) -> None:
+        """Hear of a path that is written, made or removed."""
+        if not path.endswith(".pyc"):
+            self._object(f"writes {path}")
+
+    def _object(self, why: str) -> None:
+        self.objection = self.objection or why
+
+
+class Trial:
+    """Imports those modules for which that is the same as later, one after another, as it becomes known of each.
+
+    `packages` are those that may be imported with them, and `rewritten` the modules in which pytest rewrites assertions, both as they were
+    seen where the tests were collected.
+    """
+
+    def __init__(self, trace: Trace, packages: Iterable[str], rewritten: Iterable[str]) -> None:
+        self._trace = trace
+        self._packages = set(packages)
+        self._rewritten = set(rewritten)
+        self._rewriting = Rewriting()
+        self._waiting: list[str] = []
+        self._pid = self._end = 0
+        self._heard = b""
+        self._until, self._has_refused = 0.0, False
+        #: How many modules each import brought.
+        self.loaded: dict[str, int] = {}
+        #: Why which modules were left out.
+        self.refused: dict[str, str] = {}
+        #: The paths that were looked at meanwhile.
+        self.paths: set[str] = set()
+
+    def start(self, names: Iterable[str]) -> bool:
+        """Begin to try modules; gives whether there are any. What comes of it is to be heard from `fileno` on."""
+        self._waiting += names
+        return self._fork()
+
+    def fileno(self) -> int:
+        """The number of the stream that is readable when there is something to hear."""
+        return self._end
+
+    def _fork(self) -> bool:
+        """Try what is left in another fork, if anything is."""
+        if not self._waiting:
+            return False
+        self._end, said = os.pipe()
+        self._heard, self._has_refused = b"", False
+        self._until = time.monotonic() + _PATIENCE
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                self._try(said)
+            finally:
+                os._exit(0)
+        os.close(said)
+        return True
+
+    def _try(self, said: int) -> None:
+        """In the fork: try modules one after another, up to the first that is refused. Tells for each why, and whether it takes time."""
+        with self._rewriting:
+            for name in self._waiting:
+                why, duration = self._objection(name)
+                os.write(said, json.dumps((name, why, duration >= _WORTH_IT)).encode() + b"\n")
+                if why:
+                    break
+
+    def hear(self) -> bool:
+        """Take in what the fork has told, and import what passes; gives whether it goes on, with another `fileno` perhaps."""
+        some = os.read(self._end, 1 << 16)
+        lines = (self._heard + some).split(b"\n")
+        self._heard = lines.pop()
+        for name, why, is_worth_it in map(json.loads, lines):
+            self._waiting.remove(name)
+            if why:
+                self.refused[name] = why
+            elif is_worth_it:
+                self._import(name)
+            self._until, self._has_refused = time.monotonic() + _PATIENCE, bool(why)
+        if some:
+            return True
+        os.close(self._end)
+        try:
+            os.waitpid(self._pid, 0)
+        except ChildProcessError:
+            pass  # whoever waits for all forks was faster
+        if self._waiting and not self._has_refused:
+            self.refused[self._waiting.pop(0)] = "ends the interpreter, or takes too long"
+        return self._fork()
+
+    def hurry(self) -> None:
+        """End the fork if it takes too long."""
+        if time.monotonic() > self._until:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """End the fork."""
+        try:
+            os.kill(self._pid, signal.SIGKILL)
+        except OSError:
+            pass  # it has ended
+
+    def close(self) -> None:
+        """Hear no more of it: in a fork, or since what comes of it is of no use."""
+        os.close(self._end)
+
+    def _import(self, name: str) -> None:
+        before = len(sys.modules)
+        with self._rewriting, Reading(self._trace) as reading:
+            importlib.import_module(name)
+        self.paths |= reading.paths
+        self.loaded[name] = len(sys.modules) - before
+
+    def _objection(self, name: str) -> tuple[str, float]:
+        """Import a module: why that can't be done ahead, or nothing, and how many seconds it took."""
+        known, streams = set(sys.modules), _holders()
+        asked: list[str] = []
+
+        def watch(frame: FrameType, event: str, function: Any) -> None:
+            # pytest's own rewriting isn't the module's affair.
+            if event == "c_call" and not self._trace.is_internal(frame.f_code.co_filename):
+                owner = getattr(function, "__self__", None)
+                kind = getattr(owner, "__name__", type(owner).__name__)
+                home = str(getattr(function, "__module__", None) or kind)
+                if function.__name__ in _VARYING.get(home, ()):
+                    asked.append(f"{home}.{function.__name__}")
+
+        began = time.perf_counter()
+        with Reading(self._trace) as reading:
+            sys.setprofile(watch)
+            try:
+                why = changes(name, is_vouched_for=False)
+            finally:
+                sys.setprofile(None)
+        duration = time.perf_counter() - began
+        why = why or reading.objection or self._strange(sys.modules.keys() - known)
+        if asked and not why:
+            why = f"calls {asked[0]}"
+        if not why and _holders() > streams:
+            why = "keeps a standard stream"
+        return why, duration
+
+    def _strange(self, names: set[str]) -> str:
+        """What would be otherwise about modules that were imported, or nothing."""
+        for name in sorted(names):
+            module = sys.modules[name]
+            if not is_installed(getattr(module, "__file__", None)):
+                continue
+            if name.partition(".")[0] not in self._packages:
+                return f"imports {name}, which the tests do not"
+            if is_rewritten(module) != (name in self._rewritten):
+                return f"imports {name}, whose assertions pytest treats in another way"
+        return ""
+
+
+def _holders() -> int:
+    """How many objects hold the standard streams or the command line."""
+    return len(gc.get_referrers(sys.stdin, sys.stdout, sys.stderr, sys.argv))
