@@ -20,6 +20,7 @@ mod projects;
 mod pytest_cache;
 mod reporting;
 mod samples;
+mod search_path;
 mod selection;
 mod slices;
 mod snapshots;

@@ -22,6 +22,7 @@ from .lean import Lean
 from .outcome import ERROR, FAILED, PASSED, SKIPPED, Outcome, dumped, sections_of, text_of
 from .plugin import Context
 from .preloadable import Preloadable
+from .search_path import SearchPath
 from .share import Shared
 from .speech import silence, speaking
 from .trace import Trace
@@ -166,6 +167,7 @@ class WorkerPlugin:
         asked = Unpack(command[3])
         mode, paths, new, shares, share = asked.u8(), asked.texts(), asked.texts(), asked.u8(), asked.texts()
         inert = dict(asked.pairs())
+        folders = [(asked.text(), asked.u8() == 1) for _ in range(asked.u32())]
         narrow, named = mode > 0, mode == 2
         self._in_parts = any("::" in path for path in (*paths, *map(str, session.config.args)))
         config = session.config
@@ -178,7 +180,9 @@ class WorkerPlugin:
         arguments = config.args
         forget = collect.unnamed(session, arguments) if narrow and not named else lambda: None
         see_all: Callable[[], None] = lambda: None  # noqa: E731
+        search_path = SearchPath(config, folders)
         if narrow and not reason:
+            search_path.begin([os.path.abspath(path.partition("::")[0]) for path in paths])
             config.args = paths
             if self._engine == "lean" and not _third_party_hooks(config, collect.HOOKS_OF_FOLDERS):
                 see_all = collect.look_only_at(session, paths)
@@ -200,6 +204,7 @@ class WorkerPlugin:
             self._deselected.clear()
             self._collection_warnings.clear()
             session.perform_collect()
+        search_path.complete()
         undo()
         self.when_collected()
         self._make_item = _nobody_makes

@@ -100,6 +100,9 @@ pub struct Conductor<'scope, 'a> {
     pub summary: RunSummary,
     /// What a warm interpreter could import, by what workers told.
     pub preloads: Preloads,
+    /// The folders of the files that hold tests, absolute and in pytest's order, if one worker has told of all of them; none of these
+    /// files is a conftest.
+    pub folders: Vec<(String, bool)>,
     announced: HashSet<TestId>,
     broken: BTreeSet<String>,
     seen_reports: HashSet<String>,
@@ -132,6 +135,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             intent,
             summary: RunSummary::default(),
             preloads: Preloads::default(),
+            folders: Vec::new(),
             busyness: Busyness::default(),
             announced: HashSet::new(),
             broken: BTreeSet::new(),

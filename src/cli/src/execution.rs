@@ -24,6 +24,7 @@ use crate::plan::Plan;
 use crate::record::{Recorder, RecorderThread, Recording};
 use crate::report::{Reporter, emit};
 use crate::run::exit;
+use crate::search_path;
 use crate::selection::Selection;
 use crate::session::Session;
 use crate::snapshots;
@@ -129,6 +130,7 @@ pub fn execute(
         named: plan.names_places,
         rewrite: modules_to_rewrite(session, &plan, workers, narrow),
         inert: inert(session, &shares),
+        folders: search_path::folders(session, &plan),
         shares,
         timeout: timeout.and_then(as_duration),
         slow_after: as_duration(slow_after).filter(|period| !period.is_zero()),
@@ -252,6 +254,9 @@ pub fn execute(
             if let (NextPhase::Only(paths), false) = (next, plan.names_places) {
                 local.block_on(&runtime, standby.keep_for_a_part());
                 later.collect = Some(paths);
+                if !conductor.folders.is_empty() {
+                    later.folders = conductor.folders.clone();
+                }
             }
             let phase = dx_py_executor::run(later, &standby, &mut conductor);
             outcome = outcome.followed_by(local.block_on(&runtime, phase)?);

@@ -36,6 +36,7 @@ pub mod reference;
 mod report;
 mod run;
 mod scratch;
+mod search_path;
 mod selection;
 mod session;
 mod settings;

@@ -46,6 +46,7 @@ const FILES: &[(&str, &str)] = carried![
     "readers.py",
     "rewriting.py",
     "say.py",
+    "search_path.py",
     "scene.py",
     "serialise.py",
     "session.py",

@@ -395,6 +395,7 @@ async fn answer<C: Connection>(
                     rewrite: Vec::new(),
                     share: Some(share),
                     inert: Vec::new(),
+                    folders: Vec::new(),
                 };
                 return worker.send(&command, 0).await.err().map(|_| End::Died);
             }

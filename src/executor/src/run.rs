@@ -37,6 +37,8 @@ pub struct RunPlan {
     /// The node IDs of files whose import does nothing but bind names, with what must be imported already for that: who shares the
     /// collection with others needn't import theirs. See [`Command::Collect`].
     pub inert: Vec<(String, String)>,
+    /// The folders of the files that a session imports which collects everything. See [`Command::Collect`].
+    pub folders: Vec<(String, bool)>,
     /// How long a test may take.
     pub timeout: Option<Duration>,
     /// After how long, and then after how long again, it is told what a worker is busy with.
@@ -543,5 +545,9 @@ pub(crate) fn collect_command(plan: &RunPlan, slot: u32) -> Command {
         rewrite: rewrite.step_by(plan.workers.max(1)).cloned().collect(),
         share: share.cloned(),
         inert: others.cloned().collect(),
+        folders: match plan.collect {
+            Some(_) if !plan.named => plan.folders.clone(),
+            _ => Vec::new(),
+        },
     }
 }

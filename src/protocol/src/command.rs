@@ -22,6 +22,9 @@ pub enum Command {
         /// Of these others the node IDs of those whose import does nothing but bind names, so that it can be left out; with what must be
         /// imported already for that: modules, and `module:name` for what one must have, separated by spaces.
         inert: Vec<(String, String)>,
+        /// The folders of the files that a session imports which collects everything, absolute, each time that it comes to one of
+        /// another folder, and whether that file is a conftest; empty if that isn't known, or if what is collected is all that counts.
+        folders: Vec<(String, bool)>,
     },
     /// Run these tests of one collected file.
     Run {
@@ -82,6 +85,7 @@ impl Command {
                 rewrite,
                 share,
                 inert,
+                folders,
             } => {
                 out.u8(u8::from(only.is_some()) + u8::from(*named));
                 out.strs(only.as_deref().unwrap_or_default());
@@ -89,6 +93,9 @@ impl Command {
                 out.u8(u8::from(share.is_some()));
                 out.strs(share.as_deref().unwrap_or_default());
                 out.pairs(inert);
+                out.list(folders, |out, (folder, is_conftest)| {
+                    out.str(folder).u8(u8::from(*is_conftest));
+                });
             }
             Self::Run { file, tests } => {
                 out.str(file);
@@ -150,6 +157,7 @@ impl Command {
                     rewrite,
                     share: is_shared.then_some(share),
                     inert: data.pairs()?,
+                    folders: data.list(|data| Ok((data.str()?, data.u8()? == 1)))?,
                 }
             }
             MessageKind::Run => Self::Run {

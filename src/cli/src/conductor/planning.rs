@@ -1,7 +1,7 @@
 //! From what was collected to the jobs of a run.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dx_py_core::{Event, TestId, Verdict};
@@ -50,6 +50,13 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             self.note(format!("one worker: {reason}"))?;
         }
         if is_whole {
+            let folders = files
+                .iter()
+                .filter_map(|file| Path::new(&file.path).parent());
+            self.folders = folders
+                .map(|folder| (folder.display().to_string(), false))
+                .collect();
+            self.folders.dedup();
             self.intent.renewal = None;
             self.keep_file_list(process, &files, &done);
         }
