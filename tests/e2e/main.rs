@@ -10,6 +10,7 @@ mod fuzzed;
 mod insides;
 mod installed;
 mod lean;
+mod leftovers;
 mod looks;
 mod outcomes;
 mod parallel;

@@ -45,6 +45,8 @@ pub struct Functions {
     nodes: Vec<Node>,
     node_numbers: FxHashMap<(usize, usize), usize>,
     ties: Ties,
+    /// Keys of the variables of all modules, by their names.
+    variables: FxHashSet<u64>,
     /// What names stand for beside themselves, by their keys.
     aliases: FxHashMap<u64, FxHashSet<u64>>,
     /// What ran before the first test, and what ran later for all of them.
@@ -77,6 +79,8 @@ struct Node {
     from: Vec<(Tie, usize)>,
     /// Those that may have called it.
     callers: Vec<usize>,
+    /// The names under which it may leave something in variables of other modules, if they have such.
+    borrows: FxHashSet<u64>,
     reads: BTreeSet<Read>,
 }
 
@@ -85,6 +89,8 @@ struct Node {
 enum Tie {
     /// By a cache or a variable.
     State,
+    /// By a variable of another module, if there is one of the name with that key.
+    Borrowed(u64),
     /// By that attribute.
     Attribute(u64),
     /// The other one may call it.
@@ -95,6 +101,7 @@ enum Tie {
 #[derive(Default)]
 struct Ties {
     leavers: FxHashMap<u64, Vec<usize>>,
+    borrowers: FxHashMap<u64, Vec<usize>>,
     setters: FxHashMap<u64, Vec<usize>>,
     getters: FxHashMap<u64, Vec<usize>>,
     called: FxHashMap<u64, Vec<usize>>,
@@ -200,6 +207,9 @@ impl Functions {
         }
         let number = self.files.len();
         let source = source(path);
+        if let Some(source) = &source {
+            self.variables.extend(source.symbols.variables());
+        }
         for alias in source.iter().flat_map(|source| &source.symbols.aliases) {
             self.add_alias(alias.key, &alias.meanings);
         }
@@ -223,6 +233,18 @@ impl Functions {
         for node in self.ties.getters.get(&name).cloned().unwrap_or_default() {
             self.add_getter(node, self.all_meanings(&new));
         }
+        for node in self.ties.borrowers.get(&name).cloned().unwrap_or_default() {
+            self.add_borrower(node, self.all_meanings(&new));
+        }
+    }
+
+    /// Ties a function to those that get something of variables whose names it has from elsewhere.
+    fn add_borrower(&mut self, node: usize, names: Vec<u64>) {
+        for (key, other) in under(&self.ties.getters, &names) {
+            self.nodes[other].from.push((Tie::Borrowed(key), node));
+        }
+        put(&mut self.ties.borrowers, &names, node);
+        self.nodes[node].borrows.extend(names);
     }
 
     /// These keys, and those that they stand for.
@@ -242,6 +264,7 @@ impl Functions {
         let from: BTreeSet<(Tie, usize)> = under(&ties.leavers, &gets)
             .map(|(_, other)| (Tie::State, other))
             .chain(under(&ties.setters, &gets).map(|(key, other)| (Tie::Attribute(key), other)))
+            .chain(under(&ties.borrowers, &gets).map(|(key, other)| (Tie::Borrowed(key), other)))
             .collect();
         put(&mut ties.getters, &gets, node);
         self.nodes[node].from.extend(from);
@@ -306,6 +329,7 @@ impl Functions {
             tests: 0,
             from: from.iter().copied().collect(),
             callers: Vec::new(),
+            borrows: FxHashSet::default(),
             reads: BTreeSet::new(),
         });
         let called = from.into_iter().filter(|(tie, _)| *tie == Tie::Call);
@@ -318,6 +342,7 @@ impl Functions {
                 self.nodes[node].callers.push(other);
             }
         }
+        self.add_borrower(node, self.all_meanings(&function.borrows));
         self.add_getter(node, self.all_meanings(&symbols.gets(function)));
     }
 
@@ -351,6 +376,16 @@ impl Functions {
     /// Whether code of that file was seen to run.
     pub fn knows(&self, path: &str) -> bool {
         self.file_numbers.contains_key(path)
+    }
+
+    /// Whether a function may leave something for those that run later, whatever objects live on.
+    fn leaves(&self, node: &Node) -> bool {
+        let function = self.function(node);
+        function.is_some_and(|function| !function.leaves.is_empty())
+            || node
+                .borrows
+                .iter()
+                .any(|name| self.variables.contains(name))
     }
 
     fn source(&self, node: &Node) -> Option<&Source> {

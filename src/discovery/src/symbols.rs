@@ -61,6 +61,16 @@ const LINES: [&str; 17] = [
 /// Parts of the names of decorators that keep what a function gave: its body doesn't run again.
 const KEEPING: [&str; 5] = ["cache", "memo", "lazy", "once", "singleton"];
 
+/// Functions that give what others have put into `os.environ`, without that name.
+const ASKING_FOR_VARIABLES: [&str; 6] = [
+    "environb",
+    "expanduser",
+    "expandvars",
+    "getenv",
+    "getenvb",
+    "gettempdir",
+];
+
 /// The symbols of one file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Symbols {
@@ -126,6 +136,8 @@ pub struct Function {
     pub patches: bool,
     /// Keys of what it may leave behind for those that run later, whatever objects live on: values in a cache and in variables.
     pub leaves: Vec<u64>,
+    /// Keys of names from elsewhere. If that is a variable of another module it may leave something there.
+    pub borrows: Vec<u64>,
     /// The attributes that it sets, or whose objects it changes: left behind if their object lives on. Keys as well.
     pub sets: Vec<u64>,
     /// Its name without those of classes, as a hash.
@@ -230,15 +242,26 @@ impl Symbols {
         places.filter_map(|place| self.names.get(*place as usize).copied())
     }
 
+    /// Keys of the variables of the module, by their names.
+    pub fn variables(&self) -> impl Iterator<Item = u64> {
+        self.variables.iter().map(|name| named(*name))
+    }
+
     /// Keys of what a function of this file may get from others.
     pub fn gets(&self, function: &Function) -> Vec<u64> {
         let key_of = |name| match self.variables.binary_search(&name) {
             Ok(_) => own(&self.file, name),
             Err(_) => outside(name),
         };
-        self.mentions(function)
+        let mut keys: Vec<u64> = self
+            .mentions(function)
             .flat_map(|name| [named(name), key_of(name)])
-            .collect()
+            .collect();
+        let asks = ASKING_FOR_VARIABLES.map(|name| named(name_hash(name)));
+        if asks.iter().any(|name| keys.contains(name)) {
+            keys.push(named(name_hash("environ")));
+        }
+        keys
     }
 }
 

@@ -50,7 +50,7 @@ impl Lasting {
             if is_special && functions.early.contains(&number) {
                 names.extend(function.class);
             }
-            if functions.shared.contains(&number) || !function.leaves.is_empty() {
+            if functions.shared.contains(&number) || functions.leaves(node) {
                 let mentions = source.symbols.mentions(function);
                 names.extend(mentions.filter(|name| there.contains(name)));
             }
@@ -315,7 +315,7 @@ impl Scope {
             // What it left when it ran for others, and may find again now.
             let leaves = how == How::Ran
                 && is_elsewhere(number)
-                && (!function.leaves.is_empty()
+                && (functions.leaves(node)
                     || function.sets.iter().any(|key| lasts(function, *key)));
             for (tie, other) in &node.from {
                 let other_node = &functions.nodes[*other];
@@ -324,6 +324,7 @@ impl Scope {
                 let reaches = match tie {
                     Tie::Call => leaves || how != How::Ran,
                     Tie::State => is_elsewhere(*other),
+                    Tie::Borrowed(key) => is_elsewhere(*other) && functions.variables.contains(key),
                     Tie::Attribute(key) => is_elsewhere(*other) && sets(*key),
                 };
                 if !reaches {

@@ -43,11 +43,13 @@ impl Definition<'_> {
         let Touched {
             attributes,
             variables,
+            borrowed,
             any_attribute,
             patches,
+            keeps_defaults,
         } = touched(self.node, source, state);
         let mut leaves: FxHashSet<u64> = FxHashSet::default();
-        if is_kept {
+        if is_kept || keeps_defaults {
             leaves.insert(named(name_hash(simple)));
         }
         for name in variables.iter().copied().map(name_hash) {
@@ -79,6 +81,10 @@ impl Definition<'_> {
             class,
             patches,
             leaves: leaves.into_iter().collect(),
+            borrows: borrowed
+                .into_iter()
+                .map(|name| named(name_hash(name)))
+                .collect(),
             sets: sets.into_iter().collect(),
             simple: name_hash(simple),
             mentions,

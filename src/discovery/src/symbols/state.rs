@@ -32,13 +32,14 @@ const CHANGING: [&str; 19] = [
 ];
 
 /// Calls whose value is the same for whoever uses it.
-const STATELESS: [&str; 14] = [
+const STATELESS: [&str; 15] = [
     "NewType",
     "ParamSpec",
     "Path",
     "Struct",
     "TypeVar",
     "attrgetter",
+    "auto",
     "cast",
     "compile",
     "frozenset",
@@ -55,6 +56,10 @@ pub(super) struct State {
     pub(super) variables: FxHashSet<u64>,
     /// Those of classes, which are reached by attributes.
     pub(super) attributes: FxHashSet<u64>,
+    /// Names that imports bind, wherever they stand, and those that stand for something with another name.
+    pub(super) borrowed: FxHashSet<u64>,
+    /// Whether an import binds names that it doesn't say.
+    pub(super) imports_all: bool,
 }
 
 impl State {
@@ -62,6 +67,8 @@ impl State {
         let mut state = Self {
             variables: FxHashSet::default(),
             attributes: FxHashSet::default(),
+            borrowed: FxHashSet::default(),
+            imports_all: false,
         };
         let mut pending = vec![(root, false, false)];
         while let Some((node, mut in_class, mut in_function)) = pending.pop() {
@@ -74,7 +81,14 @@ impl State {
                         state.variables.insert(name_hash(name));
                     }
                 }
+                "import_statement" | "import_from_statement" => {
+                    let names = imported_names(node, source);
+                    state.borrowed.extend(names.into_iter().map(name_hash));
+                }
+                "wildcard_import" => state.imports_all = true,
                 _ if in_function => {}
+                // An annotation alone binds nothing.
+                "assignment" if node.child_by_field_name("right").is_none() => {}
                 "assignment"
                 | "augmented_assignment"
                 | "named_expression"
@@ -87,7 +101,13 @@ impl State {
                         .or(field("value"))
                         .is_some_and(|value| is_stateless(value, source));
                     let names = match node.kind() {
-                        "assignment" | "named_expression" if is_stateless => Vec::new(),
+                        "assignment" | "named_expression" if is_stateless => {
+                            // It may be another name of something that can change.
+                            let names =
+                                target.map_or_else(Vec::new, |target| identifiers(target, source));
+                            state.borrowed.extend(names.into_iter().map(name_hash));
+                            Vec::new()
+                        }
                         _ => target.map_or_else(Vec::new, |target| identifiers(target, source)),
                     };
                     let known = match in_class {
@@ -119,10 +139,14 @@ pub(super) struct Touched<'a> {
     pub(super) attributes: BTreeSet<&'a str>,
     /// The variables of the module and of classes that it sets, or whose objects it may change or hand on to those who do.
     pub(super) variables: BTreeSet<&'a str>,
+    /// The names from elsewhere that may be variables of another module, with whose objects it does so.
+    pub(super) borrowed: BTreeSet<&'a str>,
     /// Whether it may set attributes of any name.
     pub(super) any_attribute: bool,
     /// Whether it may do so for the time of a test, by pytest's `monkeypatch`.
     pub(super) patches: bool,
+    /// Whether a parameter of it has a value by default that can change.
+    pub(super) keeps_defaults: bool,
 }
 
 /// By these attributes are set whose names are made up.
@@ -162,15 +186,26 @@ pub(super) fn touched<'a>(node: Node<'_>, source: &'a [u8], state: &State) -> To
     let mut changed_locals: BTreeSet<&str> = BTreeSet::new();
     let own = locals(node, source);
     let mut of_all: BTreeSet<&str> = BTreeSet::new();
+    let mut borrowed: BTreeSet<&str> = BTreeSet::new();
+    let is_foreign = |name: &str| {
+        let hash = name_hash(name);
+        (state.imports_all || state.borrowed.contains(&hash))
+            && !state.variables.contains(&hash)
+            && !own.contains(name)
+    };
     let (mut any_attribute, mut patches) = (false, false);
+    let mut roots: BTreeSet<&str> = BTreeSet::new();
     let mut change = |target: Node<'_>, attributes: &mut BTreeSet<&'a str>| {
-        let names = attribute_names(target, source);
-        // What is set on anything else than an object of the function's own is there for all.
-        let root = root_of(target, source);
-        if root.is_some_and(|root| root != "cls" && own.contains(root)) {
-            attributes.extend(names);
-        } else {
-            of_all.extend(names);
+        for target in single_targets(target) {
+            let names = attribute_names(target, source);
+            // What is set on anything else than an object of the function's own is there for all.
+            let root = root_of(target, source);
+            if root.is_some_and(|root| root != "cls" && own.contains(root)) {
+                attributes.extend(names);
+            } else {
+                of_all.extend(names);
+                roots.extend(root);
+            }
         }
         changed_locals.extend(identifiers(target, source));
     };
@@ -196,7 +231,12 @@ pub(super) fn touched<'a>(node: Node<'_>, source: &'a [u8], state: &State) -> To
                     }
                 }
             }
-            "delete_statement" => change(node, &mut attributes),
+            "delete_statement" => {
+                let mut cursor = node.walk();
+                for target in node.named_children(&mut cursor) {
+                    change(target, &mut attributes);
+                }
+            }
             "call" => {
                 let function = field("function").filter(|function| function.kind() == "attribute");
                 let part = |name| function.and_then(|function| function.child_by_field_name(name));
@@ -217,9 +257,13 @@ pub(super) fn touched<'a>(node: Node<'_>, source: &'a [u8], state: &State) -> To
             "identifier" => {
                 let name = text(node, source);
                 let hash = name_hash(name);
-                let is_shared = state.variables.contains(&hash) || state.attributes.contains(&hash);
+                // A function reaches the variables of classes as attributes only.
+                let is_shared = state.variables.contains(&hash)
+                    || state.attributes.contains(&hash) && is_attribute(node);
                 if is_shared && !only_looks(node, source) {
                     variables.insert(name);
+                } else if is_of_elsewhere(node, source, &is_foreign) && !only_looks(node, source) {
+                    borrowed.insert(name);
                 }
             }
             _ => {}
@@ -234,12 +278,50 @@ pub(super) fn touched<'a>(node: Node<'_>, source: &'a [u8], state: &State) -> To
         attributes.extend(meant);
     }
     variables.extend(of_all);
+    borrowed.extend(roots.into_iter().filter(|root| is_foreign(root)));
     Touched {
         attributes,
         variables,
+        borrowed,
         any_attribute,
         patches,
+        keeps_defaults: keeps_defaults(node, source),
     }
+}
+
+/// Whether the function, or one in it, has a parameter whose value by default can change.
+fn keeps_defaults(function: Node<'_>, source: &[u8]) -> bool {
+    descendants(function).any(|node| {
+        let value = match node.kind() {
+            "default_parameter" | "typed_default_parameter" => node.child_by_field_name("value"),
+            _ => None,
+        };
+        value.is_some_and(|value| !is_stateless(value, source))
+    })
+}
+
+/// The names that an import binds.
+fn imported_names<'a>(import: Node<'_>, source: &'a [u8]) -> Vec<&'a str> {
+    let mut cursor = import.walk();
+    let names = import.children_by_field_name("name", &mut cursor);
+    names
+        .filter_map(|name| match name.kind() {
+            "aliased_import" => name.child_by_field_name("alias"),
+            // Of a dotted name the first part is bound.
+            _ => name.named_child(0),
+        })
+        .map(|name| text(name, source))
+        .collect()
+}
+
+/// Whether a name that isn't just called is one from elsewhere, or below one, as in `lib.NAME`.
+fn is_of_elsewhere(name: Node<'_>, source: &[u8], is_foreign: &impl Fn(&str) -> bool) -> bool {
+    let whole = name.parent().filter(|_| is_attribute(name)).unwrap_or(name);
+    let is_called = whole.parent().is_some_and(|parent| {
+        let function = parent.child_by_field_name("function");
+        parent.kind() == "call" && function == Some(whole)
+    });
+    !is_called && root_of(whole, source).is_some_and(is_foreign)
 }
 
 /// Whether what is set here by that method is put back when the test ends: it is `monkeypatch`'s.
@@ -296,7 +378,10 @@ fn locals<'a>(function: Node<'_>, source: &'a [u8]) -> BTreeSet<&'a str> {
     names
 }
 
-/// The variable that a chain of attributes, subscripts and calls begins with; none for other expressions.
+/// Methods that give a part of what they are called on, as a subscript does.
+const GIVING_A_PART: [&str; 2] = ["get", "setdefault"];
+
+/// The variable that a chain of attributes and subscripts begins with; none for other expressions.
 fn root_of<'a>(target: Node<'_>, source: &'a [u8]) -> Option<&'a str> {
     let mut node = target;
     loop {
@@ -304,9 +389,39 @@ fn root_of<'a>(target: Node<'_>, source: &'a [u8]) -> Option<&'a str> {
             "identifier" => return Some(text(node, source)),
             "attribute" => node.child_by_field_name("object")?,
             "subscript" => node.child_by_field_name("value")?,
+            "call" => {
+                let method = node.child_by_field_name("function")?;
+                let name = method.child_by_field_name("attribute")?;
+                if !GIVING_A_PART.contains(&text(name, source)) {
+                    return None;
+                }
+                method
+            }
             _ => return None,
         };
     }
+}
+
+/// What an assignment to several targets, in whatever brackets, assigns to.
+fn single_targets(target: Node<'_>) -> Vec<Node<'_>> {
+    let (mut found, mut pending) = (Vec::new(), vec![target]);
+    while let Some(node) = pending.pop() {
+        match node.kind() {
+            "pattern_list"
+            | "tuple_pattern"
+            | "list_pattern"
+            | "list_splat_pattern"
+            | "expression_list"
+            | "tuple"
+            | "list"
+            | "parenthesized_expression" => {
+                let mut cursor = node.walk();
+                pending.extend(node.named_children(&mut cursor));
+            }
+            _ => found.push(node),
+        }
+    }
+    found
 }
 
 /// Whether the place of a variable's name says that its value is only looked at there.
@@ -371,10 +486,13 @@ pub(super) fn identifiers<'a>(node: Node<'_>, source: &'a [u8]) -> Vec<&'a str> 
 }
 
 fn attribute_names<'a>(node: Node<'_>, source: &'a [u8]) -> Vec<&'a str> {
-    below(node, source, |node| {
-        node.parent().is_some_and(|parent| {
-            parent.kind() == "attribute" && parent.child_by_field_name("attribute") == Some(node)
-        })
+    below(node, source, |node| is_attribute(node))
+}
+
+/// Whether a name is that of an attribute of something.
+fn is_attribute(name: Node<'_>) -> bool {
+    name.parent().is_some_and(|parent| {
+        parent.kind() == "attribute" && parent.child_by_field_name("attribute") == Some(name)
     })
 }
 
