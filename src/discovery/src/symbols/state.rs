@@ -486,7 +486,7 @@ pub(super) fn identifiers<'a>(node: Node<'_>, source: &'a [u8]) -> Vec<&'a str> 
 }
 
 fn attribute_names<'a>(node: Node<'_>, source: &'a [u8]) -> Vec<&'a str> {
-    below(node, source, |node| is_attribute(node))
+    below(node, source, is_attribute)
 }
 
 /// Whether a name is that of an attribute of something.
