@@ -321,7 +321,17 @@ fn is_of_elsewhere(name: Node<'_>, source: &[u8], is_foreign: &impl Fn(&str) -> 
         let function = parent.child_by_field_name("function");
         parent.kind() == "call" && function == Some(whole)
     });
-    !is_called && root_of(whole, source).is_some_and(is_foreign)
+    !is_called && root_of(whole, source).is_some_and(is_foreign) && !is_patched(whole, source)
+}
+
+/// Whether a value is given to `monkeypatch`, which puts back what it sets; who has another one of that name is known to set any attribute.
+fn is_patched(value: Node<'_>, source: &[u8]) -> bool {
+    let arguments = value.parent().filter(|list| list.kind() == "argument_list");
+    let method = arguments
+        .and_then(|list| list.parent())
+        .and_then(|call| call.child_by_field_name("function"))
+        .and_then(|function| function.child_by_field_name("attribute"));
+    method.is_some_and(|method| is_undone(method, source))
 }
 
 /// Whether what is set here by that method is put back when the test ends: it is `monkeypatch`'s.
