@@ -7,12 +7,12 @@ import sys
 from types import ModuleType
 from typing import Any, Optional
 
+from .readers import is_installed
 from .rewriting import is_rewritten
 from .trace import Trace
 
 #: Packages that put others into the place of the standard library's modules: what was imported before them is as it was.
 _PATCHES_ALL = ("gevent", "eventlet")
-_SITES = ("/site-packages/", "/dist-packages/")
 _vars_of = ModuleType.__getattribute__
 
 
@@ -45,11 +45,6 @@ class Preloadable:
         paths = [path for path in sys.path if isinstance(path, str) and path and not path.startswith(inside)]
         folders = [path for path in paths if not is_installed(os.path.join(path, ""))]
         return sorted(found), sorted(_installed_packages()), _rewritten(), folders
-
-
-def is_installed(file: Optional[str]) -> bool:
-    """Whether a module's file belongs to an installed distribution."""
-    return file is not None and any(site in file for site in _SITES)
 
 
 def _environment() -> dict[bytes, bytes]:

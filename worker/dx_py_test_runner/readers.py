@@ -70,7 +70,7 @@ class Kinds(dict[str, int]):
                 return SKIP
             if filename.startswith(self.internal):
                 return INTERNAL
-            if _is_installed(filename) or not filename.startswith(self._stdlib):
+            if is_installed(filename) or not filename.startswith(self._stdlib):
                 return USER
         keeps_nothing = filename in _KEEP_NOTHING_FILES or filename.startswith(_PATHLIB)
         return FLEETING if keeps_nothing else STDLIB
@@ -89,7 +89,7 @@ class Readers:
 
     def is_of_project(self, filename: str) -> bool:
         """Whether a file is neither installed nor the standard library's, nor of this package."""
-        return self.kinds[filename] == USER and not _is_installed(filename)
+        return self.kinds[filename] == USER and not is_installed(filename)
 
     def is_internal(self, filename: str) -> bool:
         """Whether code in a file is pytest's, or of this package."""
@@ -172,8 +172,9 @@ def answers_of_system(frame: Optional[FrameType]) -> Optional[tuple[str, ...]]:
     return _ASKS_SYSTEM.get(code.co_filename)
 
 
-def _is_installed(filename: str) -> bool:
-    return any(site in filename for site in _SITES)
+def is_installed(filename: Optional[str]) -> bool:
+    """Whether a module's file belongs to an installed distribution."""
+    return filename is not None and any(site in filename for site in _SITES)
 
 
 def _standard_library() -> list[str]:
@@ -193,6 +194,6 @@ def _installed_kernel() -> list[str]:
     found = []
     for name in ("_pytest", "pytest", "pluggy", "iniconfig", "coverage", "pytest_cov"):
         spec = importlib.machinery.PathFinder.find_spec(name)
-        if spec is not None and spec.origin and _is_installed(spec.origin):
+        if spec is not None and spec.origin and is_installed(spec.origin):
             found.append(os.path.join(os.path.dirname(spec.origin), ""))
     return found

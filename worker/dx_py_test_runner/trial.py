@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from .preload import changes
-from .preloadable import is_installed
+from .readers import is_installed
 from .rewriting import Rewriting, is_rewritten
 from .trace import EXISTENCE, FILE, LISTING, TEXT, VARIABLE, Trace
 

@@ -20,13 +20,15 @@ import struct
 import sys
 import time
 from collections.abc import Iterable
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from . import economy
 from .observe import install
 from .preload import SEEN, preload
 from .trace import Trace
-from .trial import Trial
+
+if TYPE_CHECKING:
+    from .trial import Trial
 
 # Bound before the observer wraps them.
 _stat = os.stat
@@ -105,8 +107,8 @@ class Zygote:
                 elif key.fileobj is woken:
                     woken.recv(4096)
                     self._reap()
-                elif isinstance(key.fileobj, Trial):
-                    self._hear_of_trial(key.fileobj)
+                elif self._trial is not None and key.fileobj is self._trial:
+                    self._hear_of_trial(self._trial)
                 else:
                     self._hear(key.data)
             if self._trial is not None:
@@ -137,10 +139,14 @@ class Zygote:
             name for name in known.get("modules", ()) if name.partition(".")[0] not in hidden and name not in tried
         ]
         if names and self._trial is None:
+            # It imports pytest, which the observer is to see.
+            from .trial import Trial
+
             self._preloads = known
             self._trial = Trial(self._trace, known["packages"], known["rewritten"])
             self._trial.start(names)
             self._selector.register(self._trial, selectors.EVENT_READ)
+            self._keep_state()
 
     def _hear_of_trial(self, trial: Trial) -> None:
         self._selector.unregister(trial)
@@ -288,7 +294,6 @@ class Zygote:
                     self._renew()
                 if not self._is_ending:
                     self._import_preloads()
-                    self._keep_state()
             elif self._is_stale():
                 link.sendall(b"stale\n")
                 self._end()

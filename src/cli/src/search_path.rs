@@ -1,6 +1,5 @@
 //! The folders that a session of pytest's adds to `sys.path`, so that one that collects a part has the same path when tests run.
 
-use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
 use dx_py_core::{Input, RelPath};
@@ -37,10 +36,10 @@ pub fn folders(session: &Session, plan: &Plan) -> Vec<(String, bool)> {
     let others = looked_at.filter(is_imported).chain(new);
     let known: HashSet<&str> = paths.iter().copied().collect();
     let mut others: Vec<&str> = others.filter(|path| !known.contains(path)).collect();
-    others.sort_by(|a, b| as_visited(a, b));
+    others.sort_by_cached_key(|path| visit_key(path));
     paths.extend(others);
     if is_sorted {
-        paths.sort_by(|a, b| as_visited(a, b));
+        paths.sort_by_cached_key(|path| visit_key(path));
     }
     visits(&paths)
         .into_iter()
@@ -55,13 +54,12 @@ fn is_conftest(path: &str) -> bool {
     path.rsplit('/').next() == Some("conftest.py")
 }
 
-/// The order in which pytest imports files: a folder's conftest comes before all else that is there.
-fn as_visited(a: &str, b: &str) -> Ordering {
-    let key = |path: &str| match path.strip_suffix("conftest.py") {
-        Some(folder) if is_conftest(path) => folder.to_owned(),
-        _ => path.to_owned(),
-    };
-    by_place(&key(a), &key(b))
+/// By this pytest orders the files that it imports: as [`by_place`], but a folder's conftest comes before all else that is there.
+fn visit_key(path: &str) -> Vec<&str> {
+    let named = path
+        .strip_suffix("conftest.py")
+        .filter(|_| is_conftest(path));
+    named.unwrap_or(path).split('/').collect()
 }
 
 /// The folders of files in this order, each time that another one is come to.
@@ -93,7 +91,7 @@ mod tests {
             "t/conftest.py",
             "conftest.py",
         ];
-        files.sort_by(|a, b| as_visited(a, b));
+        files.sort_by_cached_key(|path| visit_key(path));
         let visits = visits(&files);
         let folders: Vec<String> = visits
             .iter()

@@ -27,11 +27,13 @@ pub struct Preloads {
 impl Preloads {
     /// Takes in what a worker told.
     pub fn add(&mut self, told: Preloadable) {
-        self.is_unlike |= told.packages.is_empty();
-        self.modules.extend(told.modules);
-        self.packages.extend(told.packages);
-        self.rewritten.extend(told.rewritten);
-        self.folders.extend(told.folders);
+        self.join(Self {
+            is_unlike: told.packages.is_empty(),
+            modules: told.modules.into_iter().collect(),
+            packages: told.packages.into_iter().collect(),
+            rewritten: told.rewritten.into_iter().collect(),
+            folders: told.folders.into_iter().collect(),
+        });
     }
 
     fn join(&mut self, other: Self) {
