@@ -144,6 +144,77 @@ fn a_fork_is_like_a_fresh_interpreter() {
     }
 }
 
+/// pytest's configuration is made ahead in the warm interpreter, which knows neither the arguments nor the variables of a run.
+#[test]
+fn the_configuration_is_that_of_the_run() {
+    const CONFIGURATION: &str = r#"
+import json, os, pathlib, sys
+import pytest
+
+def of(config):
+    manager = config.pluginmanager
+    parameters = config.invocation_params
+    return {
+        "args": parameters.args, "dir": str(parameters.dir), "own": len(parameters.plugins or ()),
+        "plugins": sorted(str(name) for name, plugin in manager.list_name_plugin()
+                          if plugin is not None and not str(name).isdigit()),
+        "cache": config.getini("cache_dir") if manager.hasplugin("cacheprovider") else None,
+        "program": config._parser.optparser.prog if hasattr(config._parser, "optparser") else config._parser._getparser().prog,
+        "options": {name: str(value) for name, value in vars(config.option).items() if name != "basetemp"},
+    }
+
+def test_it(pytestconfig):
+    class Taker:
+        def pytest_collection(self, session):
+            self.inner = of(session.config)
+            return True
+    taker = Taker()
+    pytest.main(["-q", "-p", "no:doctest", "--maxfail", "3", "elsewhere"], plugins=[taker])
+    assert taker.inner["args"] == ("-q", "-p", "no:doctest", "--maxfail", "3", "elsewhere")
+    assert "doctest" not in taker.inner["plugins"] and taker.inner["own"] == 1
+    with open(os.environ["FACTS"], "a") as file:
+        file.write(json.dumps([os.getppid(), of(pytestconfig), taker.inner]) + "\n")
+"#;
+    let mut project = warm(&[("test_a.py", CONFIGURATION), ("elsewhere/README", "")]);
+    let folder = tempfile::tempdir().expect("works");
+    let path = folder.path().join("facts");
+    let text: &'static str = path.to_str().expect("works").to_owned().leak();
+    project.set("FACTS", text);
+    // Arguments, and the value of a variable that pytest asks for.
+    let cases: [(&[&str], Option<&str>); 4] = [
+        (&[], None),
+        (&["--", "-p", "no:cacheprovider", "--tb", "short"], None),
+        (&["--", "-pno:cacheprovider"], None),
+        (&[], Some("/tmp/elsewhere")),
+    ];
+    start(&project);
+    let zygote = pid_in(&status(&project));
+    for (arguments, tox) in cases {
+        if let Some(folder) = tox {
+            project.set("TOX_ENV_DIR", folder);
+        }
+        std::fs::write(&path, "").expect("works");
+        for daemon in ["0", "1"] {
+            project.set("DX_PY_DAEMON", daemon);
+            let arguments: Vec<&str> = ["--all", "-n", "1"]
+                .iter()
+                .chain(arguments)
+                .copied()
+                .collect();
+            let run = project.test(&arguments);
+            assert_eq!(run.code, 0, "{}", run.out);
+        }
+        let text = std::fs::read_to_string(&path).expect("works");
+        let rows: Vec<(u64, serde_json::Value, serde_json::Value)> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("works"))
+            .collect();
+        assert_eq!((rows[0].0 == zygote, rows[1].0 == zygote), (false, true));
+        assert_eq!(rows[0].1, rows[1].1, "{arguments:?} {tox:?}");
+        assert_eq!(rows[0].2, rows[1].2, "{arguments:?} {tox:?}");
+    }
+}
+
 #[test]
 fn a_run_leaves_one_behind_and_the_next_uses_it() {
     let project = warm(&[(

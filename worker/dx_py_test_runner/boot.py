@@ -114,7 +114,7 @@ def _run_pytest(
     fatal: Callable[[str, int], int],
 ) -> int:
     from _pytest.config import ConftestImportFailure, UsageError, _prepareconfig
-    from dx_py_test_runner import bytecode, economy, say, shortcuts
+    from dx_py_test_runner import ahead, bytecode, economy, say, shortcuts
     from dx_py_test_runner import plugin as snapshots
     from dx_py_test_runner.coverage_data import CoverageData
     from dx_py_test_runner.observe import see_functions
@@ -129,7 +129,7 @@ def _run_pytest(
     if engine == "lean":
         plugin.when_collected = economy.collect_seldom()
         economy.collect_once_is_enough()
-        economy.pass_over_pytests_modules()
+        economy.pass_over_pytests_plugins()
         if say.is_known():
             shortcuts.look_at_code()
             shortcuts.share_ids()
@@ -144,6 +144,7 @@ def _run_pytest(
     snapshots.told = os.environ.pop(snapshots.VARIABLE, "")
     snapshots.fixtures_limit = os.environ.pop(snapshots.LIMIT_VARIABLE, "")
     code = 1
+    ahead.hand_out()
     try:
         try:
             config = _prepareconfig(arguments, plugins)

@@ -18,6 +18,8 @@ from .internals import takes
 _AT_THE_END_IN_C = ("LD_PRELOAD", "DYLD_INSERT", "ASAN_", "LSAN_", "MSAN_", "TSAN_", "UBSAN_", "GCOV_", "LLVM_PROFILE_")
 _vars_of = object.__getattribute__
 
+_OWN_PLUGINS = ("_pytest.", "dx_py_test_runner.")
+
 #: After how many more objects than are gone garbage is collected while tests are.
 _SELDOM = 200_000
 
@@ -101,9 +103,9 @@ def leave_cache_to_orchestrator() -> None:
     NFPlugin.__init__ = without_names  # type: ignore[method-assign]
 
 
-def pass_over_pytests_modules() -> None:
-    """Don't look for fixtures in those modules of pytest's own that hold none: it looks at each name in each of them when a session
-    starts."""
+def pass_over_pytests_plugins() -> None:
+    """Don't look for fixtures in those plugins of pytest's own, and of the worker's, that hold none: pytest looks at each name in each of
+    them when a session starts."""
     from _pytest import fixtures
 
     manager = fixtures.FixtureManager
@@ -113,9 +115,14 @@ def pass_over_pytests_modules() -> None:
         return
 
     def pytest_plugin_registered(self: Any, plugin: Any, plugin_name: str) -> None:
-        is_own = type(plugin) is ModuleType and plugin.__name__.startswith("_pytest.")
-        if is_own and definition not in map(type, vars(plugin).values()):
-            return
+        kind = type(plugin)
+        name = plugin.__name__ if kind is ModuleType else kind.__module__
+        if name.startswith(_OWN_PLUGINS):
+            holders = (plugin,) if kind is ModuleType else (*kind.__mro__, plugin)
+            if not any(
+                type(value) is definition for holder in holders for value in getattr(holder, "__dict__", {}).values()
+            ):
+                return
         registered(self, plugin, plugin_name)  # type: ignore[misc]
 
     manager.pytest_plugin_registered = pytest_plugin_registered  # type: ignore[method-assign]

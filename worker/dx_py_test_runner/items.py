@@ -32,10 +32,8 @@ class _Above:
         self.classes = "::".join(node.name for node in chain if isinstance(node, pytest.Class))
         self.markers = [marker for node in reversed(chain) for marker in node.own_markers]
         self.names.update(marker.name for marker in self.markers)
-        out = Pack()
-        for marker in self.markers:
-            _pack_marker(out, marker)
-        self.packed = out.bytes()
+        #: The markers as they are told.
+        self.packed = b"".join(map(_packed, self.markers))
         self.of_others = say.is_of_others(parent.ihook, parent.config)
         #: What the IDs of its tests start with.
         self.start = parent.nodeid + "::"
@@ -66,6 +64,8 @@ class Items:
     def __init__(self, are_seen: bool) -> None:
         self._parents: dict[Any, _Above] = {}
         self._are_seen = are_seen
+        # The tests of a function that is parametrised have its markers, with all parameters: each is told often, and kept with its form.
+        self._packed: dict[int, tuple[Any, bytes]] = {}
 
     def pack(self, out: Pack, items: list[Any], places: list[int]) -> None:
         """Add the items of a file, whose places in the session are given: first those that are told one by one, then those that are
@@ -130,7 +130,10 @@ class Items:
         own = item.own_markers
         out.u32(len(own) + len(above.markers))
         for marker in own:
-            _pack_marker(out, marker)
+            known = self._packed.get(id(marker))
+            if known is None:
+                known = self._packed[id(marker)] = marker, _packed(marker)
+            out.raw(known[1])
         out.raw(above.packed)
         out.u8(self._are_seen or above.of_others or _shares_fixtures(item))
         out.texts(_bonds(item, above))
@@ -206,13 +209,15 @@ def _keywords(item: Any, above: _Above) -> set[str]:
     return {str(name) for name in names}
 
 
-def _pack_marker(out: Pack, marker: Any) -> None:
+def _packed(marker: Any) -> bytes:
+    out = Pack()
     out.text(marker.name)
     out.texts([_representation(arg) for arg in marker.args])
     out.u32(len(marker.kwargs))
     for key, value in marker.kwargs.items():
         out.text(str(key))
         out.text(_representation(value))
+    return out.bytes()
 
 
 def _representation(value: Any) -> str:

@@ -72,6 +72,9 @@ class Zygote:
         # What is read while modules are imported is remembered in the forks, as if they had imported them.
         install(self._trace)
         preloaded = preload(modules)
+        from . import ahead  # it imports pytest, which the observer is to see
+
+        ahead.make()
         self._imports_seen = SEEN in modules
         self._note_files()
         unfit = self._unfit()

@@ -16,6 +16,7 @@ const FILES: &[(&str, &str)] = carried![
     "__init__.py",
     "__main__.py",
     "boot.py",
+    "ahead.py",
     "bytecode.py",
     "collect.py",
     "command.py",
