@@ -138,8 +138,8 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
     if !plan.ask_pytest && plan.paths.is_empty() {
         let code = all_fresh(&mut session, &plan, &selection, &mut reporters, began)?;
         daemon::keep_warm(&session.project, &session.interpreter.executable, None);
-        // The process ends now, as it does after a run. To free each record of 100,000 tests takes a tenth of a run that has nothing to do.
-        std::mem::forget((plan, std::mem::take(&mut session.state)));
+        std::mem::forget(plan);
+        session.end_with_process();
         return Ok(code);
     }
     let execution = Execution {
@@ -151,7 +151,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
         began,
     };
     let code = execute(&mut session, plan, &execution, &mut reporters, early)?;
-    std::mem::forget(std::mem::take(&mut session.state));
+    session.end_with_process();
     Ok(code)
 }
 
