@@ -552,6 +552,16 @@ mod unit {
             catalog.records(universe).unwrap().0.files[0].tests[0].passes[0].set,
             kept
         );
+        // They are off only meanwhile, and nothing refers to what is gone.
+        let are_on = |row: &rusqlite::Row<'_>| row.get::<_, bool>(0);
+        assert!(
+            catalog
+                .db
+                .pragma_query_value(None, "foreign_keys", are_on)
+                .unwrap()
+        );
+        let mut check = catalog.db.prepare("PRAGMA foreign_key_check").unwrap();
+        assert!(!check.exists([]).unwrap());
     }
 
     #[test]
