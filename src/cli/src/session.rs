@@ -476,17 +476,20 @@ impl Reach<'_> {
 
     fn unknown_to(&self, set: SetId) -> Option<RelPath> {
         let find = || {
-            let known: FxHashSet<&str> = self
-                .session
-                .sets
-                .facts_of(set)
-                .filter_map(|fact| match &fact.input {
-                    Input::File(path) => Some(path.as_str()),
-                    _ => None,
-                })
-                .collect();
+            // A set has many more files than a test file imports.
+            let mut missing: FxHashSet<&str> = self.closure.iter().map(RelPath::as_str).collect();
+            for fact in self.session.sets.facts_of(set) {
+                if missing.is_empty() {
+                    break;
+                }
+                if let Input::File(path) = &fact.input {
+                    missing.remove(path.as_str());
+                }
+            }
             let mut reached = self.closure.iter();
-            reached.find(|file| !known.contains(file.as_str())).cloned()
+            reached
+                .find(|file| missing.contains(file.as_str()))
+                .cloned()
         };
         let mut unknown = self.unknown.borrow_mut();
         unknown.entry(set).or_insert_with(find).clone()
