@@ -175,7 +175,11 @@ def test_it(pytestconfig):
     with open(os.environ["FACTS"], "a") as file:
         file.write(json.dumps([os.getppid(), of(pytestconfig), taker.inner]) + "\n")
 "#;
-    let mut project = warm(&[("test_a.py", CONFIGURATION), ("elsewhere/README", "")]);
+    let mut project = warm(&[
+        ("test_a.py", CONFIGURATION),
+        ("elsewhere/README", ""),
+        ("dx-py.toml", "auto-preload = false\n"),
+    ]);
     let folder = tempfile::tempdir().expect("works");
     let path = folder.path().join("facts");
     let text: &'static str = path.to_str().expect("works").to_owned().leak();
