@@ -36,8 +36,15 @@ pub fn status(project: &Project) -> String {
     project.dx(&["daemon", "status"]).1
 }
 
-/// The numbers of the parents of the processes that wrote facts, and the facts.
-fn facts(path: &Path) -> Vec<(u64, f64, BTreeMap<String, serde_json::Value>)> {
+/// Lets tests write facts about their processes, a line each, into the file `facts` of a folder.
+fn keep_facts(project: &mut Project) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("works");
+    project.set("FACTS", folder.path().join("facts"));
+    folder
+}
+
+/// The facts that were written.
+fn facts(path: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(path).expect("works");
     text.lines()
         .map(|line| serde_json::from_str(line).expect("works"))
@@ -98,10 +105,8 @@ pub fn start(project: &Project) -> String {
 #[test]
 fn a_fork_is_like_a_fresh_interpreter() {
     let mut project = warm(&[("test_a.py", FACTS), ("test_b.py", FACTS)]);
-    let folder = tempfile::tempdir().expect("works");
+    let folder = keep_facts(&mut project);
     let path = folder.path().join("facts");
-    let text: &'static str = path.to_str().expect("works").to_owned().leak();
-    project.set("FACTS", text);
     for workers in ["1", "2"] {
         std::fs::write(&path, "").expect("works");
         project.dx(&["daemon", "stop"]);
@@ -111,7 +116,11 @@ fn a_fork_is_like_a_fresh_interpreter() {
         start(&project);
         let run = project.test(&["--all", "-n", workers]);
         assert_eq!(run.code, 0, "{}", run.out);
-        let all = facts(&path);
+        // The process's parent, a random number, and the rest by name.
+        let all: Vec<(u64, f64, BTreeMap<String, serde_json::Value>)> = facts(&path)
+            .into_iter()
+            .map(|line| serde_json::from_value(line).expect("works"))
+            .collect();
         assert_eq!(all.len(), 4);
         let zygote = pid_in(&status(&project));
         assert!(all[..2].iter().all(|one| one.0 != zygote));
@@ -180,10 +189,8 @@ def test_it(pytestconfig):
         ("elsewhere/README", ""),
         ("dx-py.toml", "auto-preload = false\n"),
     ]);
-    let folder = tempfile::tempdir().expect("works");
+    let folder = keep_facts(&mut project);
     let path = folder.path().join("facts");
-    let text: &'static str = path.to_str().expect("works").to_owned().leak();
-    project.set("FACTS", text);
     // Arguments, and the value of a variable that pytest asks for.
     let cases: [(&[&str], Option<&str>); 4] = [
         (&[], None),
@@ -208,14 +215,11 @@ def test_it(pytestconfig):
             let run = project.test(&arguments);
             assert_eq!(run.code, 0, "{}", run.out);
         }
-        let text = std::fs::read_to_string(&path).expect("works");
-        let rows: Vec<(u64, serde_json::Value, serde_json::Value)> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("works"))
-            .collect();
-        assert_eq!((rows[0].0 == zygote, rows[1].0 == zygote), (false, true));
-        assert_eq!(rows[0].1, rows[1].1, "{arguments:?} {tox:?}");
-        assert_eq!(rows[0].2, rows[1].2, "{arguments:?} {tox:?}");
+        // The process's parent, and the configurations of the session and of one within the test.
+        let rows = facts(&path);
+        assert_eq!((rows[0][0] == zygote, rows[1][0] == zygote), (false, true));
+        assert_eq!(rows[0][1], rows[1][1], "{arguments:?} {tox:?}");
+        assert_eq!(rows[0][2], rows[1][2], "{arguments:?} {tox:?}");
     }
 }
 

@@ -6,7 +6,6 @@ fork has it. That was a sixth of what starting a session takes.
 
 from __future__ import annotations
 
-import operator
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,9 +13,6 @@ from pathlib import Path
 from typing import Any, Optional
 
 import _pytest.config
-from _pytest.config import argparsing
-
-from .internals import takes
 
 
 class _Asked(Mapping[str, str]):
@@ -45,7 +41,6 @@ _answers: dict[str, Optional[str]] = {}
 def make() -> None:
     """Make one, in a zygote."""
     global _config, _answers
-    keep_parser()
     environment, argv = os.environ, sys.argv
     asked = _Asked(environment)
     try:
@@ -60,37 +55,11 @@ def make() -> None:
     _answers = asked.answers
 
 
-def keep_parser() -> None:
-    """Let pytest parse with the parser of the arguments that it has, unless options came: before its version 9 it makes another one each
-    time, four while it starts."""
-    original = getattr(argparsing.Parser, "_getparser", None)
-    if not takes(original, "self"):
-        return
-    kept: list[Any] = []
-
-    def _getparser(self: Any) -> Any:
-        parts = [self, self.extra_info, self.prog]
-        for group in (*self._groups, self._anonymous):
-            parts += group, group.description, group.name
-            for option in group.options:
-                parts += option, *option.names()
-                for attribute in option.attrs().items():
-                    parts += attribute
-        if not kept or len(parts) != len(kept[0]) or not all(map(operator.is_, parts, kept[0])):
-            kept[:] = parts, original(self)  # type: ignore[misc]
-        return kept[1]
-
-    argparsing.Parser._getparser = _getparser  # type: ignore[attr-defined]
-
-
 def hand_out() -> None:
     """Let the next configuration that pytest makes be the one that is there, if it would be the same."""
     global _config
     config, _config = _config, None
-    if config is None:
-        keep_parser()
-        return
-    if any(os.environ.get(name) != value for name, value in _answers.items()):
+    if config is None or any(os.environ.get(name) != value for name, value in _answers.items()):
         return
     original = _pytest.config.get_config
 

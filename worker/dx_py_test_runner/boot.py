@@ -125,6 +125,7 @@ def _run_pytest(
 
     economy.freeze()
     economy.leave_cache_to_orchestrator()
+    economy.keep_parser()
     plugin = WorkerPlugin(wire, trace, role, engine)
     if engine == "lean":
         plugin.when_collected = economy.collect_seldom()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import gc
+import operator
 import os
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from .internals import takes
 _AT_THE_END_IN_C = ("LD_PRELOAD", "DYLD_INSERT", "ASAN_", "LSAN_", "MSAN_", "TSAN_", "UBSAN_", "GCOV_", "LLVM_PROFILE_")
 _vars_of = object.__getattribute__
 
+#: Where plugins of pytest's own are, and the worker's.
 _OWN_PLUGINS = ("_pytest.", "dx_py_test_runner.")
 
 #: After how many more objects than are gone garbage is collected while tests are.
@@ -101,6 +103,31 @@ def leave_cache_to_orchestrator() -> None:
             self.config, self.active, self.cached_nodeids = config, False, set()
 
     NFPlugin.__init__ = without_names  # type: ignore[method-assign]
+
+
+def keep_parser() -> None:
+    """Let pytest parse with the parser of the arguments that it has, unless options came: before its version 9 it makes another one each
+    time, four while it starts."""
+    from _pytest.config import argparsing
+
+    original = getattr(argparsing.Parser, "_getparser", None)
+    if not takes(original, "self"):
+        return
+    kept: list[Any] = []
+
+    def _getparser(self: Any) -> Any:
+        parts = [self, self.extra_info, self.prog]
+        for group in (*self._groups, self._anonymous):
+            parts += group, group.description, group.name
+            for option in group.options:
+                parts += option, *option.names()
+                for attribute in option.attrs().items():
+                    parts += attribute
+        if not kept or len(parts) != len(kept[0]) or not all(map(operator.is_, parts, kept[0])):
+            kept[:] = parts, original(self)  # type: ignore[misc]
+        return kept[1]
+
+    argparsing.Parser._getparser = _getparser  # type: ignore[attr-defined]
 
 
 def pass_over_pytests_plugins() -> None:

@@ -65,7 +65,7 @@ class Items:
         self._parents: dict[Any, _Above] = {}
         self._are_seen = are_seen
         # The tests of a function that is parametrised have its markers, with all parameters: each is told often, and kept with its form.
-        self._packed: dict[int, tuple[Any, bytes]] = {}
+        self._markers: dict[int, tuple[Any, bytes]] = {}
 
     def pack(self, out: Pack, items: list[Any], places: list[int]) -> None:
         """Add the items of a file, whose places in the session are given: first those that are told one by one, then those that are
@@ -130,9 +130,9 @@ class Items:
         own = item.own_markers
         out.u32(len(own) + len(above.markers))
         for marker in own:
-            known = self._packed.get(id(marker))
+            known = self._markers.get(id(marker))
             if known is None:
-                known = self._packed[id(marker)] = marker, _packed(marker)
+                known = self._markers[id(marker)] = marker, _packed(marker)
             out.raw(known[1])
         out.raw(above.packed)
         out.u8(self._are_seen or above.of_others or _shares_fixtures(item))

@@ -138,6 +138,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
     if !plan.ask_pytest && plan.paths.is_empty() {
         let code = all_fresh(&mut session, &plan, &selection, &mut reporters, began)?;
         daemon::keep_warm(&session.project, &session.interpreter.executable, None);
+        // It holds a record of each test, too.
         std::mem::forget(plan);
         session.end_with_process();
         return Ok(code);
