@@ -187,8 +187,7 @@ fn what_another_test_left_behind_depends_on_what_left_it() {
 
 #[test]
 fn what_a_test_patches_is_put_back_unless_the_fixture_is_another_one() {
-    let lib =
-        "class A:\n    size = 1\n\na = A()\n\ndef f(): return a.size\n\ndef other(): return 2\n";
+    let lib = "class A:\n    def __init__(self): self.size = 1\n\na = A()\n\ndef f(): return a.size\n\ndef other(): return 2\n";
     let tests = "import lib\ndef test_first(monkeypatch):\n    monkeypatch.setattr(lib.a, 'size', lib.other())\n    assert lib.f() == 2\ndef test_second(): assert lib.f() == EXPECTED\n";
     let patched = tests.replace("EXPECTED", "1");
     runs(

@@ -1,7 +1,8 @@
 //! With `--select symbol` a test that finds what another one left in a variable depends on what that was made of, by whatever name the
 //! variable was reached.
 
-use crate::functions::edit_of;
+use crate::functions::{SELECTING, edit_of};
+use crate::support::{Project, Run, sees_functions};
 
 const LIB: &str = "\
 THINGS = []
@@ -102,4 +103,155 @@ fn a_variable_of_the_environment_may_be_asked_for_without_its_name() {
     ] {
         is_found(user, found);
     }
+}
+
+/// Two tests that find nothing of each other's, in files that run in one process.
+const QUIET: [(&str, &str); 5] = [
+    (
+        "lib.py",
+        "STATE = {'mode': 'plain'}\ndef mode(): return STATE['mode']\n",
+    ),
+    (
+        "calc.py",
+        "import lib\ndef work():\n    lib.STATE['mode'] = 'plain'\n    return 1\n",
+    ),
+    (
+        "test_a.py",
+        "import calc\ndef test_work(): assert calc.work() == 1\ndef test_other(): assert 1\n",
+    ),
+    (
+        "test_b.py",
+        "import lib\ndef test_mode(): assert lib.mode() == 'plain'\ndef test_no_mode(): assert lib.STATE\n",
+    ),
+    ("test_c.py", "import lib\ndef test_else(): assert lib\n"),
+];
+
+/// A change makes a test leave what it didn't leave before: fresh tests that mention the variable run as well, after it and in its process.
+#[test]
+fn what_is_left_for_the_first_time_runs_fresh_tests_that_may_find_it() {
+    edit_of(
+        "calc.py",
+        &QUIET,
+        "= 'plain'",
+        "= 'other'",
+        &["test_mode", "test_no_mode", "test_work"],
+    );
+}
+
+/// The same if the run is cut short before they ran.
+#[test]
+fn who_may_find_what_is_left_runs_next_time_if_the_run_was_cut_short() {
+    let project = Project::new(&QUIET);
+    assert_eq!(project.test(&SELECTING).code, 0);
+    project.write(
+        "calc.py",
+        "import lib\ndef work():\n    lib.STATE['mode'] = 'other'\n    return 2\n",
+    );
+    let select = [&SELECTING[..], &["-x"]].concat();
+    let run = project.test(&select);
+    assert_eq!(run.code, 1, "{}{}", run.out, run.err);
+    if sees_functions() {
+        let ran = |run: &Run| -> Vec<String> {
+            let ran = run
+                .tests
+                .iter()
+                .filter(|(_, outcome)| !outcome.starts_with("fresh"));
+            ran.map(|(id, _)| id.clone()).collect()
+        };
+        assert_eq!(ran(&run), ["test_a.py::test_work"]);
+        project.write(
+            "calc.py",
+            "import lib\ndef work():\n    lib.STATE['mode'] = 'other'\n    return 1\n",
+        );
+        let run = project.test(&SELECTING);
+        assert_eq!(
+            ran(&run),
+            [
+                "test_a.py::test_work",
+                "test_b.py::test_mode",
+                "test_b.py::test_no_mode"
+            ],
+            "{}{}",
+            run.out,
+            run.err
+        );
+    }
+}
+
+/// Which test is the first to fill a cache differs from run to run, and is no news.
+#[test]
+fn a_cache_that_another_test_fills_first_is_no_news() {
+    let files = [
+        (
+            "lib.py",
+            "import functools\n@functools.lru_cache\ndef table(): return (1, 2)\ndef look(n): return table()[n]\n",
+        ),
+        ("calc.py", "def one(): return 1\n"),
+        (
+            "test_a.py",
+            "import lib, calc\ndef test_first(): assert lib.look(0) == 1\ndef test_second(): assert lib.look(1) == 1 + calc.one()\n",
+        ),
+    ];
+    edit_of(
+        "calc.py",
+        &files,
+        "return 1",
+        "return 0 + 1",
+        &["test_second"],
+    );
+}
+
+/// What is put back is no leftover, whoever does it; nor is what only one test may find.
+#[test]
+fn what_is_put_back_is_not_left() {
+    let lib = "class Box:\n    def __init__(self): self.rows = []\nbox = Box()\nlimit = 3\ndef get(): return limit, box.rows\n";
+    for user in [
+        "import lib\ndef leave(value):\n    before, lib.limit = lib.limit, value\n    lib.limit = before\n",
+        "import lib\ndef leave(value):\n    lib.box.rows.append(value)\n    lib.box.rows.pop()\n",
+        "import lib\ndef leave(value):\n    box = lib.Box()\n    box.rows.append(value)\n",
+        "import lib, contextlib\n@contextlib.contextmanager\ndef limited(value):\n    before, lib.limit = lib.limit, value\n    yield\n    lib.limit = before\ndef leave(value):\n    with limited(value): lib.get()\n",
+    ] {
+        let files = [
+            ("lib.py", lib),
+            ("calc.py", "def compute(): return 1\n"),
+            ("user.py", user),
+            (
+                "test_a.py",
+                "import lib, user, calc\ndef test_first(): user.leave(calc.compute())\ndef test_second(): assert lib.get() == (3, [])\n",
+            ),
+        ];
+        edit_of(
+            "calc.py",
+            &files,
+            "return 1",
+            "return 0 + 1",
+            &["test_first"],
+        );
+    }
+}
+
+/// What changes without a name of its own being said: at second hand, by a name that is made up, in an object that a container holds.
+#[test]
+fn a_change_at_second_hand_is_seen() {
+    for user in [
+        "import lib\ndef put(rows, value): rows.append(value)\ndef leave():\n    rows = lib.THINGS\n    put(rows, compute())\n",
+        "import lib\ndef leave():\n    getattr(lib, 'THI' + 'NGS').append(compute())\n",
+        "import lib\ndef leave():\n    lib.fill(lib.THINGS, compute())\n",
+        "import lib\nlib.THINGS.append([])\ndef leave():\n    lib.THINGS[0].append(compute())\n    lib.THINGS[:] = lib.THINGS[0]\n",
+    ] {
+        is_found(user, "lib.THINGS == [1]");
+    }
+}
+
+/// What is left in modules and classes that aren't the project's.
+#[test]
+fn what_is_left_in_modules_of_others_is_seen() {
+    is_found(
+        "import colorsys\ndef leave(): colorsys.ONE_SIXTH = compute()\n",
+        "__import__('colorsys').ONE_SIXTH == 1",
+    );
+    is_found(
+        "from argparse import Action as Other\ndef leave(): Other.format_usage = compute()\n",
+        "__import__('argparse').Action.format_usage == 1",
+    );
 }

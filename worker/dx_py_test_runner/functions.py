@@ -6,14 +6,19 @@ of them, and is left alone until the file ends: that was half of the cost. Half 
 runs with several parameters is watched as one: each of its tests is said to run what any of them ran.
 
 What runs outside of tests (imports, collection, hooks) is every test's. So is what runs in a module's body, also if it is a test that
-imports it, and what runs in a test that sets up a fixture for others as well.
+imports it, and what runs in a test that sets up a fixture for others as well. What a test leaves behind for others is looked for when the
+tests of its function have run.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from types import CodeType, FrameType, FunctionType
-from typing import Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
+
+if TYPE_CHECKING:
+    from .leftovers import Leftovers
 
 _getframe = sys._getframe
 
@@ -38,13 +43,17 @@ _USUAL = 8
 class Functions:
     """The functions that ran in this process, gathered until `take` hands out what is new.
 
-    `is_internal` says of a file whether it is pytest's or this package's.
+    `is_internal` says of a file whether it is pytest's or this package's, `is_of_project` whether it is one of the project's.
     """
 
-    def __init__(self, is_internal: Callable[[str], bool]) -> None:
+    def __init__(self, is_internal: Callable[[str], bool], is_of_project: Callable[[str], bool]) -> None:
         #: Whether all that runs is seen.
         self.is_traced = False
         self._is_internal = is_internal
+        self._is_of_project = is_of_project
+        self._leftovers: Optional[Leftovers] = None
+        self._left: list[tuple[str, list[tuple[str, int]]]] = []
+        self._told_opaque: set[str] = set()
         self._tool = 0
         self._local = 0
         # A code object's number by its identity, which stays its own since it is kept.
@@ -109,11 +118,21 @@ class Functions:
             if id(code) in self._numbers:
                 running.add(id(code))
 
+        def module_ends(_code: CodeType, _offset: int, _value: Any) -> Any:
+            variables = _getframe(1).f_globals
+            self._attempt(lambda leftovers: leftovers.add_module(variables))
+            return disable
+
+        monitoring.register_callback(number, events.PY_RETURN, module_ends)
         self._begins, self._begins_while_importing = begins, begins_while_importing
         self._listen(begins)
         # This one can only be asked for everywhere, and is rare.
         monitoring.register_callback(number, events.PY_THROW, is_thrown_into)
         monitoring.set_events(number, events.PY_THROW)
+        # What only such a Python has is used there.
+        from .leftovers import Leftovers
+
+        self._leftovers = Leftovers(self._is_of_project, self._codes)
         self.is_traced = True
 
     def _listen(self, callback: Any) -> None:
@@ -141,6 +160,7 @@ class Functions:
             while pending:
                 one = pending.pop()
                 if one.co_name == "<module>":
+                    monitoring.set_local_events(self._tool, one, monitoring.events.PY_RETURN)
                     # Its first line may be a function's too.
                     self._add(one, one.co_filename, _NO_LINE)
                 elif id(one) not in self._numbers:
@@ -207,6 +227,8 @@ class Functions:
         if not goes_on or len(self._running) != self._count_at_end:
             # Between two tests code may have run as well: that of other threads, and what is collected then.
             self._gather()
+        if test is not None and not goes_on:
+            self._look(None)
         self._has_ended = test is None
         if test is not None:
             self._tests.append(test)
@@ -237,13 +259,39 @@ class Functions:
             self._usual += usual
             self._of_tests.append((ALL_OF_FILE + self._file, usual))
 
-    def share(self) -> None:
-        """The test of the moment sets something up that others will use."""
+    def share(self, fixture: Any) -> None:
+        """The test of the moment sets up a fixture that others will use."""
         self._is_shared = True
+        if self._leftovers is not None:
+            self._leftovers.watch_fixture(fixture)
+
+    def hear_of(self, items: Iterable[Any]) -> None:
+        """Learn which tests there are, beside those that were told before."""
+        if self._leftovers is not None:
+            self._leftovers.hear_of(items)
+
+    def _look(self, tests: Optional[list[str]]) -> None:
+        """Find what these tests have left; or, without any, take what there is for what there was before the next one."""
+        if tests is None:
+            self._attempt(lambda leftovers: leftovers.begin())
+        elif left := self._attempt(lambda leftovers: leftovers.compare()):
+            self._left += [(test, left) for test in tests]
+
+    def _attempt(self, look: Callable[[Leftovers], Any]) -> Any:
+        if self._leftovers is None:
+            return None
+        try:
+            return look(self._leftovers)
+        except Exception:
+            # The state may be too large, or objects may lie about themselves.
+            self._leftovers, self.is_traced = None, False
+            return None
 
     def _gather(self) -> None:
         """Note what ran since the last time, and watch it again."""
         tests = self._tests
+        if tests:
+            self._look(tests)
         self._tests = tests[-1:] if not self._has_ended else []
         is_between = not tests or (self._has_ended and len(self._running) != self._count_at_end)
         is_shared, self._is_shared = self._is_shared, self._is_shared and not self._has_ended
@@ -267,11 +315,20 @@ class Functions:
             self._of_all.update(found)
         sys.monitoring.restart_events()  # type: ignore[attr-defined, unused-ignore]
 
+    def take_left(self) -> tuple[list[tuple[str, list[tuple[str, int]]]], list[str]]:
+        """What tests left since this was last asked: the names under which it is found, with digests; and names of what isn't compared."""
+        left, self._left = self._left, []
+        opaque = [] if self._leftovers is None else sorted(self._leftovers.opaque - self._told_opaque)
+        self._told_opaque.update(opaque)
+        return left, opaque
+
     def take(self) -> tuple[bool, list[tuple[str, int]], list[tuple[str, list[int]]]]:
         """Whether all was seen, and what is new: places of code, its file and first line, numbered on; owners, and what they ran."""
         if not self.is_traced:
             return False, [], []
         self._gather()
+        if not self.is_traced:
+            return False, [], []
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
         if monitoring.get_tool(self._tool) != _NAME or not monitoring.get_events(self._tool):
             self.is_traced = False  # the tests have put an end to it

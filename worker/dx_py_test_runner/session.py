@@ -270,6 +270,7 @@ class WorkerPlugin:
                 held.append(item)
                 places.append(place)
             self._items[name] = item
+        self._trace.functions.hear_of(all_items)
         for file, (held, places) in files.items():
             out = Pack()
             out.text(file)
@@ -549,8 +550,9 @@ class WorkerPlugin:
         modules, imports, reads, written, touched = self._trace.take()
         was_traced = self._trace.functions.is_traced
         is_traced, places, ran = self._trace.functions.take()
+        left, opaque = self._trace.functions.take_left()
         is_lost = is_traced != was_traced
-        if not (modules or imports or reads or written or touched or places or ran or is_lost):
+        if not (modules or imports or reads or written or touched or places or ran or left or opaque or is_lost):
             return
         out = Pack()
         out.pairs(modules)
@@ -571,6 +573,14 @@ class WorkerPlugin:
         for owner, numbers in ran:
             out.text(owner)
             out.numbers(numbers)
+        out.u32(len(left))
+        for owner, found in left:
+            out.text(owner)
+            out.u32(len(found))
+            for name, delta in found:
+                out.text(name)
+                out.u64(delta)
+        out.texts(opaque)
         self._wire.send(wire.TRACE, out.bytes())
 
     # What else the user should know
@@ -634,7 +644,7 @@ class SharedFixtures:
     def pytest_fixture_setup(self, fixturedef: Any) -> None:
         """Note that a fixture is set up that tests share; pytest does so."""
         if fixturedef.scope != "function" and not (fixturedef.func.__module__ or "").startswith("_pytest."):
-            self._functions.share()
+            self._functions.share(fixturedef)
 
 
 def _nobody_makes(_collector: Any, _name: str, _obj: Any) -> None:

@@ -100,10 +100,19 @@ enum Stage {
 pub enum Judgement {
     /// It is the outcome of its test.
     Counts,
+    /// It is the outcome of its test, which was told to be fresh.
+    CountsAfterAll,
     /// Its test has an outcome already, and this one doesn't contradict it.
     Known,
     /// Its test has an outcome already, and failed here.
     Contradicts,
+}
+
+/// The tests of a file that run in the last phase though the file doesn't.
+#[derive(Debug, Default)]
+struct Doubted {
+    leavers: HashSet<String>,
+    finders: HashSet<TestId>,
 }
 
 /// The state of the phases of a run.
@@ -117,6 +126,8 @@ pub struct Alone {
     reopened: BTreeSet<String>,
     overturned: BTreeMap<String, String>,
     ordered: String,
+    /// By files the test functions whose tests run again, since they leave something, and fresh tests that run since they may find it.
+    doubted: BTreeMap<String, Doubted>,
     whole: bool,
     is_checked: bool,
 }
@@ -199,6 +210,27 @@ impl Alone {
         None
     }
 
+    /// Lets fresh tests run in the last phase, in one worker with those of the test functions that leave what they may find.
+    pub fn doubt(&mut self, finders: Vec<TestId>, leavers: impl IntoIterator<Item = String>) {
+        for leaver in leavers {
+            let file = TestId::new(&*leaver).file().to_owned();
+            self.doubted.entry(file).or_default().leavers.insert(leaver);
+        }
+        for finder in finders {
+            let file = finder.file().to_owned();
+            self.doubted.entry(file).or_default().finders.insert(finder);
+        }
+    }
+
+    /// Whether a test of a file that runs in a later phase does so.
+    pub fn includes(&self, test: &TestId) -> bool {
+        let doubted = self.doubted.get(test.file());
+        self.is_whole(test.file())
+            || doubted.is_some_and(|doubted| {
+                doubted.finders.contains(test) || doubted.leavers.contains(function_of(test))
+            })
+    }
+
     /// Begins the next phase, if there is anything to do in it: gives the files that run, and the failures that are not heard again
     /// because there are too many. `may_be_narrow` says whether it may collect less than everything.
     pub fn begin_next_phase(
@@ -220,6 +252,7 @@ impl Alone {
         self.held = kept;
         files.extend(self.deferred.iter().cloned());
         files.extend(self.reports.iter().map(|report| report.node.clone()));
+        files.extend(self.doubted.keys().cloned());
         if files.is_empty() {
             return None;
         }
@@ -229,6 +262,7 @@ impl Alone {
             && !self.whole
             && !self.policy.lacks_imports
             && self.deferred.is_empty()
+            && self.doubted.is_empty()
             && self.reports.is_empty();
         self.is_checked = self.stage == Stage::Check;
         self.stage = if can_be_checked {
@@ -281,6 +315,11 @@ impl Alone {
                 "it can be collected there, and not in parallel".into(),
             );
         }
+        self.is_whole(file) || self.doubted.contains_key(file)
+    }
+
+    /// Whether all tests of a file run in a later phase.
+    fn is_whole(&self, file: &str) -> bool {
         self.whole
             || self.reopened.contains(file)
             || self.deferred.contains(file)
@@ -323,6 +362,14 @@ impl Alone {
             self.overturned.entry(file).or_insert(why);
             return Judgement::Counts;
         }
+        if let Some(doubted) = self.doubted.get_mut(&file) {
+            if doubted.finders.remove(&result.id) {
+                return Judgement::CountsAfterAll;
+            }
+            if doubted.leavers.contains(function_of(&result.id)) {
+                return Judgement::Known;
+            }
+        }
         if self.deferred.contains(&file) {
             return Judgement::Counts;
         }
@@ -351,6 +398,12 @@ impl Alone {
         self.policy.serial.learned.0.extend(new.clone());
         (new, self.policy.serial.learned.clone())
     }
+}
+
+/// The function of a test, whatever its parameters.
+fn function_of(test: &TestId) -> &str {
+    let id = test.as_str();
+    id.split_once('[').map_or(id, |(function, _)| function)
 }
 
 /// Whether a test failed twice, in the same way.

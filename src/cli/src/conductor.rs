@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use dx_py_catalog::SetId;
 use dx_py_core::{Event, RunSummary, TestId, TestResult, TestStatus, Verdict};
 use dx_py_daemon::{LaunchSpec, Preloads};
 use dx_py_executor::{Foreseen, Handler, Job, Outcome, RunnerEvent};
@@ -17,6 +18,7 @@ use crate::alone::{Alone, Judgement, Policy};
 use crate::arrangement::Arrangement;
 use crate::auto::Busyness;
 use crate::file_list::Renewal;
+use crate::leftovers::{Leftovers, News};
 use crate::listener::{Listener, Start};
 use crate::pytest_cache::PytestCache;
 use crate::record::{Recorder, RecorderThread, asks_of_project, has_failed_late};
@@ -80,6 +82,12 @@ pub struct Intent<'a> {
     pub busyness: Option<Busyness>,
     /// Under which name that is kept.
     pub busyness_note: String,
+    /// What tests were seen to leave behind in earlier runs.
+    pub leftovers: Leftovers,
+    /// Under which name that is kept.
+    pub leftovers_note: String,
+    /// The sets of inputs of fresh tests that run after all if a test leaves something that they may find, and nobody did before.
+    pub doubtable: HashMap<TestId, SetId>,
 }
 
 impl Intent<'_> {
@@ -118,6 +126,9 @@ pub struct Conductor<'scope, 'a> {
     failure: Option<anyhow::Error>,
     foreseen: Rc<Foreseen>,
     busyness: Busyness,
+    /// What was left for the first time, and nobody has run again for it yet.
+    news: News,
+    has_new_leftovers: bool,
 }
 
 impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
@@ -151,6 +162,8 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             cache: PytestCache::default(),
             failure: None,
             foreseen: Rc::default(),
+            news: News::new(),
+            has_new_leftovers: false,
         }
     }
 
@@ -364,6 +377,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         {
             return Ok(None);
         }
+        self.doubt_finders()?;
         let Some((files, dropped)) = self.alone.begin_next_phase(self.intent.wide.is_empty())
         else {
             return Ok(None);
@@ -418,6 +432,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         if self.alone.is_later_phase() {
             match self.alone.judge(&mut result) {
                 Judgement::Counts => {}
+                Judgement::CountsAfterAll => self.uncount_fresh(&result.id),
                 Judgement::Known => return Ok(()),
                 Judgement::Contradicts => {
                     return self.note(format!("{} failed when its file was run alone", result.id));
@@ -425,6 +440,55 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             }
         }
         self.tell(result)
+    }
+
+    fn uncount_fresh(&mut self, test: &TestId) {
+        if let Some(Verdict::Fresh { status, duration }) = self.intent.verdicts.get(test)
+            && self.announced.contains(test)
+        {
+            self.summary.uncount_fresh(*status);
+            self.summary.recorded = self.summary.recorded.saturating_sub(*duration);
+        }
+    }
+
+    /// The fresh tests that may find what was left for the first time, and those that left it.
+    fn take_finders(&mut self) -> (Vec<TestId>, News) {
+        let news = std::mem::take(&mut self.news);
+        if news.is_empty() || self.intent.doubtable.is_empty() {
+            return (Vec::new(), news);
+        }
+        let names: Vec<String> = news.keys().cloned().collect();
+        let tests = self.intent.doubtable.clone();
+        let found = self
+            .recorder
+            .ask(move |recorder| recorder.finders(tests, &names));
+        let found = found.unwrap_or_default();
+        for test in &found {
+            self.intent.doubtable.remove(test);
+        }
+        // Their passes say nothing of what is left now.
+        let passed = found.clone();
+        self.recorder
+            .later(move |recorder| recorder.forget_passes(&passed));
+        (found, news)
+    }
+
+    /// Lets fresh tests run that may find what a test left which left nothing there before, after that test and in the same process.
+    fn doubt_finders(&mut self) -> anyhow::Result<()> {
+        let (finders, news) = self.take_finders();
+        if finders.is_empty() {
+            return Ok(());
+        }
+        if let Some((name, leavers)) = news.iter().next() {
+            let who = leavers.iter().next();
+            let who = who.map_or("a test", |test| test.as_str());
+            let count = finders.len();
+            self.note(format!(
+                "{count} fresh tests run after all: {who} leaves something behind that they may find ({name}), which it didn't before"
+            ))?;
+        }
+        self.alone.doubt(finders, news.into_values().flatten());
+        Ok(())
     }
 
     fn tell(&mut self, result: Box<TestResult>) -> anyhow::Result<()> {
@@ -473,6 +537,10 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             RunnerEvent::TestFinished(result) => self.finished(result)?,
             RunnerEvent::Trace { process, trace } => {
                 self.look_at_project(&trace);
+                if !(trace.left.is_empty() && trace.opaque.is_empty()) {
+                    self.has_new_leftovers = true;
+                    self.intent.leftovers.add(&trace, &mut self.news);
+                }
                 self.recorder.later(move |recorder| {
                     recorder.trace(process, &trace);
                     Ok(())

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use dx_py_catalog::SetId;
 use dx_py_core::{Event, RelPath, RunSummary, TestId, Verdict};
 use dx_py_daemon::Role;
 use dx_py_executor::{HeadStart, Outcome, Processes, RunPlan, Standby, longest_first};
@@ -27,6 +28,7 @@ use crate::run::exit;
 use crate::search_path;
 use crate::selection::Selection;
 use crate::session::Session;
+use crate::settings::Level;
 use crate::snapshots;
 use crate::specs::Specs;
 
@@ -143,7 +145,8 @@ pub fn execute(
         let mut new = renewal.new.iter();
         narrow && new.all(|path| plan.paths.contains(path))
     });
-    let intent = Intent {
+    let (leftovers, leftovers_note) = session.leftovers()?;
+    let mut intent = Intent {
         renewal,
         heard_of,
         selection: asked.selection,
@@ -166,8 +169,12 @@ pub fn execute(
         arrangement_note: session.arrangement_note(),
         busyness: session.busyness.clone(),
         busyness_note: session.busyness_note(),
+        leftovers,
+        leftovers_note,
+        doubtable: HashMap::new(),
     };
     let matching = session.matching_passes()?;
+    intent.doubtable = doubtable(session, &intent);
     let slices = session.matching_slices()?;
     let base = session.base_inputs();
     let recorder = Recorder::new(Recording {
@@ -413,6 +420,24 @@ fn verdicts(plan: &Plan) -> HashMap<TestId, Verdict> {
         (id.clone(), Verdict::Fresh { status, duration })
     });
     dirty.chain(fresh).collect()
+}
+
+/// The sets of inputs of fresh tests that may come to be doubted for what others leave behind.
+fn doubtable(session: &Session, intent: &Intent<'_>) -> HashMap<TestId, SetId> {
+    if session.project.config.select != Some(Level::Symbol) || intent.force {
+        return HashMap::new();
+    }
+    let tests = session.state.files.iter().flat_map(|file| &file.tests);
+    let fresh = tests.filter(|test| {
+        let verdict = intent.verdicts.get(&test.id);
+        matches!(verdict, Some(Verdict::Fresh { .. }))
+    });
+    let sets = fresh.filter_map(|test| {
+        let mut passes = test.passes.iter().map(|pass| pass.set);
+        let set = passes.find(|set| session.sets.holds(*set))?;
+        Some((test.id.clone(), set))
+    });
+    sets.collect()
 }
 
 /// Which files run alone, and how failures are heard again. No change explains those of tests that passed with the very inputs of now,

@@ -1,28 +1,29 @@
 //! Which functions of the project's files a test reached, so that an edit of the others leaves it fresh.
 //!
-//! What ran in a test was seen. But the test may also have got something that code left behind which ran earlier in the same process, for
-//! another test: a value in a cache or in a variable, an attribute of an object that lives on. So a function that ran for others counts
-//! too, if a function of the test mentions the cache, the variable or the attribute that it may leave something in; and with it the
-//! functions that it may have called, since what it left may come from them, and those that may have called it, up to the tests, with all
-//! that these may have called, since they may have given it what it left. What any of them found was left by others in turn.
+//! What ran in a test was seen. But the test may also have found what another one left behind in the same process: a value in a cache or in
+//! a variable, an attribute of an object that lives on. Workers compare what the project's code can reach before and after each test, and
+//! tell under which names that which differs is found. A test that mentions one of these names, in any function that it ran, reaches
+//! whatever the other one ran, and whatever that one may have found in turn.
 //!
-//! Attributes matter for objects that may live on: those of classes of which a module makes one while it is imported, or which code
-//! mentions that keeps things or that ran outside of tests, and of their relatives. What ran outside of tests (imports, collection,
-//! fixtures that tests share) is every test's. What a function read it may have kept in the same ways, so it is an input of those tests
-//! that reach the function.
+//! What ran outside of tests (imports, collection, fixtures that tests share) is every test's. What a function read it may have kept in the
+//! same ways, so it is an input of those tests that reach the function.
 
 mod scope;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dx_py_discovery::Symbols;
-use dx_py_discovery::symbols::Function;
+use dx_py_discovery::symbols::{Function, name_hash};
 use dx_py_protocol::Trace;
 use dx_py_select::{Read, ReadKind};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub use scope::Scope;
+
+/// In place of a name: whoever runs later may find it.
+pub const ANYBODY: &str = "*";
 
 /// A file whose functions can be told apart: its key in inputs, and its symbols.
 #[derive(Clone)]
@@ -44,16 +45,21 @@ pub struct Functions {
     /// Those that ran.
     nodes: Vec<Node>,
     node_numbers: FxHashMap<(usize, usize), usize>,
-    ties: Ties,
-    /// Keys of the variables of all modules, by their names.
-    variables: FxHashSet<u64>,
-    /// What names stand for beside themselves, by their keys.
-    aliases: FxHashMap<u64, FxHashSet<u64>>,
     /// What ran before the first test, and what ran later for all of them.
     early: BTreeSet<usize>,
     shared: BTreeSet<usize>,
     of_files: FxHashMap<String, BTreeSet<usize>>,
     of_tests: FxHashMap<String, BTreeSet<usize>>,
+    /// What the tests of each test function ran, in the order in which they were told of, and their numbers by the names of these functions.
+    runs: Vec<Run>,
+    run_numbers: FxHashMap<String, usize>,
+    /// By names, as hashes, the test functions that left something there; and the names under which any that mentions them may have.
+    leavers: FxHashMap<u64, Vec<usize>>,
+    opaque: FxHashSet<u64>,
+    /// Both.
+    watched: FxHashSet<u64>,
+    /// The functions behind what is found under a name, as far as they were asked for.
+    found: RefCell<FxHashMap<u64, Arc<BTreeSet<usize>>>>,
 }
 
 struct File {
@@ -71,58 +77,19 @@ struct Code {
     nodes: Option<Arc<[usize]>>,
 }
 
-/// A function that ran: its file, its number there, in how many tests, those that may bear on it, and what was read while it ran.
+/// A function that ran: its file, its number there, the names that it mentions of those under which something was left, and what was read
+/// while it ran.
 struct Node {
     file: usize,
     function: usize,
-    tests: usize,
-    from: Vec<(Tie, usize)>,
-    /// Those that may have called it.
-    callers: Vec<usize>,
-    /// The names under which it may leave something in variables of other modules, if they have such.
-    borrows: FxHashSet<u64>,
+    names: Vec<u64>,
     reads: BTreeSet<Read>,
 }
 
-/// How a function may bear on another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Tie {
-    /// By a cache or a variable.
-    State,
-    /// By a variable of another module, if there is one of the name with that key.
-    Borrowed(u64),
-    /// By that attribute.
-    Attribute(u64),
-    /// The other one may call it.
-    Call,
-}
-
-/// By which keys functions are tied.
-#[derive(Default)]
-struct Ties {
-    leavers: FxHashMap<u64, Vec<usize>>,
-    borrowers: FxHashMap<u64, Vec<usize>>,
-    setters: FxHashMap<u64, Vec<usize>>,
-    getters: FxHashMap<u64, Vec<usize>>,
-    called: FxHashMap<u64, Vec<usize>>,
-    callers: FxHashMap<u64, Vec<usize>>,
-}
-
-/// The functions under a key.
-fn under<'a>(
-    map: &'a FxHashMap<u64, Vec<usize>>,
-    keys: &'a [u64],
-) -> impl Iterator<Item = (u64, usize)> + 'a {
-    keys.iter().flat_map(move |key| {
-        let nodes = map.get(key).into_iter().flatten();
-        nodes.map(move |node| (*key, *node))
-    })
-}
-
-fn put(map: &mut FxHashMap<u64, Vec<usize>>, keys: &[u64], node: usize) {
-    for key in keys {
-        map.entry(*key).or_default().push(node);
-    }
+/// What the tests of a function ran: their file, by its node ID, and the functions beside those that all tests of the file run.
+struct Run {
+    file: String,
+    nodes: BTreeSet<usize>,
 }
 
 impl Functions {
@@ -149,23 +116,77 @@ impl Functions {
                     None => self.is_blind = true,
                 }
             }
-            if owner.is_empty() {
-                self.early.extend(nodes);
-            } else if owner == "s:" {
-                self.shared.extend(nodes);
-            } else if let Some(file) = owner.strip_prefix("f:") {
-                self.of_files
-                    .entry(file.to_owned())
-                    .or_default()
-                    .extend(nodes);
-            } else {
-                let known = self.of_tests.entry(owner.clone()).or_default();
-                for node in nodes {
-                    if known.insert(node) {
-                        self.nodes[node].tests += 1;
-                    }
+            self.add_ran(owner, nodes);
+        }
+        for left in &trace.left {
+            let run = self.run_of(&left.test);
+            for (name, _) in &left.places {
+                let name = name_hash(name);
+                let known = self.leavers.entry(name).or_default();
+                if known.last() != Some(&run) {
+                    known.push(run);
                 }
+                self.watch(name);
             }
+        }
+        for name in trace.opaque.iter().map(|name| name_hash(name)) {
+            self.opaque.insert(name);
+            self.watch(name);
+        }
+        self.found.get_mut().clear();
+    }
+
+    fn add_ran(&mut self, owner: &str, nodes: BTreeSet<usize>) {
+        if owner.is_empty() {
+            self.early.extend(nodes);
+        } else if owner == "s:" {
+            self.shared.extend(nodes);
+        } else if let Some(file) = owner.strip_prefix("f:") {
+            let known = self.of_files.entry(file.to_owned()).or_default();
+            known.extend(nodes);
+        } else {
+            let run = self.run_of(owner);
+            self.runs[run].nodes.extend(&nodes);
+            let known = self.of_tests.entry(owner.to_owned()).or_default();
+            known.extend(nodes);
+        }
+    }
+
+    /// The number of what the tests of a test's function ran.
+    fn run_of(&mut self, test: &str) -> usize {
+        let function = test.split_once('[').map_or(test, |(function, _)| function);
+        if let Some(run) = self.run_numbers.get(function) {
+            return *run;
+        }
+        let file = test.split_once("::").map_or(test, |(file, _)| file);
+        self.runs.push(Run {
+            file: file.to_owned(),
+            nodes: BTreeSet::new(),
+        });
+        self.run_numbers
+            .insert(function.to_owned(), self.runs.len() - 1);
+        self.runs.len() - 1
+    }
+
+    /// Finds who mentions a name from now on.
+    fn watch(&mut self, name: u64) {
+        if !self.watched.insert(name) {
+            return;
+        }
+        for node in 0..self.nodes.len() {
+            if self.mentions(node, name) {
+                self.nodes[node].names.push(name);
+            }
+        }
+    }
+
+    fn mentions(&self, node: usize, name: u64) -> bool {
+        let node = &self.nodes[node];
+        match (self.source(node), self.function(node)) {
+            (Some(source), Some(function)) => {
+                function.simple == name || source.symbols.mentions(function).any(|one| one == name)
+            }
+            _ => false,
         }
     }
 
@@ -206,68 +227,13 @@ impl Functions {
             return *number;
         }
         let number = self.files.len();
-        let source = source(path);
-        if let Some(source) = &source {
-            self.variables.extend(source.symbols.variables());
-        }
-        for alias in source.iter().flat_map(|source| &source.symbols.aliases) {
-            self.add_alias(alias.key, &alias.meanings);
-        }
         self.files.push(File {
-            source,
+            source: source(path),
             reads: BTreeSet::new(),
             is_opaque: false,
         });
         self.file_numbers.insert(path.to_owned(), number);
         number
-    }
-
-    /// Whoever mentions a name gets what those mention get for which it stands.
-    fn add_alias(&mut self, name: u64, meanings: &[u64]) {
-        let known = self.aliases.entry(name).or_default();
-        let new: Vec<u64> = meanings
-            .iter()
-            .copied()
-            .filter(|meaning| known.insert(*meaning))
-            .collect();
-        for node in self.ties.getters.get(&name).cloned().unwrap_or_default() {
-            self.add_getter(node, self.all_meanings(&new));
-        }
-        for node in self.ties.borrowers.get(&name).cloned().unwrap_or_default() {
-            self.add_borrower(node, self.all_meanings(&new));
-        }
-    }
-
-    /// Ties a function to those that get something of variables whose names it has from elsewhere.
-    fn add_borrower(&mut self, node: usize, names: Vec<u64>) {
-        for (key, other) in under(&self.ties.getters, &names) {
-            self.nodes[other].from.push((Tie::Borrowed(key), node));
-        }
-        put(&mut self.ties.borrowers, &names, node);
-        self.nodes[node].borrows.extend(names);
-    }
-
-    /// These keys, and those that they stand for.
-    fn all_meanings(&self, keys: &[u64]) -> Vec<u64> {
-        let mut found: FxHashSet<u64> = keys.iter().copied().collect();
-        let mut pending = keys.to_vec();
-        while let Some(key) = pending.pop() {
-            let meant = self.aliases.get(&key).into_iter().flatten();
-            pending.extend(meant.filter(|meant| found.insert(**meant)));
-        }
-        found.into_iter().collect()
-    }
-
-    /// Ties a function to those that leave something under these keys.
-    fn add_getter(&mut self, node: usize, gets: Vec<u64>) {
-        let ties = &mut self.ties;
-        let from: BTreeSet<(Tie, usize)> = under(&ties.leavers, &gets)
-            .map(|(_, other)| (Tie::State, other))
-            .chain(under(&ties.setters, &gets).map(|(key, other)| (Tie::Attribute(key), other)))
-            .chain(under(&ties.borrowers, &gets).map(|(key, other)| (Tie::Borrowed(key), other)))
-            .collect();
-        put(&mut ties.getters, &gets, node);
-        self.nodes[node].from.extend(from);
     }
 
     /// The functions that a piece of code is of, which has run; none if nobody told of that piece.
@@ -282,85 +248,81 @@ impl Functions {
         }
         let source = self.files[file].source.as_ref();
         let symbols = source.map(|source| source.symbols.clone());
-        let mut nodes = Vec::new();
-        for (symbols, number) in symbols
-            .iter()
-            .flat_map(|symbols| symbols.at(line).map(move |number| (symbols, number)))
-        {
-            let new = self.nodes.len();
-            let node = *self.node_numbers.entry((file, number)).or_insert(new);
-            if node == new {
-                self.add_node(file, number, symbols);
-            }
-            nodes.push(node);
-        }
-        let nodes: Arc<[usize]> = nodes.into();
+        let found = symbols.iter().flat_map(|symbols| symbols.at(line));
+        let nodes: Arc<[usize]> = found
+            .map(|number| self.node(file, number))
+            .collect::<Vec<usize>>()
+            .into();
         self.code[code].nodes = Some(nodes.clone());
         Some(nodes)
     }
 
-    fn add_node(&mut self, file: usize, number: usize, symbols: &Symbols) {
-        let node = self.nodes.len();
-        let function = &symbols.functions()[number];
-        // Who makes an object of a class, or of one below it, names that class and not its methods.
-        let mut names = vec![function.simple];
-        if let Some(class) = function.class.filter(|_| function.is_special) {
-            names.extend(self.below(class));
+    fn node(&mut self, file: usize, function: usize) -> usize {
+        if let Some(node) = self.node_numbers.get(&(file, function)) {
+            return *node;
         }
-        // A method may make objects of its class without the class's name.
-        let calls: Vec<u64> = symbols.mentions(function).chain(function.class).collect();
-        let ties = &mut self.ties;
-        let from: BTreeSet<(Tie, usize)> = under(&ties.called, &calls)
-            .map(|(_, other)| (Tie::Call, other))
-            .collect();
-        let mut to: BTreeSet<(Tie, usize)> = BTreeSet::new();
-        to.extend(under(&ties.getters, &function.leaves).map(|(_, other)| (Tie::State, other)));
-        to.extend(
-            under(&ties.getters, &function.sets).map(|(key, other)| (Tie::Attribute(key), other)),
-        );
-        to.extend(under(&ties.callers, &names).map(|(_, other)| (Tie::Call, other)));
-        put(&mut ties.leavers, &function.leaves, node);
-        put(&mut ties.setters, &function.sets, node);
-        put(&mut ties.called, &names, node);
-        put(&mut ties.callers, &calls, node);
+        let node = self.nodes.len();
         self.nodes.push(Node {
             file,
-            function: number,
-            tests: 0,
-            from: from.iter().copied().collect(),
-            callers: Vec::new(),
-            borrows: FxHashSet::default(),
+            function,
+            names: Vec::new(),
             reads: BTreeSet::new(),
         });
-        let called = from.into_iter().filter(|(tie, _)| *tie == Tie::Call);
-        for (_, other) in called {
-            self.nodes[other].callers.push(node);
-        }
-        for (tie, other) in to {
-            self.nodes[other].from.push((tie, node));
-            if tie == Tie::Call {
-                self.nodes[node].callers.push(other);
-            }
-        }
-        self.add_borrower(node, self.all_meanings(&function.borrows));
-        self.add_getter(node, self.all_meanings(&symbols.gets(function)));
+        self.node_numbers.insert((file, function), node);
+        let watched = self.watched.iter().copied();
+        self.nodes[node].names = watched.filter(|name| self.mentions(node, *name)).collect();
+        node
     }
 
-    /// A class and those that are derived from it, by their names.
-    fn below(&self, class: u64) -> FxHashSet<u64> {
-        let mut found = FxHashSet::from_iter([class]);
-        loop {
-            let before = found.len();
-            let sources = self.files.iter().filter_map(|file| file.source.as_ref());
-            for class in sources.flat_map(|source| &source.symbols.classes) {
-                if class.bases.iter().any(|base| found.contains(base)) {
-                    found.insert(class.name);
+    /// The names under which something was left that some of these functions mention.
+    fn names_of<'n>(&self, nodes: impl IntoIterator<Item = &'n usize>) -> FxHashSet<u64> {
+        let nodes = nodes.into_iter();
+        nodes
+            .flat_map(|node| self.nodes[*node].names.iter().copied())
+            .collect()
+    }
+
+    /// The functions that ran in tests of a function.
+    fn nodes_of_run(&self, run: usize) -> impl Iterator<Item = &usize> {
+        let run = &self.runs[run];
+        let of_file = self.of_files.get(&run.file);
+        run.nodes.iter().chain(of_file.into_iter().flatten())
+    }
+
+    /// The functions that may bear on what is found under a name: all that ran in tests that left it, or what these may have found.
+    fn behind(&self, name: u64) -> Arc<BTreeSet<usize>> {
+        if let Some(known) = self.found.borrow().get(&name) {
+            return known.clone();
+        }
+        let mut nodes = BTreeSet::new();
+        let mut names = FxHashSet::from_iter([name]);
+        let mut pending = vec![name];
+        let mut is_known = vec![false; self.runs.len()];
+        while let Some(name) = pending.pop() {
+            let left = self.leavers.get(&name).into_iter().flatten().copied();
+            let may_have_left = (0..self.runs.len()).filter(|run| {
+                self.opaque.contains(&name)
+                    && !is_known[*run]
+                    && self
+                        .nodes_of_run(*run)
+                        .any(|node| self.nodes[*node].names.contains(&name))
+            });
+            let runs: Vec<usize> = left.chain(may_have_left).collect();
+            for run in runs {
+                if std::mem::replace(&mut is_known[run], true) {
+                    continue;
+                }
+                for node in self.nodes_of_run(run) {
+                    if nodes.insert(*node) {
+                        let new = self.nodes[*node].names.iter();
+                        pending.extend(new.filter(|name| names.insert(**name)));
+                    }
                 }
             }
-            if found.len() == before {
-                return found;
-            }
         }
+        let nodes = Arc::new(nodes);
+        self.found.borrow_mut().insert(name, nodes.clone());
+        nodes
     }
 
     /// What a test ran isn't asked for again.
@@ -376,16 +338,6 @@ impl Functions {
     /// Whether code of that file was seen to run.
     pub fn knows(&self, path: &str) -> bool {
         self.file_numbers.contains_key(path)
-    }
-
-    /// Whether a function may leave something for those that run later, whatever objects live on.
-    fn leaves(&self, node: &Node) -> bool {
-        let function = self.function(node);
-        function.is_some_and(|function| !function.leaves.is_empty())
-            || node
-                .borrows
-                .iter()
-                .any(|name| self.variables.contains(name))
     }
 
     fn source(&self, node: &Node) -> Option<&Source> {

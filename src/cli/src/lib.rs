@@ -22,6 +22,7 @@ mod functions;
 mod ini;
 mod invocation;
 mod jobs;
+mod leftovers;
 pub mod library;
 mod listener;
 mod lookup;

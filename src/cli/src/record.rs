@@ -3,6 +3,7 @@
 //! Outcomes are written in batches. Passes, which make tests fresh in later runs, are written when a job has ended, since only then is it
 //! known what its tests depended on.
 
+mod finders;
 mod inputs;
 mod thread;
 
@@ -243,6 +244,19 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
+    /// Takes it back that tests have passes with the inputs of now.
+    ///
+    /// # Errors
+    /// If the catalog can't be written.
+    pub fn forget_passes(&mut self, tests: &[TestId]) -> Result<(), CatalogError> {
+        for test in tests {
+            if let Some(passes) = self.matching.remove(test) {
+                self.catalog.delete_passes(&passes)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Looks at all of the project now.
     pub fn look_at_project(&self) {
         self.world.digest(&Input::Project);
@@ -313,6 +327,7 @@ impl<'a> Recorder<'a> {
                 return Ok(());
             }
         };
+        let own_key = self.world.key(&path.to_string_lossy());
         let common = fingerprint(&facts);
         let whole = self.catalog.intern_set(&facts)?;
         let parted_set = match &parted {
@@ -359,8 +374,15 @@ impl<'a> Recorder<'a> {
                 }
             };
             let slice = sliced.map(|input| self.fact(input));
-            own.extend(slice.filter(|fact| !fact.digest.is_absent()));
-            own.extend(symbols.into_iter().flatten());
+            let slice = slice.filter(|fact| !fact.digest.is_absent());
+            // Without a slice all of its own file counts, whatever of it has a symbol.
+            let is_sliced = slice.is_some();
+            own.extend(slice);
+            let symbols = symbols.into_iter().flatten();
+            own.extend(symbols.filter(|fact| {
+                let part = fact.input.part_of_file();
+                is_sliced || part.is_none_or(|(file, _)| file != own_key)
+            }));
             let (passed, owns) = within.entry(base).or_default();
             passed.push((test, status, duration));
             owns.push(own);

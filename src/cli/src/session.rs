@@ -24,6 +24,7 @@ use crate::compiles;
 use crate::file_list::{FileList, Folders, Renewal};
 use crate::ini::CANDIDATES;
 use crate::invocation::Invocation;
+use crate::leftovers::Leftovers;
 use crate::opening::{self, Opening, hex};
 use crate::python::Interpreter;
 use crate::settings::Project;
@@ -272,6 +273,17 @@ impl Session {
     /// Under which name the arrangement of sessions is kept.
     pub fn arrangement_note(&self) -> String {
         opening::arrangement_note(self.key)
+    }
+
+    /// What tests were seen to leave behind, and under which name that is kept.
+    ///
+    /// # Errors
+    /// If the catalog can't be read.
+    pub fn leftovers(&self) -> Result<(Leftovers, String), CatalogError> {
+        let note = format!("leftovers:{}", hex(self.key));
+        let known = self.catalog.note(&note)?;
+        let known = known.and_then(|value| blob::decode(&value).ok());
+        Ok((known.unwrap_or_default(), note))
     }
 
     /// Under which name it is kept how busy workers were.

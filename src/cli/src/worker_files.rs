@@ -28,6 +28,7 @@ const FILES: &[(&str, &str)] = carried![
     "fixture_key.py",
     "fixture_store.py",
     "functions.py",
+    "leftovers.py",
     "fixtures.py",
     "idle.py",
     "internals.py",

@@ -203,4 +203,10 @@ impl RunSummary {
     pub fn count_fresh(&mut self, status: TestStatus) {
         self.fresh[usize::from(status.code())] += 1;
     }
+
+    /// Takes it back that a test is fresh.
+    pub fn uncount_fresh(&mut self, status: TestStatus) {
+        let count = &mut self.fresh[usize::from(status.code())];
+        *count = count.saturating_sub(1);
+    }
 }

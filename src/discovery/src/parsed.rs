@@ -36,8 +36,8 @@ impl Parsed for Slices {
 impl Parsed for Symbols {
     const WHAT: &'static str = "symbols";
 
-    fn parse(source: &[u8], key: &str) -> Option<Self> {
-        Self::of(source, key)
+    fn parse(source: &[u8], _key: &str) -> Option<Self> {
+        Self::of(source)
     }
 
     fn frame(&self) -> Option<(Digest, &Layout)> {
@@ -92,12 +92,10 @@ fn finder() -> Digest {
             include_str!("slice/reach.rs"),
             include_str!("slice/shared.rs"),
             include_str!("symbols.rs"),
-            include_str!("symbols/aliases.rs"),
             include_str!("symbols/definitions.rs"),
             include_str!("symbols/modules.rs"),
             include_str!("symbols/parts.rs"),
             include_str!("symbols/standard.rs"),
-            include_str!("symbols/state.rs"),
             include_str!("symbols/unread.rs"),
             include_str!("tokens.rs"),
         ] {

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use dx_py_core::{Digest, Hasher};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use tree_sitter::Node;
 
@@ -19,22 +19,18 @@ use crate::slice::sound_tree;
 use crate::tokens::Tokens;
 pub use crate::tokens::name_hash;
 
-mod aliases;
 mod definitions;
 mod modules;
 mod parts;
 mod standard;
-mod state;
 mod unread;
 
-use aliases::{Aliases, aliases};
 use definitions::{definitions, prose};
 pub use modules::{ANNOTATION_READERS, ANY_MODULE};
 use modules::{asked, frame_gets_modules, module_values};
 use parts::Frame;
 pub use parts::{ABOUT_ITSELF, Import, Layout, Part};
 pub use standard::is_standard;
-use state::State;
 use unread::sets_type_checking;
 
 /// Names by which code learns of lines, also those of others, or of source that it was not seen to read.
@@ -58,24 +54,9 @@ const LINES: [&str; 17] = [
     "walk_tb",
 ];
 
-/// Parts of the names of decorators that keep what a function gave: its body doesn't run again.
-const KEEPING: [&str; 5] = ["cache", "memo", "lazy", "once", "singleton"];
-
-/// Functions that give what others have put into `os.environ`, without that name.
-const ASKING_FOR_VARIABLES: [&str; 6] = [
-    "environb",
-    "expanduser",
-    "expandvars",
-    "getenv",
-    "getenvb",
-    "gettempdir",
-];
-
 /// The symbols of one file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Symbols {
-    /// The key of the file, which tells its variables from those of others.
-    file: String,
     frame: Digest,
     /// The frame taken apart.
     pub layout: Layout,
@@ -94,25 +75,8 @@ pub struct Symbols {
     functions: Vec<Function>,
     /// The names that functions mention, as hashes.
     names: Vec<u64>,
-    /// The variables of the module, as hashes, sorted.
-    variables: Vec<u64>,
-    /// The classes outside of functions.
-    pub classes: Vec<Class>,
-    /// Names of what is called, or decorates, outside of functions: of the classes among them objects may live on.
-    pub called: Vec<u64>,
-    /// Names that the frame gives to what has another one.
-    pub aliases: Vec<Alias>,
     /// Whether the code of the frame may learn of lines.
     pub frame_sees_lines: bool,
-}
-
-/// Another name of something: whoever mentions it may get what who mentions the names that it stands for does.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Alias {
-    /// The key of the name, as functions have it that mention it.
-    pub key: u64,
-    /// The keys of what it may stand for.
-    pub meanings: Vec<u64>,
 }
 
 /// One function.
@@ -126,38 +90,15 @@ pub struct Function {
     pub sees_lines: bool,
     /// Whether it may get any module, and so names in it that it doesn't mention.
     pub gets_modules: bool,
-    /// Whether who calls it may give it something: it has parameters, or may be sent something or called in parts later.
-    pub takes: bool,
-    /// Whether it is called by an operator or the like, without its name.
-    pub is_special: bool,
-    /// The name of the class that it is in, as a hash.
-    pub class: Option<u64>,
-    /// Whether it may set attributes of any name until the test ends, if `monkeypatch` is pytest's.
-    pub patches: bool,
-    /// Keys of what it may leave behind for those that run later, whatever objects live on: values in a cache and in variables.
-    pub leaves: Vec<u64>,
-    /// Keys of names from elsewhere. If that is a variable of another module it may leave something there.
-    pub borrows: Vec<u64>,
-    /// The attributes that it sets, or whose objects it changes: left behind if their object lives on. Keys as well.
-    pub sets: Vec<u64>,
     /// Its name without those of classes, as a hash.
     pub simple: u64,
     /// The places of all names that it mentions in the list of its file.
     mentions: Vec<u32>,
 }
 
-/// A class: its name and those of its bases.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Class {
-    /// Its name.
-    pub name: u64,
-    /// Its bases.
-    pub bases: Vec<u64>,
-}
-
 impl Symbols {
-    /// The symbols of a source; none if it doesn't parse, or isn't plainly UTF-8. `file` is its key, which tells its variables from those of others.
-    pub fn of(source: &[u8], file: &str) -> Option<Self> {
+    /// The symbols of a source; none if it doesn't parse, or isn't plainly UTF-8.
+    pub fn of(source: &[u8]) -> Option<Self> {
         let tree = sound_tree(source)?;
         let root = tree.root_node();
         let found: Vec<_> = definitions(root, source)
@@ -167,8 +108,6 @@ impl Symbols {
                 (each, body)
             })
             .collect();
-        let state = State::of(root, source);
-        let Aliases { aliases, kept } = aliases(root, source);
         // Who does may do by their words what it likes.
         let asks_for_docstrings = source.windows(7).any(|part| part == b"__doc__");
         let prose = match asks_for_docstrings {
@@ -185,16 +124,13 @@ impl Symbols {
                 .entry(each.name.clone())
                 .or_default()
                 .field(body.bytes());
-            functions.push(each.function(source, file, &whole, &state, &kept, &mut names));
+            functions.push(each.function(source, &whole, &mut names));
         }
         let digests = bodies
             .into_iter()
             .map(|(name, hasher)| (name, hasher.finish()))
             .collect();
-        let mut variables: Vec<u64> = state.variables.into_iter().collect();
-        variables.sort_unstable();
         Some(Self {
-            file: file.to_owned(),
             frame: frame.digest,
             layout: frame.layout,
             frame_names: frame.names,
@@ -205,10 +141,6 @@ impl Symbols {
             digests,
             functions,
             names: names.names,
-            variables,
-            classes: classes(root, source),
-            called: called(root, source),
-            aliases,
             frame_sees_lines: sees_lines(&frame.tokens),
         })
     }
@@ -241,28 +173,6 @@ impl Symbols {
         let places = function.mentions.iter();
         places.filter_map(|place| self.names.get(*place as usize).copied())
     }
-
-    /// Keys of the variables of the module, by their names.
-    pub fn variables(&self) -> impl Iterator<Item = u64> {
-        self.variables.iter().map(|name| named(*name))
-    }
-
-    /// Keys of what a function of this file may get from others.
-    pub fn gets(&self, function: &Function) -> Vec<u64> {
-        let key_of = |name| match self.variables.binary_search(&name) {
-            Ok(_) => own(&self.file, name),
-            Err(_) => outside(name),
-        };
-        let mut keys: Vec<u64> = self
-            .mentions(function)
-            .flat_map(|name| [named(name), key_of(name)])
-            .collect();
-        let asks = ASKING_FOR_VARIABLES.map(|name| named(name_hash(name)));
-        if asks.iter().any(|name| keys.contains(name)) {
-            keys.push(named(name_hash("environ")));
-        }
-        keys
-    }
 }
 
 /// A list of names, each of them once.
@@ -281,47 +191,6 @@ impl Names {
             u32::try_from(self.names.len() - 1).unwrap_or(u32::MAX)
         })
     }
-}
-
-/// In place of a key: any attribute may be set.
-pub const ANY_ATTRIBUTE: u64 = 0;
-
-/// The classes that aren't in functions.
-fn classes(root: Node<'_>, source: &[u8]) -> Vec<Class> {
-    let mut found = Vec::new();
-    outside_of_functions(root, |node| {
-        if node.kind() == "class_definition"
-            && let Some(name) = node.child_by_field_name("name")
-        {
-            let bases = node.child_by_field_name("superclasses");
-            let bases = bases.map_or_else(Vec::new, |bases| state::identifiers(bases, source));
-            found.push(Class {
-                name: name_hash(state::text(name, source)),
-                bases: bases.into_iter().map(name_hash).collect(),
-            });
-        }
-    });
-    found
-}
-
-/// The names of what is called outside of functions.
-fn called(root: Node<'_>, source: &[u8]) -> Vec<u64> {
-    let mut found = FxHashSet::default();
-    outside_of_functions(root, |node| {
-        let target = match node.kind() {
-            "call" => node.child_by_field_name("function"),
-            "decorator" => Some(node),
-            _ => None,
-        };
-        if let Some(target) = target {
-            found.extend(
-                state::identifiers(target, source)
-                    .into_iter()
-                    .map(name_hash),
-            );
-        }
-    });
-    found.into_iter().collect()
 }
 
 /// A node and all that are below it, in no order that matters; with a stack of its own, since sources may be nested deeper than the machine's
@@ -351,38 +220,15 @@ fn outside_of_functions<'tree>(root: Node<'tree>, mut visit: impl FnMut(Node<'tr
     }
 }
 
-/// Whether what a call or a decorator makes of a function keeps what it gave.
-fn keeps(node: Node<'_>, source: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(&source[node.byte_range()]).to_lowercase();
-    KEEPING.iter().any(|part| text.contains(part))
+/// The text of a node.
+fn text<'a>(node: Node<'_>, source: &'a [u8]) -> &'a str {
+    std::str::from_utf8(&source[node.byte_range()]).unwrap_or_default()
 }
 
-/// The name of pytest's fixture that puts back what was set by it, as a hash.
-pub fn monkeypatch() -> u64 {
-    name_hash("monkeypatch")
-}
-
-/// The key of a module's variable for those in its file.
-fn own(file: &str, name: u64) -> u64 {
-    key(&[b"own", file.as_bytes(), &name.to_le_bytes()])
-}
-
-/// The key of a module's variable for those who reach it from outside.
-fn outside(name: u64) -> u64 {
-    key(&[b"outside", &name.to_le_bytes()])
-}
-
-/// The key of a name, of which this is the hash.
-fn named(hash: u64) -> u64 {
-    key(&[b"name", &hash.to_le_bytes()])
-}
-
-/// A key: equal parts give equal ones.
-fn key(parts: &[&[u8]]) -> u64 {
-    use std::hash::{Hash, Hasher as _};
-    let mut hasher = rustc_hash::FxHasher::default();
-    parts.hash(&mut hasher);
-    hasher.finish()
+/// The names below a node, those of attributes too.
+fn identifiers<'a>(node: Node<'_>, source: &'a [u8]) -> Vec<&'a str> {
+    let found = descendants(node).filter(|node| node.kind() == "identifier");
+    found.map(|node| text(node, source)).collect()
 }
 
 fn sees_lines(tokens: &Tokens) -> bool {
@@ -431,7 +277,7 @@ def kept():
 ";
 
     fn symbols(source: &str) -> Symbols {
-        Symbols::of(source.as_bytes(), "lib.py").expect("it parses")
+        Symbols::of(source.as_bytes()).expect("it parses")
     }
 
     /// Whether a change of the file changes its frame, and the functions whose fingerprints it changes.
@@ -552,104 +398,9 @@ def kept():
     }
 
     #[test]
-    fn functions_are_tied_by_names_variables_and_attributes() {
-        let source = "
-CACHE = {}
-def fill(): CACHE[1] = 2
-def look(): return CACHE
-def call(): return fill()
-class A:
-    def put(self): self.rows.append(1)
-    def alias(self):
-        rows = self.rows
-        rows.add(1)
-    def show(self): return self.rows
-    def free(self): return self.others
-    def __iter__(self): return 1
-@cache
-def kept(): return 1
-def ask(): return kept()
-def plain(): return logger.name
-";
-        let symbols = symbols(source);
-        let of = |name: &str| {
-            let mut functions = symbols.functions().iter();
-            functions
-                .find(|function| function.name == name)
-                .expect("it is there")
-        };
-        let ties = |from: &str, to: &str| {
-            let (from, to) = (of(from), of(to));
-            let mut left = from.leaves.iter().chain(&from.sets);
-            left.any(|key| symbols.gets(to).contains(key))
-        };
-        for (from, to) in [
-            ("fill", "look"),
-            ("A.put", "A.show"),
-            ("A.alias", "A.show"),
-            ("kept", "ask"),
-        ] {
-            assert!(ties(from, to), "{from} -> {to}");
-        }
-        for (from, to) in [
-            ("fill", "call"),
-            ("call", "look"),
-            ("A.put", "A.free"),
-            ("A.show", "A.put"),
-            ("plain", "look"),
-        ] {
-            assert!(!ties(from, to), "{from} -> {to}");
-        }
-        assert!(
-            symbols
-                .mentions(of("call"))
-                .any(|name| name == of("fill").simple)
-        );
-        assert!(of("A.__iter__").is_special && !of("plain").is_special);
-        let outside = Symbols::of(b"def get(): return lib.CACHE\n", "other.py").expect("it parses");
-        let mut left = of("fill").leaves.iter();
-        assert!(left.any(|key| outside.gets(&outside.functions()[0]).contains(key)));
-    }
-
-    #[test]
-    fn a_variable_that_is_only_looked_at_is_left_as_it_is() {
-        let leaves = |body: &str| {
-            let source =
-                format!("ROWS = []\nclass A:\n    rows = {{}}\ndef f(self, x):\n    {body}\n");
-            !symbols(&source).functions()[0].leaves.is_empty()
-        };
-        for body in [
-            "return len(ROWS)",
-            "return x in ROWS",
-            "return ROWS[0] + 1",
-            "for row in ROWS: print(row)",
-            "if not ROWS: return 1",
-            "return self.rows[0] == 2",
-            "x.name = 1",
-        ] {
-            assert!(!leaves(body), "{body}");
-        }
-        for body in [
-            "ROWS.append(1)",
-            "ROWS[0] = 1",
-            "return ROWS",
-            "known = ROWS",
-            "fill(ROWS)",
-            "del ROWS[0]",
-            "ROWS.anything()",
-            "A.rows = 1",
-            "cls.name = 1",
-            "lib.name = 1",
-            "self.rows.update(a=1)",
-        ] {
-            assert!(leaves(body), "{body}");
-        }
-    }
-
-    #[test]
     fn what_does_not_parse_has_no_symbols() {
         for source in ["def f(: pass\n", "# coding: latin-1\nx = 1\n"] {
-            assert!(Symbols::of(source.as_bytes(), "lib.py").is_none());
+            assert!(Symbols::of(source.as_bytes()).is_none());
         }
     }
 
@@ -660,7 +411,7 @@ def plain(): return logger.name
             let at = words[at.index(words.len())];
             let mut after = FILE.to_owned();
             after.insert(at, 'x');
-            if let Some(after) = Symbols::of(after.as_bytes(), "lib.py") {
+            if let Some(after) = Symbols::of(after.as_bytes()) {
                 let before = symbols(FILE);
                 let same = before.frame() == after.frame() && before.functions().iter().all(|function| before.digest(&function.name) == after.digest(&function.name));
                 proptest::prop_assert!(!same);
@@ -669,7 +420,7 @@ def plain(): return logger.name
 
         #[test]
         fn no_source_makes_it_panic(source in "(def |async |class |lambda: |:|\n|    |\\(|\\)|'|\"|=|x|@|,|yield |global x){0,40}") {
-            let _ = Symbols::of(source.as_bytes(), "lib.py");
+            let _ = Symbols::of(source.as_bytes());
         }
     }
 }

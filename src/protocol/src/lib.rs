@@ -18,7 +18,7 @@ pub use command::Command;
 pub use error::ProtocolError;
 pub use message::{MessageKind, ResultKind, TestMessage, TestResultMessage};
 pub use payload::{
-    Collected, CollectedItem, CollectionDone, CollectionReport, EngineReport, Hello, Load,
+    Collected, CollectedItem, CollectionDone, CollectionReport, EngineReport, Hello, Left, Load,
     Preloadable, Read, Report, SnapshotReport, Trace,
 };
 pub use ring::{Ring, RingConsumer, RingProducer};

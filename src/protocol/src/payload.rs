@@ -163,6 +163,19 @@ pub struct Trace {
     /// The numbers of code that ran, by the test that it ran in. Empty stands for what ran before all tests, `s:` for what ran later for
     /// all of them, `f:` and a file's node ID for what its tests run.
     pub ran: Vec<(String, Vec<u32>)>,
+    /// What tests left for those that run later.
+    pub left: Vec<Left>,
+    /// Names under which something may be found that isn't compared: each test that mentions one may have left something there.
+    pub opaque: Vec<String>,
+}
+
+/// What a test left for those that run later.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// The test.
+    pub test: String,
+    /// The names of which code must mention one to find it, `*` for any, each with digests of what is there.
+    pub places: Vec<(String, u64)>,
 }
 
 /// How a worker ran its tests.
@@ -351,6 +364,13 @@ impl Report {
                 is_traced: data.u8()? != 0,
                 code: data.list(|data| Ok((data.str()?, data.u32()?)))?,
                 ran: data.list(|data| Ok((data.str()?, data.list(|data| data.u32())?)))?,
+                left: data.list(|data| {
+                    Ok(Left {
+                        test: data.str()?,
+                        places: data.list(|data| Ok((data.str()?, data.u64()?)))?,
+                    })
+                })?,
+                opaque: data.strs()?,
             }),
             ResultKind::Fatal => Self::Fatal {
                 code: header.status,
@@ -467,6 +487,13 @@ impl Report {
                         out.u32(*number);
                     });
                 });
+                out.list(&trace.left, |out, left| {
+                    out.str(&left.test)
+                        .list(&left.places, |out, (name, delta)| {
+                            out.str(name).u64(*delta);
+                        });
+                });
+                out.strs(&trace.opaque);
                 ResultKind::Trace
             }
             Self::Fatal { code, text } => {
@@ -686,6 +713,11 @@ mod tests {
                 is_traced: true,
                 code: vec![(text(), 7)],
                 ran: vec![(text(), vec![0, 70_000])],
+                left: vec![Left {
+                    test: text(),
+                    places: vec![(text(), u64::MAX)],
+                }],
+                opaque: vec![text()],
             }),
             Report::Fatal {
                 code: 4,

@@ -102,12 +102,21 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             let reason = self.intent.arrangement.one_worker.clone();
             self.note(format!("one worker from now on: {reason}"))?;
         }
+        self.keep_leftovers();
         let arrangement = self.intent.arrangement.clone();
         self.keep_note(&self.intent.arrangement_note, arrangement);
         if self.busyness.is_better_than(self.intent.busyness.as_ref()) {
             self.keep_note(&self.intent.busyness_note, self.busyness.clone());
         }
         Ok(())
+    }
+
+    /// Keeps what tests left. Fresh ones that may find what is new there, and haven't run for it, run next time.
+    fn keep_leftovers(&mut self) {
+        self.take_finders();
+        if self.has_new_leftovers {
+            self.keep_note(&self.intent.leftovers_note, self.intent.leftovers.clone());
+        }
     }
 
     /// Ends the controller, lets it say what it has to say, and gives the exit code that it, or a hook in the only worker, decided on.

@@ -167,7 +167,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             }
             for item in &file.items {
                 let id = TestId::new(item.id.as_str());
-                if self.includes(&id, item) {
+                if self.includes(&id, item) && self.alone.includes(&id) {
                     planned.push(self.planned_test(id, &file.file, item));
                 }
             }

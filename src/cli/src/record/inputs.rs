@@ -44,7 +44,8 @@ impl Recorder<'_> {
                 .then(|| self.source(file))
                 .flatten()
         };
-        functions.scope(file, shared.files.iter().map(|file| &**file), source)
+        let files = shared.files.iter().map(|file| &**file);
+        functions.scope(file, &path.to_string_lossy(), files, source)
     }
 
     /// What the tests of a collected file share by the functions that all of them reach; none if whole files count. `shared` is what they

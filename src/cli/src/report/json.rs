@@ -16,6 +16,8 @@ use super::{Reporter, write_report};
 pub struct JsonReporter {
     target: PathBuf,
     tests: Vec<Value>,
+    /// Where fresh ones are among them: one may run after all.
+    fresh: HashMap<TestId, usize>,
     errors: Vec<Value>,
     skipped: Vec<Value>,
     warnings: Vec<Value>,
@@ -31,6 +33,7 @@ impl JsonReporter {
         Self {
             target,
             tests: Vec::new(),
+            fresh: HashMap::new(),
             errors: Vec::new(),
             skipped: Vec::new(),
             warnings: Vec::new(),
@@ -153,18 +156,24 @@ impl Reporter for JsonReporter {
                         test[key] = list.into();
                     }
                 }
-                self.tests.push(test);
+                match self.fresh.remove(&result.id) {
+                    Some(place) => self.tests[place] = test,
+                    None => self.tests.push(test),
+                }
             }
             Event::TestFresh {
                 id,
                 status,
                 duration,
-            } => self.tests.push(json!({
-                "id": id.as_str(),
-                "outcome": status.as_str(),
-                "duration": duration.as_secs_f64(),
-                "status": "fresh",
-            })),
+            } => {
+                self.fresh.insert(id.clone(), self.tests.len());
+                self.tests.push(json!({
+                    "id": id.as_str(),
+                    "outcome": status.as_str(),
+                    "duration": duration.as_secs_f64(),
+                    "status": "fresh",
+                }));
+            }
             Event::CollectionFailed {
                 node,
                 text,

@@ -1,5 +1,6 @@
 //! The JUnit XML report, in the form that Jenkins and its kin read.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +14,9 @@ use super::{Reporter, write_report};
 #[derive(Debug)]
 pub struct JunitReporter {
     target: PathBuf,
-    suite: TestSuite,
+    cases: Vec<TestCase>,
+    /// Where fresh tests are among the cases: one may run after all.
+    fresh: HashMap<TestId, usize>,
 }
 
 impl JunitReporter {
@@ -21,7 +24,8 @@ impl JunitReporter {
     pub fn new(target: PathBuf) -> Self {
         Self {
             target,
-            suite: TestSuite::new("dx-py"),
+            cases: Vec::new(),
+            fresh: HashMap::new(),
         }
     }
 
@@ -48,7 +52,10 @@ impl JunitReporter {
         for (name, value) in &result.properties {
             case.add_property((clean(name), clean(value)));
         }
-        self.suite.add_test_case(case);
+        match self.fresh.remove(&result.id) {
+            Some(place) => self.cases[place] = case,
+            None => self.cases.push(case),
+        }
     }
 
     /// The XML document.
@@ -56,7 +63,8 @@ impl JunitReporter {
     /// # Errors
     /// If it can't be serialised.
     pub fn document(&mut self, wall: Duration) -> io::Result<String> {
-        let mut suite = self.suite.clone();
+        let mut suite = TestSuite::new("dx-py");
+        suite.add_test_cases(self.cases.iter().cloned());
         suite.set_time(wall);
         let mut report = Report::new("dx-py");
         report.set_time(wall);
@@ -128,7 +136,8 @@ impl Reporter for JunitReporter {
                 let result = TestResult::bare(id.clone(), *status, *duration);
                 let mut case = case_of(id, status_of(&result), *duration);
                 case.add_property(("dx-py.status", "fresh"));
-                self.suite.add_test_case(case);
+                self.fresh.insert(id.clone(), self.cases.len());
+                self.cases.push(case);
             }
             Event::CollectionFailed { node, text, .. } => {
                 let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
@@ -137,8 +146,7 @@ impl Reporter for JunitReporter {
                     .set_message("collection failure")
                     .set_description(clean(text));
                 let node = TestId::new(node.as_str());
-                self.suite
-                    .add_test_case(case_of(&node, status, Duration::ZERO));
+                self.cases.push(case_of(&node, status, Duration::ZERO));
             }
             Event::Finished(summary) => {
                 let text = self.document(summary.wall)?;

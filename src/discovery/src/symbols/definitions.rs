@@ -1,13 +1,11 @@
-//! The functions of a source: where they are, and what each of them leaves, sets and mentions.
+//! The functions of a source: where they are, and what each of them mentions.
 
 use std::collections::HashSet;
 
-use rustc_hash::FxHashSet;
 use tree_sitter::Node;
 
 use super::modules::gets_modules;
-use super::state::{State, Touched, touched};
-use super::{ANY_ATTRIBUTE, Function, Names, descendants, keeps, named, outside, own, sees_lines};
+use super::{Function, Names, descendants, sees_lines};
 use crate::tokens::{Tokens, name_hash};
 
 /// A definition that isn't inside a function.
@@ -21,93 +19,19 @@ pub(super) struct Definition<'tree> {
 }
 
 impl Definition<'_> {
-    /// What it may leave, set and mention; `file` is the key of its file, and `names` the names that are mentioned there.
-    pub(super) fn function(
-        &self,
-        source: &[u8],
-        file: &str,
-        whole: &Tokens,
-        state: &State,
-        kept: &FxHashSet<&str>,
-        names: &mut Names,
-    ) -> Function {
+    /// What it mentions, and may learn of; `names` are the names that are mentioned in its file.
+    pub(super) fn function(&self, source: &[u8], whole: &Tokens, names: &mut Names) -> Function {
         let simple = self.name.rsplit('.').next().unwrap_or(&self.name);
-        let class = self.name.rsplit('.').nth(1).map(name_hash);
-        let mut cursor = self.outer.walk();
-        let is_kept = self
-            .outer
-            .children(&mut cursor)
-            .filter(|child| child.kind() == "decorator")
-            .any(|decorator| keeps(decorator, source))
-            || kept.contains(simple);
-        let Touched {
-            attributes,
-            variables,
-            borrowed,
-            any_attribute,
-            patches,
-            keeps_defaults,
-        } = touched(self.node, source, state);
-        let mut leaves: FxHashSet<u64> = FxHashSet::default();
-        if is_kept || keeps_defaults {
-            leaves.insert(named(name_hash(simple)));
-        }
-        for name in variables.iter().copied().map(name_hash) {
-            if state.variables.contains(&name) {
-                // The module's own: by the file for those in it, by the name alone for those who reach it from outside.
-                leaves.insert(own(file, name));
-                leaves.insert(outside(name));
-            } else {
-                leaves.insert(named(name));
-            }
-        }
-        let mentions = whole.name_hashes().map(|name| names.place(name)).collect();
-        let mut sets: FxHashSet<u64> = attributes
-            .iter()
-            .map(|name| named(name_hash(name)))
-            .collect();
-        if MAKING.contains(&simple) {
-            // It lives on where something is left that holds it, and who leaves that names the class.
-            sets.clear();
-        }
-        sets.extend(any_attribute.then_some(ANY_ATTRIBUTE));
         Function {
             name: self.name.clone(),
             lines: row(self.outer.start_position().row)..=row(self.outer.end_position().row),
             sees_lines: sees_lines(whole),
             gets_modules: gets_modules(self.outer, source),
-            takes: takes(self.node),
-            is_special: simple.starts_with("__") && simple.ends_with("__"),
-            class,
-            patches,
-            leaves: leaves.into_iter().collect(),
-            borrows: borrowed
-                .into_iter()
-                .map(|name| named(name_hash(name)))
-                .collect(),
-            sets: sets.into_iter().collect(),
             simple: name_hash(simple),
-            mentions,
+            mentions: whole.name_hashes().map(|name| names.place(name)).collect(),
         }
     }
 }
-
-/// Whether a function may be given something by who calls it, or has a part that may.
-fn takes(function: Node<'_>) -> bool {
-    descendants(function).any(|node| {
-        let is_part = matches!(node.kind(), "yield" | "lambda" | "function_definition");
-        let has_parameters = node.kind() == "parameters" && node.named_child_count() > 0;
-        has_parameters || is_part && node != function
-    })
-}
-
-/// Methods that set up a new object.
-const MAKING: [&str; 4] = [
-    "__attrs_post_init__",
-    "__init__",
-    "__new__",
-    "__post_init__",
-];
 
 /// The functions below the root that aren't inside another one, wherever classes and statements put them.
 pub(super) fn definitions<'tree>(root: Node<'tree>, source: &[u8]) -> Vec<Definition<'tree>> {

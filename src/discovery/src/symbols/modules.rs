@@ -6,8 +6,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use tree_sitter::Node;
 
 use super::parts::ABOUT_ITSELF;
-use super::state::{identifiers, text};
 use super::{descendants, outside_of_functions};
+use super::{identifiers, text};
 use crate::tokens::{name_hash, words};
 
 /// Names by which code gets modules, or what is in them, by strings or without any name.

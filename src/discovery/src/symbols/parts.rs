@@ -20,8 +20,8 @@ use tree_sitter::Node;
 
 use super::definitions::{Definition, docstring, kind};
 use super::standard::is_standard;
-use super::state::{identifiers, text};
 use super::unread::{Annotations, for_type_checkers, postpones_annotations};
+use super::{identifiers, text};
 use crate::tokens::{Tokens, name_hash};
 
 /// A frame taken apart.
@@ -448,7 +448,7 @@ pub(super) mod tests {
     use super::super::Symbols;
 
     pub fn layout(source: &str) -> super::Layout {
-        let symbols = Symbols::of(source.as_bytes(), "lib.py").expect("it parses");
+        let symbols = Symbols::of(source.as_bytes()).expect("it parses");
         symbols.layout
     }
 

@@ -8,7 +8,7 @@ use tree_sitter::Node;
 
 use super::definitions::Definition;
 use super::descendants;
-use super::state::text;
+use super::text;
 use crate::tokens::Tokens;
 
 /// Whether annotations are text that isn't evaluated.
@@ -212,7 +212,7 @@ mod tests {
             assert_eq!(difference("", after), None, "{after}");
         }
         let sets = |source: &str| {
-            let symbols = Symbols::of(source.as_bytes(), "lib.py").expect("it parses");
+            let symbols = Symbols::of(source.as_bytes()).expect("it parses");
             symbols.sets_type_checking
         };
         assert!(!sets(block) && !sets(other) && !sets("from t import TYPE_CHECKING\n"));

@@ -1,0 +1,102 @@
+//! Who may find what a test left: tests that reach code which mentions the name that it is found under.
+
+use std::collections::HashMap;
+
+use dx_py_catalog::{CatalogError, SetId};
+use dx_py_core::{Fact, Input, RelPath, TestId};
+use dx_py_discovery::Symbols;
+use dx_py_discovery::symbols::name_hash;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::Recorder;
+use crate::functions::ANYBODY;
+
+impl Recorder<'_> {
+    /// Of tests with these sets of inputs, those that may find what is left under one of these names.
+    ///
+    /// # Errors
+    /// If the catalog can't be read.
+    pub fn finders(
+        &self,
+        tests: HashMap<TestId, SetId>,
+        names: &[String],
+    ) -> Result<Vec<TestId>, CatalogError> {
+        if names.iter().any(|name| name == ANYBODY) {
+            return Ok(tests.into_keys().collect());
+        }
+        let (_, mut table) = self.catalog.records(self.universe)?;
+        self.catalog
+            .load_parts(&mut table, tests.values().copied())?;
+        let mut search = Search {
+            recorder: self,
+            names: names.iter().map(|name| name_hash(name)).collect(),
+            known: FxHashMap::default(),
+        };
+        let mut found: Vec<TestId> = tests
+            .into_iter()
+            .filter(|(_, set)| {
+                let facts: Vec<&Fact> = table.facts_of(*set).chain(table.parts_of(*set)).collect();
+                search.is_mentioned(&facts)
+            })
+            .map(|(test, _)| test)
+            .collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+}
+
+/// A search for names in the code of the project.
+struct Search<'a> {
+    recorder: &'a Recorder<'a>,
+    names: FxHashSet<u64>,
+    known: FxHashMap<(String, String), bool>,
+}
+
+impl Search<'_> {
+    /// Whether a function that these facts stand for mentions one of the names.
+    fn is_mentioned(&mut self, facts: &[&Fact]) -> bool {
+        let in_parts: FxHashSet<&str> = facts
+            .iter()
+            .filter_map(|fact| match &fact.input {
+                Input::Symbol(_) => fact.input.part_of_file().map(|(file, _)| file),
+                _ => None,
+            })
+            .collect();
+        facts.iter().any(|fact| match &fact.input {
+            Input::Symbol(_) => {
+                let part = fact.input.part_of_file();
+                part.is_some_and(|(file, name)| self.is_in(file, name))
+            }
+            Input::File(file) => !in_parts.contains(&**file) && self.is_in(file, "*"),
+            _ => false,
+        })
+    }
+
+    /// Whether functions of that name in a file do, or any for `*`. What runs when the file is imported finds nothing that tests left.
+    fn is_in(&mut self, file: &str, name: &str) -> bool {
+        let key = (file.to_owned(), name.to_owned());
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        let is_of_project =
+            RelPath::from_text(file).is_some_and(|path| self.recorder.graph.file(&path).is_some());
+        let found = is_of_project
+            && match self.recorder.world.symbols(file) {
+                Some(symbols) => self.is_said(&symbols, name),
+                None => true,
+            };
+        self.known.insert(key, found);
+        found
+    }
+
+    fn is_said(&self, symbols: &Symbols, name: &str) -> bool {
+        let functions = symbols.functions().iter();
+        let mut functions = functions.filter(|function| name == "*" || function.name == name);
+        functions.any(|function| {
+            self.names.contains(&function.simple)
+                || symbols
+                    .mentions(function)
+                    .any(|one| self.names.contains(&one))
+        })
+    }
+}
