@@ -29,6 +29,7 @@ const FILES: &[(&str, &str)] = carried![
     "fixture_store.py",
     "functions.py",
     "leftovers.py",
+    "objects.py",
     "fixtures.py",
     "idle.py",
     "internals.py",

@@ -1,0 +1,401 @@
+"""What objects refer to, and whether that can change: for `leftovers`, which compares it."""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import hashlib
+import logging
+import os
+import sys
+import types
+import weakref
+from array import array
+from collections.abc import Iterable
+from gc import get_referents
+from opcode import opmap
+from pathlib import PurePath
+from typing import Any, Callable, Optional, Protocol
+
+#: What is looked at of a value for its digest.
+_MOST_PARTS, _MOST_TEXT = 60, 200
+
+_PYTEST_CURRENT_TEST = b"PYTEST_CURRENT_TEST"
+
+# What is done with objects of a type: nothing; nothing but to tell that it has unknown insides; to look at what it refers to; to compare
+# that as well; or, for the rest, what their functions below say.
+ATOM, OPAQUE, FIXED, MUTABLE, MODULE, CLASS, FUNCTION, PECULIAR = range(8)
+
+_ATOMS = (str, int, float, bytes, bool, type(None), complex)
+
+#: Types by their modules and names whose objects don't change, or whose changes nobody sees.
+_CONSTANT = frozenset(
+    (
+        "_abc._abc_data",
+        "_struct.Struct",
+        "_thread.RLock",
+        "_thread._localdummy",
+        "_thread.lock",
+        "builtins.NoDefaultType",
+        "builtins.NotImplementedType",
+        "builtins.classmethod_descriptor",
+        "builtins.code",
+        "builtins.ellipsis",
+        "builtins.frame",
+        "builtins.getset_descriptor",
+        "builtins.member_descriptor",
+        "builtins.method-wrapper",
+        "builtins.method_descriptor",
+        "builtins.object",
+        "builtins.range",
+        "builtins.slice",
+        "builtins.traceback",
+        "builtins.wrapper_descriptor",
+        "collections._tuplegetter",
+        "datetime.date",
+        "datetime.datetime",
+        "datetime.time",
+        "datetime.timedelta",
+        "datetime.timezone",
+        "decimal.Decimal",
+        "operator.attrgetter",
+        "operator.itemgetter",
+        "operator.methodcaller",
+        "pyexpat.XMLParserType",
+        "re.Pattern",
+        "typing.NoDefault",
+        "zoneinfo.ZoneInfo",
+    )
+)
+
+#: Such that only refer to others for good.
+_FIXED_TYPES = frozenset(
+    (
+        tuple,
+        frozenset,
+        property,
+        staticmethod,
+        classmethod,
+        types.MethodType,
+        types.BuiltinMethodType,
+        types.MappingProxyType,
+        types.GenericAlias,
+        types.UnionType,
+        super,
+    )
+)
+
+#: Those of the interpreter's own whose references are all that they hold.
+_TRANSPARENT = frozenset(
+    (
+        "_collections._deque_iterator",
+        "_functools._lru_cache_wrapper",
+        "_functools.partial",
+        "_thread._local",
+        "builtins.BaseException",
+        "builtins.Exception",
+        "builtins.cell",
+        "builtins.dict",
+        "builtins.list",
+        "builtins.set",
+        "collections.OrderedDict",
+        "collections.defaultdict",
+        "collections.deque",
+        "functools._lru_cache_wrapper",
+        "functools.partial",
+        "types.SimpleNamespace",
+        "typing.Generic",
+        "typing.Protocol",
+    )
+)
+
+#: Whose own objects are none of the project's, and what of pytest's leads to such that are.
+_FOREIGN = frozenset(("_pytest", "pytest", "pluggy", "dx_py_test_runner", "typing", "_typing"))
+_LEADING = frozenset(
+    ("FixtureFunctionDefinition", "FixtureFunctionMarker", "Mark", "MarkDecorator", "ParameterSet", "UnionType")
+)
+
+_SETTING = (opmap["STORE_ATTR"], opmap["DELETE_ATTR"])
+_EXTENDED = opmap["EXTENDED_ARG"]
+
+#: A flag of types that aren't static ones of native code, and what only a class statement leaves in a class, one of them at least.
+_HEAP_TYPE = 1 << 9
+_OF_PYTHON = ("__static_attributes__", "__firstlineno__", "__slots__", "__weakref__", "__dict__")
+
+#: In place of a value: there is none.
+MISSING = object()
+
+
+class State(Protocol):
+    """The state that objects are part of."""
+
+    #: By identity each object that is part of it, and the names that lead to it.
+    known: dict[int, tuple[Any, frozenset[str]]]
+
+    def is_in_project(self, file: str) -> bool:
+        """Whether a file is the project's."""
+
+
+def _identities_by_name(objects: list[Any]) -> bytes:
+    return array("Q", map(id, objects)).tobytes()
+
+
+def _fast_identities() -> Callable[[list[Any]], bytes]:
+    """What gives the identities of a list's objects as bytes: a copy of what the list is made of, if that is laid out as is known, which is
+    ten times faster than to ask for each."""
+    try:
+        from ctypes import c_void_p, string_at
+    except ImportError:
+        return _identities_by_name
+    # A list is its count of references, its type, its length, and where its items are.
+    at, place = 3 * tuple.__itemsize__, c_void_p.from_address
+
+    def identities(objects: list[Any]) -> bytes:
+        return string_at(place(id(objects) + at).value or 0, 8 * len(objects)) if objects else b""
+
+    sample = [identities, at, None, "", identities]
+    is_known = sys.implementation.name == "cpython" and list.__basicsize__ == 5 * 8
+    return identities if is_known and identities(sample) == _identities_by_name(sample) else _identities_by_name
+
+
+identities_of = _fast_identities()
+
+
+def set_by(code: types.CodeType) -> Iterable[str]:
+    """The attributes that code sets or deletes, by its instructions."""
+    bytecode, names = code.co_code, code.co_names
+    operations = bytecode[::2]
+    for operation in _SETTING:
+        at = operations.find(operation)
+        while at >= 0:
+            number, before = bytecode[2 * at + 1], at - 1
+            shift = 8
+            while before >= 0 and operations[before] == _EXTENDED:
+                number |= bytecode[2 * before + 1] << shift
+                before, shift = before - 1, shift + 8
+            if number < len(names) and not names[number].startswith("__"):
+                yield names[number]
+            at = operations.find(operation, at + 1)
+
+
+def file_of(each: Any) -> str:
+    """The file of the module that a class, or what stands for a function, says to be of."""
+    is_class = issubclass(type(each), type)
+    name = type.__getattribute__(each, "__module__") if is_class else getattr(each, "__module__", None)
+    module = sys.modules.get(name) if type(name) is str else None
+    file = getattr(module, "__file__", None)
+    return file if type(file) is str else ""
+
+
+#: The variables of a class, without asking its metaclass.
+variables_of: Callable[[type], Any] = type.__dict__["__dict__"].__get__
+
+
+def class_variables(cls: type) -> Optional[dict[str, Any]]:
+    """The dictionary behind `cls.__dict__`."""
+    names = variables_of(cls).keys()
+    for each in get_referents(cls):
+        if type(each) is dict and each.keys() == names:
+            return each
+    return None
+
+
+def is_at_home(function: Any) -> bool:
+    """Whether a function, or what stands for one, is a variable of its own module's, which isn't the project's."""
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    name = getattr(function, "__qualname__", "")
+    return module is not None and getattr(module, "__dict__", {}).get(name) is function
+
+
+def kind_of(own: type) -> int:
+    if own in _ATOMS:
+        return ATOM
+    if issubclass(own, types.ModuleType):
+        return MODULE
+    if issubclass(own, type):
+        return CLASS
+    if own is types.FunctionType:
+        return FUNCTION
+    if own in _FIXED_TYPES:
+        return FIXED
+    if _peculiar_type(own) is not None:
+        return PECULIAR
+    if issubclass(own, (weakref.ref, *weakref.ProxyTypes, logging.Manager, PurePath)):
+        return ATOM
+    name = _full_name(own)
+    if name in _CONSTANT:
+        return ATOM
+    if name == "functools._lru_list_elem":
+        return FIXED
+    top = name.partition(".")[0]
+    if top in _FOREIGN:
+        return MUTABLE if own.__name__ in _LEADING and top in ("_pytest", "pytest") else ATOM
+    # What was defined in Python holds what it refers to, if what it is derived from does.
+    for base in own.__mro__:
+        if base is object or base in _ATOMS or base in _FIXED_TYPES or issubclass(base, BaseException):
+            continue
+        name = _full_name(base)
+        if name not in _TRANSPARENT and name not in _CONSTANT and (name.startswith("_io.") or not _is_python(base)):
+            return OPAQUE
+    return MUTABLE
+
+
+def _is_python(cls: type) -> bool:
+    """Whether a class was defined in Python: those of native code don't have all of this in their dictionaries."""
+    if not cls.__flags__ & _HEAP_TYPE:
+        return False
+    shown = variables_of(cls)
+    return any(key in shown for key in _OF_PYTHON) or cls.__base__ is not object and _is_python(cls.__base__ or object)
+
+
+def _full_name(own: type) -> str:
+    # Without asking a metaclass, which may be the project's.
+    module, name = type.__getattribute__(own, "__module__"), type.__getattribute__(own, "__qualname__")
+    return f"{module}.{name}" if type(module) is str else str(name)
+
+
+def is_equal(now: list[Any], before: list[Any]) -> bool:
+    """Whether what differs in identity is plain and equal."""
+    return len(now) == len(before) and all(
+        one is other or type(one) is type(other) and type(one) in _ATOMS and one == other
+        for one, other in zip(now, before)
+    )
+
+
+def _said_of(each: Any) -> str:
+    if type(each) is int:
+        return hex(each)[:_MOST_TEXT]  # in tens it may be too long for Python
+    if type(each) in (str, bytes):
+        return f"{len(each)} {each[:_MOST_TEXT]!r}"
+    return repr(each)
+
+
+def digest(value: Any) -> int:
+    """A digest of what a value is, the same in other processes: of its type, and of what it holds as far as that is plain."""
+    said: list[str] = []
+    pending = [value]
+    while pending and len(said) < _MOST_PARTS:
+        each = pending.pop()
+        own = type(each)
+        if own in _ATOMS:
+            said.append(f"{own.__name__} {_said_of(each)}")
+        elif issubclass(own, type):
+            said.append(_full_name(each))
+        elif own is types.FunctionType:
+            said.append(f"{each.__module__}.{each.__qualname__}")
+        else:
+            said.append(_full_name(own))
+            if own is dict:
+                pending += [one for pair in list(each.items()) for one in pair]
+            elif own not in (set, frozenset, types.ModuleType, types.FrameType):
+                pending += get_referents(each)
+    text = "\0".join(said).encode("utf-8", "backslashreplace")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+
+
+# What is looked at otherwise than by its references
+
+
+def environment() -> list[Any]:
+    data: Any = os.environ._data  # type: ignore[attr-defined]
+    # In which order they were set is told to nobody who doesn't look for that.
+    return [one for key, value in sorted(data.items()) if key != _PYTEST_CURRENT_TEST for one in (key, value)]
+
+
+_getcwd = os.getcwd
+
+
+def working_directory() -> list[Any]:
+    try:
+        return [_getcwd()]
+    except OSError:
+        return [None]
+
+
+class _WeakKeys:
+    """Looks at the values of those keys that are part of the state: to find one its key is needed. Of keys of which few are, and many may
+    be waiting to be collected, only those that are new are asked whether they are."""
+
+    def __init__(self, state: State, each: Any) -> None:
+        self._known, self._data = state.known, each.data
+        self._lasting: list[Any] = []
+        self._last: Any = None
+
+    def __call__(self) -> list[Any]:
+        data, known = self._data, self._known
+        new: list[Any] = []
+        for reference in reversed(data):
+            if reference is self._last:
+                break
+            new.append(reference)
+        if new:
+            self._last = new[0]
+            ids = set(map(id, new))
+            self._lasting = [one for one in self._lasting if one() is not None and id(one) not in ids]
+            self._lasting += [one for one in reversed(new) if id(one()) in known]
+        return [data[one] for one in self._lasting if one in data]
+
+
+def _of_weak_values(state: State, each: Any) -> Callable[[], list[Any]]:
+    known = state.known
+
+    def look() -> list[Any]:
+        values = [reference() for reference in list(each.data.values())]
+        return [value for value in values if id(value) in known]
+
+    return look
+
+
+def _of_weak_set(state: State, each: Any) -> Callable[[], list[Any]]:
+    known = state.known
+
+    def look() -> list[Any]:
+        values = [reference() for reference in list(each.data)]
+        return [value for value in values if id(value) in known]
+
+    return look
+
+
+def _of_context_variable(_state: State, each: Any) -> Callable[[], list[Any]]:
+    def look() -> list[Any]:
+        value = each.get(MISSING)
+        return [] if value is MISSING else [value]
+
+    return look
+
+
+def _of_logger(_state: State, each: Any) -> Callable[[], list[Any]]:
+    return lambda: [each.level, each.propagate, each.disabled, *each.handlers, *each.filters]
+
+
+def _of_kept_results(state: State, each: Any) -> Callable[[], list[Any]]:
+    # What a library keeps of its own functions is its own affair.
+    is_foreign = is_at_home(each) and not state.is_in_project(file_of(each))
+    return _nothing if is_foreign else lambda: get_referents(each)
+
+
+def _nothing() -> list[Any]:
+    return []
+
+
+#: By types what makes, for an object of such a type, what looks at it.
+_LOOKS: dict[type, Callable[[State, Any], Callable[[], list[Any]]]] = {
+    weakref.WeakKeyDictionary: _WeakKeys,
+    weakref.WeakValueDictionary: _of_weak_values,
+    weakref.WeakSet: _of_weak_set,
+    contextvars.ContextVar: _of_context_variable,
+    logging.Logger: _of_logger,
+    functools._lru_cache_wrapper: _of_kept_results,
+}
+
+
+def _peculiar_type(own: type) -> Any:
+    for base in own.__mro__:
+        if base in _LOOKS:
+            return base
+    return None
+
+
+def look_at(state: State, each: Any) -> Callable[[], list[Any]]:
+    """What looks at a peculiar object that is part of a state."""
+    return _LOOKS[_peculiar_type(type(each))](state, each)
