@@ -57,8 +57,9 @@ _MOST_OBJECTS = 8_000
 #: After how many tests that left something under a name it isn't compared any more: whoever mentions it may be one of them.
 _USUAL = 16
 
-#: After how many changes the state is walked anew, so that what is gone is let go of.
+#: After how many changes the state is walked anew, so that what is gone is let go of; and after how many comparisons, if names were given up.
 _WORTH_A_WALK = 400
+_WORTH_TO_LET_GO = 100
 
 #: How many digests are told of what is found in one place.
 _MOST_DIGESTS = 8
@@ -193,7 +194,8 @@ class Leftovers:
         self._places: list[tuple[Any, str]] = []
         self._placed = (0, 0)
         self._values: list[Any] = []
-        self._changes = 0
+        self._changes = self._rounds = 0
+        self._has_given_up = False
 
     # What there is
 
@@ -492,8 +494,10 @@ class Leftovers:
             count = self._counts[name] = self._counts.get(name, 0) + 1
             if count == _USUAL:
                 self._give_up(name)
-                self._changes = _WORTH_A_WALK
-        if self._changes >= _WORTH_A_WALK or len(self.known) > _MOST_OBJECTS:
+                self._has_given_up = True
+        self._rounds += 1
+        is_worth_it = self._changes >= _WORTH_A_WALK or self._has_given_up and self._rounds >= _WORTH_TO_LET_GO
+        if is_worth_it or len(self.known) > _MOST_OBJECTS:
             self._walk()
         return [(name, delta) for name, digests in left.items() for delta in digests]
 
