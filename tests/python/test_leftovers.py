@@ -1,0 +1,213 @@
+"""What tests leave is found under the names that lead there, and nothing where nothing was left."""
+
+import sys
+import types
+
+import pytest
+
+if sys.version_info < (3, 12):
+    pytest.skip("functions are told apart from Python 3.12 on", allow_module_level=True)
+
+from dx_py_test_runner.leftovers import Leftovers
+
+LIB = """
+import collections, contextvars, functools, itertools, logging, weakref
+
+limit = 3
+rows, table, seen = [[1]], {"a": {"b": 1}}, {1}
+order = collections.OrderedDict(x=[])
+numbers = itertools.count()
+current = contextvars.ContextVar("current")
+logger = logging.getLogger("leftovers")
+by_key = weakref.WeakKeyDictionary()
+
+
+class Box:
+    size = 1
+    shared = []
+
+    def __init__(self):
+        self.inner = []
+
+
+class Slim:
+    __slots__ = ("value",)
+
+
+box, slim = Box(), Slim()
+slim.value = 1
+
+
+@functools.lru_cache
+def cached(x):
+    return x
+
+
+def counter():
+    count = 0
+
+    def add():
+        nonlocal count
+        count += 1
+
+    return add
+
+
+add = counter()
+
+
+def defaults(kept=[], *, also={}):
+    kept.append(1)
+    also[1] = 1
+"""
+
+
+@pytest.fixture
+def lib(tmp_path):
+    module = types.ModuleType("lib_of_leftovers")
+    module.__file__ = str(tmp_path / "lib.py")
+    code = compile(LIB, module.__file__, "exec")
+    sys.modules[module.__name__] = module
+    exec(code, module.__dict__)
+    yield module
+    del sys.modules[module.__name__]
+
+
+@pytest.fixture
+def leftovers(lib):
+    codes = [lib.Box.__init__.__code__]
+    found = Leftovers(lambda file: file == lib.__file__, codes)
+    found.begin()
+    return found
+
+
+def names(leftovers):
+    return sorted({name for name, _ in leftovers.compare()})
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("lib.limit = 4", ["limit"]),
+        ("lib.new = 1", ["new"]),
+        ("del lib.limit", ["limit"]),
+        ("lib.rows[0].append(2)", ["rows"]),
+        ("lib.table['a']['b'] = 2", ["table"]),
+        ("lib.table['c'] = lib.table.pop('a')", ["table"]),
+        ("lib.seen.add(2)", ["seen"]),
+        ("lib.order['x'].append(1)", ["order"]),
+        ("lib.box.inner.append(1)", ["box"]),
+        ("lib.box.more = 1", ["box"]),
+        ("lib.slim.value = 2", ["slim"]),
+        ("lib.Box.size = 2", ["size"]),
+        ("lib.Box.shared.append(1)", ["shared"]),
+        ("lib.cached(1)", ["cached"]),
+        ("lib.add()", ["count"]),
+        ("lib.defaults()", ["also", "kept"]),
+        ("lib.defaults.calls = 1", ["calls"]),
+        ("lib.current.set([])", ["current"]),
+        ("lib.logger.setLevel(10)", ["logger"]),
+        ("lib.by_key[lib.box] = 1", ["by_key"]),
+        ("lib.also = lib.rows; lib.rows[0].append(2)", ["also", "rows"]),
+    ],
+)
+def test_what_differs_is_found_under_its_name_once(lib, leftovers, change, expected):
+    exec(change, {"lib": lib})
+    assert names(leftovers) == expected
+    assert names(leftovers) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "lib.limit = 5; lib.limit = 3",
+        "lib.limit = int('3')",
+        "lib.rows[0].append(2); lib.rows[0].pop()",
+        "lib.Box().inner.append(1)",
+        "lib.by_key[lib.Box()] = 1",
+        "lib.table['a']['b'] = 2; lib.table['a']['b'] = 1",
+        "next(iter(lib.rows))",
+    ],
+)
+def test_what_is_as_it_was_was_not_left(lib, leftovers, change):
+    exec(change, {"lib": lib})
+    assert names(leftovers) == []
+
+
+def test_what_was_left_is_part_of_the_state(lib, leftovers):
+    lib.rows.append({"deep": [1]})
+    assert names(leftovers) == ["rows"]
+    lib.rows[1]["deep"].append(2)
+    assert names(leftovers) == ["rows"]
+    lib.alias = lib.rows[1]["deep"]
+    assert names(leftovers) == ["alias"]
+    lib.alias.append(3)
+    assert names(leftovers) == ["alias", "rows"]
+
+
+def test_objects_of_unknown_insides_make_their_names_opaque(leftovers):
+    assert leftovers.opaque == {"numbers"}
+
+
+def test_a_name_under_which_many_leave_something_is_given_up(lib, leftovers):
+    for number in range(40):
+        lib.rows.append(number)
+        leftovers.compare()
+    assert "rows" in leftovers.opaque and "table" not in leftovers.opaque
+
+
+def test_the_same_things_have_the_same_digests(lib, leftovers):
+    def left(value):
+        lib.rows.append(value)
+        return leftovers.compare()
+
+    assert left({"a": [1]}) == left({"a": [1]}) != left({"a": [2]})
+
+
+class Fixture:
+    argname = "shared"
+    cached_result = None
+
+
+def test_a_fixtures_value_counts_until_it_is_torn_down(lib, leftovers):
+    fixture = Fixture()
+    leftovers.watch_fixture(fixture)
+    value = [1]
+    fixture.cached_result = (value, 0, None)
+    assert names(leftovers) == []
+    value.append(2)
+    assert names(leftovers) == ["shared"]
+    fixture.cached_result = None
+    known = len(leftovers.known)
+    assert names(leftovers) == []
+    assert len(leftovers.known) < known and id(value) not in leftovers.known
+
+
+class Item:
+    def __init__(self, nodeid, **params):
+        self.nodeid = nodeid
+        self.callspec = types.SimpleNamespace(params=params)
+
+
+def test_a_parameter_counts_if_several_functions_have_it(lib, leftovers):
+    shared, own = [], []
+    leftovers.hear_of([Item("a.py::f[1]", x=shared, y=own), Item("a.py::f[2]", y=own), Item("a.py::g[1]", x=shared)])
+    leftovers.begin()
+    shared.append(1)
+    own.append(1)
+    assert names(leftovers) == ["x"]
+
+
+def test_a_module_that_a_test_imports_is_as_its_body_left_it(lib, leftovers):
+    module = types.ModuleType("late_of_leftovers")
+    module.__file__ = lib.__file__
+    module.rows = []
+    sys.modules[module.__name__] = module
+    try:
+        leftovers.add_module(module.__dict__)
+        assert names(leftovers) == []
+        module.rows.append(1)
+        assert names(leftovers) == ["rows"]
+    finally:
+        del sys.modules[module.__name__]
+    assert "late_of_leftovers" in names(leftovers)
