@@ -121,7 +121,7 @@ const QUIET: [(&str, &str); 5] = [
     ),
     (
         "test_b.py",
-        "import lib\ndef test_mode(): assert lib.mode() == 'plain'\ndef test_no_mode(): assert lib.STATE\n",
+        "import calc, lib\ndef test_mode(): assert lib.mode() == 'plain'\ndef test_no_mode(): assert lib.STATE\n",
     ),
     ("test_c.py", "import lib\ndef test_else(): assert lib\n"),
 ];

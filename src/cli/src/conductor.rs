@@ -24,6 +24,7 @@ use crate::pytest_cache::PytestCache;
 use crate::record::{Recorder, RecorderThread, asks_of_project, has_failed_late};
 use crate::report::Reporter;
 use crate::report::emit;
+use crate::report::style::count;
 use crate::selection::Selection;
 use crate::session::Environment;
 
@@ -482,9 +483,9 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         if let Some((name, leavers)) = news.iter().next() {
             let who = leavers.iter().next();
             let who = who.map_or("a test", |test| test.as_str());
-            let count = finders.len();
+            let found = count(finders.len(), "fresh test");
             self.note(format!(
-                "{count} fresh tests run after all: {who} leaves something behind that they may find ({name}), which it didn't before"
+                "also running {found}: {who} leaves something behind that they may find ({name}), which it didn't before"
             ))?;
         }
         self.alone.doubt(finders, news.into_values().flatten());
