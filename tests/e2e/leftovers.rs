@@ -255,3 +255,19 @@ fn what_is_left_in_modules_of_others_is_seen() {
         "__import__('argparse').Action.format_usage == 1",
     );
 }
+
+/// A module that a test makes for itself, and its objects, go away as they do in pytest.
+#[test]
+fn what_a_test_makes_for_itself_is_not_held() {
+    let test = "import gc, sys, weakref\ndef test_first(tmp_path, monkeypatch):\n    (tmp_path / 'made_here.py').write_text('class A: pass\\na = A()\\ndef f(x=a): return x\\n')\n    monkeypatch.syspath_prepend(tmp_path)\n    import made_here\n    gone = weakref.ref(made_here.a)\n    del sys.modules['made_here'], made_here\n    gc.collect()\n    assert gone() is None\ndef test_second(): pass\n";
+    let project = Project::new(&[("test_a.py", test)]);
+    let run = project.test(&SELECTING);
+    assert_eq!(
+        (run.code, run.tests.len()),
+        (0, 2),
+        "{}{}",
+        run.out,
+        run.err
+    );
+    assert_eq!(project.pytest(&[]).0, 0);
+}

@@ -43,14 +43,13 @@ _USUAL = 8
 class Functions:
     """The functions that ran in this process, gathered until `take` hands out what is new.
 
-    `is_internal` says of a file whether it is pytest's or this package's, `is_of_project` whether it is one of the project's.
+    `is_internal` says of a file whether it is pytest's or this package's.
     """
 
-    def __init__(self, is_internal: Callable[[str], bool], is_of_project: Callable[[str], bool]) -> None:
+    def __init__(self, is_internal: Callable[[str], bool]) -> None:
         #: Whether all that runs is seen.
         self.is_traced = False
         self._is_internal = is_internal
-        self._is_of_project = is_of_project
         self._leftovers: Optional[Leftovers] = None
         self._left: list[tuple[str, list[tuple[str, int]]]] = []
         self._told_opaque: set[str] = set()
@@ -85,8 +84,8 @@ class Functions:
         self._imports = False
         self._is_asking = False
 
-    def start(self) -> None:
-        """Begin, if this Python can tell."""
+    def start(self, is_of_project: Callable[[str], bool]) -> None:
+        """Begin, if this Python can tell. `is_of_project` says of a file whether tests may leave something in its module."""
         monitoring: Any = getattr(sys, "monitoring", None)
         has_gil = getattr(sys, "_is_gil_enabled", lambda: True)
         if monitoring is None or self.is_traced or not has_gil():
@@ -132,7 +131,7 @@ class Functions:
         # What only such a Python has is used there.
         from .leftovers import Leftovers
 
-        self._leftovers = Leftovers(self._is_of_project, self._codes)
+        self._leftovers = Leftovers(is_of_project, self._codes)
         self.is_traced = True
 
     def _listen(self, callback: Any) -> None:

@@ -28,7 +28,8 @@ def install(trace: Trace) -> None:
 def see_functions(trace: Trace) -> None:
     """See which functions run as well, if this Python can tell."""
     trace.heeded.update(_OF_FUNCTIONS)
-    trace.functions.start()
+    # Modules that tests make for themselves are theirs, and may be meant to go away.
+    trace.functions.start(lambda file: trace.is_of_project(file) and not trace.temporary.holds(file))
 
 
 class Watch:

@@ -82,7 +82,7 @@ class Readers:
 
     def __init__(self, own_dir: str) -> None:
         self.kinds = Kinds(own_dir)
-        self.functions = Functions(self.is_internal, self.is_of_project)
+        self.functions = Functions(self.is_internal)
         # By the identity of code what it is on a stack: one look-up a frame.
         self._known: dict[int, Union[str, int]] = {}
         self._codes: list[CodeType] = []
