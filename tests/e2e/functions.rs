@@ -24,10 +24,8 @@ fn ran_after_edit(files: &[(&str, &str)], name: &str, from: &str, to: &str) -> V
     let expected = project.pytest(&[]).0;
     assert_eq!(run.code, expected, "{}{}", run.out, run.err);
     let mut ran: Vec<String> = run
-        .tests
-        .iter()
-        .filter(|(_, outcome)| !outcome.starts_with("fresh"))
-        .map(|(id, _)| id.rsplit("::").next().unwrap_or(id).to_owned())
+        .ran_tests()
+        .map(|id| id.rsplit("::").next().unwrap_or(id).to_owned())
         .collect();
     ran.sort();
     ran

@@ -151,13 +151,7 @@ fn who_may_find_what_is_left_runs_next_time_if_the_run_was_cut_short() {
     let run = project.test(&select);
     assert_eq!(run.code, 1, "{}{}", run.out, run.err);
     if sees_functions() {
-        let ran = |run: &Run| -> Vec<String> {
-            let ran = run
-                .tests
-                .iter()
-                .filter(|(_, outcome)| !outcome.starts_with("fresh"));
-            ran.map(|(id, _)| id.clone()).collect()
-        };
+        let ran = |run: &Run| -> Vec<String> { run.ran_tests().map(str::to_owned).collect() };
         assert_eq!(ran(&run), ["test_a.py::test_work"]);
         project.write(
             "calc.py",

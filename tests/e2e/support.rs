@@ -72,12 +72,16 @@ pub struct Run {
 }
 
 impl Run {
+    /// The IDs of the tests that ran, sorted.
+    pub fn ran_tests(&self) -> impl Iterator<Item = &str> {
+        let ran = self.tests.iter();
+        ran.filter(|(_, outcome)| !outcome.starts_with("fresh"))
+            .map(|(id, _)| id.as_str())
+    }
+
     /// How many tests ran.
     pub fn ran(&self) -> usize {
-        self.tests
-            .values()
-            .filter(|outcome| !outcome.starts_with("fresh"))
-            .count()
+        self.ran_tests().count()
     }
 
     /// The outcome of the test whose ID ends with `name`.

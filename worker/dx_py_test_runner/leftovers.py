@@ -140,12 +140,11 @@ class _Namespace:
 class _Shared:
     """The value of a fixture that tests share."""
 
-    __slots__ = ("chunks", "fixture", "is_of_more", "known", "start", "value")
+    __slots__ = ("chunks", "fixture", "is_of_more", "known", "value")
 
-    def __init__(self, fixture: Any, value: Any, start: int) -> None:
+    def __init__(self, fixture: Any, value: Any) -> None:
         self.fixture = fixture
         self.value = value
-        self.start = start
         self.chunks: list[_Chunk] = []
         # The identities of what it leads to, and whether that is reached by other ways, too.
         self.known: set[int] = set()
@@ -318,12 +317,12 @@ class Leftovers:
         self._fixtures = [each for each in self._fixtures if each.cached_result is not None]
         for fixture in self._fixtures:
             if not any(shared.fixture is fixture for shared in kept):
-                shared = _Shared(fixture, fixture.cached_result[0], len(self._chunks))
+                shared, start = _Shared(fixture, fixture.cached_result[0]), len(self._chunks)
                 self._journal = shared.known
                 self._add([(shared.value, frozenset((fixture.argname,)))])
                 self._journal = None
                 self._close()
-                shared.chunks = self._chunks[shared.start :]
+                shared.chunks = self._chunks[start:]
                 kept.append(shared)
 
     def _drop(self, shared: _Shared) -> None:

@@ -201,7 +201,7 @@ def class_variables(cls: type) -> Optional[dict[str, Any]]:
 
 
 def is_at_home(function: Any) -> bool:
-    """Whether a function, or what stands for one, is a variable of its own module's, which isn't the project's."""
+    """Whether a function, or what stands for one, is a variable of the module that it says to be of."""
     module = sys.modules.get(getattr(function, "__module__", None) or "")
     name = getattr(function, "__qualname__", "")
     return module is not None and getattr(module, "__dict__", {}).get(name) is function
@@ -340,17 +340,8 @@ def _of_weak_values(state: State, each: Any) -> Callable[[], list[Any]]:
     known = state.known
 
     def look() -> list[Any]:
-        values = [reference() for reference in list(each.data.values())]
-        return [value for value in values if id(value) in known]
-
-    return look
-
-
-def _of_weak_set(state: State, each: Any) -> Callable[[], list[Any]]:
-    known = state.known
-
-    def look() -> list[Any]:
-        values = [reference() for reference in list(each.data)]
+        data = each.data
+        values = [reference() for reference in list(data.values() if type(data) is dict else data)]
         return [value for value in values if id(value) in known]
 
     return look
@@ -382,7 +373,7 @@ def _nothing() -> list[Any]:
 _LOOKS: dict[type, Callable[[State, Any], Callable[[], list[Any]]]] = {
     weakref.WeakKeyDictionary: _WeakKeys,
     weakref.WeakValueDictionary: _of_weak_values,
-    weakref.WeakSet: _of_weak_set,
+    weakref.WeakSet: _of_weak_values,
     contextvars.ContextVar: _of_context_variable,
     logging.Logger: _of_logger,
     functools._lru_cache_wrapper: _of_kept_results,

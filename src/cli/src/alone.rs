@@ -227,7 +227,7 @@ impl Alone {
         let doubted = self.doubted.get(test.file());
         self.is_whole(test.file())
             || doubted.is_some_and(|doubted| {
-                doubted.finders.contains(test) || doubted.leavers.contains(function_of(test))
+                doubted.finders.contains(test) || doubted.leavers.contains(test.function())
             })
     }
 
@@ -366,7 +366,7 @@ impl Alone {
             if doubted.finders.remove(&result.id) {
                 return Judgement::CountsAfterAll;
             }
-            if doubted.leavers.contains(function_of(&result.id)) {
+            if doubted.leavers.contains(result.id.function()) {
                 return Judgement::Known;
             }
         }
@@ -398,12 +398,6 @@ impl Alone {
         self.policy.serial.learned.0.extend(new.clone());
         (new, self.policy.serial.learned.clone())
     }
-}
-
-/// The function of a test, whatever its parameters.
-fn function_of(test: &TestId) -> &str {
-    let id = test.as_str();
-    id.split_once('[').map_or(id, |(function, _)| function)
 }
 
 /// Whether a test failed twice, in the same way.

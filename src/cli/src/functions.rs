@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use dx_py_core::TestId;
 use dx_py_discovery::Symbols;
 use dx_py_discovery::symbols::{Function, name_hash};
 use dx_py_protocol::Trace;
@@ -154,17 +155,16 @@ impl Functions {
 
     /// The number of what the tests of a test's function ran.
     fn run_of(&mut self, test: &str) -> usize {
-        let function = test.split_once('[').map_or(test, |(function, _)| function);
-        if let Some(run) = self.run_numbers.get(function) {
+        let test = TestId::new(test);
+        if let Some(run) = self.run_numbers.get(test.function()) {
             return *run;
         }
-        let file = test.split_once("::").map_or(test, |(file, _)| file);
         self.runs.push(Run {
-            file: file.to_owned(),
+            file: test.file().to_owned(),
             nodes: BTreeSet::new(),
         });
         self.run_numbers
-            .insert(function.to_owned(), self.runs.len() - 1);
+            .insert(test.function().to_owned(), self.runs.len() - 1);
         self.runs.len() - 1
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dx_py_core::TestId;
 use dx_py_discovery::symbols::name_hash;
 use dx_py_protocol::Trace;
 use serde::{Deserialize, Serialize};
@@ -27,8 +28,8 @@ impl Leftovers {
     /// Adds what a worker told; puts into `news` what nobody did before.
     pub fn add(&mut self, trace: &Trace, news: &mut News) {
         for left in &trace.left {
-            let function = left.test.split('[').next().unwrap_or(&left.test);
-            let test = name_hash(function);
+            let id = TestId::new(&*left.test);
+            let test = name_hash(id.function());
             let mut places: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
             for (name, digest) in &left.places {
                 places.entry(name).or_default().push(*digest);
@@ -43,7 +44,7 @@ impl Leftovers {
                 is_new &= is_other;
                 if is_new || news.contains_key(place) {
                     let tests = news.entry(place.to_owned()).or_default();
-                    tests.insert(function.to_owned());
+                    tests.insert(id.function().to_owned());
                 }
             }
         }

@@ -27,6 +27,13 @@ impl TestId {
         self.0.split_once("::").map_or(&*self.0, |(file, _)| file)
     }
 
+    /// The test function, whatever its parameters: the part before the first `[`.
+    pub fn function(&self) -> &str {
+        self.0
+            .split_once('[')
+            .map_or(&*self.0, |(function, _)| function)
+    }
+
     /// The part after the first `::`, empty if there is none.
     pub fn name(&self) -> &str {
         self.0.split_once("::").map_or("", |(_, name)| name)
