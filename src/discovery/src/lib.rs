@@ -8,6 +8,7 @@ pub mod parsed;
 pub mod scan;
 pub mod slice;
 pub mod symbols;
+mod syntax;
 mod tokens;
 pub mod walk;
 

@@ -97,6 +97,7 @@ fn finder() -> Digest {
             include_str!("symbols/parts.rs"),
             include_str!("symbols/standard.rs"),
             include_str!("symbols/unread.rs"),
+            include_str!("syntax.rs"),
             include_str!("tokens.rs"),
         ] {
             hasher.field(text);

@@ -8,15 +8,14 @@
 //! Comments and layout don't count. A file that doesn't parse, or code that could find out about the rest of the file (its line
 //! numbers, its globals by computed names), has no slices: the whole file counts then.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use dx_py_core::{Digest, Hasher};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
-use tree_sitter::Tree;
 
-use crate::parse::parse;
-use crate::tokens::{Tokens, is_fully_covered};
+use crate::syntax::Syntax;
+use crate::tokens::Tokens;
 
 mod functions;
 mod reach;
@@ -94,17 +93,17 @@ impl Slices {
     /// The slices of a source; none if it doesn't parse, or isn't plainly UTF-8. `stem` is the file's name without its ending: who
     /// mentions it may compare with places in it.
     pub fn of(source: &[u8], stem: &str) -> Option<Self> {
-        let tree = sound_tree(source)?;
-        let root = tree.root_node();
-        let functions = Finder::functions(root, source);
-        let left_out: HashSet<usize> = functions.iter().map(|found| found.node.id()).collect();
+        let syntax = Syntax::of(source)?;
+        let root = syntax.root();
+        let functions = Finder::functions(root);
+        let left_out: FxHashSet<usize> = functions.iter().map(|found| found.node.id()).collect();
         let test = |found: &Found<'_>| {
-            let tokens = Tokens::of(found.node, source, &HashSet::new());
+            let tokens = Tokens::of(found.node, &FxHashSet::default());
             Part::new(&found.name, &found.classes, tokens, stem)
         };
         let mut shared = BTreeSet::new();
-        shared_variables(root, source, &left_out, &mut shared);
-        let frame = Part::new("", "", Tokens::of(root, source, &left_out), stem);
+        shared_variables(root, &left_out, &mut shared);
+        let frame = Part::new("", "", Tokens::of(root, &left_out), stem);
         let tests: Vec<Part> = functions.iter().map(test).collect();
         Some(Self {
             digests: digests(&frame, &tests, &shared),
@@ -146,22 +145,6 @@ fn digests(
     named
         .map(|(name, numbers)| ((*name).to_owned(), digest(numbers)))
         .collect()
-}
-
-/// The tree of a source of which the tokens say all; none if it doesn't parse, or isn't plainly UTF-8.
-pub(crate) fn sound_tree(source: &[u8]) -> Option<Tree> {
-    let tree = is_plain_utf8(source).then(|| parse(source)).flatten()?;
-    let root = tree.root_node();
-    (!root.has_error() && is_fully_covered(root, source)).then_some(tree)
-}
-
-/// Whether a source is UTF-8 and says nothing of another encoding.
-fn is_plain_utf8(source: &[u8]) -> bool {
-    let declares_encoding = source
-        .split(|byte| *byte == b'\n')
-        .take(2)
-        .any(|line| line.starts_with(b"#") && line.windows(6).any(|word| word == b"coding"));
-    !declares_encoding && std::str::from_utf8(source).is_ok()
 }
 
 /// Whether something in these tokens could tell code about the rest of its file.

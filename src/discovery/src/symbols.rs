@@ -7,15 +7,13 @@
 //!
 //! A function here is one that isn't inside another one; what is nested in it (closures, lambdas, comprehensions) is part of it.
 
-use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
+use crate::syntax::{Node, Step, Syntax};
 use dx_py_core::{Digest, Hasher};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
-use tree_sitter::Node;
 
-use crate::slice::sound_tree;
 use crate::tokens::Tokens;
 pub use crate::tokens::name_hash;
 
@@ -99,32 +97,32 @@ pub struct Function {
 impl Symbols {
     /// The symbols of a source; none if it doesn't parse, or isn't plainly UTF-8.
     pub fn of(source: &[u8]) -> Option<Self> {
-        let tree = sound_tree(source)?;
-        let root = tree.root_node();
-        let found: Vec<_> = definitions(root, source)
+        let syntax = Syntax::of(source)?;
+        let root = syntax.root();
+        let found: Vec<_> = definitions(root)
             .into_iter()
             .map(|each| {
-                let body = Tokens::of(each.body, source, &HashSet::new());
+                let body = Tokens::of(each.body, &FxHashSet::default());
                 (each, body)
             })
             .collect();
         // Who does may do by their words what it likes.
         let asks_for_docstrings = source.windows(7).any(|part| part == b"__doc__");
         let prose = match asks_for_docstrings {
-            true => HashSet::new(),
+            true => FxHashSet::default(),
             false => prose(root),
         };
-        let frame = Frame::of(root, source, &found, &prose);
+        let frame = Frame::of(root, &found, &prose);
         let mut bodies: FxHashMap<String, Hasher> = FxHashMap::default();
         let mut functions = Vec::with_capacity(found.len());
         let mut names = Names::default();
         for (each, body) in found {
-            let whole = Tokens::of(each.node, source, &prose);
+            let whole = Tokens::of(each.node, &prose);
             bodies
                 .entry(each.name.clone())
                 .or_default()
                 .field(body.bytes());
-            functions.push(each.function(source, &whole, &mut names));
+            functions.push(each.function(&whole, &mut names));
         }
         let digests = bodies
             .into_iter()
@@ -134,10 +132,10 @@ impl Symbols {
             frame: frame.digest,
             layout: frame.layout,
             frame_names: frame.names,
-            asked: asked(root, source, &prose),
-            module_values: module_values(root, source),
-            frame_gets_modules: frame_gets_modules(root, source),
-            sets_type_checking: sets_type_checking(root, source),
+            asked: asked(root, &prose),
+            module_values: module_values(root),
+            frame_gets_modules: frame_gets_modules(root),
+            sets_type_checking: sets_type_checking(root),
             digests,
             functions,
             names: names.names,
@@ -193,42 +191,28 @@ impl Names {
     }
 }
 
-/// A node and all that are below it, in no order that matters; with a stack of its own, since sources may be nested deeper than the machine's
-/// stack bears.
-fn descendants<'tree>(node: Node<'tree>) -> impl Iterator<Item = Node<'tree>> {
-    let mut pending = vec![node];
-    std::iter::from_fn(move || {
-        let node = pending.pop()?;
-        let mut cursor = node.walk();
-        pending.extend(node.named_children(&mut cursor));
-        Some(node)
-    })
-}
-
 /// Visits the nodes that aren't in the bodies of functions.
-fn outside_of_functions<'tree>(root: Node<'tree>, mut visit: impl FnMut(Node<'tree>)) {
-    let mut pending = vec![root];
-    while let Some(node) = pending.pop() {
-        visit(node);
-        let body = match node.kind() {
-            "function_definition" => node.child_by_field_name("body"),
-            _ => None,
-        };
-        let mut cursor = node.walk();
-        let children = node.named_children(&mut cursor);
-        pending.extend(children.filter(|child| Some(*child) != body));
-    }
-}
-
-/// The text of a node.
-fn text<'a>(node: Node<'_>, source: &'a [u8]) -> &'a str {
-    std::str::from_utf8(&source[node.byte_range()]).unwrap_or_default()
+fn outside_of_functions<'s>(root: Node<'s>, mut visit: impl FnMut(Node<'s>)) {
+    let mut bodies = Vec::new();
+    root.walk(|step| match step {
+        Step::Enter(node) if bodies.pop_if(|body| *body == node).is_some() => false,
+        Step::Enter(node) => {
+            visit(node);
+            if node.kind() == "function_definition" {
+                bodies.extend(node.field("body"));
+            }
+            true
+        }
+        Step::Leave => true,
+    });
 }
 
 /// The names below a node, those of attributes too.
-fn identifiers<'a>(node: Node<'_>, source: &'a [u8]) -> Vec<&'a str> {
-    let found = descendants(node).filter(|node| node.kind() == "identifier");
-    found.map(|node| text(node, source)).collect()
+fn identifiers(node: Node<'_>) -> impl Iterator<Item = &str> {
+    let found = node.descendants();
+    found
+        .filter(|node| node.kind() == "identifier")
+        .map(Node::text)
 }
 
 fn sees_lines(tokens: &Tokens) -> bool {

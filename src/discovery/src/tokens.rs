@@ -1,10 +1,10 @@
 //! What a piece of source says, without its comments and its layout.
 
-use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault};
 
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
-use tree_sitter::Node;
+
+use crate::syntax::{Node, Step};
 
 /// The tokens of a piece of source with the structure that they are in, and the names that it mentions. Names are kept as hashes: two
 /// that have the same are taken for one, and more is found to be mentioned than is.
@@ -29,61 +29,53 @@ pub fn words(text: &str) -> impl Iterator<Item = &str> {
 
 impl Tokens {
     /// The tokens below `node`, but for the nodes that are `left_out` by their identities.
-    pub fn of(node: Node<'_>, source: &[u8], left_out: &HashSet<usize>) -> Self {
+    pub(crate) fn of(node: Node<'_>, left_out: &FxHashSet<usize>) -> Self {
         let mut tokens = Self::default();
-        let mut cursor = node.walk();
-        let mut depth = 0usize;
-        loop {
-            let node = cursor.node();
-            let is_left_out = node.is_extra() || left_out.contains(&node.id());
-            if !is_left_out {
-                tokens.add(node, source);
-                if !is_leaf(node) && cursor.goto_first_child() {
-                    depth += 1;
-                    continue;
-                }
+        node.walk(|step| match step {
+            Step::Enter(node) if node.is_extra() || left_out.contains(&node.id()) => false,
+            Step::Enter(node) => {
+                tokens.add(node);
+                !node.is_leaf()
             }
-            while depth > 0 && !cursor.goto_next_sibling() {
-                cursor.goto_parent();
-                depth -= 1;
+            Step::Leave => {
                 tokens.bytes.push(CLOSE);
+                true
             }
-            if depth == 0 {
-                return tokens;
-            }
-        }
+        });
+        tokens
     }
 
-    fn add(&mut self, node: Node<'_>, source: &[u8]) {
+    fn add(&mut self, node: Node<'_>) {
         self.bytes.extend(node.kind_id().to_le_bytes());
-        if !is_leaf(node) {
+        if !node.is_leaf() {
             self.bytes.push(OPEN);
-            if is_loose(node) {
-                let said = &source[node.byte_range()];
-                self.bytes.extend((said.len() as u64).to_le_bytes());
-                self.bytes.extend(said);
+            if node.is_loose() {
+                self.say(node.text());
             }
             if node.kind() == "call"
-                && let Some(function) = node.child_by_field_name("function")
+                && let Some(function) = node.field("function")
                 && function.kind() == "identifier"
             {
-                self.calls.insert(name_hash(text(function, source)));
+                self.calls.insert(name_hash(function.text()));
             }
             return;
         }
-        let said = &source[node.byte_range()];
         self.bytes.push(LEAF);
-        self.bytes.extend((said.len() as u64).to_le_bytes());
-        self.bytes.extend(said);
+        self.say(node.text());
         match node.kind() {
-            "identifier" => self.mention(text(node, source)),
+            "identifier" => self.mention(node.text()),
             // Names in strings may be asked for while the program runs.
-            "string_content" => words(text(node, source)).for_each(|word| {
+            "string_content" => words(node.text()).for_each(|word| {
                 self.mention(word);
                 self.quoted.insert(name_hash(word));
             }),
             _ => {}
         }
+    }
+
+    fn say(&mut self, text: &str) {
+        self.bytes.extend((text.len() as u64).to_le_bytes());
+        self.bytes.extend(text.as_bytes());
     }
 
     fn mention(&mut self, name: &str) {
@@ -129,48 +121,3 @@ impl Tokens {
 const OPEN: u8 = 1;
 const CLOSE: u8 = 2;
 const LEAF: u8 = 3;
-
-fn text<'a>(node: Node<'_>, source: &'a [u8]) -> &'a str {
-    std::str::from_utf8(&source[node.byte_range()]).unwrap_or_default()
-}
-
-/// Whether what a node says is taken as a whole: also the content of strings, of which only the escapes are nodes.
-fn is_leaf(node: Node<'_>) -> bool {
-    node.child_count() == 0 || node.kind() == "string_content"
-}
-
-/// Whether there is text between the nodes below a node, which is what the format of a value in a string is made of.
-fn is_loose(node: Node<'_>) -> bool {
-    node.kind() == "format_specifier"
-}
-
-/// Whether every byte of the source belongs to a token, a comment, or is white space: what the grammar passes over would be missing
-/// in the tokens.
-pub fn is_fully_covered(root: Node<'_>, source: &[u8]) -> bool {
-    let blank = |range: std::ops::Range<usize>| {
-        let gap = &source[range];
-        gap.iter()
-            .all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'\x0c'))
-    };
-    let mut covered = if source.starts_with(b"\xef\xbb\xbf") {
-        3
-    } else {
-        0
-    };
-    let mut cursor = root.walk();
-    loop {
-        let node = cursor.node();
-        if !is_leaf(node) && !is_loose(node) && cursor.goto_first_child() {
-            continue;
-        }
-        if node.start_byte() > covered && !blank(covered..node.start_byte()) {
-            return false;
-        }
-        covered = covered.max(node.end_byte());
-        while !cursor.goto_next_sibling() {
-            if !cursor.goto_parent() {
-                return blank(covered..source.len());
-            }
-        }
-    }
-}

@@ -1,27 +1,25 @@
 //! The test functions that a file's frame can do without.
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 /// Finds the test functions that a frame does without.
-pub(super) struct Finder<'a, 'tree> {
-    source: &'a [u8],
-    functions: Vec<Found<'tree>>,
+pub(super) struct Finder<'s> {
+    functions: Vec<Found<'s>>,
     /// The classes that are being looked into, the outermost first.
     classes: Vec<String>,
 }
 
 /// A test function: its name, the classes around it, and what the frame is without.
-pub(super) struct Found<'tree> {
+pub(super) struct Found<'s> {
     pub(super) name: String,
     pub(super) classes: String,
-    pub(super) node: Node<'tree>,
+    pub(super) node: Node<'s>,
 }
 
-impl<'a, 'tree> Finder<'a, 'tree> {
+impl<'s> Finder<'s> {
     /// The test functions below the root of a source's tree.
-    pub(super) fn functions(root: Node<'tree>, source: &'a [u8]) -> Vec<Found<'tree>> {
+    pub(super) fn functions(root: Node<'s>) -> Vec<Found<'s>> {
         let mut finder = Self {
-            source,
             functions: Vec::new(),
             classes: Vec::new(),
         };
@@ -29,14 +27,8 @@ impl<'a, 'tree> Finder<'a, 'tree> {
         finder.functions
     }
 
-    fn text(&self, node: Node<'_>) -> &str {
-        std::str::from_utf8(&self.source[node.byte_range()]).unwrap_or_default()
-    }
-
-    fn block(&mut self, block: Node<'tree>) {
-        let mut cursor = block.walk();
-        let children: Vec<Node<'tree>> = block.named_children(&mut cursor).collect();
-        for child in children {
+    fn block(&mut self, block: Node<'s>) {
+        for child in block.named_children() {
             match child.kind() {
                 "function_definition" => self.function(child, child),
                 "class_definition" => self.class(child),
@@ -46,22 +38,21 @@ impl<'a, 'tree> Finder<'a, 'tree> {
         }
     }
 
-    fn class(&mut self, class: Node<'tree>) {
-        let name = class.child_by_field_name("name");
-        if let (Some(name), Some(body)) = (name, class.child_by_field_name("body")) {
-            self.classes.push(self.text(name).to_owned());
+    fn class(&mut self, class: Node<'s>) {
+        let name = class.field("name");
+        if let (Some(name), Some(body)) = (name, class.field("body")) {
+            self.classes.push(name.text().to_owned());
             self.block(body);
             self.classes.pop();
         }
     }
 
-    fn decorated(&mut self, decorated: Node<'tree>) {
-        let Some(definition) = decorated.child_by_field_name("definition") else {
+    fn decorated(&mut self, decorated: Node<'s>) {
+        let Some(definition) = decorated.field("definition") else {
             return;
         };
-        let mut cursor = decorated.walk();
         let decorators: Vec<How> = decorated
-            .named_children(&mut cursor)
+            .named_children()
             .filter(|child| child.kind() == "decorator")
             .map(|decorator| self.how(decorator))
             .collect();
@@ -78,15 +69,12 @@ impl<'a, 'tree> Finder<'a, 'tree> {
         }
     }
 
-    fn function(&mut self, function: Node<'tree>, whole: Node<'tree>) {
-        let Some(name) = function.child_by_field_name("name") else {
+    fn function(&mut self, function: Node<'s>, whole: Node<'s>) {
+        let Some(name) = function.field("name") else {
             return;
         };
-        let name = self.text(name).to_owned();
-        let signature = [
-            function.child_by_field_name("parameters"),
-            function.child_by_field_name("return_type"),
-        ];
+        let name = name.text().to_owned();
+        let signature = [function.field("parameters"), function.field("return_type")];
         let calls = signature.into_iter().flatten().any(has_call);
         if name.starts_with("test") && !calls {
             self.functions.push(Found {
@@ -99,17 +87,14 @@ impl<'a, 'tree> Finder<'a, 'tree> {
 
     /// What a decorator does to a test function when the file is imported.
     fn how(&self, decorator: Node<'_>) -> How {
-        let Some(expression) = decorator.named_child(0) else {
+        let Some(expression) = decorator.named_children().next() else {
             return How::Unknown;
         };
         let (target, arguments) = match expression.kind() {
-            "call" => (
-                expression.child_by_field_name("function"),
-                expression.child_by_field_name("arguments"),
-            ),
+            "call" => (expression.field("function"), expression.field("arguments")),
             _ => (Some(expression), None),
         };
-        let target = target.map_or("", |target| self.text(target));
+        let target = target.map_or("", |target| target.text());
         let known = target.starts_with("pytest.mark.")
             || target.starts_with("mark.")
             || target.starts_with("unittest.skip")
@@ -134,13 +119,12 @@ impl<'a, 'tree> Finder<'a, 'tree> {
         while let Some(node) = pending.pop() {
             let is_param = node.kind() == "call"
                 && node
-                    .child_by_field_name("function")
-                    .is_some_and(|function| self.text(function) == "pytest.param");
+                    .field("function")
+                    .is_some_and(|function| function.text() == "pytest.param");
             if !is_param && matches!(node.kind(), "call" | "await" | "yield" | "named_expression") {
                 return true;
             }
-            let mut cursor = node.walk();
-            pending.extend(node.named_children(&mut cursor));
+            pending.extend(node.named_children());
         }
         false
     }
@@ -163,8 +147,7 @@ fn has_call(node: Node<'_>) -> bool {
         if matches!(node.kind(), "call" | "await" | "named_expression") {
             return true;
         }
-        let mut cursor = node.walk();
-        pending.extend(node.named_children(&mut cursor));
+        pending.extend(node.named_children());
     }
     false
 }

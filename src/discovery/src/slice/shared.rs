@@ -1,8 +1,10 @@
 //! The variables through which the tests of a file can tell each other something.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
-use tree_sitter::Node;
+use rustc_hash::FxHashSet;
+
+use crate::syntax::Node;
 
 /// Functions whose attributes outlive a test.
 const WIDE_SETUPS: [&str; 4] = ["setUpClass", "setUpModule", "setup_class", "setup_module"];
@@ -11,20 +13,14 @@ const WIDE_SETUPS: [&str; 4] = ["setUpClass", "setUpModule", "setup_class", "set
 /// that some function declares `global`, attributes that are set for a whole class, and fixtures that live longer than a test.
 pub(super) fn shared_variables(
     root: Node<'_>,
-    source: &[u8],
-    tests: &HashSet<usize>,
+    tests: &FxHashSet<usize>,
     shared: &mut BTreeSet<String>,
 ) {
-    let text = |node: Node<'_>| String::from_utf8_lossy(&source[node.byte_range()]).into_owned();
     let names = |node: Node<'_>, shared: &mut BTreeSet<String>| {
-        let mut pending = vec![node];
-        while let Some(node) = pending.pop() {
-            if node.kind() == "identifier" {
-                shared.insert(text(node));
-            }
-            let mut cursor = node.walk();
-            pending.extend(node.named_children(&mut cursor));
-        }
+        let identifiers = node
+            .descendants()
+            .filter(|node| node.kind() == "identifier");
+        shared.extend(identifiers.map(|node| node.text().to_owned()));
     };
     // Whether a node lies in a function, and whether in one that sets something up for many tests.
     let mut pending: Vec<(Node<'_>, bool, bool)> = vec![(root, false, false)];
@@ -33,28 +29,25 @@ pub(super) fn shared_variables(
         match node.kind() {
             "global_statement" | "nonlocal_statement" => names(node, shared),
             "decorated_definition" if !tests.contains(&node.id()) => {
-                let mut cursor = node.walk();
-                let decorators = node.named_children(&mut cursor);
+                let decorators = node.named_children();
                 let wide = decorators
                     .filter(|child| child.kind() == "decorator")
-                    .any(|decorator| text(decorator).contains("scope"));
-                if wide && let Some(definition) = node.child_by_field_name("definition") {
+                    .any(|decorator| decorator.text().contains("scope"));
+                if wide && let Some(definition) = node.field("definition") {
                     is_wide = true;
-                    shared.extend(definition.child_by_field_name("name").map(text));
+                    shared.extend(definition.field("name").map(|name| name.text().to_owned()));
                 }
             }
             "function_definition" => {
                 in_function = true;
-                let name = node.child_by_field_name("name").map(text);
-                is_wide |= name.is_some_and(|name| WIDE_SETUPS.contains(&&*name));
+                let name = node.field("name").map(Node::text);
+                is_wide |= name.is_some_and(|name| WIDE_SETUPS.contains(&name));
             }
             "assignment" | "augmented_assignment" | "named_expression" => {
-                let left = node
-                    .child_by_field_name("left")
-                    .or_else(|| node.child_by_field_name("name"));
-                let right = node.child_by_field_name("right");
+                let left = node.field("left").or_else(|| node.field("name"));
+                let right = node.field("right");
                 let counts = match in_function {
-                    true => is_wide || left.is_some_and(|left| is_of_another(left, &text)),
+                    true => is_wide || left.is_some_and(is_of_another),
                     false => !right.is_some_and(is_constant),
                 };
                 if counts && let Some(left) = left {
@@ -62,17 +55,14 @@ pub(super) fn shared_variables(
                 }
             }
             "for_statement" | "as_pattern" | "with_item" if !in_function => {
-                let left = node
-                    .child_by_field_name("left")
-                    .or_else(|| node.child_by_field_name("alias"));
+                let left = node.field("left").or_else(|| node.field("alias"));
                 if let Some(left) = left {
                     names(left, shared);
                 }
             }
             _ => {}
         }
-        let mut cursor = node.walk();
-        let inner = node.named_children(&mut cursor);
+        let inner = node.named_children();
         pending.extend(inner.map(|child| (child, in_function, is_wide)));
     }
     // They stand for the object that the attribute is of.
@@ -82,11 +72,11 @@ pub(super) fn shared_variables(
 }
 
 /// Whether what is assigned to is an attribute of something else than the test's own instance: a class's, a module's.
-fn is_of_another(left: Node<'_>, text: &dyn Fn(Node<'_>) -> String) -> bool {
+fn is_of_another(left: Node<'_>) -> bool {
     left.kind() == "attribute"
         && left
-            .child_by_field_name("object")
-            .is_some_and(|object| text(object) != "self")
+            .field("object")
+            .is_some_and(|object| object.text() != "self")
 }
 
 /// Whether a value can't be changed: numbers, strings and the like, and tuples of them.
@@ -95,9 +85,8 @@ fn is_constant(value: Node<'_>) -> bool {
     while let Some(node) = pending.pop() {
         match node.kind() {
             "string" => {
-                let mut cursor = node.walk();
                 if node
-                    .named_children(&mut cursor)
+                    .named_children()
                     .any(|part| part.kind() == "interpolation")
                 {
                     return false;
@@ -109,8 +98,7 @@ fn is_constant(value: Node<'_>) -> bool {
             | "unary_operator"
             | "binary_operator"
             | "concatenated_string" => {
-                let mut cursor = node.walk();
-                pending.extend(node.named_children(&mut cursor));
+                pending.extend(node.named_children());
             }
             _ => return false,
         }

@@ -1,32 +1,31 @@
 //! The functions of a source: where they are, and what each of them mentions.
 
-use std::collections::HashSet;
-
-use tree_sitter::Node;
+use rustc_hash::FxHashSet;
 
 use super::modules::gets_modules;
-use super::{Function, Names, descendants, sees_lines};
+use super::{Function, Names, sees_lines};
+use crate::syntax::Node;
 use crate::tokens::{Tokens, name_hash};
 
 /// A definition that isn't inside a function.
-pub(super) struct Definition<'tree> {
+pub(super) struct Definition<'s> {
     /// Its name with those of the classes around it.
     pub(super) name: String,
-    pub(super) node: Node<'tree>,
-    pub(super) body: Node<'tree>,
+    pub(super) node: Node<'s>,
+    pub(super) body: Node<'s>,
     /// With its decorators.
-    outer: Node<'tree>,
+    outer: Node<'s>,
 }
 
 impl Definition<'_> {
     /// What it mentions, and may learn of; `names` are the names that are mentioned in its file.
-    pub(super) fn function(&self, source: &[u8], whole: &Tokens, names: &mut Names) -> Function {
+    pub(super) fn function(&self, whole: &Tokens, names: &mut Names) -> Function {
         let simple = self.name.rsplit('.').next().unwrap_or(&self.name);
         Function {
             name: self.name.clone(),
-            lines: row(self.outer.start_position().row)..=row(self.outer.end_position().row),
+            lines: self.outer.lines(),
             sees_lines: sees_lines(whole),
-            gets_modules: gets_modules(self.outer, source),
+            gets_modules: gets_modules(self.outer),
             simple: name_hash(simple),
             mentions: whole.name_hashes().map(|name| names.place(name)).collect(),
         }
@@ -34,14 +33,13 @@ impl Definition<'_> {
 }
 
 /// The functions below the root that aren't inside another one, wherever classes and statements put them.
-pub(super) fn definitions<'tree>(root: Node<'tree>, source: &[u8]) -> Vec<Definition<'tree>> {
-    let text = |node: Node<'_>| String::from_utf8_lossy(&source[node.byte_range()]).into_owned();
+pub(super) fn definitions<'s>(root: Node<'s>) -> Vec<Definition<'s>> {
     let mut found = Vec::new();
     // With a stack of its own, since sources may be nested deeper than the machine's stack bears.
     let mut pending = vec![(root, String::new())];
     while let Some((node, classes)) = pending.pop() {
-        let name = node.child_by_field_name("name").map(text);
-        let body = node.child_by_field_name("body");
+        let name = node.field("name").map(Node::text);
+        let body = node.field("body");
         let inner = match (node.kind(), name, body) {
             ("function_definition", Some(name), Some(body)) => {
                 let outer = node
@@ -58,8 +56,7 @@ pub(super) fn definitions<'tree>(root: Node<'tree>, source: &[u8]) -> Vec<Defini
             ("class_definition", Some(name), _) => format!("{classes}{name}."),
             _ => classes,
         };
-        let mut cursor = node.walk();
-        let children: Vec<Node<'tree>> = node.named_children(&mut cursor).collect();
+        let children: Vec<Node<'s>> = node.named_children().collect();
         let children = children.into_iter().rev();
         pending.extend(children.map(|child| (child, inner.clone())));
     }
@@ -68,11 +65,11 @@ pub(super) fn definitions<'tree>(root: Node<'tree>, source: &[u8]) -> Vec<Defini
 
 /// The docstrings in a file, by the identities of their nodes: their words are no names that code may ask for, as those of other
 /// strings may be.
-pub(super) fn prose(root: Node<'_>) -> HashSet<usize> {
-    let strings = descendants(root).filter_map(|node| {
+pub(super) fn prose(root: Node<'_>) -> FxHashSet<usize> {
+    let strings = root.descendants().filter_map(|node| {
         let body = match node.kind() {
             "module" => Some(node),
-            "function_definition" | "class_definition" => node.child_by_field_name("body"),
+            "function_definition" | "class_definition" => node.field("body"),
             _ => None,
         };
         body.and_then(docstring_of)
@@ -83,22 +80,21 @@ pub(super) fn prose(root: Node<'_>) -> HashSet<usize> {
 
 /// Whether no value is put into a string.
 fn is_plain(string: Node<'_>) -> bool {
-    !descendants(string).any(|node| node.kind() == "interpolation")
+    !string
+        .descendants()
+        .any(|node| node.kind() == "interpolation")
 }
 
 /// The text of a body's docstring, if it has one: it is data that others may read.
-pub(super) fn docstring<'a>(body: Node<'_>, source: &'a [u8]) -> &'a [u8] {
-    docstring_of(body).map_or(b"", |node| &source[node.byte_range()])
+pub(super) fn docstring<'s>(body: Node<'s>) -> &'s str {
+    docstring_of(body).map_or("", Node::text)
 }
 
 fn docstring_of(body: Node<'_>) -> Option<Node<'_>> {
-    let mut cursor = body.walk();
-    let first = body
-        .named_children(&mut cursor)
-        .find(|node| !node.is_extra());
+    let first = body.named_children().find(|node| !node.is_extra());
     first
         .filter(|node| node.kind() == "expression_statement")
-        .and_then(|node| node.named_child(0))
+        .and_then(|node| node.named_children().next())
         .filter(|node| matches!(node.kind(), "string" | "concatenated_string"))
 }
 
@@ -113,13 +109,8 @@ pub(super) fn kind(body: Node<'_>, tokens: &Tokens) -> u8 {
             "yield" => is_generator = true,
             _ => {}
         }
-        let mut cursor = node.walk();
-        pending.extend(node.children(&mut cursor));
+        pending.extend(node.children());
     }
     let has_cell = tokens.mentions("super") || tokens.mentions("__class__");
     u8::from(is_generator) | u8::from(has_cell) << 1
-}
-
-fn row(row: usize) -> u32 {
-    u32::try_from(row).map_or(u32::MAX, |row| row.saturating_add(1))
 }

@@ -1,13 +1,10 @@
 //! Where code may get hold of a module as an object, and so of names in it that it doesn't mention.
 
-use std::collections::HashSet;
-
 use rustc_hash::{FxHashMap, FxHashSet};
-use tree_sitter::Node;
 
 use super::parts::ABOUT_ITSELF;
-use super::{descendants, outside_of_functions};
-use super::{identifiers, text};
+use super::{identifiers, outside_of_functions};
+use crate::syntax::Node;
 use crate::tokens::{name_hash, words};
 
 /// Names by which code gets modules, or what is in them, by strings or without any name.
@@ -43,26 +40,26 @@ const WAYS_TO_MODULES: [&str; 27] = [
 
 /// Whether a node has a name by which code may get any module, or one that the language may take for another name. Prose may have the words of
 /// such names, but no string is one.
-fn is_way_to_modules(node: Node<'_>, source: &[u8]) -> bool {
+fn is_way_to_modules(node: Node<'_>) -> bool {
     let is_name = node.kind() == "identifier";
     if !is_name && node.kind() != "string_content" {
         return false;
     }
-    let name = text(node, source);
+    let name = node.text();
     WAYS_TO_MODULES.contains(&name)
         || ANNOTATION_READERS.contains(&name)
         || is_name && !name.is_ascii()
 }
 
 /// Whether a function may get any module.
-pub(super) fn gets_modules(function: Node<'_>, source: &[u8]) -> bool {
-    descendants(function).any(|node| is_way_to_modules(node, source))
+pub(super) fn gets_modules(function: Node<'_>) -> bool {
+    function.descendants().any(is_way_to_modules)
 }
 
 /// Whether what isn't in functions may.
-pub(super) fn frame_gets_modules(root: Node<'_>, source: &[u8]) -> bool {
+pub(super) fn frame_gets_modules(root: Node<'_>) -> bool {
     let mut found = false;
-    outside_of_functions(root, |node| found |= is_way_to_modules(node, source));
+    outside_of_functions(root, |node| found |= is_way_to_modules(node));
     found
 }
 
@@ -84,21 +81,20 @@ pub const ANY_MODULE: u64 = 0;
 
 /// What a file may hand around as a module, by its last name, or [`ANY_MODULE`]: any name that it imports and uses otherwise than for an
 /// attribute, whether it is a module or not.
-pub(super) fn module_values(root: Node<'_>, source: &[u8]) -> Vec<u64> {
+pub(super) fn module_values(root: Node<'_>) -> Vec<u64> {
     let mut imported: FxHashMap<&str, Vec<&str>> = FxHashMap::default();
     let mut found: FxHashSet<u64> = FxHashSet::default();
-    descendants(root).for_each(|node| match node.kind() {
+    root.descendants().for_each(|node| match node.kind() {
         "wildcard_import" => {
             found.insert(ANY_MODULE);
         }
         "import_statement" | "import_from_statement" => {
             let is_from = node.kind() == "import_from_statement";
-            let mut cursor = node.walk();
-            for name in node.children_by_field_name("name", &mut cursor) {
-                let alias = name.child_by_field_name("alias");
-                let dotted = text(name.child_by_field_name("name").unwrap_or(name), source);
+            for name in node.fields("name") {
+                let alias = name.field("alias");
+                let dotted = name.field("name").unwrap_or(name).text();
                 let first = dotted.split('.').next().unwrap_or(dotted);
-                let bound = alias.map_or(first, |alias| text(alias, source));
+                let bound = alias.map_or(first, Node::text);
                 let modules = imported.entry(bound).or_default();
                 match is_from {
                     true => modules.push(dotted),
@@ -108,11 +104,11 @@ pub(super) fn module_values(root: Node<'_>, source: &[u8]) -> Vec<u64> {
         }
         _ => {}
     });
-    descendants(root).for_each(|node| {
+    root.descendants().for_each(|node| {
         if node.kind() == "identifier"
-            && let Some(modules) = imported.get(text(node, source))
+            && let Some(modules) = imported.get(node.text())
         {
-            match used_as_value(node, source) {
+            match used_as_value(node) {
                 Some(Used::Itself) => found.extend(modules.iter().map(|name| name_hash(name))),
                 Some(Used::Attribute(name)) => {
                     found.insert(name_hash(name));
@@ -120,7 +116,7 @@ pub(super) fn module_values(root: Node<'_>, source: &[u8]) -> Vec<u64> {
                 None => {}
             }
         }
-        if is_bare_question(node, source) {
+        if is_bare_question(node) {
             found.insert(ANY_MODULE);
         }
     });
@@ -128,7 +124,7 @@ pub(super) fn module_values(root: Node<'_>, source: &[u8]) -> Vec<u64> {
 }
 
 /// The names that may be asked of other modules: those of attributes and of imports, and the words of strings but for `prose`, sorted hashes.
-pub(super) fn asked(root: Node<'_>, source: &[u8], prose: &HashSet<usize>) -> Vec<u64> {
+pub(super) fn asked(root: Node<'_>, prose: &FxHashSet<usize>) -> Vec<u64> {
     let mut found: FxHashSet<u64> = FxHashSet::default();
     let is_prose = |node: Node<'_>| {
         let string = node.parent();
@@ -138,19 +134,18 @@ pub(super) fn asked(root: Node<'_>, source: &[u8], prose: &HashSet<usize>) -> Ve
             .flatten()
             .any(|node| prose.contains(&node.id()))
     };
-    descendants(root).for_each(|node| match node.kind() {
+    root.descendants().for_each(|node| match node.kind() {
         "string_content" if is_prose(node) => {}
         "attribute" => {
-            let name = node.child_by_field_name("attribute");
-            found.extend(name.map(|name| name_hash(text(name, source))));
+            let name = node.field("attribute");
+            found.extend(name.map(|name| name_hash(name.text())));
         }
         "import_from_statement" => {
-            let mut cursor = node.walk();
-            for name in node.children_by_field_name("name", &mut cursor) {
-                found.extend(identifiers(name, source).into_iter().map(name_hash));
+            for name in node.fields("name") {
+                found.extend(identifiers(name).map(name_hash));
             }
         }
-        "string_content" => found.extend(words(text(node, source)).map(name_hash)),
+        "string_content" => found.extend(words(node.text()).map(name_hash)),
         _ => {}
     });
     let mut found: Vec<u64> = found.into_iter().collect();
@@ -160,17 +155,17 @@ pub(super) fn asked(root: Node<'_>, source: &[u8], prose: &HashSet<usize>) -> Ve
 
 /// Whether `dir()`, `vars()` or `locals()` are called without a value, or taken for something else than a call: at the top of a file they
 /// tell its names.
-fn is_bare_question(node: Node<'_>, source: &[u8]) -> bool {
-    if node.kind() != "identifier" || !matches!(text(node, source), "dir" | "locals" | "vars") {
+fn is_bare_question(node: Node<'_>) -> bool {
+    if node.kind() != "identifier" || !matches!(node.text(), "dir" | "locals" | "vars") {
         return false;
     }
     let Some(parent) = node.parent() else {
         return false;
     };
-    let is_call = parent.kind() == "call" && parent.child_by_field_name("function") == Some(node);
-    let arguments = parent.child_by_field_name("arguments");
+    let is_call = parent.kind() == "call" && parent.field("function") == Some(node);
+    let arguments = parent.field("arguments");
     let is_question =
-        !is_call || arguments.is_none_or(|arguments| arguments.named_child_count() == 0);
+        !is_call || arguments.is_none_or(|arguments| arguments.named_children().count() == 0);
     is_question && !is_inside_function(node)
 }
 
@@ -186,25 +181,25 @@ fn is_inside_function(node: Node<'_>) -> bool {
 }
 
 /// What is used of an imported name.
-enum Used<'source> {
+enum Used<'s> {
     /// What was imported.
     Itself,
     /// What the last attribute of a chain of them is, which may be a module in a package.
-    Attribute(&'source str),
+    Attribute(&'s str),
 }
 
 /// What is used as a value where a name is mentioned; none if it isn't the imported name. Attributes with underscores around them (`__dict__`)
 /// are asked of the module itself.
-fn used_as_value<'a>(node: Node<'_>, source: &'a [u8]) -> Option<Used<'a>> {
+fn used_as_value(node: Node<'_>) -> Option<Used<'_>> {
     let mut parent = node.parent()?;
-    if parent.kind() == "attribute" && parent.child_by_field_name("attribute") == Some(node)
+    if parent.kind() == "attribute" && parent.field("attribute") == Some(node)
         || is_inside_import(node)
     {
         return None;
     }
     let (mut used, mut chain) = (Used::Itself, node);
-    while parent.kind() == "attribute" && parent.child_by_field_name("object") == Some(chain) {
-        let name = text(parent.child_by_field_name("attribute")?, source);
+    while parent.kind() == "attribute" && parent.field("object") == Some(chain) {
+        let name = parent.field("attribute")?.text();
         if name.starts_with("__") && !ABOUT_ITSELF.contains(&name) {
             break;
         }
@@ -235,12 +230,12 @@ fn is_inside_import(node: Node<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::slice::sound_tree;
+    use crate::syntax::Syntax;
 
     /// Whether code may hand the module around whose last name is `lib`.
     fn hands_around(source: &str) -> bool {
-        let tree = sound_tree(source.as_bytes()).expect("it parses");
-        let found = module_values(tree.root_node(), source.as_bytes());
+        let syntax = Syntax::of(source.as_bytes()).expect("it parses");
+        let found = module_values(syntax.root());
         found.contains(&name_hash("lib")) || found.contains(&ANY_MODULE)
     }
 

@@ -11,17 +11,17 @@
 //!
 //! A name that anything else in the frame mentions is no part, as it may be needed while the file is imported.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use dx_py_core::{Digest, Hasher};
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
-use tree_sitter::Node;
 
 use super::definitions::{Definition, docstring, kind};
+use super::identifiers;
 use super::standard::is_standard;
 use super::unread::{Annotations, for_type_checkers, postpones_annotations};
-use super::{identifiers, text};
+use crate::syntax::Node;
 use crate::tokens::{Tokens, name_hash};
 
 /// A frame taken apart.
@@ -105,21 +105,21 @@ pub const ABOUT_ITSELF: [&str; 9] = [
 ];
 
 /// A part: the name that it binds, what says so, what it imports, and how many statements of the rest are before it.
-struct Found<'tree, 'source> {
-    name: &'source str,
-    node: Node<'tree>,
+struct Found<'s> {
+    name: &'s str,
+    node: Node<'s>,
     import: Option<Import>,
     place: usize,
 }
 
 /// The statements of a frame.
 #[derive(Default)]
-struct Statements<'tree, 'source> {
-    parts: Vec<Found<'tree, 'source>>,
+struct Statements<'s> {
+    parts: Vec<Found<'s>>,
     /// The imports that are taken apart, by the identities of their nodes.
     imports: Vec<usize>,
     /// What is imported there and no part, with its place.
-    imported: Vec<(Node<'tree>, Import, usize)>,
+    imported: Vec<(Node<'s>, Import, usize)>,
     place: usize,
 }
 
@@ -137,31 +137,30 @@ pub(super) struct Frame {
 
 impl Frame {
     /// Of a source with these functions and the tokens of their bodies. The words of `prose` are no names.
-    pub(super) fn of<'tree>(
-        root: Node<'tree>,
-        source: &[u8],
-        found: &[(Definition<'tree>, Tokens)],
-        prose: &HashSet<usize>,
+    pub(super) fn of<'s>(
+        root: Node<'s>,
+        found: &[(Definition<'s>, Tokens)],
+        prose: &FxHashSet<usize>,
     ) -> Self {
-        let mut left_out: HashSet<usize> = found.iter().map(|(each, _)| each.body.id()).collect();
-        let tokens = Tokens::of(root, source, &left_out);
-        let postponed = postpones_annotations(root, source);
+        let mut left_out: FxHashSet<usize> = found.iter().map(|(each, _)| each.body.id()).collect();
+        let tokens = Tokens::of(root, &left_out);
+        let postponed = postpones_annotations(root);
         let mut annotations = Annotations::default();
         if postponed {
             for (each, _) in found {
-                annotations.take(each, source);
+                annotations.take(each);
             }
         }
         left_out.extend(&annotations.nodes);
-        let (unread, type_checking) = for_type_checkers(root, source);
+        let (unread, type_checking) = for_type_checkers(root);
         left_out.extend(unread);
-        let run = Tokens::of(root, source, &left_out);
+        let run = Tokens::of(root, &left_out);
         let Statements {
             parts,
             imports,
             imported,
             ..
-        } = statements(root, source, postponed, &left_out, &|name: &str| {
+        } = statements(root, postponed, &left_out, &|name: &str| {
             let evaluated = annotations.evaluated.get(&name_hash(name));
             run.count(name) + evaluated.copied().unwrap_or(0)
         });
@@ -169,7 +168,7 @@ impl Frame {
             .iter()
             .map(|(each, body)| {
                 let signature = annotations.signatures.get(&each.node.id());
-                (each.node.id(), seen_of(each, body, signature, source))
+                (each.node.id(), seen_of(each, body, signature))
             })
             .collect();
         let with_kinds = |of: &Tokens, counts: &dyn Fn(usize) -> bool| {
@@ -182,7 +181,7 @@ impl Frame {
         };
         let digest = with_kinds(&tokens, &|_| true);
         let digests = parts.iter().map(|part| {
-            let own = Tokens::of(part.node, source, &left_out);
+            let own = Tokens::of(part.node, &left_out);
             let mut hasher = Hasher::new();
             hasher
                 .field(with_kinds(&own, &|node| node == part.node.id()).0)
@@ -194,16 +193,16 @@ impl Frame {
         });
         let digests = digests.collect();
         let without_prose = left_out.union(prose).copied().collect();
-        let without_prose = Tokens::of(root, source, &without_prose);
+        let without_prose = Tokens::of(root, &without_prose);
         left_out.extend(parts.iter().map(|part| part.node.id()));
-        let is_part: HashSet<usize> = parts.iter().map(|part| part.node.id()).collect();
+        let is_part: FxHashSet<usize> = parts.iter().map(|part| part.node.id()).collect();
         left_out.extend(imports);
-        let rest = Tokens::of(root, source, &left_out);
+        let rest = Tokens::of(root, &left_out);
         let rest = with_kinds(&rest, &|node| !is_part.contains(&node));
         let mut hasher = Hasher::new();
         hasher.field(rest.0);
         for (node, import, place) in &imported {
-            let own = Tokens::of(*node, source, &HashSet::new());
+            let own = Tokens::of(*node, &FxHashSet::default());
             hasher
                 .field(own.bytes())
                 .field((*place as u64).to_le_bytes());
@@ -231,16 +230,11 @@ impl Frame {
 }
 
 /// What is seen of a function without calling it, beside its signature, unless that is given as well.
-fn seen_of(
-    definition: &Definition<'_>,
-    body: &Tokens,
-    signature: Option<&Digest>,
-    source: &[u8],
-) -> Digest {
+fn seen_of(definition: &Definition<'_>, body: &Tokens, signature: Option<&Digest>) -> Digest {
     let mut hasher = Hasher::new();
     hasher.field(signature.map_or(&[][..], |signature| &signature.0));
     hasher
-        .field(docstring(definition.body, source))
+        .field(docstring(definition.body))
         .field([kind(definition.body, body)]);
     hasher.finish()
 }
@@ -253,23 +247,20 @@ fn hash_import(hasher: &mut Hasher, import: Option<&Import>) {
 }
 
 /// The statements of a frame without what is `left_out`; `count` tells how often what runs mentions a name.
-fn statements<'tree, 'source>(
-    root: Node<'tree>,
-    source: &'source [u8],
+fn statements<'s>(
+    root: Node<'s>,
     postponed: bool,
-    left_out: &HashSet<usize>,
+    left_out: &FxHashSet<usize>,
     count: &dyn Fn(&str) -> u32,
-) -> Statements<'tree, 'source> {
-    let mut cursor = root.walk();
-    let all: Vec<Node<'tree>> = root.named_children(&mut cursor).collect();
+) -> Statements<'s> {
     let mut found = Statements::default();
-    let counts = |node: &Node<'tree>| !node.is_extra() && !left_out.contains(&node.id());
-    for node in all.into_iter().filter(counts) {
+    let counts = |node: &Node<'s>| !node.is_extra() && !left_out.contains(&node.id());
+    for node in root.named_children().filter(counts) {
         let name = match node.kind() {
-            "function_definition" => defined(node, source, postponed),
-            "expression_statement" => assigned(node, source),
+            "function_definition" => defined(node, postponed),
+            "expression_statement" => assigned(node),
             "import_statement" | "import_from_statement" => {
-                if found.take_apart(node, source, count) {
+                if found.take_apart(node, count) {
                     continue;
                 }
                 None
@@ -284,15 +275,9 @@ fn statements<'tree, 'source>(
     found
 }
 
-impl<'tree, 'source> Statements<'tree, 'source> {
+impl<'s> Statements<'s> {
     /// Adds what binds a name: a part if nobody else mentions it, as `is_only_here` says.
-    fn add(
-        &mut self,
-        name: &'source str,
-        node: Node<'tree>,
-        import: Option<Import>,
-        is_only_here: bool,
-    ) {
+    fn add(&mut self, name: &'s str, node: Node<'s>, import: Option<Import>, is_only_here: bool) {
         if may_be_part(name) && is_only_here {
             self.parts.push(Found {
                 name,
@@ -309,23 +294,17 @@ impl<'tree, 'source> Statements<'tree, 'source> {
     }
 
     /// Takes an import from the standard library apart; false if it is another one, or may be.
-    fn take_apart(
-        &mut self,
-        node: Node<'tree>,
-        source: &'source [u8],
-        count: &dyn Fn(&str) -> u32,
-    ) -> bool {
-        let module = node.child_by_field_name("module_name");
-        let from = module.map(|module| text(module, source));
-        let mut cursor = node.walk();
-        let names: Vec<Node<'tree>> = node.children_by_field_name("name", &mut cursor).collect();
-        let dotted = |name: Node<'tree>| name.child_by_field_name("name").unwrap_or(name);
+    fn take_apart(&mut self, node: Node<'s>, count: &dyn Fn(&str) -> u32) -> bool {
+        let module = node.field("module_name");
+        let from = module.map(Node::text);
+        let names: Vec<Node<'s>> = node.fields("name").collect();
+        let dotted = |name: Node<'s>| name.field("name").unwrap_or(name);
         // Of others the order matters: they may import each other, and this file.
         let are_standard = match from {
             Some(from) => is_standard(from),
             None => names
                 .iter()
-                .map(|name| text(dotted(*name), source))
+                .map(|name| dotted(*name).text())
                 .all(|module| is_standard(module) && !module.contains('.')),
         };
         if !are_standard || names.is_empty() {
@@ -333,15 +312,15 @@ impl<'tree, 'source> Statements<'tree, 'source> {
         }
         self.imports.push(node.id());
         for name in names {
-            let asked = text(dotted(name), source);
-            let bound = name.child_by_field_name("alias");
-            let bound = bound.map_or(asked, |alias| text(alias, source));
+            let asked = dotted(name).text();
+            let bound = name.field("alias");
+            let bound = bound.map_or(asked, Node::text);
             let import = Import {
                 module: from.unwrap_or(asked).to_owned(),
                 name: from.map(|_| asked.to_owned()),
             };
             let own = [Some(name), module].into_iter().flatten();
-            let own = own.flat_map(|node| identifiers(node, source));
+            let own = own.flat_map(identifiers);
             let own = own.filter(|own| *own == bound).count();
             let is_only_here = usize::try_from(count(bound)).is_ok_and(|count| count == own);
             self.add(bound, name, Some(import), is_only_here);
@@ -359,36 +338,36 @@ fn may_be_part(name: &str) -> bool {
 }
 
 /// The name of a function whose definition can't fail.
-fn defined<'a>(node: Node<'_>, source: &'a [u8], postponed: bool) -> Option<&'a str> {
-    let field = |name| node.child_by_field_name(name);
+fn defined(node: Node<'_>, postponed: bool) -> Option<&str> {
+    let field = |name| node.field(name);
     if field("type_parameters").is_some() || !postponed && field("return_type").is_some() {
         return None;
     }
     let parameters = field("parameters")?;
-    let mut cursor = parameters.walk();
-    for parameter in parameters.named_children(&mut cursor) {
+    for parameter in parameters.named_children() {
         let is_annotated = matches!(
             parameter.kind(),
             "typed_parameter" | "typed_default_parameter"
         );
-        let default = parameter.child_by_field_name("value");
+        let default = parameter.field("value");
         if is_annotated && !postponed || default.is_some_and(|value| !is_literal(value)) {
             return None;
         }
     }
-    Some(text(field("name")?, source))
+    Some(field("name")?.text())
 }
 
 /// The name that is bound to a literal.
-fn assigned<'a>(statement: Node<'_>, source: &'a [u8]) -> Option<&'a str> {
+fn assigned(statement: Node<'_>) -> Option<&str> {
     let assignment = statement
-        .named_child(0)
-        .filter(|_| statement.named_child_count() == 1)
+        .named_children()
+        .next()
+        .filter(|_| statement.named_children().count() == 1)
         .filter(|node| node.kind() == "assignment")?;
-    let field = |name| assignment.child_by_field_name(name);
+    let field = |name| assignment.field(name);
     let (target, value) = (field("left")?, field("right")?);
     let is_plain = target.kind() == "identifier" && field("type").is_none() && is_literal(value);
-    is_plain.then(|| text(target, source))
+    is_plain.then(|| target.text())
 }
 
 /// Whether to evaluate an expression can't fail and takes nothing from elsewhere.
@@ -408,11 +387,10 @@ fn is_literal(value: Node<'_>) -> bool {
             | "pair"
             | "set"
             | "parenthesized_expression" => {}
-            "unary_operator" if is_number(node.child_by_field_name("argument")) => continue,
+            "unary_operator" if is_number(node.field("argument")) => continue,
             _ => return false,
         }
-        let mut cursor = node.walk();
-        pending.extend(node.named_children(&mut cursor));
+        pending.extend(node.named_children());
     }
     true
 }
@@ -436,11 +414,10 @@ fn has_unhashable(node: Node<'_>) -> bool {
                 | "comment"
         )
     };
-    if let Some(key) = node.child_by_field_name("key") {
+    if let Some(key) = node.field("key") {
         return !is_safe(key);
     }
-    let mut cursor = node.walk();
-    node.named_children(&mut cursor).any(|node| !is_safe(node))
+    node.named_children().any(|node| !is_safe(node))
 }
 
 #[cfg(test)]

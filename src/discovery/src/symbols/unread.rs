@@ -1,22 +1,18 @@
 //! What of a frame isn't evaluated: annotations of functions where they are text, and what only type checkers read.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use dx_py_core::{Digest, Hasher};
-use rustc_hash::FxHashMap;
-use tree_sitter::Node;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::definitions::Definition;
-use super::descendants;
-use super::text;
+use crate::syntax::Node;
 use crate::tokens::Tokens;
 
 /// Whether annotations are text that isn't evaluated.
-pub(super) fn postpones_annotations(root: Node<'_>, source: &[u8]) -> bool {
-    let mut cursor = root.walk();
-    root.named_children(&mut cursor).any(|statement| {
-        statement.kind() == "future_import_statement"
-            && text(statement, source).contains("annotations")
+pub(super) fn postpones_annotations(root: Node<'_>) -> bool {
+    root.named_children().any(|statement| {
+        statement.kind() == "future_import_statement" && statement.text().contains("annotations")
     })
 }
 
@@ -36,30 +32,29 @@ pub(super) struct Annotations {
 
 impl Annotations {
     /// Takes those of a function out, unless they say what the language doesn't allow there.
-    pub(super) fn take(&mut self, definition: &Definition<'_>, source: &[u8]) {
+    pub(super) fn take(&mut self, definition: &Definition<'_>) {
         let node = definition.node;
-        let Some(parameters) = node.child_by_field_name("parameters") else {
+        let Some(parameters) = node.field("parameters") else {
             return;
         };
-        let result = node.child_by_field_name("return_type");
+        let result = node.field("return_type");
         if !is_allowed(parameters) || !result.is_none_or(is_allowed) {
             return;
         }
-        let nothing = HashSet::new();
+        let nothing = FxHashSet::default();
         let mut hasher = Hasher::new();
         let mut left = Hasher::new();
-        let mut cursor = parameters.walk();
-        for parameter in parameters.named_children(&mut cursor) {
+        for parameter in parameters.named_children() {
             if parameter.is_extra() {
                 continue;
             }
-            let field = |name| parameter.child_by_field_name(name);
+            let field = |name| parameter.field(name);
             let is_typed = parameter.kind().starts_with("typed_");
             let name = match is_typed {
-                true => field("name").or_else(|| parameter.named_child(0)),
+                true => field("name").or_else(|| parameter.named_children().next()),
                 false => field("name").or(Some(parameter)),
             };
-            let tokens_of = |said: Node<'_>| Tokens::of(said, source, &nothing);
+            let tokens_of = |said: Node<'_>| Tokens::of(said, &nothing);
             let (name, value) = (name.map(tokens_of), field("value").map(tokens_of));
             for said in [&name, &value] {
                 left.field(said.as_ref().map_or(&b""[..], Tokens::bytes));
@@ -68,16 +63,15 @@ impl Annotations {
                 *self.evaluated.entry(name).or_default() += count;
             }
             if let Some(annotation) = field("type") {
-                self.add(annotation, source, &mut hasher);
+                self.add(annotation, &mut hasher);
             }
             hasher.field(b"");
         }
         if let Some(result) = result {
-            self.add(result, source, &mut hasher);
+            self.add(result, &mut hasher);
         }
         self.nodes.push(parameters.id());
-        let mut cursor = node.walk();
-        let behind = node.children(&mut cursor);
+        let behind = node.children();
         let behind = behind.filter(|child| child.kind() == "->" || Some(*child) == result);
         self.nodes.extend(behind.map(|child| child.id()));
         self.signatures.insert(node.id(), left.finish());
@@ -89,8 +83,8 @@ impl Annotations {
             .insert(definition.name.clone(), hasher.finish());
     }
 
-    fn add(&mut self, annotation: Node<'_>, source: &[u8], hasher: &mut Hasher) {
-        let tokens = Tokens::of(annotation, source, &HashSet::new());
+    fn add(&mut self, annotation: Node<'_>, hasher: &mut Hasher) {
+        let tokens = Tokens::of(annotation, &FxHashSet::default());
         hasher.field(tokens.bytes());
         self.names.extend(tokens.name_hashes());
     }
@@ -99,24 +93,23 @@ impl Annotations {
 /// Whether there is nothing in an annotation that may be an error though it isn't evaluated.
 fn is_allowed(node: Node<'_>) -> bool {
     let may_fail = |node: Node<'_>| matches!(node.kind(), "yield" | "await" | "named_expression");
-    !descendants(node).any(may_fail)
+    !node.descendants().any(may_fail)
 }
 
 /// The statements at the top that only type checkers read, by the identities of their nodes, and a fingerprint of them.
-pub(super) fn for_type_checkers(root: Node<'_>, source: &[u8]) -> (Vec<usize>, Digest) {
-    let mut cursor = root.walk();
-    let statements = root.named_children(&mut cursor).filter(|statement| {
-        let field = |name| statement.child_by_field_name(name);
+pub(super) fn for_type_checkers(root: Node<'_>) -> (Vec<usize>, Digest) {
+    let statements = root.named_children().filter(|statement| {
+        let field = |name| statement.field(name);
         let asks = field("condition").is_some_and(|condition| {
             matches!(condition.kind(), "identifier" | "attribute")
-                && text(condition, source).rsplit('.').next() == Some(TYPE_CHECKING)
+                && condition.text().rsplit('.').next() == Some(TYPE_CHECKING)
         });
         statement.kind() == "if_statement" && asks && field("alternative").is_none()
     });
     let (mut nodes, mut hasher) = (Vec::new(), Hasher::new());
     for statement in statements {
         nodes.push(statement.id());
-        hasher.field(Tokens::of(statement, source, &HashSet::new()).bytes());
+        hasher.field(Tokens::of(statement, &FxHashSet::default()).bytes());
     }
     (nodes, hasher.finish())
 }
@@ -124,14 +117,14 @@ pub(super) fn for_type_checkers(root: Node<'_>, source: &[u8]) -> (Vec<usize>, D
 const TYPE_CHECKING: &str = "TYPE_CHECKING";
 
 /// Whether code may set what is asked before statements that only type checkers read.
-pub(super) fn sets_type_checking(root: Node<'_>, source: &[u8]) -> bool {
-    descendants(root).any(|node| match node.kind() {
-        "string_content" => text(node, source).contains(TYPE_CHECKING),
+pub(super) fn sets_type_checking(root: Node<'_>) -> bool {
+    root.descendants().any(|node| match node.kind() {
+        "string_content" => node.text().contains(TYPE_CHECKING),
         "assignment" | "named_expression" | "keyword_argument" | "aliased_import" => {
             ["left", "name", "alias"]
                 .into_iter()
-                .filter_map(|field| node.child_by_field_name(field))
-                .any(|target| text(target, source).contains(TYPE_CHECKING))
+                .filter_map(|field| node.field(field))
+                .any(|target| target.text().contains(TYPE_CHECKING))
         }
         _ => false,
     })
