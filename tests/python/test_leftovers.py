@@ -145,6 +145,36 @@ def test_what_was_left_is_part_of_the_state(lib, leftovers):
     assert names(leftovers) == ["alias", "rows"]
 
 
+def test_what_has_changed_before_is_compared_on_with_the_rest(lib, leftovers):
+    lib.limit, lib.table["n"] = 4, 1
+    assert names(leftovers) == ["limit", "table"]
+    # What was in the same chunk, and what is apart now, in one test and in each alone.
+    lib.table["n"] = 2
+    lib.rows.append(1)
+    assert names(leftovers) == ["rows", "table"]
+    for change in ("lib.table['n'] += 1", "lib.rows.append(2)", "lib.seen.add(3)"):
+        exec(change, {"lib": lib})
+        assert names(leftovers) == [change[4:9].rstrip("['.a")]
+    assert names(leftovers) == []
+
+
+def test_what_comes_to_be_known_hides_no_change(lib, leftovers):
+    lib.seen.add(2)
+    lib.rows.append([])
+    leftovers.hear_of([])
+    module = types.ModuleType("more_of_leftovers")
+    module.__file__, module.kept = lib.__file__, [[]]
+    sys.modules[module.__name__] = module
+    try:
+        leftovers.begin()
+        assert names(leftovers) == ["rows", "seen"]
+        module.kept[0].append(1)
+        lib.rows[-1].append(1)
+        assert names(leftovers) == ["kept", "rows"]
+    finally:
+        del sys.modules[module.__name__]
+
+
 def test_objects_of_unknown_insides_make_their_names_opaque(leftovers):
     assert leftovers.opaque == {"numbers"}
 
@@ -154,6 +184,22 @@ def test_a_name_under_which_many_leave_something_is_given_up(lib, leftovers):
         lib.rows.append(number)
         leftovers.compare()
     assert "rows" in leftovers.opaque and "table" not in leftovers.opaque
+
+
+def test_what_a_name_led_to_is_let_go_of_when_it_is_given_up(lib, leftovers):
+    kept = lib.Box()
+    lib.rows.append(kept)
+    lib.table["kept"] = [kept]
+    other = lib.Box()
+    lib.rows.append(other)
+    for number in range(20):
+        lib.rows.append(number)
+        leftovers.compare()
+    seen, gone = id(kept), id(other)
+    assert seen in leftovers.known and gone not in leftovers.known
+    kept.inner.append(1)
+    other.inner.append(1)
+    assert names(leftovers) == ["table"]
 
 
 def test_the_same_things_have_the_same_digests(lib, leftovers):

@@ -21,6 +21,7 @@ from itertools import chain
 from operator import is_
 from typing import Any, Callable, Optional
 
+from .compared import Compared, keys_of
 from .objects import (
     ATOM,
     CLASS,
@@ -34,7 +35,6 @@ from .objects import (
     digest,
     environment,
     file_of,
-    identities_of,
     is_at_home,
     is_equal,
     kind_of,
@@ -50,8 +50,7 @@ ANYBODY = "*"
 #: Under how many names an object is told; what is reached by more is anybody's.
 _MOST_NAMES = 16
 
-#: How many objects are compared at once, and how many there may be.
-_CHUNK = 256
+#: How many objects may be compared.
 _MOST_OBJECTS = 8_000
 
 #: After how many tests that left something under a name it isn't compared any more: whoever mentions it may be one of them.
@@ -59,7 +58,7 @@ _USUAL = 16
 
 #: After how many changes the state is walked anew, so that what is gone is let go of; and after how many comparisons, if names were given up.
 _WORTH_A_WALK = 400
-_WORTH_TO_LET_GO = 100
+_WORTH_TO_LET_GO = 400
 
 #: How many digests are told of what is found in one place.
 _MOST_DIGESTS = 8
@@ -93,38 +92,6 @@ _ENVIRONMENT = frozenset(
 #: Values, and the names that lead to them.
 _Pairs = list[tuple[Any, frozenset[str]]]
 
-_keys_of, _count_of = dict.__iter__, dict.__len__
-
-
-class _Chunk:
-    """Objects that are compared at once, and what they referred to."""
-
-    __slots__ = ("flat", "flat_keys", "key_counts", "keyed", "keys", "objects", "referents")
-
-    def __init__(self) -> None:
-        self.objects: list[Any] = []
-        # Dictionaries among them, whose references are their values alone.
-        self.keyed: list[Any] = []
-        self.referents: list[list[Any]] = []
-        self.flat = self.flat_keys = b""
-        self.keys: list[Any] = []
-        self.key_counts: list[int] = []
-
-    def look(self) -> None:
-        """Take what there is now for what there was."""
-        self.referents = [get_referents(each) for each in self.objects]
-        self.flat = identities_of(list(chain.from_iterable(self.referents)))
-        self.keys = list(chain.from_iterable(map(_keys_of, self.keyed)))
-        self.flat_keys = identities_of(self.keys)
-        self.key_counts = list(map(_count_of, self.keyed))
-
-    def is_as_it_was(self) -> bool:
-        """Whether each object refers to what it did."""
-        return (
-            identities_of(get_referents(*self.objects)) == self.flat
-            and identities_of(list(chain.from_iterable(map(_keys_of, self.keyed)))) == self.flat_keys
-        )
-
 
 class _Namespace:
     """A dictionary whose values are reached by their keys: of a module, a class or a function."""
@@ -140,12 +107,12 @@ class _Namespace:
 class _Shared:
     """The value of a fixture that tests share."""
 
-    __slots__ = ("chunks", "fixture", "is_of_more", "known", "value")
+    __slots__ = ("compared", "fixture", "is_of_more", "known", "value")
 
     def __init__(self, fixture: Any, value: Any) -> None:
         self.fixture = fixture
         self.value = value
-        self.chunks: list[_Chunk] = []
+        self.compared = Compared()
         # The identities of what it leads to, and whether that is reached by other ways, too.
         self.known: set[int] = set()
         self.is_of_more = False
@@ -181,8 +148,7 @@ class Leftovers:
         self._namespaces: dict[int, _Namespace] = {}
         self._modules: dict[str, Any] = {}
         self._count_of_modules = 0
-        self._chunks: list[_Chunk] = []
-        self._open = _Chunk()
+        self._compared_of_all = self._compared = Compared()
         self._peculiar: list[tuple[Callable[[], list[Any]], list[Any], frozenset[str], Any]] = []
         self._looks: dict[int, Callable[[], list[Any]]] = {}
         self._of_fixtures: list[_Shared] = []
@@ -194,7 +160,6 @@ class Leftovers:
         self._placed = (0, 0)
         self._values: list[Any] = []
         self._changes = self._rounds = 0
-        self._has_given_up = False
 
     # What there is
 
@@ -215,7 +180,7 @@ class Leftovers:
         elif self._items or self._count_of_modules != len(sys.modules) or self._read != len(self._codes):
             self._add_modules()
             self._add_parameters()
-            self._close()
+            self._compared.close()
             self._place_foreign()
 
     def _walk(self) -> None:
@@ -250,7 +215,7 @@ class Leftovers:
         self._add_peculiar(environment, _ENVIRONMENT, None)
         self._add_peculiar(working_directory, frozenset((ANYBODY,)), None)
         self._add_fixtures()
-        self._close()
+        self._compared.close()
         self._place_foreign()
 
     def add_module(self, variables: dict[str, Any]) -> None:
@@ -262,7 +227,7 @@ class Leftovers:
         if module is not None and module.__dict__ is variables and self.is_in_project(file):
             self._modules[name] = module
             self._add(self._add_namespace(variables, _OWN_KEYS))
-            self._close()
+            self._compared.close()
 
     def _add_modules(self) -> list[str]:
         """Add modules that are new; gives their names."""
@@ -313,21 +278,18 @@ class Leftovers:
         self._of_fixtures = kept
         if not self._fixtures:
             return
-        self._close()
+        self._compared.close()
         self._fixtures = [each for each in self._fixtures if each.cached_result is not None]
         for fixture in self._fixtures:
             if not any(shared.fixture is fixture for shared in kept):
-                shared, start = _Shared(fixture, fixture.cached_result[0]), len(self._chunks)
-                self._journal = shared.known
+                shared = _Shared(fixture, fixture.cached_result[0])
+                self._journal, self._compared = shared.known, shared.compared
                 self._add([(shared.value, frozenset((fixture.argname,)))])
-                self._journal = None
-                self._close()
-                shared.chunks = self._chunks[start:]
+                shared.compared.close()
+                self._journal, self._compared = None, self._compared_of_all
                 kept.append(shared)
 
     def _drop(self, shared: _Shared) -> None:
-        for chunk in shared.chunks:
-            self._chunks.remove(chunk)
         for one in shared.known:
             self.known.pop(one, None)
             self._namespaces.pop(one, None)
@@ -345,23 +307,9 @@ class Leftovers:
         self.known[id(variables)] = (variables, frozenset())
         if self._journal is not None:
             self._journal.add(id(variables))
-        self._compare_later(variables, is_keyed=False)
+        self._compared.add(variables, is_keyed=False)
         namespace.content = content = dict(variables)
         return [(value, _names_of(key)) for key, value in content.items() if key not in skipped]
-
-    def _compare_later(self, each: Any, is_keyed: bool) -> None:
-        self._open.objects.append(each)
-        if is_keyed:
-            self._open.keyed.append(each)
-        if len(self._open.objects) >= _CHUNK:
-            self._close()
-
-    def _close(self) -> None:
-        """End the chunk that objects are put into."""
-        if self._open.objects:
-            chunk, self._open = self._open, _Chunk()
-            chunk.look()
-            self._chunks.append(chunk)
 
     def _add(self, pending: _Pairs) -> None:
         """Add what values lead to, which are reached by these names. The list is used up."""
@@ -404,10 +352,10 @@ class Leftovers:
                 continue
             is_keyed = issubclass(type(each), dict)
             if kind == MUTABLE and before is None:
-                self._compare_later(each, is_keyed)
+                self._compared.add(each, is_keyed)
             pending += [(one, names) for one in get_referents(each)]
             if is_keyed:
-                pending += [(key, names) for key in list(_keys_of(each))]
+                pending += [(key, names) for key in list(keys_of(each))]
 
     def _add_class_or_module(self, each: Any, kind: int) -> _Pairs:
         if kind == MODULE:
@@ -450,11 +398,14 @@ class Leftovers:
             return [] if is_at_home(function) else [(each, names) for each in (*cells, *defaults, function.__dict__)]
         if not is_new:
             return []
+        # A function has a dictionary once it is asked for. An empty one costs nothing to compare, to find a new one would.
+        own = self._add_namespace(function.__dict__, _OF_FUNCTIONS)
+        if not (cells or defaults or function.__kwdefaults__):
+            return own
         of_defaults = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
         by_names = (zip(code.co_freevars, cells), zip(of_defaults, defaults), (function.__kwdefaults__ or {}).items())
         pairs = [(value, frozenset((name,))) for name, value in chain.from_iterable(by_names)]
-        # A function has a dictionary once it is asked for. An empty one costs nothing to compare, to find a new one would.
-        return pairs + self._add_namespace(function.__dict__, _OF_FUNCTIONS)
+        return pairs + own
 
     # Kinds
 
@@ -470,9 +421,9 @@ class Leftovers:
     def compare(self) -> list[tuple[str, int]]:
         """What is otherwise than when it was last asked: the names that lead there, with digests of what there is now and wasn't."""
         left: dict[str, set[int]] = {}
-        for chunk in list(self._chunks):
-            if not chunk.is_as_it_was():
-                self._find(chunk, left)
+        for compared in (self._compared, *(shared.compared for shared in self._of_fixtures)):
+            for each, before, now in compared.changed():
+                self._find(each, before, now, left)
         for place, (look, before, names, kept) in enumerate(self._peculiar):
             now = look()
             if len(now) != len(before) or not all(map(is_, now, before)):
@@ -488,17 +439,33 @@ class Leftovers:
             self._values = values
         self._compare_modules(left)
         self._add_fixtures()
-        self._close()
+        self._compared.close()
+        given_up = []
         for name in left:
             count = self._counts[name] = self._counts.get(name, 0) + 1
             if count == _USUAL:
-                self._give_up(name)
-                self._has_given_up = True
+                given_up.append(name)
+        if given_up:
+            self._let_go(given_up)
         self._rounds += 1
-        is_worth_it = self._changes >= _WORTH_A_WALK or self._has_given_up and self._rounds >= _WORTH_TO_LET_GO
+        is_worth_it = self._changes >= _WORTH_A_WALK or self._usual and self._rounds >= _WORTH_TO_LET_GO
         if is_worth_it or len(self.known) > _MOST_OBJECTS:
             self._walk()
         return [(name, delta) for name, digests in left.items() for delta in digests]
+
+    def _let_go(self, given_up: list[str]) -> None:
+        """Give names up, and what they alone lead to."""
+        for name in given_up:
+            self._give_up(name)
+        usual = self._usual
+        gone = {one for one, (_, names) in self.known.items() if names and names <= usual}
+        for one in gone:
+            del self.known[one]
+            self._namespaces.pop(one, None)
+            self._looks.pop(one, None)
+        self._peculiar = [each for each in self._peculiar if id(each[3]) not in gone]
+        for compared in (self._compared, *(shared.compared for shared in self._of_fixtures)):
+            compared.leave_out(gone)
 
     def _compare_modules(self, left: dict[str, set[int]]) -> None:
         modules = sys.modules
@@ -516,22 +483,14 @@ class Leftovers:
                 if key not in _OWN_KEYS and kind not in (MODULE, ATOM):
                     left.setdefault(key, set()).add(digest(name))
 
-    def _find(self, chunk: _Chunk, left: dict[str, set[int]]) -> None:
-        """Find what differs in a chunk."""
-        referents, keys = chunk.referents, iter(chunk.keys)
-        keys_before = {id(each): [next(keys) for _ in range(size)] for each, size in zip(chunk.keyed, chunk.key_counts)}
-        chunk.look()
-        for each, before, now in zip(chunk.objects, referents, chunk.referents):
-            former = keys_before.get(id(each))
-            if former is not None:
-                before, now = [*before, *former], [*now, *_keys_of(each)]
-            if len(now) == len(before) and all(map(is_, now, before)) or is_equal(now, before):
-                continue
-            namespace = self._namespaces.get(id(each))
-            if namespace is not None:
-                self._find_in(namespace, left)
-            else:
-                self._note(left, self.known[id(each)][1], now, before)
+    def _find(self, each: Any, before: list[Any], now: list[Any], left: dict[str, set[int]]) -> None:
+        if is_equal(now, before):
+            return
+        namespace = self._namespaces.get(id(each))
+        if namespace is not None:
+            self._find_in(namespace, left)
+        else:
+            self._note(left, self.known[id(each)][1], now, before)
 
     def _find_in(self, namespace: _Namespace, left: dict[str, set[int]]) -> None:
         before, namespace.content = namespace.content, dict(namespace.variables)
@@ -545,6 +504,9 @@ class Leftovers:
             self._note(left, _names_of(key), [value], [former])
 
     def _note(self, left: dict[str, set[int]], names: frozenset[str], now: list[Any], before: list[Any]) -> None:
+        names -= self._usual
+        if not names:
+            return
         self._changes += 1
         old, new = set(map(id, before)), set(map(id, now))
         added = [one for one in now if id(one) not in old and one is not MISSING]

@@ -20,6 +20,7 @@ const FILES: &[(&str, &str)] = carried![
     "bytecode.py",
     "collect.py",
     "command.py",
+    "compared.py",
     "controller.py",
     "coverage_data.py",
     "economy.py",

@@ -1,0 +1,148 @@
+"""Objects and what they refer to, compared with what they did refer to: for `leftovers`.
+
+It is a matter of identity, and many objects are asked at once: what they refer to is one list, and the identities of what is in it are bytes.
+"""
+
+from __future__ import annotations
+
+from gc import get_referents
+from itertools import chain
+from operator import is_
+from typing import Any, Optional
+
+from .objects import identities_of
+
+#: How many objects are compared at once.
+_CHUNK = 256
+
+keys_of, _count_of = dict.__iter__, dict.__len__
+
+
+class _Chunk:
+    """Objects that are compared at once, and what they referred to."""
+
+    __slots__ = ("flat", "key_counts", "keyed", "keys", "objects", "referents")
+
+    def __init__(self) -> None:
+        self.objects: list[Any] = []
+        # Dictionaries among them, whose references are their values alone.
+        self.keyed: list[Any] = []
+        self.referents: list[list[Any]] = []
+        self.flat = b""
+        self.keys: list[Any] = []
+        self.key_counts: list[int] = []
+
+    def add(self, each: Any, is_keyed: bool) -> None:
+        """Put an object in; it is looked at with the others."""
+        self.objects.append(each)
+        if is_keyed:
+            self.keyed.append(each)
+
+    def look(self) -> None:
+        """Take what there is now for what there was."""
+        self.referents = [get_referents(each) for each in self.objects]
+        self.keys = self._with_keys([])
+        self.key_counts = list(map(_count_of, self.keyed))
+        self._flatten()
+
+    def take_in(self, other: _Chunk) -> None:
+        """Take the objects of another chunk in, as they were when it was looked at."""
+        for name in ("objects", "keyed", "referents", "keys", "key_counts"):
+            getattr(self, name).extend(getattr(other, name))
+        self._flatten()
+
+    def _flatten(self) -> None:
+        self.flat = identities_of([*chain.from_iterable(self.referents), *self.keys])
+
+    def leave_out(self, ids: set[int]) -> None:
+        """Compare these objects no more, by their identities, and take what the others are now for what they were."""
+        left = [each for each in self.objects if id(each) not in ids]
+        if len(left) < len(self.objects):
+            self.objects = left
+            self.keyed = [each for each in self.keyed if id(each) not in ids]
+            self.look()
+
+    def is_as_it_was(self) -> bool:
+        """Whether each object refers to what it did."""
+        return identities_of(self._with_keys(get_referents(*self.objects))) == self.flat
+
+    def _with_keys(self, found: list[Any]) -> list[Any]:
+        for each in self.keyed:
+            # Half as long as to chain what iterates over each; a derived type may iterate over something else.
+            found += each if type(each) is dict else keys_of(each)
+        return found
+
+    def changed(self) -> list[tuple[Any, list[Any], list[Any]]]:
+        """The objects that don't refer to what they did, what that was, and what they refer to now, which is taken for what there was."""
+        referents, keys = self.referents, iter(self.keys)
+        keys_before = {id(each): [next(keys) for _ in range(size)] for each, size in zip(self.keyed, self.key_counts)}
+        self.look()
+        found = []
+        for each, before, now in zip(self.objects, referents, self.referents):
+            former = keys_before.get(id(each))
+            if former is not None:
+                before, now = [*before, *former], [*now, *keys_of(each)]
+            if len(now) != len(before) or not all(map(is_, now, before)):
+                found.append((each, before, now))
+        return found
+
+
+class Compared:
+    """Objects that are compared. Those that are added count from when `close` was called."""
+
+    def __init__(self) -> None:
+        self._chunks: list[_Chunk] = []
+        self._open = _Chunk()
+        # Takes what has changed, once something has.
+        self._restless: Optional[_Chunk] = None
+
+    def add(self, each: Any, is_keyed: bool) -> None:
+        """Add an object. One `is_keyed` if it is a dictionary whose keys count."""
+        self._open.add(each, is_keyed)
+        if len(self._open.objects) >= _CHUNK:
+            self.close()
+
+    def close(self) -> None:
+        """Look at what was added."""
+        if not self._open.objects:
+            return
+        chunk, self._open = self._open, _Chunk()
+        chunk.look()
+        last = self._chunks[-1] if self._chunks else None
+        # Chunks cost more than objects.
+        if last is None or last is self._restless or len(last.objects) + len(chunk.objects) > _CHUNK:
+            self._chunks.append(chunk)
+        else:
+            last.take_in(chunk)
+
+    def changed(self) -> list[tuple[Any, list[Any], list[Any]]]:
+        """The objects that don't refer to what they did when this was last asked, or when they were added; what that was; and what they
+        refer to now."""
+        found, restless = [], []
+        for chunk in self._chunks:
+            if not chunk.is_as_it_was():
+                changed = chunk.changed()
+                found += changed
+                if chunk is not self._restless:
+                    restless.append((chunk, [each for each, _, _ in changed]))
+        # Once all are known as they are now.
+        for chunk, objects in restless:
+            self._part(chunk, objects)
+        return found
+
+    def _part(self, chunk: _Chunk, objects: list[Any]) -> None:
+        """Compare what has changed apart from the rest of its chunk: it will again, and to find what differs takes long in many objects."""
+        apart = self._restless
+        if apart is None or len(apart.objects) >= _CHUNK:
+            self._restless = apart = _Chunk()
+            self._chunks.append(apart)
+        keyed = set(map(id, chunk.keyed))
+        for each in objects:
+            apart.add(each, id(each) in keyed)
+        apart.look()
+        chunk.leave_out(set(map(id, objects)))
+
+    def leave_out(self, ids: set[int]) -> None:
+        """Compare these objects no more, by their identities; what the others are now is what they were."""
+        for chunk in self._chunks:
+            chunk.leave_out(ids)
