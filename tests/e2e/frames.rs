@@ -232,6 +232,71 @@ fn a_docstring_runs_the_doctests_in_it() {
     }
 }
 
+/// A library of which all is documented, and a test that runs all of it and asks for nothing.
+const DOCUMENTED: &str = "'''About lib.'''\nimport os\n\n@property\ndef made(self): pass\n\nclass A(dict):\n    '''About A.'''\n    def f(self):\n        '''About f.'''\n        def inner():\n            '''About inner.'''\n        return inner\n\ndef h():\n    '''About h.'''\n    return 3\n";
+const RUNS_ALL: &str = "import lib\ndef test_h(): assert lib.A().f() and lib.h() == 3\n";
+
+#[test]
+fn a_docstring_runs_who_asks_for_docstrings() {
+    let files = [
+        ("lib.py", DOCUMENTED),
+        (
+            "tools.py",
+            "import inspect\ndef say(x): return inspect.getdoc(x)\n",
+        ),
+        ("site-packages/shows.py", "def show(x): return x.__doc__\n"),
+        (
+            "site-packages/names.py",
+            "def name(x):\n    name.__doc__ = 'A name.'\n    return x\n",
+        ),
+        (
+            "conftest.py",
+            "import os, sys\nsys.path.append(os.path.join(os.path.dirname(__file__), 'site-packages'))\n",
+        ),
+        (
+            "test_a.py",
+            "import lib\ndef test_doc(): assert lib.A.__doc__\n",
+        ),
+        (
+            "test_b.py",
+            "import lib, tools\ndef test_tool(): assert tools.say(lib.h)\n",
+        ),
+        (
+            "test_c.py",
+            "import lib, shows\ndef test_library(): assert shows.show(lib.A)\n",
+        ),
+        (
+            "test_d.py",
+            "import lib\ndef test_all(): assert [getattr(lib.A, name) for name in dir(lib.A)]\n",
+        ),
+        (
+            "test_e.py",
+            "import lib, names\ndef test_named(): assert names.name(lib.h)() == 3\n",
+        ),
+        ("test_f.py", RUNS_ALL),
+    ];
+    let asking = ["test_all", "test_doc", "test_library", "test_tool"];
+    for of in ["lib", "A", "f", "inner", "h"] {
+        let doc = format!("About {of}.");
+        runs(&files, &doc, "On it.\n\n    And more.", &asking);
+    }
+    runs(&files, "        '''About f.'''\n", "", &asking);
+}
+
+#[test]
+fn a_docstring_runs_nothing_where_nobody_asks() {
+    let files = lib_and_tests(DOCUMENTED, RUNS_ALL);
+    runs(&files, "About h.", "On h.", &[]);
+    let more = "    'Three.'\n    return 3";
+    runs(&files, "    return 3", more, &["test_h"]);
+    let put_together = "f'About {os.sep}.'";
+    runs(&files, "'''About h.'''", put_together, &["test_h"]);
+    // Who sees lines sees how many there are.
+    let lines = "import lib\ndef test_line(): assert lib.h.__code__.co_firstlineno\n";
+    let files = lib_and_tests(DOCUMENTED, lines);
+    runs(&files, "About f.", "On f.\n\n    More.", &["test_line"]);
+}
+
 #[test]
 fn an_annotation_runs_who_asks_for_annotations() {
     let lib = "from __future__ import annotations\nfrom typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from a import B\n\nclass A:\n    def f(self, x: int): return x\n\ndef h(y: int = 3): return y\n";

@@ -9,7 +9,7 @@
 //! - anywhere in a file that it depends on as a whole: its own, data, settings, and, but for what modules import, installed modules;
 //! - in a variable of the environment that it read;
 //!
-//! or asks for annotations, if they or what they mention has changed; or if code that it reached may get any module (`sys.modules`,
+//! or asks for annotations, if they or what they mention has changed, or for docstrings, if these have; or if code that it reached may get any module (`sys.modules`,
 //! `globals()`), hands that module around as a value, or has its name at the end of a string.
 
 use std::path::Path;
@@ -17,7 +17,7 @@ use std::path::Path;
 use dx_py_core::{Digest, Fact, Input};
 use dx_py_discovery::Symbols;
 use dx_py_discovery::symbols::{
-    ABOUT_ITSELF, ANNOTATION_READERS, ANY_MODULE, Import, Layout, name_hash,
+    ABOUT_ITSELF, ANNOTATION_READERS, ANY_MODULE, Import, Layout, name_hash, text_reads_docs,
 };
 use dx_py_select::Change;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -93,6 +93,8 @@ struct Difference {
     names_for_installed: Vec<String>,
     /// The names by which installed modules may ask for annotations, if these differ, or mention what does.
     annotation_readers: Vec<String>,
+    /// Whether docstrings differ.
+    is_in_docs: bool,
     /// Whether what only type checkers read differs.
     is_for_type_checkers: bool,
     hashes: FxHashSet<u64>,
@@ -149,6 +151,7 @@ impl Difference {
         if before.differs_in_annotations(now) || annotated.any(|name| own.contains(name)) {
             self.annotation_readers = ANNOTATION_READERS.map(str::to_owned).to_vec();
         }
+        self.is_in_docs |= before.differs_in_docs(now);
         self.is_for_type_checkers |= before.type_checking != now.type_checking;
         self.by_file.insert(file.to_owned(), own);
         let (package, module) = names_of_module(Path::new(file))?;
@@ -210,6 +213,7 @@ impl Difference {
         };
         if name.is_empty() {
             return symbols.frame_gets_modules
+                || self.is_in_docs && symbols.frame_reads_docs
                 || symbols.frame_names.iter().any(counts)
                 || own.is_none() && symbols.layout.annotated.iter().any(counts)
                 || self.is_imported(&symbols, world);
@@ -218,7 +222,9 @@ impl Difference {
         let mut functions = functions.filter(|function| function.name == name);
         functions.any(|function| {
             let mut mentions = symbols.mentions(function);
-            function.gets_modules || mentions.any(|name| counts(&name))
+            function.gets_modules
+                || self.is_in_docs && function.reads_docs
+                || mentions.any(|name| counts(&name))
         })
     }
 
@@ -262,7 +268,8 @@ impl Difference {
             // Pytest looks at signatures to see which arguments there are.
             let is_pytest = file.split('/').any(|folder| PYTEST.contains(&folder));
             return self.is_said_in(&text, &self.names_for_installed)
-                || !is_pytest && self.is_said_in(&text, &self.annotation_readers);
+                || !is_pytest && self.is_said_in(&text, &self.annotation_readers)
+                || !is_pytest && self.is_in_docs && text_reads_docs(&text);
         }
         let Some(symbols) = world.symbols(file).filter(|_| file.ends_with(".py")) else {
             return self.is_said_in(&text, &self.names) || self.names_module(&text);
@@ -270,7 +277,9 @@ impl Difference {
         let mut functions = symbols.functions().iter();
         let mut asked = symbols.asked.iter();
         symbols.frame_gets_modules
-            || functions.any(|function| function.gets_modules)
+            || self.is_in_docs && symbols.frame_reads_docs
+            || functions
+                .any(|function| function.gets_modules || self.is_in_docs && function.reads_docs)
             || asked.any(|name| self.hashes.contains(name))
             || self.may_look_in(file, world)
     }

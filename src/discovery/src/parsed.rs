@@ -93,6 +93,7 @@ fn finder() -> Digest {
             include_str!("slice/shared.rs"),
             include_str!("symbols.rs"),
             include_str!("symbols/definitions.rs"),
+            include_str!("symbols/docs.rs"),
             include_str!("symbols/modules.rs"),
             include_str!("symbols/parts.rs"),
             include_str!("symbols/standard.rs"),

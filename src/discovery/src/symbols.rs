@@ -18,12 +18,15 @@ use crate::tokens::Tokens;
 pub use crate::tokens::name_hash;
 
 mod definitions;
+mod docs;
 mod modules;
 mod parts;
 mod standard;
 mod unread;
 
-use definitions::{definitions, prose};
+use definitions::definitions;
+pub use docs::text_reads_docs;
+use docs::{Docs, frame_reads_docs};
 pub use modules::{ANNOTATION_READERS, ANY_MODULE};
 use modules::{asked, frame_gets_modules, module_values};
 use parts::Frame;
@@ -69,6 +72,8 @@ pub struct Symbols {
     pub sets_type_checking: bool,
     /// Whether code of the frame may get any module, and so names in it that it doesn't mention.
     pub frame_gets_modules: bool,
+    /// Whether code of the frame may ask for docstrings.
+    pub frame_reads_docs: bool,
     digests: FxHashMap<String, Digest>,
     functions: Vec<Function>,
     /// The names that functions mention, as hashes.
@@ -88,6 +93,8 @@ pub struct Function {
     pub sees_lines: bool,
     /// Whether it may get any module, and so names in it that it doesn't mention.
     pub gets_modules: bool,
+    /// Whether it may ask for docstrings.
+    pub reads_docs: bool,
     /// Its name without those of classes, as a hash.
     pub simple: u64,
     /// The places of all names that it mentions in the list of its file.
@@ -99,10 +106,11 @@ impl Symbols {
     pub fn of(source: &[u8]) -> Option<Self> {
         let syntax = Syntax::of(source)?;
         let root = syntax.root();
+        let docs = Docs::of(root);
         let found: Vec<_> = definitions(root)
             .into_iter()
             .map(|each| {
-                let body = Tokens::of(each.body, &FxHashSet::default());
+                let body = Tokens::of(each.body, &docs.statements);
                 (each, body)
             })
             .collect();
@@ -110,9 +118,9 @@ impl Symbols {
         let asks_for_docstrings = source.windows(7).any(|part| part == b"__doc__");
         let prose = match asks_for_docstrings {
             true => FxHashSet::default(),
-            false => prose(root),
+            false => docs.strings.clone(),
         };
-        let frame = Frame::of(root, &found, &prose);
+        let frame = Frame::of(root, &found, &docs, &prose);
         let mut bodies: FxHashMap<String, Hasher> = FxHashMap::default();
         let mut functions = Vec::with_capacity(found.len());
         let mut names = Names::default();
@@ -122,7 +130,7 @@ impl Symbols {
                 .entry(each.name.clone())
                 .or_default()
                 .field(body.bytes());
-            functions.push(each.function(&whole, &mut names));
+            functions.push(each.function(&whole, &docs, &mut names));
         }
         let digests = bodies
             .into_iter()
@@ -135,6 +143,7 @@ impl Symbols {
             asked: asked(root, &prose),
             module_values: module_values(root),
             frame_gets_modules: frame_gets_modules(root),
+            frame_reads_docs: frame_reads_docs(root, &docs),
             sets_type_checking: sets_type_checking(root),
             digests,
             functions,

@@ -1,7 +1,6 @@
 //! The functions of a source: where they are, and what each of them mentions.
 
-use rustc_hash::FxHashSet;
-
+use super::docs::{Docs, function_reads_docs};
 use super::modules::gets_modules;
 use super::{Function, Names, sees_lines};
 use crate::syntax::Node;
@@ -19,13 +18,14 @@ pub(super) struct Definition<'s> {
 
 impl Definition<'_> {
     /// What it mentions, and may learn of; `names` are the names that are mentioned in its file.
-    pub(super) fn function(&self, whole: &Tokens, names: &mut Names) -> Function {
+    pub(super) fn function(&self, whole: &Tokens, docs: &Docs, names: &mut Names) -> Function {
         let simple = self.name.rsplit('.').next().unwrap_or(&self.name);
         Function {
             name: self.name.clone(),
             lines: self.outer.lines(),
             sees_lines: sees_lines(whole),
             gets_modules: gets_modules(self.outer),
+            reads_docs: function_reads_docs(self.outer, docs),
             simple: name_hash(simple),
             mentions: whole.name_hashes().map(|name| names.place(name)).collect(),
         }
@@ -61,41 +61,6 @@ pub(super) fn definitions<'s>(root: Node<'s>) -> Vec<Definition<'s>> {
         pending.extend(children.map(|child| (child, inner.clone())));
     }
     found
-}
-
-/// The docstrings in a file, by the identities of their nodes: their words are no names that code may ask for, as those of other
-/// strings may be.
-pub(super) fn prose(root: Node<'_>) -> FxHashSet<usize> {
-    let strings = root.descendants().filter_map(|node| {
-        let body = match node.kind() {
-            "module" => Some(node),
-            "function_definition" | "class_definition" => node.field("body"),
-            _ => None,
-        };
-        body.and_then(docstring_of)
-    });
-    let strings = strings.filter(|string| is_plain(*string));
-    strings.map(|string| string.id()).collect()
-}
-
-/// Whether no value is put into a string.
-fn is_plain(string: Node<'_>) -> bool {
-    !string
-        .descendants()
-        .any(|node| node.kind() == "interpolation")
-}
-
-/// The text of a body's docstring, if it has one: it is data that others may read.
-pub(super) fn docstring<'s>(body: Node<'s>) -> &'s str {
-    docstring_of(body).map_or("", Node::text)
-}
-
-fn docstring_of(body: Node<'_>) -> Option<Node<'_>> {
-    let first = body.named_children().find(|node| !node.is_extra());
-    first
-        .filter(|node| node.kind() == "expression_statement")
-        .and_then(|node| node.named_children().next())
-        .filter(|node| matches!(node.kind(), "string" | "concatenated_string"))
 }
 
 /// What calling a function does before its body runs: a generator's or a coroutine's body waits. `super` and `__class__` make the class

@@ -17,7 +17,8 @@ use dx_py_core::{Digest, Hasher};
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
-use super::definitions::{Definition, docstring, kind};
+use super::definitions::{Definition, kind};
+use super::docs::Docs;
 use super::identifiers;
 use super::standard::is_standard;
 use super::unread::{Annotations, for_type_checkers, postpones_annotations};
@@ -37,6 +38,8 @@ pub struct Layout {
     pub annotated: Vec<u64>,
     /// The fingerprint of what only type checkers read.
     pub type_checking: Digest,
+    /// The fingerprints of the docstrings of all that is defined, by its names.
+    pub docs: BTreeMap<String, Digest>,
 }
 
 /// One part of a frame.
@@ -69,12 +72,18 @@ impl Layout {
 
     /// Whether functions that both have are annotated differently. Whoever asks for others asks for their names.
     pub fn differs_in_annotations(&self, other: &Self) -> bool {
-        let differs = |(name, digest): (&String, &Digest)| {
-            let others = other.annotations.get(name);
-            others.is_some_and(|others| others != digest)
-        };
-        self.annotations.iter().any(differs)
+        differs_in_common(&self.annotations, &other.annotations)
     }
+
+    /// Whether what both define is documented differently.
+    pub fn differs_in_docs(&self, other: &Self) -> bool {
+        differs_in_common(&self.docs, &other.docs)
+    }
+}
+
+fn differs_in_common(some: &BTreeMap<String, Digest>, others: &BTreeMap<String, Digest>) -> bool {
+    some.iter()
+        .any(|(name, digest)| others.get(name).is_some_and(|other| other != digest))
 }
 
 /// Beginnings of names that pytest and unittest look for in modules.
@@ -140,10 +149,11 @@ impl Frame {
     pub(super) fn of<'s>(
         root: Node<'s>,
         found: &[(Definition<'s>, Tokens)],
+        docs: &Docs,
         prose: &FxHashSet<usize>,
     ) -> Self {
         let mut left_out: FxHashSet<usize> = found.iter().map(|(each, _)| each.body.id()).collect();
-        let tokens = Tokens::of(root, &left_out);
+        let tokens = Tokens::of(root, &left_out.union(&docs.statements).copied().collect());
         let postponed = postpones_annotations(root);
         let mut annotations = Annotations::default();
         if postponed {
@@ -154,6 +164,9 @@ impl Frame {
         left_out.extend(&annotations.nodes);
         let (unread, type_checking) = for_type_checkers(root);
         left_out.extend(unread);
+        let without_prose = left_out.union(prose).copied().collect();
+        let without_prose = Tokens::of(root, &without_prose);
+        left_out.extend(&docs.statements);
         let run = Tokens::of(root, &left_out);
         let Statements {
             parts,
@@ -179,7 +192,12 @@ impl Frame {
             }
             hasher.finish()
         };
-        let digest = with_kinds(&tokens, &|_| true);
+        let mut hasher = Hasher::new();
+        hasher.field(with_kinds(&tokens, &|_| true).0);
+        for (name, digest) in &docs.digests {
+            hasher.field(name).field(digest.0);
+        }
+        let digest = hasher.finish();
         let digests = parts.iter().map(|part| {
             let own = Tokens::of(part.node, &left_out);
             let mut hasher = Hasher::new();
@@ -192,8 +210,6 @@ impl Frame {
             (part.name.to_owned(), Part { digest, import })
         });
         let digests = digests.collect();
-        let without_prose = left_out.union(prose).copied().collect();
-        let without_prose = Tokens::of(root, &without_prose);
         left_out.extend(parts.iter().map(|part| part.node.id()));
         let is_part: FxHashSet<usize> = parts.iter().map(|part| part.node.id()).collect();
         left_out.extend(imports);
@@ -222,6 +238,7 @@ impl Frame {
                 annotations: annotations.digests,
                 annotated: annotations.names.into_iter().collect(),
                 type_checking,
+                docs: docs.digests.clone(),
             },
             names: names.collect(),
             tokens,
@@ -233,9 +250,7 @@ impl Frame {
 fn seen_of(definition: &Definition<'_>, body: &Tokens, signature: Option<&Digest>) -> Digest {
     let mut hasher = Hasher::new();
     hasher.field(signature.map_or(&[][..], |signature| &signature.0));
-    hasher
-        .field(docstring(definition.body))
-        .field([kind(definition.body, body)]);
+    hasher.field([kind(definition.body, body)]);
     hasher.finish()
 }
 
@@ -459,7 +474,6 @@ pub(super) mod tests {
             ("__version__ = '1'\n", "__version__ = '2'\n", "__version__"),
             ("", "def f(a, *, b=1): return c\n", "f"),
             ("def f(a): return a\n", "def f(a, b=None): return a\n", "f"),
-            ("def f(): 'doc'\n", "def f(): 'other'\n", "f"),
             ("def f(): return 1\n", "def f(): yield 1\n", "f"),
             ("def f(): return 1\n", "async def f(): return 1\n", "f"),
             (

@@ -1,0 +1,326 @@
+//! Docstrings: they are data, which matters to those alone who ask for it.
+
+use std::collections::BTreeMap;
+
+use dx_py_core::{Digest, Hasher};
+use rustc_hash::FxHashSet;
+
+use super::outside_of_functions;
+use crate::syntax::Node;
+use crate::tokens::words;
+
+/// What a docstring is asked for by.
+const DOC: &str = "__doc__";
+
+/// Names by which code asks for docstrings without that one.
+pub const DOC_READERS: [&str; 9] = [
+    "Cmd",
+    "classify_class_attrs",
+    "co_consts",
+    "doctest",
+    "getdoc",
+    "getmembers",
+    "pydoc",
+    "register_introspection_functions",
+    "shortDescription",
+];
+
+/// Names by which it may find them among all attributes of an object, which have none if that is an instance.
+const LISTS_OF_ATTRIBUTES: [&str; 3] = ["__dict__", "dir", "vars"];
+
+/// The docstrings of a file.
+pub(super) struct Docs {
+    /// Their statements, by the identities of the nodes.
+    pub(super) statements: FxHashSet<usize>,
+    /// Their strings, as far as no value is put into one.
+    pub(super) strings: FxHashSet<usize>,
+    /// Their fingerprints by the name of what they are about, with those of the classes around it; what is inside of a function counts as
+    /// its own, and the file itself has no name. What has none is there as well.
+    pub(super) digests: BTreeMap<String, Digest>,
+}
+
+impl Docs {
+    /// Those below the root.
+    pub(super) fn of(root: Node<'_>) -> Self {
+        let mut found = Self {
+            statements: FxHashSet::default(),
+            strings: FxHashSet::default(),
+            digests: BTreeMap::new(),
+        };
+        let mut hashers: BTreeMap<String, Hasher> = BTreeMap::new();
+        for node in root.descendants() {
+            let body = match node.kind() {
+                "module" => Some(node),
+                "function_definition" | "class_definition" => node.field("body"),
+                _ => None,
+            };
+            let Some(body) = body else { continue };
+            let hasher = hashers.entry(owner(node)).or_default();
+            let Some((statement, string)) = docstring(body) else {
+                hasher.field(b"");
+                continue;
+            };
+            found.statements.insert(statement.id());
+            found.strings.insert(string.id());
+            hasher.field(string.text());
+        }
+        let digests = hashers.into_iter();
+        found.digests = digests
+            .map(|(name, hasher)| (name, hasher.finish()))
+            .collect();
+        found
+    }
+}
+
+/// The name of a definition with those of the classes around it, or of the function that it is inside of.
+fn owner(definition: Node<'_>) -> String {
+    let mut names = Vec::new();
+    let mut around = Some(definition);
+    while let Some(node) = around {
+        let is_function = node.kind() == "function_definition";
+        if is_function {
+            names.clear();
+        }
+        if is_function || node.kind() == "class_definition" {
+            names.extend(node.field("name").map(Node::text));
+        }
+        around = node.parent();
+    }
+    names.reverse();
+    names.join(".")
+}
+
+/// The statement of a body that is its docstring, and the string.
+fn docstring(body: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
+    let statement = body.named_children().find(|node| !node.is_extra())?;
+    let mut parts = statement.named_children();
+    let string = parts.next()?;
+    let is_docstring = statement.kind() == "expression_statement"
+        && parts.next().is_none()
+        && matches!(string.kind(), "string" | "concatenated_string")
+        // A string that is put together when the code runs is none.
+        && !string.descendants().any(|node| node.kind() == "interpolation");
+    is_docstring.then_some((statement, string))
+}
+
+/// Whether code asks for docstrings by a node; `docs` are no code.
+fn asks(node: Node<'_>, docs: &Docs) -> bool {
+    match node.kind() {
+        "identifier" => {
+            let name = node.text();
+            DOC_READERS.contains(&name)
+                || name == DOC && !is_set(node)
+                || name == "help" && !is_label(node)
+                || LISTS_OF_ATTRIBUTES.contains(&name) && !is_of_self(node)
+        }
+        "string_content" => {
+            let is_doc = node
+                .parent()
+                .is_some_and(|string| docs.strings.contains(&string.id()));
+            !is_doc && words(node.text()).any(|word| word == DOC)
+        }
+        _ => false,
+    }
+}
+
+/// Whether the code of a function asks for docstrings.
+pub(super) fn function_reads_docs(function: Node<'_>, docs: &Docs) -> bool {
+    function.descendants().any(|node| asks(node, docs))
+}
+
+/// Whether what isn't in functions does.
+pub(super) fn frame_reads_docs(root: Node<'_>, docs: &Docs) -> bool {
+    let mut found = false;
+    outside_of_functions(root, |node| found |= asks(node, docs));
+    found
+}
+
+/// Whether a value is given to a name, or to the attribute that it names.
+fn is_set(name: Node<'_>) -> bool {
+    let Some(parent) = name.parent() else {
+        return false;
+    };
+    let (target, around) = match parent.kind() {
+        "attribute" if parent.field("attribute") == Some(name) => (parent, parent.parent()),
+        _ => (name, Some(parent)),
+    };
+    around
+        .is_some_and(|around| around.kind() == "assignment" && around.field("left") == Some(target))
+}
+
+/// Whether a name is only what an argument or an attribute is called.
+fn is_label(name: Node<'_>) -> bool {
+    name.parent().is_some_and(|parent| match parent.kind() {
+        "keyword_argument" | "default_parameter" | "typed_default_parameter" => {
+            parent.field("name") == Some(name)
+        }
+        "attribute" => parent.field("attribute") == Some(name),
+        _ => false,
+    })
+}
+
+/// Whether the attributes of `self` are asked for.
+fn is_of_self(name: Node<'_>) -> bool {
+    let Some(parent) = name.parent() else {
+        return false;
+    };
+    let asked = match parent.kind() {
+        "attribute" => parent.field("object"),
+        "call" => parent.field("arguments").and_then(|arguments| {
+            let mut arguments = arguments.named_children();
+            arguments.next().filter(|_| arguments.next().is_none())
+        }),
+        _ => None,
+    };
+    asked.is_some_and(|asked| asked.kind() == "identifier" && asked.text() == "self")
+}
+
+/// Whether the text of a module that isn't the project's asks for docstrings, other than to set them.
+pub fn text_reads_docs(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    let mut rest = &*text;
+    while let Some(at) = rest.find(DOC) {
+        rest = &rest[at + DOC.len()..];
+        let behind = rest.trim_start_matches([' ', '\t']);
+        if !behind.starts_with('=') || behind.starts_with("==") {
+            return true;
+        }
+    }
+    DOC_READERS
+        .iter()
+        .any(|name| words(&text).any(|word| word == *name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Symbols;
+    use super::super::parts::tests::{difference, layout};
+    use super::text_reads_docs;
+
+    fn symbols(source: &str) -> Symbols {
+        Symbols::of(source.as_bytes()).expect("it parses")
+    }
+
+    const FILE: &str = "\
+'''About it.'''
+import os
+@c
+class A(B):
+    'About A.'
+    x = 1
+    def f(self):
+        'About f.'
+        def inner():
+            'About inner.'
+        return inner
+
+def g():
+    return 1
+run(A, g)
+";
+
+    #[test]
+    fn a_docstring_is_apart_from_all_else() {
+        for (from, to) in [
+            ("About it", "On it"),
+            ("About A", "On A"),
+            ("About f", "On f"),
+            ("About inner", "On inner"),
+            ("'About f.'\n", "'''About f.\n\n    More.'''\n"),
+            ("'About f.'\n", "'About' ' f'\n"),
+            ("        'About f.'\n", ""),
+            ("def g():\n", "def g():\n    'About g.'\n"),
+        ] {
+            let after = FILE.replace(from, to);
+            assert_ne!(FILE, after);
+            let layouts = [FILE, &*after].map(layout);
+            assert!(layouts[0].differs_in_docs(&layouts[1]), "{after}");
+            assert_eq!(difference(FILE, &after), Some(Vec::new()), "{after}");
+            let [before, now] = [FILE, &*after].map(symbols);
+            assert_ne!(before.frame(), now.frame(), "{after}");
+            for function in before.functions() {
+                let name = &function.name;
+                assert_eq!(before.digest(name), now.digest(name), "{after}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_runs_is_no_docstring() {
+        for (from, to) in [
+            ("'About A.'", "f'About {a()}.'"),
+            ("'About A.'", "'About', A()"),
+            ("'About A.'", "x = 'About A.'"),
+            ("    x = 1\n", "    x = 1\n    'Not about A.'\n"),
+        ] {
+            let after = FILE.replace(from, to);
+            assert_eq!(difference(FILE, &after), None, "{after}");
+        }
+        let body = FILE.replace("return 1", "return 'About g.'");
+        assert_ne!(symbols(FILE).digest("g"), symbols(&body).digest("g"));
+    }
+
+    #[test]
+    fn a_new_definition_is_asked_for_by_its_name() {
+        let after = FILE.replace("def g", "def h():\n    'About h.'\n\ndef g");
+        assert!(!layout(FILE).differs_in_docs(&layout(&after)));
+        let of_two = "def f(): 'a'\ndef f(): 'b'\n";
+        let layouts = [of_two, &of_two.replace('b', "c")].map(layout);
+        assert!(layouts[0].differs_in_docs(&layouts[1]));
+    }
+
+    #[test]
+    fn who_may_ask_for_docstrings_is_found() {
+        let reads = |line: &str| {
+            let symbols = symbols(&format!("def f(self):\n    'Has __doc__.'\n    {line}\n"));
+            assert!(!symbols.frame_reads_docs);
+            symbols.functions()[0].reads_docs
+        };
+        for line in [
+            "x.__doc__",
+            "x.__doc__ += y",
+            "x.__doc__ = y.__doc__",
+            "x[y.__doc__] = 1",
+            "getattr(x, '__doc__')",
+            "getdoc(x)",
+            "import doctest",
+            "help(x)",
+            "vars(x)",
+            "type(self).__dict__",
+            "map(vars, x)",
+            "inspect.getmembers(x)",
+            "def g(): return x.__doc__",
+        ] {
+            assert!(reads(line), "{line}");
+        }
+        for line in [
+            "pass",
+            "x.__doc__ = 'A.'",
+            "g(help='A.')",
+            "x.help",
+            "vars(self)",
+            "self.__dict__",
+            "'Not a doc__.'",
+        ] {
+            assert!(!reads(line), "{line}");
+        }
+        for frame in [
+            "x = y.__doc__\n",
+            "class A:\n    x = __doc__\n",
+            "@c(y.__doc__)\ndef f(): pass\n",
+        ] {
+            assert!(symbols(frame).frame_reads_docs, "{frame}");
+        }
+        assert!(!symbols("def f(): x.__doc__\n").frame_reads_docs);
+    }
+
+    #[test]
+    fn text_that_only_sets_docstrings_asks_for_none() {
+        assert!(!text_reads_docs(
+            b"x.__doc__ = y\n__doc__='a'\ndef help(): pass\n"
+        ));
+        for text in ["x.__doc__\n", "x.__doc__ == y", "import pydoc", "'__doc__'"] {
+            assert!(text_reads_docs(text.as_bytes()), "{text}");
+        }
+    }
+}
