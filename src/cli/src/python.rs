@@ -165,12 +165,14 @@ impl Interpreter {
         hasher.field(fs::read(self.prefix().join("pyvenv.cfg")).unwrap_or_default());
         for folder in site_packages {
             for name in sorted_names(folder) {
-                let startup = name.ends_with(".pth")
+                let is_pth = name.ends_with(".pth");
+                let startup = is_pth
                     || name.starts_with("__editable__")
                     || matches!(&*name, "sitecustomize.py" | "usercustomize.py");
                 if startup {
+                    // The name of the former says when it is read, and no more: that of an editable install has a version in it.
                     hasher
-                        .field(&name)
+                        .field(if is_pth { "" } else { &name })
                         .field(fs::read(folder.join(&name)).unwrap_or_default());
                 }
             }
@@ -224,6 +226,38 @@ fn sorted_names(folder: &Path) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_runs_at_the_start_counts_in_its_order_and_not_by_names_of_pth_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let python = Interpreter {
+            executable: dir.path().join("bin/python3"),
+            source: "a test",
+        };
+        let digest_with = |files: &[(&str, &str)]| {
+            let site = tempfile::tempdir().unwrap();
+            for (name, text) in files {
+                fs::write(site.path().join(name), text).unwrap();
+            }
+            python.digest(&[site.path().to_owned()])
+        };
+        let first = digest_with(&[("__editable__.lib-1.pth", "/lib"), ("z.pth", "/other")]);
+        assert_eq!(
+            first,
+            digest_with(&[("lib.pth", "/lib"), ("z.pth", "/other")])
+        );
+        for other in [
+            &[("__editable__.lib-1.pth", "/lib2"), ("z.pth", "/other")][..],
+            &[("zz.pth", "/lib"), ("z.pth", "/other")],
+            &[("z.pth", "/other")],
+        ] {
+            assert_ne!(first, digest_with(other));
+        }
+        assert_ne!(
+            digest_with(&[("sitecustomize.py", "")]),
+            digest_with(&[("usercustomize.py", "")])
+        );
+    }
 
     #[test]
     fn names_of_one_binary_in_one_environment_are_one_interpreter() {
