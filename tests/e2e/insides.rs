@@ -132,11 +132,12 @@ fn rewritten_modules_are_kept_by_content() {
         ),
         ("test_b.py", "def test_b(): assert '\\d'\n"),
     ]);
-    // Code names the file it is of. Modules of the environment are kept too, if they have no `.pyc` files yet.
+    // Code names the file it is of. Other modules are kept too, if they have no `.pyc` files.
     let of_project = |path: &std::path::PathBuf| {
-        let name = project.path().to_str().unwrap().as_bytes();
+        let name = format!("{}/test_", project.path().display());
         let code = std::fs::read(path).unwrap();
-        code.windows(name.len()).any(|window| window == name)
+        code.windows(name.len())
+            .any(|window| window == name.as_bytes())
     };
     let kept = || -> Vec<std::path::PathBuf> {
         let entries = std::fs::read_dir(project.path().join(".dx/bytecode")).unwrap();
@@ -146,7 +147,7 @@ fn rewritten_modules_are_kept_by_content() {
     let text = |run: &crate::support::Run| run.json["tests"][0]["message"].to_string();
     let first = project.test(&["--all", "-n", "1"]);
     // Of `test_b` the compiler has something to say each time.
-    assert_eq!(kept().len(), 2, "{:?}", kept());
+    assert_eq!(kept().len(), 1, "{:?}", kept());
     let second = project.test(&["--all", "-n", "1"]);
     assert!(text(&first).contains("1 == 2"));
     assert_eq!(text(&second), text(&first));
@@ -165,7 +166,70 @@ fn rewritten_modules_are_kept_by_content() {
         "def test_a():\n    one = 1\n    assert one == 3\n",
     );
     assert!(text(&project.test(&["--all", "-n", "1"])).contains("1 == 3"));
-    assert_eq!(kept().len(), 3);
+    assert_eq!(kept().len(), 2);
+}
+
+/// The harness sets PYTHONDONTWRITEBYTECODE.
+#[test]
+fn other_modules_are_kept_by_content_where_python_keeps_none() {
+    let project = Project::new(&[
+        ("lib.py", "import inspect\n\ndef value(): return 1\n"),
+        ("warns.py", "VALUE = '\\d'\n"),
+        (
+            "test_a.py",
+            "import inspect, lib, os, warns\ndef test_a():\n    assert lib.value() == 1 and lib.__file__ == lib.value.__code__.co_filename\n    assert not os.path.exists(lib.__cached__) and 'return 1' in inspect.getsource(lib.value)\n",
+        ),
+        ("test_b.py", "import missing\n"),
+        ("test_c.py", "import wrong\n"),
+        ("wrong.py", "def f(:\n"),
+    ]);
+    let kept_of = |name: &str| {
+        let name = format!("{}/{name}", project.path().display());
+        let entries = std::fs::read_dir(project.path().join(".dx/bytecode")).unwrap();
+        let codes = entries.map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+        let named = codes.filter(|code| {
+            code.windows(name.len())
+                .any(|window| window == name.as_bytes())
+        });
+        named.count()
+    };
+    let run = || project.test(&["--all", "-n", "1", "--continue-on-collection-errors"]);
+    let told = |run: &crate::support::Run| {
+        let of = |name: &str| run.json[name].to_string();
+        (run.outcomes(), of("warnings"), of("collection_errors"))
+    };
+    let first = run();
+    assert!(
+        first.json["warnings"]
+            .to_string()
+            .contains("invalid escape")
+    );
+    assert!(
+        first.json["collection_errors"]
+            .to_string()
+            .contains("SyntaxError")
+    );
+    assert_eq!(
+        (kept_of("lib.py"), kept_of("warns.py"), kept_of("wrong.py")),
+        (1, 0, 0)
+    );
+    let (code, expected) = project.pytest(&["--continue-on-collection-errors"]);
+    for _ in 0..2 {
+        let again = run();
+        assert_eq!(
+            (again.code, &again.outcomes()),
+            (code, &expected),
+            "{}",
+            again.out
+        );
+        assert_eq!(told(&again), told(&first));
+    }
+    // What is kept is one with the text: of the same length, and within a second.
+    project.write("lib.py", "import inspect\n\ndef value(): return 2\n");
+    assert_eq!(
+        (run().outcomes(), kept_of("lib.py")),
+        (project.pytest(&["--continue-on-collection-errors"]).1, 2)
+    );
 }
 
 #[test]

@@ -27,6 +27,10 @@ def main(argv: list[str]) -> int:
     # What a `sitecustomize` may have imported is another version: an installed one.
     for name in [name for name in sys.modules if name.partition(".")[0] == "dx_py_test_runner"]:
         del sys.modules[name]
+    from dx_py_test_runner import compiled
+
+    dx = os.path.dirname(os.path.dirname(own))
+    compiled.install(os.path.join(dx, "bytecode"))
     if argv[1] in ("controller", "report"):
         from dx_py_test_runner.controller import control, report
 

@@ -11,11 +11,8 @@ checkout is fresh: each rewrites a share beforehand, and finds the others' then.
 from __future__ import annotations
 
 import ast
-import hashlib
 import marshal
 import os
-import sys
-import time
 import warnings
 from pathlib import Path
 from types import CodeType
@@ -25,11 +22,8 @@ import pytest
 from _pytest.assertion import rewrite
 from _pytest.pathlib import fnmatch_ex
 
+from . import compiled
 from .internals import own_copy, takes
-
-_DIGEST = 32
-_DAY = 86400.0
-_now = time.time
 
 _is_on = True
 _folder = ""
@@ -50,10 +44,10 @@ def install(folder: str) -> None:
         found: Optional[CodeType] = original(source, pyc, trace)
         if found is None and _is_on and _config is not None:
             try:
-                place = os.path.join(folder, _key(source.read_bytes(), source))
+                place = os.path.join(folder, _key(source))
             except OSError:
                 return None
-            found = _read(place) or _rewritten(source, place)
+            found = compiled.read_code(place) or _rewritten(source, place)
         return found
 
     rewrite._read_pyc = read
@@ -72,7 +66,7 @@ def prepare(paths: list[str]) -> None:
         if not any(fnmatch_ex(pattern, source) for pattern in patterns):
             continue
         try:
-            place = os.path.join(_folder, _key(source.read_bytes(), source))
+            place = os.path.join(_folder, _key(source))
             pyc = rewrite.get_cache_dir(source) / (source.name[:-3] + rewrite.PYC_TAIL)
             if not os.path.exists(place) and _read_pyc(source, pyc) is None:
                 _rewritten(source, place)
@@ -97,7 +91,7 @@ def _rewritten(source: Path, place: str) -> Optional[CodeType]:
         return None
     if log:
         return None
-    _write(place, code)
+    compiled.write(place, marshal.dumps(code))
     return code
 
 
@@ -133,39 +127,5 @@ def _hasten() -> None:
     rewrite.traverse_node = lacking_place  # type: ignore[assignment]
 
 
-def _key(text: bytes, source: Path) -> str:
-    hasher = hashlib.blake2b(digest_size=_DIGEST)
-    tag = sys.implementation.cache_tag or ""
-    for part in (text, str(source), pytest.__version__, sys.version, tag, str(sys.flags.optimize)):
-        data = part if isinstance(part, bytes) else part.encode("utf-8", "surrogateescape")
-        hasher.update(len(data).to_bytes(8, "little"))
-        hasher.update(data)
-    return hasher.hexdigest()
-
-
-def _read(place: str) -> Optional[CodeType]:
-    """The code that is kept there, if it is whole."""
-    try:
-        with open(place, "rb") as file:
-            data = file.read()
-        if hashlib.blake2b(data[_DIGEST:], digest_size=_DIGEST).digest() != data[:_DIGEST]:
-            return None
-        code = marshal.loads(data[_DIGEST:])
-        if _now() - os.stat(place).st_mtime > _DAY:
-            os.utime(place)  # what isn't used for long is removed
-    except (OSError, ValueError, EOFError, TypeError):
-        return None
-    return code if isinstance(code, CodeType) else None
-
-
-def _write(place: str, code: CodeType) -> None:
-    """Keep code; if that can't be done, it is rewritten the next time."""
-    body = marshal.dumps(code)
-    temporary = f"{place}.{os.getpid()}"
-    try:
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(hashlib.blake2b(body, digest_size=_DIGEST).digest() + body)
-        os.replace(temporary, place)
-    except OSError:
-        pass
+def _key(source: Path) -> str:
+    return compiled.key(source.read_bytes(), str(source), pytest.__version__)

@@ -21,6 +21,7 @@ const FILES: &[(&str, &str)] = carried![
     "collect.py",
     "command.py",
     "compared.py",
+    "compiled.py",
     "controller.py",
     "coverage_data.py",
     "economy.py",

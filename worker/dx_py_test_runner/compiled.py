@@ -1,0 +1,144 @@
+"""Keeps the code of modules by content, in `.dx/bytecode`, where Python itself can keep none.
+
+With PYTHONDONTWRITEBYTECODE, as in many containers, and in folders that can't be written, a module without a `.pyc` file is compiled in
+each process anew: for pytest alone that takes longer than a hundred tests. Where `importlib` looks for such a file in vain it is given
+what is kept, or what was compiled at once; it makes the same of it as of a file.
+"""
+
+from __future__ import annotations
+
+import _thread
+import hashlib
+import marshal
+import os
+import sys
+import time
+import warnings
+from importlib.machinery import SourceFileLoader
+from importlib.util import MAGIC_NUMBER, source_from_cache, source_hash
+from types import CodeType, FunctionType
+from typing import Any, Optional
+
+_DIGEST = 32
+_DAY = 86400.0
+
+# Tests put others in their places.
+_open, _now, _stat, _access = open, time.time, os.stat, os.access
+
+#: A `.pyc` file that counts for its source without a look at its time.
+_UNCHECKED = (1).to_bytes(4, "little")
+
+
+def install(folder: str) -> None:
+    """Keep code in `folder`. What isn't known of `importlib` is left as it is."""
+    loader: Any = next((base for base in SourceFileLoader.__mro__ if "get_data" in vars(base)), None)
+    original = None if loader is None else vars(loader)["get_data"]
+    if type(original) is not FunctionType or original.__code__.co_varnames[:2] != ("self", "path"):
+        return
+    missing: Any = FileNotFoundError
+
+    def get_data(self: Any, path: Any) -> Any:
+        try:
+            return original(self, path)
+        except missing:
+            data = pyc(self, path)
+            if data is None:
+                raise
+            return data
+
+    def pyc(self: Any, path: Any) -> Optional[bytes]:
+        return _pyc(path, folder) if type(self) is SourceFileLoader and type(path) is str else None
+
+    # Who reads is seen by the stack, on which this is a part of `importlib`, as it is in tracebacks.
+    get_data.__code__ = get_data.__code__.replace(co_filename=original.__code__.co_filename)
+    get_data.__module__, get_data.__qualname__ = original.__module__, original.__qualname__
+    get_data.__doc__ = original.__doc__
+    loader.get_data = get_data
+
+
+def _pyc(path: str, folder: str) -> Optional[bytes]:
+    """What would be in a `.pyc` file that isn't there, and that Python wouldn't write."""
+    if not path.endswith(".pyc") or not (sys.dont_write_bytecode or _is_protected(os.path.dirname(path))):
+        return None
+    try:
+        source = source_from_cache(path)
+        with _open(source, "rb") as file:
+            text = file.read()
+    except (OSError, ValueError):
+        return None
+    place = os.path.join(folder, key(text, source, os.path.basename(path)))
+    body = read(place)
+    if body is None:
+        body = _compiled(text, source)
+        if body is None:
+            return None
+        write(place, body)
+    return b"".join((MAGIC_NUMBER, _UNCHECKED, source_hash(text), body))
+
+
+def _is_protected(folder: str) -> bool:
+    return not _access(folder if os.path.isdir(folder) else os.path.dirname(folder), os.W_OK)
+
+
+def _compiled(text: bytes, source: str) -> Optional[bytes]:
+    """The code of a module; none if the compiler has something to tell, which it does when `importlib` calls it."""
+    if _thread._count():
+        return None  # what other threads warn of would be lost
+    try:
+        with warnings.catch_warnings(record=True) as log:
+            warnings.simplefilter("always")
+            code = compile(text, source, "exec", dont_inherit=True)
+    except Exception:
+        return None
+    return None if log else marshal.dumps(code)
+
+
+# Files of code
+
+
+def key(text: bytes, *parts: str) -> str:
+    """The name under which code is kept that was made of a source, by what else it depends on beside the interpreter."""
+    hasher = hashlib.blake2b(digest_size=_DIGEST)
+    tag = sys.implementation.cache_tag or ""
+    names = [part.encode("utf-8", "surrogateescape") for part in (*parts, sys.version, tag, str(sys.flags.optimize))]
+    for data in (text, *names):
+        hasher.update(len(data).to_bytes(8, "little"))
+        hasher.update(data)
+    return hasher.hexdigest()
+
+
+def read(place: str) -> Optional[bytes]:
+    """The code that is kept there, as `marshal` has written it, if it is whole."""
+    try:
+        with _open(place, "rb") as file:
+            data = file.read()
+        body = data[_DIGEST:]
+        if hashlib.blake2b(body, digest_size=_DIGEST).digest() != data[:_DIGEST]:
+            return None
+        if _now() - _stat(place).st_mtime > _DAY:
+            os.utime(place)  # what isn't used for long is removed
+    except OSError:
+        return None
+    return body
+
+
+def read_code(place: str) -> Optional[CodeType]:
+    """The code that is kept there, if it is whole."""
+    body = read(place)
+    try:
+        code = None if body is None else marshal.loads(body)
+    except (ValueError, EOFError, TypeError):
+        return None
+    return code if isinstance(code, CodeType) else None
+
+
+def write(place: str, body: bytes) -> None:
+    """Keep code; if that can't be done, it is made the next time."""
+    temporary = f"{place}.{os.getpid()}"
+    try:
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        with _open(temporary, "wb") as file:
+            file.write(hashlib.blake2b(body, digest_size=_DIGEST).digest() + body)
+        os.replace(temporary, place)
+    except OSError:
+        pass
