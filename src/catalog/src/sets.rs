@@ -366,9 +366,9 @@ fn store_set(
                 id
             }
         };
-        match fact.input.part_of_file() {
-            Some(_) => parts.push(id),
-            None => ids.push(id),
+        match fact.input.is_part() {
+            true => parts.push(id),
+            false => ids.push(id),
         }
     }
     ids.sort_unstable();

@@ -379,10 +379,7 @@ impl<'a> Recorder<'a> {
             let is_sliced = slice.is_some();
             own.extend(slice);
             let symbols = symbols.into_iter().flatten();
-            own.extend(symbols.filter(|fact| {
-                let part = fact.input.part_of_file();
-                is_sliced || part.is_none_or(|(file, _)| file != own_key)
-            }));
+            own.extend(symbols.filter(|fact| is_sliced || !fact.input.is_part_of(&own_key)));
             let (passed, owns) = within.entry(base).or_default();
             passed.push((test, status, duration));
             owns.push(own);
@@ -447,9 +444,7 @@ pub fn asks_of_project(trace: &Trace) -> bool {
 
 /// A number for the state of inputs: equal ones have the same, in whatever order. Parts of files don't count: their file does.
 fn fingerprint(facts: &[Fact]) -> i64 {
-    let whole = facts
-        .iter()
-        .filter(|fact| fact.input.part_of_file().is_none());
+    let whole = facts.iter().filter(|fact| !fact.input.is_part());
     let mut hashes: Vec<u64> = whole.map(|fact| FxBuildHasher.hash_one(fact)).collect();
     hashes.sort_unstable();
     hashes.dedup();

@@ -27,7 +27,7 @@ pub struct SetStates {
 impl SetStates {
     /// Compares each set with the world, as far as facts about parts of files aren't needed for it.
     pub fn compare(facts: FactTable, world: &World, level: Level) -> Self {
-        let is_asked_for = |fact: &Fact| fact.input.part_of_file().is_none();
+        let is_asked_for = |fact: &Fact| !fact.input.is_part();
         let now: FxHashMap<i64, Digest> = facts
             .facts
             .iter()

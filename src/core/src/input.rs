@@ -81,6 +81,21 @@ impl Input {
         }
     }
 
+    /// Whether it is a part of a file: a slice or a symbol.
+    pub fn is_part(&self) -> bool {
+        matches!(self, Self::Slice(_) | Self::Symbol(_))
+    }
+
+    /// Whether it is a part of that file. Nothing is searched for, which matters where each of many inputs is asked.
+    pub fn is_part_of(&self, file: &str) -> bool {
+        match self {
+            Self::Slice(place) | Self::Symbol(place) => place
+                .strip_prefix(file)
+                .is_some_and(|rest| rest.starts_with("::")),
+            _ => false,
+        }
+    }
+
     /// The input that [`Input::parts`] took apart; `None` for a kind that this version doesn't know.
     pub fn from_parts(kind: &str, key: &str) -> Option<Self> {
         let key = key.to_owned();
@@ -166,5 +181,15 @@ mod tests {
             assert_eq!(Input::from_parts(kind, text), Some(input.clone()));
         }
         assert_eq!(Input::from_parts("moon", "full"), None);
+    }
+
+    #[test]
+    fn parts_are_of_one_file() {
+        let part = Input::symbol("a/b.py", "A.f");
+        assert_eq!(part.part_of_file(), Some(("a/b.py", "A.f")));
+        assert!(part.is_part() && part.is_part_of("a/b.py"));
+        assert!(!part.is_part_of("a/b") && !part.is_part_of("b.py"));
+        let file = Input::File("a/b.py".to_owned());
+        assert!(!file.is_part() && !file.is_part_of("a/b.py"));
     }
 }

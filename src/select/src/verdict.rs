@@ -72,9 +72,8 @@ impl SetState {
         own: impl IntoIterator<Item = &'a Fact>,
         now: impl Fn(&Input) -> Digest,
     ) -> Self {
-        let (parts, own): (Vec<&Fact>, Vec<&Fact>) = own
-            .into_iter()
-            .partition(|fact| fact.input.part_of_file().is_some());
+        let (parts, own): (Vec<&Fact>, Vec<&Fact>) =
+            own.into_iter().partition(|fact| fact.input.is_part());
         let own = Self::compare(own.into_iter().map(|fact| (fact, now(&fact.input))));
         let mut changes: Vec<Change> = Vec::new();
         for change in [base, &own].into_iter().flat_map(Self::changes) {
@@ -84,7 +83,7 @@ impl SetState {
             };
             let mut of_file = parts
                 .iter()
-                .filter(|fact| fact.input.part_of_file().is_some_and(|(of, _)| of == file))
+                .filter(|fact| fact.input.is_part_of(file))
                 .peekable();
             if of_file.peek().is_none() {
                 changes.push(change.clone());
