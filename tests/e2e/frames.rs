@@ -275,11 +275,14 @@ fn a_docstring_runs_who_asks_for_docstrings() {
         ),
         ("test_f.py", RUNS_ALL),
     ];
-    let asking = ["test_all", "test_doc", "test_library", "test_tool"];
-    for of in ["lib", "A", "f", "inner", "h"] {
+    let asking = ["test_doc", "test_library", "test_tool"];
+    for of in ["lib", "f", "inner", "h"] {
         let doc = format!("About {of}.");
         runs(&files, &doc, "On it.\n\n    And more.", &asking);
     }
+    // That of a class is among its attributes.
+    let listing = ["test_all", "test_doc", "test_library", "test_tool"];
+    runs(&files, "About A.", "On A.", &listing);
     runs(&files, "        '''About f.'''\n", "", &asking);
 }
 

@@ -17,7 +17,7 @@ use std::path::Path;
 use dx_py_core::{Digest, Fact, Input};
 use dx_py_discovery::Symbols;
 use dx_py_discovery::symbols::{
-    ABOUT_ITSELF, ANNOTATION_READERS, ANY_MODULE, Import, Layout, name_hash, text_reads_docs,
+    ABOUT_ITSELF, ANNOTATION_READERS, ANY_MODULE, Asks, Import, Layout, name_hash, text_reads_docs,
 };
 use dx_py_select::Change;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -93,8 +93,9 @@ struct Difference {
     names_for_installed: Vec<String>,
     /// The names by which installed modules may ask for annotations, if these differ, or mention what does.
     annotation_readers: Vec<String>,
-    /// Whether docstrings differ.
+    /// Whether docstrings differ, those of classes left aside, and whether those do.
     is_in_docs: bool,
+    is_in_docs_of_classes: bool,
     /// Whether what only type checkers read differs.
     is_for_type_checkers: bool,
     hashes: FxHashSet<u64>,
@@ -152,6 +153,7 @@ impl Difference {
             self.annotation_readers = ANNOTATION_READERS.map(str::to_owned).to_vec();
         }
         self.is_in_docs |= before.differs_in_docs(now);
+        self.is_in_docs_of_classes |= before.differs_in_docs_of_classes(now);
         self.is_for_type_checkers |= before.type_checking != now.type_checking;
         self.by_file.insert(file.to_owned(), own);
         let (package, module) = names_of_module(Path::new(file))?;
@@ -213,7 +215,7 @@ impl Difference {
         };
         if name.is_empty() {
             return symbols.frame_gets_modules
-                || self.is_in_docs && symbols.frame_reads_docs
+                || self.sees_docs(symbols.frame_asks)
                 || symbols.frame_names.iter().any(counts)
                 || own.is_none() && symbols.layout.annotated.iter().any(counts)
                 || self.is_imported(&symbols, world);
@@ -223,7 +225,7 @@ impl Difference {
         functions.any(|function| {
             let mut mentions = symbols.mentions(function);
             function.gets_modules
-                || self.is_in_docs && function.reads_docs
+                || self.sees_docs(function.asks)
                 || mentions.any(|name| counts(&name))
         })
     }
@@ -269,7 +271,9 @@ impl Difference {
             let is_pytest = file.split('/').any(|folder| PYTEST.contains(&folder));
             return self.is_said_in(&text, &self.names_for_installed)
                 || !is_pytest && self.is_said_in(&text, &self.annotation_readers)
-                || !is_pytest && self.is_in_docs && text_reads_docs(&text);
+                || !is_pytest
+                    && (self.is_in_docs || self.is_in_docs_of_classes)
+                    && text_reads_docs(&text);
         }
         let Some(symbols) = world.symbols(file).filter(|_| file.ends_with(".py")) else {
             return self.is_said_in(&text, &self.names) || self.names_module(&text);
@@ -277,11 +281,15 @@ impl Difference {
         let mut functions = symbols.functions().iter();
         let mut asked = symbols.asked.iter();
         symbols.frame_gets_modules
-            || self.is_in_docs && symbols.frame_reads_docs
-            || functions
-                .any(|function| function.gets_modules || self.is_in_docs && function.reads_docs)
+            || self.sees_docs(symbols.frame_asks)
+            || functions.any(|function| function.gets_modules || self.sees_docs(function.asks))
             || asked.any(|name| self.hashes.contains(name))
             || self.may_look_in(file, world)
+    }
+
+    /// Whether code that asks so for docstrings may see that some differ.
+    fn sees_docs(&self, asks: Asks) -> bool {
+        asks.sees(self.is_in_docs, self.is_in_docs_of_classes)
     }
 
     fn is_said_in<'n>(&self, text: &[u8], names: impl IntoIterator<Item = &'n String>) -> bool {

@@ -25,8 +25,8 @@ mod standard;
 mod unread;
 
 use definitions::definitions;
-pub use docs::text_reads_docs;
-use docs::{Docs, frame_reads_docs};
+use docs::Docs;
+pub use docs::{Asks, text_reads_docs};
 pub use modules::{ANNOTATION_READERS, ANY_MODULE};
 use modules::{asked, frame_gets_modules, module_values};
 use parts::Frame;
@@ -72,8 +72,8 @@ pub struct Symbols {
     pub sets_type_checking: bool,
     /// Whether code of the frame may get any module, and so names in it that it doesn't mention.
     pub frame_gets_modules: bool,
-    /// Whether code of the frame may ask for docstrings.
-    pub frame_reads_docs: bool,
+    /// How code of the frame may ask for docstrings.
+    pub frame_asks: Asks,
     digests: FxHashMap<String, Digest>,
     functions: Vec<Function>,
     /// The names that functions mention, as hashes.
@@ -93,8 +93,8 @@ pub struct Function {
     pub sees_lines: bool,
     /// Whether it may get any module, and so names in it that it doesn't mention.
     pub gets_modules: bool,
-    /// Whether it may ask for docstrings.
-    pub reads_docs: bool,
+    /// How it may ask for docstrings.
+    pub asks: Asks,
     /// Its name without those of classes, as a hash.
     pub simple: u64,
     /// The places of all names that it mentions in the list of its file.
@@ -143,7 +143,7 @@ impl Symbols {
             asked: asked(root, &prose),
             module_values: module_values(root),
             frame_gets_modules: frame_gets_modules(root),
-            frame_reads_docs: frame_reads_docs(root, &docs),
+            frame_asks: Asks::of_frame(root, &docs),
             sets_type_checking: sets_type_checking(root),
             digests,
             functions,

@@ -1,6 +1,6 @@
 //! The functions of a source: where they are, and what each of them mentions.
 
-use super::docs::{Docs, function_reads_docs};
+use super::docs::{Asks, Docs};
 use super::modules::gets_modules;
 use super::{Function, Names, sees_lines};
 use crate::syntax::Node;
@@ -25,7 +25,7 @@ impl Definition<'_> {
             lines: self.outer.lines(),
             sees_lines: sees_lines(whole),
             gets_modules: gets_modules(self.outer),
-            reads_docs: function_reads_docs(self.outer, docs),
+            asks: Asks::of_function(self.outer, docs),
             simple: name_hash(simple),
             mentions: whole.name_hashes().map(|name| names.place(name)).collect(),
         }

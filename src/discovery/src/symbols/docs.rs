@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use dx_py_core::{Digest, Hasher};
 use rustc_hash::FxHashSet;
+use serde::{Deserialize, Serialize};
 
 use super::outside_of_functions;
 use crate::syntax::Node;
@@ -25,7 +26,8 @@ pub const DOC_READERS: [&str; 9] = [
     "shortDescription",
 ];
 
-/// Names by which it may find them among all attributes of an object, which have none if that is an instance.
+/// Names by which it may find that of a class among its attributes. A function's is in no list of its own, and that of a file is found by
+/// who gets hold of the module.
 const LISTS_OF_ATTRIBUTES: [&str; 3] = ["__dict__", "dir", "vars"];
 
 /// The docstrings of a file.
@@ -37,6 +39,47 @@ pub(super) struct Docs {
     /// Their fingerprints by the name of what they are about, with those of the classes around it; what is inside of a function counts as
     /// its own, and the file itself has no name. What has none is there as well.
     pub(super) digests: BTreeMap<String, Digest>,
+    /// Those of classes, which aren't among the others.
+    pub(super) of_classes: BTreeMap<String, Digest>,
+}
+
+/// How code may ask for docstrings.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asks {
+    /// For any.
+    pub for_docs: bool,
+    /// For all attributes of what may be a class.
+    pub for_attributes: bool,
+}
+
+impl Asks {
+    /// Whether one of the two that differ is asked for.
+    pub fn sees(self, docs: bool, of_classes: bool) -> bool {
+        self.for_docs && (docs || of_classes) || self.for_attributes && of_classes
+    }
+
+    fn add(&mut self, node: Node<'_>, docs: &Docs) {
+        self.for_docs |= asks(node, docs);
+        self.for_attributes |= node.kind() == "identifier"
+            && LISTS_OF_ATTRIBUTES.contains(&node.text())
+            && !is_of_self(node);
+    }
+
+    /// How the code of a function asks.
+    pub(super) fn of_function(function: Node<'_>, docs: &Docs) -> Self {
+        let mut found = Self::default();
+        function
+            .descendants()
+            .for_each(|node| found.add(node, docs));
+        found
+    }
+
+    /// How what isn't in functions asks.
+    pub(super) fn of_frame(root: Node<'_>, docs: &Docs) -> Self {
+        let mut found = Self::default();
+        outside_of_functions(root, |node| found.add(node, docs));
+        found
+    }
 }
 
 impl Docs {
@@ -46,8 +89,9 @@ impl Docs {
             statements: FxHashSet::default(),
             strings: FxHashSet::default(),
             digests: BTreeMap::new(),
+            of_classes: BTreeMap::new(),
         };
-        let mut hashers: BTreeMap<String, Hasher> = BTreeMap::new();
+        let mut hashers: BTreeMap<(String, bool), Hasher> = BTreeMap::new();
         for node in root.descendants() {
             let body = match node.kind() {
                 "module" => Some(node),
@@ -64,22 +108,27 @@ impl Docs {
             found.strings.insert(string.id());
             hasher.field(string.text());
         }
-        let digests = hashers.into_iter();
-        found.digests = digests
-            .map(|(name, hasher)| (name, hasher.finish()))
-            .collect();
+        for ((name, is_class), hasher) in hashers {
+            let digests = match is_class {
+                true => &mut found.of_classes,
+                false => &mut found.digests,
+            };
+            digests.insert(name, hasher.finish());
+        }
         found
     }
 }
 
-/// The name of a definition with those of the classes around it, or of the function that it is inside of.
-fn owner(definition: Node<'_>) -> String {
+/// The name of a definition with those of the classes around it, or of the function that it is inside of; and whether that is a class.
+fn owner(definition: Node<'_>) -> (String, bool) {
+    let mut is_class = definition.kind() == "class_definition";
     let mut names = Vec::new();
     let mut around = Some(definition);
     while let Some(node) = around {
         let is_function = node.kind() == "function_definition";
         if is_function {
             names.clear();
+            is_class = false;
         }
         if is_function || node.kind() == "class_definition" {
             names.extend(node.field("name").map(Node::text));
@@ -87,7 +136,7 @@ fn owner(definition: Node<'_>) -> String {
         around = node.parent();
     }
     names.reverse();
-    names.join(".")
+    (names.join("."), is_class)
 }
 
 /// The statement of a body that is its docstring, and the string.
@@ -111,7 +160,6 @@ fn asks(node: Node<'_>, docs: &Docs) -> bool {
             DOC_READERS.contains(&name)
                 || name == DOC && !is_set(node)
                 || name == "help" && !is_label(node)
-                || LISTS_OF_ATTRIBUTES.contains(&name) && !is_of_self(node)
         }
         "string_content" => {
             let is_doc = node
@@ -121,18 +169,6 @@ fn asks(node: Node<'_>, docs: &Docs) -> bool {
         }
         _ => false,
     }
-}
-
-/// Whether the code of a function asks for docstrings.
-pub(super) fn function_reads_docs(function: Node<'_>, docs: &Docs) -> bool {
-    function.descendants().any(|node| asks(node, docs))
-}
-
-/// Whether what isn't in functions does.
-pub(super) fn frame_reads_docs(root: Node<'_>, docs: &Docs) -> bool {
-    let mut found = false;
-    outside_of_functions(root, |node| found |= asks(node, docs));
-    found
 }
 
 /// Whether a value is given to a name, or to the attribute that it names.
@@ -195,7 +231,7 @@ pub fn text_reads_docs(text: &[u8]) -> bool {
 mod tests {
     use super::super::Symbols;
     use super::super::parts::tests::{difference, layout};
-    use super::text_reads_docs;
+    use super::{Asks, text_reads_docs};
 
     fn symbols(source: &str) -> Symbols {
         Symbols::of(source.as_bytes()).expect("it parses")
@@ -234,7 +270,9 @@ run(A, g)
             let after = FILE.replace(from, to);
             assert_ne!(FILE, after);
             let layouts = [FILE, &*after].map(layout);
-            assert!(layouts[0].differs_in_docs(&layouts[1]), "{after}");
+            let of_classes = layouts[0].differs_in_docs_of_classes(&layouts[1]);
+            assert_eq!(of_classes, from == "About A", "{after}");
+            assert_ne!(layouts[0].differs_in_docs(&layouts[1]), of_classes);
             assert_eq!(difference(FILE, &after), Some(Vec::new()), "{after}");
             let [before, now] = [FILE, &*after].map(symbols);
             assert_ne!(before.frame(), now.frame(), "{after}");
@@ -273,8 +311,12 @@ run(A, g)
     fn who_may_ask_for_docstrings_is_found() {
         let reads = |line: &str| {
             let symbols = symbols(&format!("def f(self):\n    'Has __doc__.'\n    {line}\n"));
-            assert!(!symbols.frame_reads_docs);
-            symbols.functions()[0].reads_docs
+            assert_eq!(symbols.frame_asks, Asks::default());
+            symbols.functions()[0].asks
+        };
+        let docs = Asks {
+            for_docs: true,
+            for_attributes: false,
         };
         for line in [
             "x.__doc__",
@@ -285,13 +327,14 @@ run(A, g)
             "getdoc(x)",
             "import doctest",
             "help(x)",
-            "vars(x)",
-            "type(self).__dict__",
-            "map(vars, x)",
             "inspect.getmembers(x)",
             "def g(): return x.__doc__",
         ] {
-            assert!(reads(line), "{line}");
+            assert_eq!(reads(line), docs, "{line}");
+        }
+        for line in ["vars(x)", "type(self).__dict__", "map(vars, x)", "dir(x)"] {
+            let asks = reads(line);
+            assert!(!asks.for_docs && asks.for_attributes, "{line}");
         }
         for line in [
             "pass",
@@ -302,16 +345,17 @@ run(A, g)
             "self.__dict__",
             "'Not a doc__.'",
         ] {
-            assert!(!reads(line), "{line}");
+            assert_eq!(reads(line), Asks::default(), "{line}");
         }
         for frame in [
             "x = y.__doc__\n",
             "class A:\n    x = __doc__\n",
             "@c(y.__doc__)\ndef f(): pass\n",
         ] {
-            assert!(symbols(frame).frame_reads_docs, "{frame}");
+            assert_eq!(symbols(frame).frame_asks, docs, "{frame}");
         }
-        assert!(!symbols("def f(): x.__doc__\n").frame_reads_docs);
+        let frame_asks = symbols("def f(): x.__doc__\n").frame_asks;
+        assert_eq!(frame_asks, Asks::default());
     }
 
     #[test]

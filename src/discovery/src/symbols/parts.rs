@@ -38,8 +38,10 @@ pub struct Layout {
     pub annotated: Vec<u64>,
     /// The fingerprint of what only type checkers read.
     pub type_checking: Digest,
-    /// The fingerprints of the docstrings of all that is defined, by its names.
+    /// The fingerprints of the docstrings of the file and of its functions, by their names.
     pub docs: BTreeMap<String, Digest>,
+    /// Those of its classes.
+    pub docs_of_classes: BTreeMap<String, Digest>,
 }
 
 /// One part of a frame.
@@ -75,9 +77,14 @@ impl Layout {
         differs_in_common(&self.annotations, &other.annotations)
     }
 
-    /// Whether what both define is documented differently.
+    /// Whether a function that both have, or the file, is documented differently.
     pub fn differs_in_docs(&self, other: &Self) -> bool {
         differs_in_common(&self.docs, &other.docs)
+    }
+
+    /// Whether a class that both have is.
+    pub fn differs_in_docs_of_classes(&self, other: &Self) -> bool {
+        differs_in_common(&self.docs_of_classes, &other.docs_of_classes)
     }
 }
 
@@ -194,7 +201,7 @@ impl Frame {
         };
         let mut hasher = Hasher::new();
         hasher.field(with_kinds(&tokens, &|_| true).0);
-        for (name, digest) in &docs.digests {
+        for (name, digest) in docs.digests.iter().chain(&docs.of_classes) {
             hasher.field(name).field(digest.0);
         }
         let digest = hasher.finish();
@@ -239,6 +246,7 @@ impl Frame {
                 annotated: annotations.names.into_iter().collect(),
                 type_checking,
                 docs: docs.digests.clone(),
+                docs_of_classes: docs.of_classes.clone(),
             },
             names: names.collect(),
             tokens,
