@@ -15,22 +15,25 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, Optional
 
+# Of this package, of dx-py's records, and of the code that is kept there.
+_OWN = os.path.dirname(os.path.abspath(__file__))
+_DX = os.path.dirname(os.path.dirname(_OWN))
+_BYTECODE = os.path.join(_DX, "bytecode")
+
 
 def main(argv: list[str]) -> int:
     """Run one worker, or the report, to its end; gives pytest's exit code."""
-    own = os.path.dirname(os.path.abspath(__file__))
     # Where Python was told to put no folder before the others, there is none to be replaced.
     is_safe = bool(getattr(sys.flags, "safe_path", False))
     if is_safe:
         sys.path.insert(0, "")
-    sys.path[0] = os.path.dirname(own)
+    sys.path[0] = os.path.dirname(_OWN)
     # What a `sitecustomize` may have imported is another version: an installed one.
     for name in [name for name in sys.modules if name.partition(".")[0] == "dx_py_test_runner"]:
         del sys.modules[name]
     from dx_py_test_runner import compiled
 
-    dx = os.path.dirname(os.path.dirname(own))
-    compiled.install(os.path.join(dx, "bytecode"))
+    compiled.install(_BYTECODE)
     if argv[1] in ("controller", "report"):
         from dx_py_test_runner.controller import control, report
 
@@ -42,7 +45,7 @@ def main(argv: list[str]) -> int:
     from dx_py_test_runner.wire import FATAL, Pack, Wire
 
     _leave_to_pytest(is_safe)
-    trace = Trace(os.path.join(own, ""), os.getcwd())
+    trace = Trace(os.path.join(_OWN, ""), os.getcwd())
     try:
         import importlib.util
 
@@ -138,11 +141,10 @@ def _run_pytest(
         if say.is_known():
             shortcuts.look_at_code()
             shortcuts.share_ids()
-    dx = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    bytecode.install(os.path.join(dx, "bytecode"))
+    bytecode.install(_BYTECODE)
     if getattr(pytest, "version_tuple", (0,)) >= (8, 2):  # from there on `pytest.main` sets it, and code asks for it
         os.environ["PYTEST_VERSION"] = pytest.__version__
-    plugins: list[Any] = [plugin, CoverageData(dx, run_id), snapshots]
+    plugins: list[Any] = [plugin, CoverageData(_DX, run_id), snapshots]
     if os.environ.pop("DX_PY_FUNCTIONS", ""):
         see_functions(trace)
         plugins.append(SharedFixtures(trace.functions))

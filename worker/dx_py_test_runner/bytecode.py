@@ -11,9 +11,7 @@ checkout is fresh: each rewrites a share beforehand, and finds the others' then.
 from __future__ import annotations
 
 import ast
-import marshal
 import os
-import warnings
 from pathlib import Path
 from types import CodeType
 from typing import Any, Optional
@@ -81,17 +79,10 @@ def heed(config: Any) -> None:
 
 
 def _rewritten(source: Path, place: str) -> Optional[CodeType]:
-    """The code of a module, rewritten as pytest does it and kept there. None if there is something to tell of it: pytest tells it each
-    time, and nothing of this package may be on the stack then, since it would show in tracebacks of syntax errors."""
-    try:
-        with warnings.catch_warnings(record=True) as log:
-            warnings.simplefilter("always")
-            code: CodeType = rewrite._rewrite_test(source, _config)[1]
-    except Exception:
-        return None
-    if log:
-        return None
-    compiled.write(place, marshal.dumps(code))
+    """The code of a module, rewritten as pytest does it and kept there; none if pytest has something to tell of it."""
+    code = compiled.in_silence(lambda: rewrite._rewrite_test(source, _config)[1])
+    if code is not None:
+        compiled.write(place, code)
     return code
 
 

@@ -14,6 +14,7 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
 from importlib.util import MAGIC_NUMBER, source_from_cache, source_hash
 from types import CodeType, FunctionType
@@ -35,19 +36,15 @@ def install(folder: str) -> None:
     original = None if loader is None else vars(loader)["get_data"]
     if type(original) is not FunctionType or original.__code__.co_varnames[:2] != ("self", "path"):
         return
-    missing: Any = FileNotFoundError
 
     def get_data(self: Any, path: Any) -> Any:
         try:
             return original(self, path)
-        except missing:
-            data = pyc(self, path)
+        except FileNotFoundError:
+            data = _pyc(path, folder) if type(self) is SourceFileLoader and type(path) is str else None
             if data is None:
                 raise
             return data
-
-    def pyc(self: Any, path: Any) -> Optional[bytes]:
-        return _pyc(path, folder) if type(self) is SourceFileLoader and type(path) is str else None
 
     # Who reads is seen by the stack, on which this is a part of `importlib`, as it is in tracebacks.
     get_data.__code__ = get_data.__code__.replace(co_filename=original.__code__.co_filename)
@@ -69,10 +66,11 @@ def _pyc(path: str, folder: str) -> Optional[bytes]:
     place = os.path.join(folder, key(text, source, os.path.basename(path)))
     body = read(place)
     if body is None:
-        body = _compiled(text, source)
-        if body is None:
+        # What other threads warn of meanwhile would be lost.
+        code = None if _thread._count() else in_silence(lambda: compile(text, source, "exec", dont_inherit=True))
+        if code is None:
             return None
-        write(place, body)
+        body = write(place, code)
     return b"".join((MAGIC_NUMBER, _UNCHECKED, source_hash(text), body))
 
 
@@ -80,17 +78,16 @@ def _is_protected(folder: str) -> bool:
     return not _access(folder if os.path.isdir(folder) else os.path.dirname(folder), os.W_OK)
 
 
-def _compiled(text: bytes, source: str) -> Optional[bytes]:
-    """The code of a module; none if the compiler has something to tell, which it does when `importlib` calls it."""
-    if _thread._count():
-        return None  # what other threads warn of would be lost
+def in_silence(make: Callable[[], CodeType]) -> Optional[CodeType]:
+    """The code that is made; none if there is something to tell of it: that is told each time, by who asks for it without this package, of
+    which nothing may be on the stack then, since it would show in tracebacks of syntax errors."""
     try:
         with warnings.catch_warnings(record=True) as log:
             warnings.simplefilter("always")
-            code = compile(text, source, "exec", dont_inherit=True)
+            code = make()
     except Exception:
         return None
-    return None if log else marshal.dumps(code)
+    return None if log else code
 
 
 # Files of code
@@ -132,8 +129,9 @@ def read_code(place: str) -> Optional[CodeType]:
     return code if isinstance(code, CodeType) else None
 
 
-def write(place: str, body: bytes) -> None:
-    """Keep code; if that can't be done, it is made the next time."""
+def write(place: str, code: CodeType) -> bytes:
+    """Keep code, and give it as `marshal` writes it; if it can't be kept, it is made the next time."""
+    body = marshal.dumps(code)
     temporary = f"{place}.{os.getpid()}"
     try:
         os.makedirs(os.path.dirname(place), exist_ok=True)
@@ -142,3 +140,4 @@ def write(place: str, body: bytes) -> None:
         os.replace(temporary, place)
     except OSError:
         pass
+    return body

@@ -421,7 +421,7 @@ class Leftovers:
     def compare(self) -> list[tuple[str, int]]:
         """What is otherwise than when it was last asked: the names that lead there, with digests of what there is now and wasn't."""
         left: dict[str, set[int]] = {}
-        for compared in (self._compared, *(shared.compared for shared in self._of_fixtures)):
+        for compared in self._all_compared():
             for each, before, now in compared.changed():
                 self._find(each, before, now, left)
         for place, (look, before, names, kept) in enumerate(self._peculiar):
@@ -464,7 +464,7 @@ class Leftovers:
             self._namespaces.pop(one, None)
             self._looks.pop(one, None)
         self._peculiar = [each for each in self._peculiar if id(each[3]) not in gone]
-        for compared in (self._compared, *(shared.compared for shared in self._of_fixtures)):
+        for compared in self._all_compared():
             compared.leave_out(gone)
 
     def _compare_modules(self, left: dict[str, set[int]]) -> None:
@@ -482,6 +482,9 @@ class Leftovers:
                 kind = self._kind(value)
                 if key not in _OWN_KEYS and kind not in (MODULE, ATOM):
                     left.setdefault(key, set()).add(digest(name))
+
+    def _all_compared(self) -> list[Compared]:
+        return [self._compared_of_all, *(shared.compared for shared in self._of_fixtures)]
 
     def _find(self, each: Any, before: list[Any], now: list[Any], left: dict[str, set[int]]) -> None:
         if is_equal(now, before):

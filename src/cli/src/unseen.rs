@@ -9,8 +9,8 @@
 //! - anywhere in a file that it depends on as a whole: its own, data, settings, and, but for what modules import, installed modules;
 //! - in a variable of the environment that it read;
 //!
-//! or asks for annotations, if they or what they mention has changed, or for docstrings, if these have; or if code that it reached may get any module (`sys.modules`,
-//! `globals()`), hands that module around as a value, or has its name at the end of a string.
+//! or asks for annotations, if they or what they mention has changed, or for docstrings, if these have; or if code that it reached may get
+//! any module (`sys.modules`, `globals()`), hands that module around as a value, or has its name at the end of a string.
 
 use std::path::Path;
 

@@ -9,11 +9,11 @@
 
 use std::ops::RangeInclusive;
 
-use crate::syntax::{Node, Step, Syntax};
 use dx_py_core::{Digest, Hasher};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
+use crate::syntax::{Node, Step, Syntax};
 use crate::tokens::Tokens;
 pub use crate::tokens::name_hash;
 

@@ -106,27 +106,9 @@ impl<'s> Finder<'s> {
                 });
         match known {
             false => How::Unknown,
-            true if arguments.is_some_and(|arguments| self.calls_more_than_param(arguments)) => {
-                How::Calls
-            }
+            true if arguments.is_some_and(calls_more_than_param) => How::Calls,
             true => How::Marks,
         }
-    }
-
-    /// Whether arguments call anything but `pytest.param`.
-    fn calls_more_than_param(&self, arguments: Node<'_>) -> bool {
-        let mut pending = vec![arguments];
-        while let Some(node) = pending.pop() {
-            let is_param = node.kind() == "call"
-                && node
-                    .field("function")
-                    .is_some_and(|function| function.text() == "pytest.param");
-            if !is_param && matches!(node.kind(), "call" | "await" | "yield" | "named_expression") {
-                return true;
-            }
-            pending.extend(node.named_children());
-        }
-        false
     }
 }
 
@@ -142,12 +124,16 @@ enum How {
 }
 
 fn has_call(node: Node<'_>) -> bool {
-    let mut pending = vec![node];
-    while let Some(node) = pending.pop() {
-        if matches!(node.kind(), "call" | "await" | "named_expression") {
-            return true;
-        }
-        pending.extend(node.named_children());
-    }
-    false
+    node.descendants()
+        .any(|node| matches!(node.kind(), "call" | "await" | "named_expression"))
+}
+
+/// Whether arguments call anything but `pytest.param`.
+fn calls_more_than_param(arguments: Node<'_>) -> bool {
+    arguments.descendants().any(|node| match node.kind() {
+        "call" => node
+            .field("function")
+            .is_none_or(|function| function.text() != "pytest.param"),
+        kind => matches!(kind, "await" | "yield" | "named_expression"),
+    })
 }

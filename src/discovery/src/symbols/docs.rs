@@ -14,7 +14,7 @@ use crate::tokens::words;
 const DOC: &str = "__doc__";
 
 /// Names by which code asks for docstrings without that one.
-pub const DOC_READERS: [&str; 9] = [
+const DOC_READERS: [&str; 9] = [
     "Cmd",
     "classify_class_attrs",
     "co_consts",
@@ -222,9 +222,7 @@ pub fn text_reads_docs(text: &[u8]) -> bool {
             return true;
         }
     }
-    DOC_READERS
-        .iter()
-        .any(|name| words(&text).any(|word| word == *name))
+    words(&text).any(|word| DOC_READERS.contains(&word))
 }
 
 #[cfg(test)]
