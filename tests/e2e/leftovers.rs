@@ -265,3 +265,31 @@ fn what_a_test_makes_for_itself_is_not_held() {
     );
     assert_eq!(project.pytest(&[]).0, 0);
 }
+
+/// A test that runs alone is recorded without what others leave. If they then leave something else, it runs with them.
+#[test]
+fn what_is_left_otherwise_runs_tests_that_were_last_run_without_it() {
+    let project = Project::new(&[
+        (
+            "lib.py",
+            "VALUE = {}\ndef made():\n    return 1\ndef put():\n    VALUE['x'] = made()\n\ndef get():\n    return VALUE.get('x', 1)\n",
+        ),
+        (
+            "test_a.py",
+            "import lib\ndef test_put():\n    lib.put()\n\ndef test_get():\n    assert lib.get() == 1\n\ndef test_else(): pass\n",
+        ),
+    ]);
+    assert_eq!(project.test(&SELECTING).code, 0);
+    let edit = |name: &str, from: &str, to: &str| {
+        project.write(name, &project.read(name).replace(from, to));
+    };
+    edit("test_a.py", "lib.get() == 1", "lib.get() == 0 + 1");
+    let run = project.test(&SELECTING);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    for (from, to, code) in [("return 1", "return 2", 1), ("return 2", "return 1", 0)] {
+        edit("lib.py", from, to);
+        let run = project.test(&SELECTING);
+        assert_eq!(run.code, code, "{}{}", run.out, run.err);
+        assert_eq!(project.pytest(&[]).0, code);
+    }
+}

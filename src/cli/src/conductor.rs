@@ -452,7 +452,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         }
     }
 
-    /// The fresh tests that may find what was left for the first time, and those that left it.
+    /// The fresh tests that may find what is otherwise left than before, and those that left it.
     fn take_finders(&mut self) -> (Vec<TestId>, News) {
         let news = std::mem::take(&mut self.news);
         if news.is_empty() || self.intent.doubtable.is_empty() {
@@ -474,7 +474,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         (found, news)
     }
 
-    /// Lets fresh tests run that may find what a test left which left nothing there before, after that test and in the same process.
+    /// Lets fresh tests run that may find what a test left otherwise than before, after that test and in the same process.
     fn doubt_finders(&mut self) -> anyhow::Result<()> {
         let (finders, news) = self.take_finders();
         if finders.is_empty() {
@@ -485,7 +485,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             let who = who.map_or("a test", |test| test.as_str());
             let found = count(finders.len(), "fresh test");
             self.note(format!(
-                "also running {found}: {who} leaves something behind that they may find ({name}), which it didn't before"
+                "also running {found}: {who} leaves something else behind than before, which they may find ({name})"
             ))?;
         }
         self.alone.doubt(finders, news.into_values().flatten());

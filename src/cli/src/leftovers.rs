@@ -1,7 +1,8 @@
-//! What tests left behind in earlier runs, so that it is noticed when one leaves something that nobody did before.
+//! What tests left behind in earlier runs, so that it is noticed when one leaves something else.
 //!
-//! A fresh test was recorded with what others left at that time. If a change makes a test leave more, no input of the fresh ones tells;
-//! but the test that leaves it reached the change, so it runs, and a worker sees what it leaves.
+//! A fresh test was recorded with what others left in its process at that time, which is what was left before, or nothing: they may have
+//! run elsewhere, or not at all. If a change makes a test leave something else, no input of the fresh ones needs to tell; but the test that
+//! leaves it reached the change, so it runs, and a worker sees what it leaves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,39 +11,38 @@ use dx_py_discovery::symbols::name_hash;
 use dx_py_protocol::Trace;
 use serde::{Deserialize, Serialize};
 
-/// What was left, as far as it was ever seen; all names are hashes.
+/// What was left, as far as it was seen; all names are hashes, and what is found there is told by digests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leftovers {
-    /// Test functions, and the names under which they left something.
-    left: BTreeSet<(u64, u64)>,
-    /// Names, and digests of what was found there. Which test is the first to fill a cache differs from run to run.
-    found: BTreeSet<(u64, u64)>,
+    /// By test functions and names what the function left there when that was last something else than before.
+    left: BTreeMap<(u64, u64), BTreeSet<u64>>,
     /// Names of what isn't compared: whoever mentions them counts as one who leaves something there.
     opaque: BTreeSet<u64>,
+    /// By names all that anybody left there.
+    #[serde(skip)]
+    found: Option<BTreeSet<(u64, u64)>>,
+    /// What was told of in this run: parts of a function's tests may be told one after the other.
+    #[serde(skip)]
+    renewed: BTreeSet<(u64, u64)>,
 }
 
-/// What was left for the first time: by names, the tests that did.
+/// What wasn't left before: by names, the tests that did.
 pub type News = BTreeMap<String, BTreeSet<String>>;
 
 impl Leftovers {
-    /// Adds what a worker told; puts into `news` what nobody did before.
+    /// Adds what a worker told; puts into `news` what is other than before.
     pub fn add(&mut self, trace: &Trace, news: &mut News) {
         for left in &trace.left {
             let id = TestId::new(&*left.test);
             let test = name_hash(id.function());
-            let mut places: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+            let mut places: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
             for (name, digest) in &left.places {
-                places.entry(name).or_default().push(*digest);
+                places.entry(name).or_default().insert(*digest);
             }
             for (place, digests) in places {
                 let name = name_hash(place);
-                let mut is_new = self.left.insert((test, name)) && !self.opaque.contains(&name);
-                let mut is_other = false;
-                for digest in digests {
-                    is_other |= self.found.insert((name, digest));
-                }
-                is_new &= is_other;
-                if is_new || news.contains_key(place) {
+                let is_new = self.is_new(test, name, digests);
+                if is_new && !self.opaque.contains(&name) || news.contains_key(place) {
                     let tests = news.entry(place.to_owned()).or_default();
                     tests.insert(id.function().to_owned());
                 }
@@ -54,11 +54,43 @@ impl Leftovers {
             }
         }
     }
+
+    /// Keeps what a test function left under a name; gives whether others may find what they didn't before.
+    ///
+    /// Of a function that left something there already, whatever is else than the last time. Of another one, what nobody left: which test
+    /// is the first to fill a cache differs from run to run.
+    fn is_new(&mut self, test: u64, name: u64, digests: BTreeSet<u64>) -> bool {
+        let found = self.found.get_or_insert_with(|| {
+            let left = self.left.iter();
+            left.flat_map(|((_, name), digests)| digests.iter().map(|digest| (*name, *digest)))
+                .collect()
+        });
+        let mut is_other = false;
+        for digest in &digests {
+            is_other |= found.insert((name, *digest));
+        }
+        let pair = (test, name);
+        let is_renewed = !self.renewed.insert(pair);
+        let Some(known) = self.left.get_mut(&pair) else {
+            self.left.insert(pair, digests);
+            return is_other;
+        };
+        if digests.is_subset(known) {
+            return false;
+        }
+        if is_renewed {
+            known.extend(digests);
+        } else {
+            *known = digests;
+        }
+        true
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dx_py_core::blob;
     use dx_py_protocol::Left;
 
     fn told(test: &str, places: &[(&str, u64)], opaque: &[&str]) -> Trace {
@@ -76,24 +108,44 @@ mod tests {
     }
 
     #[test]
-    fn only_what_nobody_left_is_news() {
+    fn what_is_left_otherwise_is_news() {
         let mut known = Leftovers::default();
         let mut news = |test: &str, place: (&str, u64), more: &[(&str, u64)]| {
             let places: Vec<(&str, u64)> =
                 std::iter::once(place).chain(more.iter().copied()).collect();
             let mut news = News::new();
             known.add(&told(test, &places, &["odd"]), &mut news);
+            known = blob::decode(&blob::encode(&known).unwrap()).unwrap();
             news.into_keys().collect::<Vec<String>>()
         };
-        assert_eq!(news("a.py::f[1]", ("cache", 1), &[]), ["cache", "odd"]);
-        // The same by another test, something else by the same one, and what isn't compared.
-        for (test, place) in [
-            ("a.py::g", ("cache", 1)),
-            ("a.py::f[2]", ("cache", 2)),
-            ("a.py::g", ("odd", 3)),
-        ] {
-            assert!(news(test, place, &[]).is_empty(), "{test}");
+        let (first, other) = (("cache", 1), ("cache", 2));
+        assert_eq!(news("a.py::f[1]", first, &[]), ["cache", "odd"]);
+        // The same, by others too, and what isn't compared.
+        for test in ["a.py::f[1]", "a.py::f[2]", "a.py::g"] {
+            assert!(news(test, first, &[]).is_empty(), "{test}");
         }
-        assert_eq!(news("a.py::h", ("cache", 1), &[("cache", 3)]), ["cache"]);
+        assert!(news("a.py::g", ("odd", 3), &[]).is_empty());
+        // Something else by the same one, and that it comes back; less is nothing else.
+        for (place, more) in [(other, &[][..]), (first, &[]), (first, &[other])] {
+            assert_eq!(news("a.py::f[1]", place, more), ["cache"], "{place:?}");
+        }
+        assert!(news("a.py::f[1]", other, &[]).is_empty());
+        assert!(news("a.py::h", other, &[]).is_empty());
+        assert_eq!(news("a.py::i", first, &[("cache", 3)]), ["cache"]);
+    }
+
+    #[test]
+    fn a_function_whose_tests_are_told_in_parts_leaves_what_all_do() {
+        let mut known = Leftovers::default();
+        let mut run = |known: &mut Leftovers| {
+            let mut news = News::new();
+            for (test, digest) in [("a.py::f[1]", 1), ("a.py::f[2]", 2)] {
+                known.add(&told(test, &[("cache", digest)], &[]), &mut news);
+            }
+            !news.is_empty()
+        };
+        assert!(run(&mut known));
+        let mut later: Leftovers = blob::decode(&blob::encode(&known).unwrap()).unwrap();
+        assert!(!run(&mut later));
     }
 }

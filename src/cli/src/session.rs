@@ -280,7 +280,7 @@ impl Session {
     /// # Errors
     /// If the catalog can't be read.
     pub fn leftovers(&self) -> Result<(Leftovers, String), CatalogError> {
-        let note = format!("leftovers:{}", hex(self.key));
+        let note = format!("left:{}", hex(self.key));
         let known = self.catalog.note(&note)?;
         let known = known.and_then(|value| blob::decode(&value).ok());
         Ok((known.unwrap_or_default(), note))
