@@ -293,3 +293,41 @@ fn what_is_left_otherwise_runs_tests_that_were_last_run_without_it() {
         assert_eq!(project.pytest(&[]).0, code);
     }
 }
+
+/// Where many tests leave something, what the project does there counts for all that may find it, and not what one more test does.
+#[test]
+fn in_what_many_tests_fill_the_edit_of_one_is_its_own_matter() {
+    let tests: String = (0..20)
+        .map(|n| format!("def test_{n}():\n    assert lib.add({n}) == {n}\n\n"))
+        .collect();
+    let project = Project::new(&[
+        (
+            "lib.py",
+            "KNOWN = {}\ndef made(key):\n    return key\n\ndef add(key):\n    if key not in KNOWN:\n        KNOWN[key] = made(key)\n    return KNOWN[key]\n\n\
+             def known(key):\n    return KNOWN.get(key)\n",
+        ),
+        ("test_a.py", &format!("import lib\n{tests}")),
+        (
+            "test_b.py",
+            "import lib\ndef test_finds(): assert lib.known(1) in (1, 2, None)\n\ndef test_else(): pass\n",
+        ),
+    ]);
+    assert_eq!(project.test(&SELECTING).code, 0);
+    let ran = |name: &str, from: &str, to: &str| {
+        project.write(name, &project.read(name).replace(from, to));
+        let run = project.test(&SELECTING);
+        assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+        let mut ran: Vec<String> = run.ran_tests().map(str::to_owned).collect();
+        ran.sort();
+        ran
+    };
+    // Twice: once recorded with all others, and once alone.
+    for to in ["lib.add(0) == 0 + 0", "lib.add(0) == 0 - 0"] {
+        let run = ran("test_a.py", "lib.add(0) == 0", to);
+        assert_eq!(run, ["test_a.py::test_0"]);
+    }
+    let run = ran("lib.py", "return key\n", "return 0 + key\n");
+    let finds = "test_b.py::test_finds".to_owned();
+    assert!(run.contains(&finds), "{run:?}");
+    assert_eq!(run.len(), if sees_functions() { 21 } else { 22 });
+}

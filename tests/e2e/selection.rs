@@ -237,22 +237,23 @@ fn what_many_tests_read_is_an_input_of_all_that_follow() {
         ),
         ("test_b.py", "def test_other():\n    pass\n"),
     ]);
-    project.test(&["-n", "1"]);
-    assert_eq!(project.test(&["-n", "1"]).ran(), 0);
+    let by_module = ["-n", "1", "--select", "module"];
+    project.test(&by_module);
+    assert_eq!(project.test(&by_module).ran(), 0);
     project.set("DX_E2E", "n39");
-    let run = project.test(&["-n", "1"]);
+    let run = project.test(&by_module);
     assert_eq!(
         (run.ran(), run.outcome("test_language[39]")),
         (61, "failed")
     );
     project.set("DX_E2E", "n40");
     assert_eq!(
-        project.test(&["-n", "1"]).outcome("test_language[39]"),
+        project.test(&by_module).outcome("test_language[39]"),
         "passed"
     );
     // Where it is in the project it stays with the module that looks for it.
     project.write("flag", "");
-    assert_eq!(project.test(&["-n", "1"]).ran(), 60);
+    assert_eq!(project.test(&by_module).ran(), 60);
 }
 
 #[test]

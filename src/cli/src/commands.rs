@@ -195,7 +195,7 @@ pub fn config(action: &ConfigAction, out: &mut dyn Write) -> anyhow::Result<u8> 
             limit.as_secs() / 86_400
         ))
     )?;
-    let level = project.config.select.unwrap_or_default();
+    let level = project.level();
     writeln!(out, "selects by      {}", level.as_str())?;
     writeln!(out, "env             {}", project.config.env.join(" "))?;
     writeln!(out, "always          {}", project.config.always.join(" "))?;

@@ -88,7 +88,9 @@ pub struct Intent<'a> {
     /// Under which name that is kept.
     pub leftovers_note: String,
     /// The sets of inputs of fresh tests that run after all if a test leaves something that they may find, and nobody did before.
-    pub doubtable: HashMap<TestId, SetId>,
+    pub doubtable: HashMap<TestId, Vec<SetId>>,
+    /// Whether all runs see which functions their tests run.
+    pub are_all_seen: bool,
 }
 
 impl Intent<'_> {
@@ -460,9 +462,10 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         }
         let names: Vec<String> = news.keys().cloned().collect();
         let tests = self.intent.doubtable.clone();
+        let are_all_seen = self.intent.are_all_seen;
         let found = self
             .recorder
-            .ask(move |recorder| recorder.finders(tests, &names));
+            .ask(move |recorder| recorder.finders(tests, &names, are_all_seen));
         let found = found.unwrap_or_default();
         for test in &found {
             self.intent.doubtable.remove(test);

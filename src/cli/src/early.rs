@@ -90,6 +90,7 @@ impl Early {
             args,
             invocation,
             wanted,
+            opening.project.level().sees_functions(false),
         )?;
         let count = opening.arrangement.workers(wanted);
         Self::start(specs, count, &opening.arrangement, false, &[]).map(Some)

@@ -28,7 +28,6 @@ use crate::run::exit;
 use crate::search_path;
 use crate::selection::Selection;
 use crate::session::Session;
-use crate::settings::Level;
 use crate::snapshots;
 use crate::specs::Specs;
 
@@ -95,6 +94,7 @@ pub fn execute(
                 args,
                 asked.invocation,
                 wanted,
+                sees_functions(session, asked),
             )?;
             // The interpreters get ready while it is looked up what the run needs to know.
             Early::start(specs, workers, &session.arrangement, measured, more)?
@@ -172,11 +172,13 @@ pub fn execute(
         leftovers,
         leftovers_note,
         doubtable: HashMap::new(),
+        are_all_seen: session.project.level().sees_functions(false),
     };
     let matching = session.matching_passes()?;
     intent.doubtable = doubtable(session, &intent);
     let slices = session.matching_slices()?;
     let base = session.base_inputs();
+    let opaque = intent.leftovers.opaque().clone();
     let recorder = Recorder::new(Recording {
         catalog: &mut session.catalog,
         universe: session.universe,
@@ -186,6 +188,7 @@ pub fn execute(
         base,
         matching,
         slices,
+        opaque,
     });
     let (mut summary, outcome, preloads) = thread::scope(|scope| -> anyhow::Result<_> {
         let recorder =
@@ -296,6 +299,13 @@ pub fn execute(
         );
     }
     report_end(reporters, &summary, &outcome)
+}
+
+/// Whether a run sees which functions its tests run.
+fn sees_functions(session: &Session, asked: &Execution<'_>) -> bool {
+    let is_forced = asked.args.all || asked.coverage == Coverage::Asked;
+    let is_for_a_change = !is_forced && !session.state.files.is_empty();
+    session.project.level().sees_functions(is_for_a_change)
 }
 
 /// So many seconds; none if that is no duration.
@@ -423,8 +433,8 @@ fn verdicts(plan: &Plan) -> HashMap<TestId, Verdict> {
 }
 
 /// The sets of inputs of fresh tests that may come to be doubted for what others leave behind.
-fn doubtable(session: &Session, intent: &Intent<'_>) -> HashMap<TestId, SetId> {
-    if session.project.config.select != Some(Level::Symbol) || intent.force {
+fn doubtable(session: &Session, intent: &Intent<'_>) -> HashMap<TestId, Vec<SetId>> {
+    if !session.project.level().counts_functions() || intent.force {
         return HashMap::new();
     }
     let tests = session.state.files.iter().flat_map(|file| &file.tests);
@@ -432,10 +442,10 @@ fn doubtable(session: &Session, intent: &Intent<'_>) -> HashMap<TestId, SetId> {
         let verdict = intent.verdicts.get(&test.id);
         matches!(verdict, Some(Verdict::Fresh { .. }))
     });
-    let sets = fresh.filter_map(|test| {
-        let mut passes = test.passes.iter().map(|pass| pass.set);
-        let set = passes.find(|set| session.sets.holds(*set))?;
-        Some((test.id.clone(), set))
+    let sets = fresh.map(|test| {
+        let passes = test.passes.iter().map(|pass| pass.set);
+        let holding = passes.filter(|set| session.sets.holds(*set));
+        (test.id.clone(), holding.collect())
     });
     sets.collect()
 }

@@ -35,6 +35,19 @@ pub struct Source {
     pub symbols: Arc<Symbols>,
 }
 
+/// What of a test bears on what is found under a name.
+///
+/// Where many tests leave something, as in a registry or a cache, it isn't compared what one of them does, and each that mentions the name
+/// counts. They find what any number of others left there, in whatever order, so what the *project* does there bears on all; an edit of one
+/// test among them is taken to be that test's own matter. Else the edit of any test would run them all.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Behind {
+    /// What it ran of the project.
+    Project,
+    /// All that it ran, its own code included.
+    All,
+}
+
 /// The functions that ran in one process.
 #[derive(Default)]
 pub struct Functions {
@@ -54,6 +67,8 @@ pub struct Functions {
     /// What the tests of each test function ran, in the order in which they were told of, and their numbers by the names of these functions.
     runs: Vec<Run>,
     run_numbers: FxHashMap<String, usize>,
+    /// The files that they are in, by their node IDs, which are those of inputs where pytest's root is the project's.
+    test_files: FxHashSet<String>,
     /// By names, as hashes, the test functions that left something there; and the names under which any that mentions them may have.
     leavers: FxHashMap<u64, Vec<usize>>,
     opaque: FxHashSet<u64>,
@@ -94,6 +109,15 @@ struct Run {
 }
 
 impl Functions {
+    /// Nothing has run yet; these names, as hashes, are known to be opaque.
+    pub fn new(opaque: &BTreeSet<u64>) -> Self {
+        Self {
+            opaque: opaque.iter().copied().collect(),
+            watched: opaque.iter().copied().collect(),
+            ..Self::default()
+        }
+    }
+
     /// Adds what a worker told; `source` gives files by their absolute paths.
     pub fn add(&mut self, trace: &Trace, source: impl Fn(&str) -> Option<Source>) {
         self.is_blind |= !trace.is_traced;
@@ -159,6 +183,7 @@ impl Functions {
         if let Some(run) = self.run_numbers.get(test.function()) {
             return *run;
         }
+        self.test_files.insert(test.file().to_owned());
         self.runs.push(Run {
             file: test.file().to_owned(),
             nodes: BTreeSet::new(),
@@ -297,32 +322,45 @@ impl Functions {
         let mut nodes = BTreeSet::new();
         let mut names = FxHashSet::from_iter([name]);
         let mut pending = vec![name];
-        let mut is_known = vec![false; self.runs.len()];
+        let mut known = vec![None; self.runs.len()];
         while let Some(name) = pending.pop() {
-            let left = self.leavers.get(&name).into_iter().flatten().copied();
-            let may_have_left = (0..self.runs.len()).filter(|run| {
-                self.opaque.contains(&name)
-                    && !is_known[*run]
-                    && self
-                        .nodes_of_run(*run)
-                        .any(|node| self.nodes[*node].names.contains(&name))
-            });
-            let runs: Vec<usize> = left.chain(may_have_left).collect();
+            let behind = if self.opaque.contains(&name) {
+                Behind::Project
+            } else {
+                Behind::All
+            };
+            let runs: Vec<usize> = match behind {
+                Behind::All => self.leavers.get(&name).cloned().unwrap_or_default(),
+                Behind::Project => {
+                    let mentions = |node: &usize| self.nodes[*node].names.contains(&name);
+                    let runs = 0..self.runs.len();
+                    let runs = runs.filter(|run| self.nodes_of_run(*run).any(mentions));
+                    runs.collect()
+                }
+            };
             for run in runs {
-                if std::mem::replace(&mut is_known[run], true) {
+                if known[run] >= Some(behind) {
                     continue;
                 }
+                known[run] = Some(behind);
                 for node in self.nodes_of_run(run) {
-                    if nodes.insert(*node) {
-                        let new = self.nodes[*node].names.iter();
-                        pending.extend(new.filter(|name| names.insert(**name)));
+                    if behind == Behind::All || !self.is_of_tests(*node) {
+                        nodes.insert(*node);
                     }
+                    let new = self.nodes[*node].names.iter();
+                    pending.extend(new.filter(|name| names.insert(**name)));
                 }
             }
         }
         let nodes = Arc::new(nodes);
         self.found.borrow_mut().insert(name, nodes.clone());
         nodes
+    }
+
+    /// Whether a function is in a file of tests that ran.
+    fn is_of_tests(&self, node: usize) -> bool {
+        let source = self.source(&self.nodes[node]);
+        source.is_some_and(|source| self.test_files.contains(&source.key))
     }
 
     /// What a test ran isn't asked for again.

@@ -30,6 +30,11 @@ pub struct Leftovers {
 pub type News = BTreeMap<String, BTreeSet<String>>;
 
 impl Leftovers {
+    /// The names, as hashes, of what isn't compared.
+    pub fn opaque(&self) -> &BTreeSet<u64> {
+        &self.opaque
+    }
+
     /// Adds what a worker told; puts into `news` what is other than before.
     pub fn add(&mut self, trace: &Trace, news: &mut News) {
         for left in &trace.left {
@@ -137,7 +142,7 @@ mod tests {
     #[test]
     fn a_function_whose_tests_are_told_in_parts_leaves_what_all_do() {
         let mut known = Leftovers::default();
-        let mut run = |known: &mut Leftovers| {
+        let run = |known: &mut Leftovers| {
             let mut news = News::new();
             for (test, digest) in [("a.py::f[1]", 1), ("a.py::f[2]", 2)] {
                 known.add(&told(test, &[("cache", digest)], &[]), &mut news);

@@ -8,7 +8,7 @@ mod inputs;
 mod thread;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,6 +68,7 @@ pub struct Recorder<'a> {
     unsettled: HashSet<String>,
     matching: HashMap<TestId, Vec<PassId>>,
     slices: HashMap<TestId, (SetId, SetId)>,
+    opaque: BTreeSet<u64>,
     /// What the next batch writes: outcomes, fingerprints of what tests depended on, and passes.
     pending: Vec<TestResult>,
     fingerprints: HashMap<TestId, i64>,
@@ -94,6 +95,8 @@ pub struct Recording<'a> {
     pub matching: HashMap<TestId, Vec<PassId>>,
     /// Sets with the slices of tests as they are now, and the sets that they are within.
     pub slices: HashMap<TestId, (SetId, SetId)>,
+    /// The names, as hashes, of what isn't compared when it is looked for what tests leave.
+    pub opaque: BTreeSet<u64>,
 }
 
 impl<'a> Recorder<'a> {
@@ -121,6 +124,7 @@ impl<'a> Recorder<'a> {
             unsettled: HashSet::new(),
             matching: recording.matching,
             slices: recording.slices,
+            opaque: recording.opaque,
             pending: Vec::new(),
             fingerprints: HashMap::new(),
             passes: Vec::new(),
@@ -214,7 +218,8 @@ impl<'a> Recorder<'a> {
             self.writers.insert(path.as_str().into(), process);
         }
         self.touched.extend(trace.touched.iter().cloned());
-        let mut functions = self.functions.remove(&process).unwrap_or_default();
+        let functions = self.functions.remove(&process);
+        let mut functions = functions.unwrap_or_else(|| Functions::new(&self.opaque));
         functions.add(trace, |path| self.source(path));
         self.functions.insert(process, functions);
     }

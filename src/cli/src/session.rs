@@ -176,7 +176,7 @@ impl Session {
         };
         let world = World::new(spec, stats, now_ns).with_found_in(dx.join("catalog.db"));
         world.learn_files(sources.scan.files.iter());
-        let level = project.config.select.unwrap_or_default();
+        let level = project.level();
         let mut sets = SetStates::compare(facts, &world, level);
         sets.settle_what_matters(&state, &catalog, &world)?;
         let held = sets.held_by_symbols();
@@ -229,7 +229,7 @@ impl Session {
                 return Ok(());
             }
         };
-        let level = self.project.config.select.unwrap_or_default();
+        let level = self.project.level();
         let facts = list.facts.iter().filter(|fact| counts(level, fact));
         let state = SetState::within(&SetState::Holds, facts, |input| self.world.digest(input));
         self.wide = list.wide.clone();

@@ -73,7 +73,7 @@ pub struct ConfigFile {
     /// More globs of files that hold tests, beside pytest's `python_files`, for `discover`.
     #[serde(default)]
     pub python_files: Vec<String>,
-    /// How finely it is told which tests a change can reach, `module` if not given.
+    /// How finely it is told which tests a change can reach, `auto` if not given.
     pub select: Option<Level>,
     /// How many megabytes cached fixtures may take together, 8,000 if not given.
     pub fixtures_mb: Option<u64>,
@@ -90,8 +90,10 @@ pub struct ConfigFile {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// By the files that they import and read
+    /// As `symbol`, but functions are seen only where a change is what tests run for: first runs and `--all` cost nothing more
     #[default]
+    Auto,
+    /// By the files that they import and read
     Module,
     /// By the functions of those files that they run, from Python 3.12 on
     Symbol,
@@ -101,8 +103,24 @@ impl Level {
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Auto => "auto",
             Self::Module => "module",
             Self::Symbol => "symbol",
+        }
+    }
+
+    /// Whether functions that were seen to run count.
+    pub fn counts_functions(self) -> bool {
+        self != Self::Module
+    }
+
+    /// Whether a run sees which functions its tests run. `is_for_a_change` says that something was recorded, and that tests run only if
+    /// that doesn't hold any more.
+    pub fn sees_functions(self, is_for_a_change: bool) -> bool {
+        match self {
+            Self::Auto => is_for_a_change,
+            Self::Module => false,
+            Self::Symbol => true,
         }
     }
 }
@@ -193,6 +211,11 @@ fn glob_set<'a>(patterns: impl Iterator<Item = &'a String>) -> GlobSet {
 }
 
 impl Project {
+    /// How finely it is told which tests a change can reach.
+    pub fn level(&self) -> Level {
+        self.config.select.unwrap_or_default()
+    }
+
     /// Finds the project around the working directory.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use dx_py_daemon::{LaunchSpec, Role};
 use crate::args::TestArgs;
 use crate::invocation::Invocation;
 use crate::python::Interpreter;
-use crate::settings::{Level, Project};
+use crate::settings::Project;
 use crate::{scratch, worker_files};
 
 /// Tells workers' plugin what to do with snapshots. A variable, since an option would be a part of the invocation: whether snapshots may be
@@ -29,12 +29,6 @@ fn fixtures_limit(project: &Project) -> Option<(OsString, OsString)> {
     Some(("DX_PY_FIXTURES_MB".into(), megabytes.to_string().into()))
 }
 
-/// Tells workers to see which functions run, if that is what tests are selected by.
-fn sees_functions(project: &Project) -> Option<(OsString, OsString)> {
-    let is_wanted = project.config.select == Some(Level::Symbol);
-    is_wanted.then(|| ("DX_PY_FUNCTIONS".into(), "1".into()))
-}
-
 /// What the processes of a run have in common.
 pub struct Specs {
     base: LaunchSpec,
@@ -43,7 +37,7 @@ pub struct Specs {
 }
 
 impl Specs {
-    /// What the configuration and the arguments ask for.
+    /// What the configuration and the arguments ask for. `sees_functions` says whether workers see which functions run.
     ///
     /// # Errors
     /// If the worker's files can't be written.
@@ -53,6 +47,7 @@ impl Specs {
         args: &TestArgs,
         invocation: &Invocation,
         workers: usize,
+        sees_functions: bool,
     ) -> anyhow::Result<Self> {
         let dx = project.dx_dir();
         let worker_dir = worker_files::unpack(&dx)
@@ -78,7 +73,7 @@ impl Specs {
             env: snapshot_mode(args)
                 .into_iter()
                 .chain(fixtures_limit(project))
-                .chain(sees_functions(project))
+                .chain(sees_functions.then(|| ("DX_PY_FUNCTIONS".into(), "1".into())))
                 .collect(),
             pytest_args: arguments.into_iter().map(Into::into).collect(),
             basetemp: None,

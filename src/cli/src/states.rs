@@ -238,5 +238,5 @@ impl SetStates {
 
 /// Whether a fact counts at that level: symbols are recorded where they were asked for once.
 pub fn counts(level: Level, fact: &Fact) -> bool {
-    level == Level::Symbol || !matches!(fact.input, Input::Symbol(_))
+    level.counts_functions() || !matches!(fact.input, Input::Symbol(_))
 }

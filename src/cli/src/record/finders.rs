@@ -12,21 +12,21 @@ use super::Recorder;
 use crate::functions::ANYBODY;
 
 impl Recorder<'_> {
-    /// Of tests with these sets of inputs, those that may find what is left under one of these names.
+    /// Of tests with these sets of inputs, each of which holds, those that may find what is left under one of these names. Those of which no function is told
+    /// apart are among them only if `are_all_seen`: else they were recorded by runs that didn't look at functions, nor at what is left.
     ///
     /// # Errors
     /// If the catalog can't be read.
     pub fn finders(
         &self,
-        tests: HashMap<TestId, SetId>,
+        tests: HashMap<TestId, Vec<SetId>>,
         names: &[String],
+        are_all_seen: bool,
     ) -> Result<Vec<TestId>, CatalogError> {
-        if names.iter().any(|name| name == ANYBODY) {
-            return Ok(tests.into_keys().collect());
-        }
         let (_, mut table) = self.catalog.records(self.universe)?;
         self.catalog
-            .load_parts(&mut table, tests.values().copied())?;
+            .load_parts(&mut table, tests.values().flatten().copied())?;
+        let is_anybodys = names.iter().any(|name| name == ANYBODY);
         let mut search = Search {
             recorder: self,
             names: names.iter().map(|name| name_hash(name)).collect(),
@@ -34,9 +34,14 @@ impl Recorder<'_> {
         };
         let mut found: Vec<TestId> = tests
             .into_iter()
-            .filter(|(_, set)| {
-                let facts: Vec<&Fact> = table.facts_of(*set).chain(table.parts_of(*set)).collect();
-                search.is_mentioned(&facts)
+            .filter(|(_, sets)| {
+                sets.iter().any(|set| {
+                    let facts = table.facts_of(*set).chain(table.parts_of(*set));
+                    let facts: Vec<&Fact> = facts.collect();
+                    let is_symbol = |fact: &&Fact| matches!(fact.input, Input::Symbol(_));
+                    (are_all_seen || facts.iter().any(is_symbol))
+                        && (is_anybodys || search.is_mentioned(&facts))
+                })
             })
             .map(|(test, _)| test)
             .collect();

@@ -84,9 +84,9 @@ const KEYS: [Key; 14] = [
     Key {
         name: "select",
         kind: "string",
-        default: "`module`",
+        default: "`auto`",
         meaning: "What a change must touch for a test to run: a `module` that it imports, or, from Python 3.12 on, a `symbol`, a function \
-                  that it runs. `--select` takes precedence",
+                  that it runs. `auto` is as `symbol`, but first runs and `--all` look at modules alone. `--select` takes precedence",
         example: r#""symbol""#,
     },
     Key {
