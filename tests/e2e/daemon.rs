@@ -331,6 +331,25 @@ fn what_is_no_module_of_its_own_leaves_it_warm() {
     project.write("lib/other.py", "");
     let run = project.test(&["--all", "-rA"]);
     assert!(run.out.contains(&format!("parent {pid}")), "{}", run.out);
+    // A list of folders under another name, as an installation writes it again.
+    for (name, is_same) in [("lib/more-1.pth", false), ("lib/more-2.pth", true)] {
+        let pid = pid_in(&start(&project));
+        for old in ["lib/more-1.pth", "lib/more-2.pth"] {
+            if project.path().join(old).exists() {
+                project.remove(old);
+            }
+        }
+        project.write(name, "/nowhere/at/all\n");
+        let run = project.test(&["--all", "-rA"]);
+        let is_forked = run.out.contains(&format!("parent {pid}"));
+        assert_eq!(is_forked, is_same, "{name}: {}", run.out);
+    }
+    // The same file with something else in it.
+    let pid = pid_in(&start(&project));
+    project.write("lib/more-2.pth", "/nowhere/at/last\n");
+    let run = project.test(&["--all", "-rA"]);
+    assert!(!run.out.contains(&format!("parent {pid}")), "{}", run.out);
+    project.remove("lib/more-2.pth");
     // A module that hides one that is loaded, and a list of folders that are searched.
     for name in ["lib/more.pth", "lib/statistics.py"] {
         project.dx(&["daemon", "stop"]);

@@ -240,8 +240,6 @@ class Zygote:
             origin = getattr(spec, "origin", None)
             if isinstance(origin, str) and os.path.isabs(origin):
                 files.add(origin)
-        for folder in sys.path[1:]:
-            files.update(os.path.join(folder, name) for name in _names_in(folder) if name.endswith(".pth"))
         return {file: _state_of(file) for file in files}
 
     def _note_files(self, paths: Iterable[str] = ()) -> None:
@@ -254,6 +252,8 @@ class Zygote:
         self._folders = {
             folder: (_state_of(folder), _modules_in(folder, loaded)) for folder in searched if _is_folder(folder)
         }
+        self._startup = {folder: _startup_lines(folder) for folder in self._folders}
+        self._startup_files = {file: _state_of(file) for folder in self._folders for file in _startup_files(folder)}
 
     def _is_stale(self) -> bool:
         if any(_state_of(file) != state for file, state in self._seen.items()):
@@ -262,6 +262,9 @@ class Zygote:
         changed = [folder for folder, (state, _) in self._folders.items() if _state_of(folder) != state]
         loaded = _loaded() if changed else set()
         if any(_modules_in(folder, loaded) != self._folders[folder][1] for folder in changed):
+            return True
+        is_touched = changed or any(_state_of(file) != state for file, state in self._startup_files.items())
+        if is_touched and any(_startup_lines(folder) != lines for folder, lines in self._startup.items()):
             return True
         return bool(self._hidden())
 
@@ -418,8 +421,26 @@ def _loaded() -> set[str]:
 
 
 def _modules_in(folder: str, loaded: set[str]) -> list[str]:
-    """What in a folder that is searched may be one of these modules, or lets more folders be searched."""
-    return sorted(name for name in _names_in(folder) if name.endswith(".pth") or name.partition(".")[0] in loaded)
+    """What in a folder that is searched may be one of these modules."""
+    return sorted(name for name in _names_in(folder) if name.partition(".")[0] in loaded)
+
+
+def _startup_files(folder: str) -> list[str]:
+    """The files of a folder that an interpreter reads when it starts, in its order: they let more folders be searched."""
+    return [os.path.join(folder, name) for name in sorted(_names_in(folder)) if name.endswith(".pth")]
+
+
+def _startup_lines(folder: str) -> list[Optional[bytes]]:
+    """What they say. Their names have a distribution's version, and are others after each installation."""
+    return [_content_of(file) for file in _startup_files(folder)]
+
+
+def _content_of(file: str) -> Optional[bytes]:
+    try:
+        with open(file, "rb") as content:
+            return content.read()
+    except OSError:
+        return None
 
 
 def _is_folder(path: str) -> bool:
