@@ -66,6 +66,33 @@ fn an_edit_of_one_function_runs_the_tests_that_ran_it() {
     runs(&files, "return 3", "return 4", &["test_other"]);
 }
 
+/// By default neither a first run nor `--all` looks at functions: a first edit runs all that import the file, the next ones who run it.
+#[test]
+fn functions_are_seen_from_the_first_edit_on() {
+    let project = Project::new(&lib_and_tests(
+        "def f(): return 1\n\ndef g(): return 2\n",
+        "import lib\ndef test_f(): assert lib.f()\ndef test_g(): assert lib.g()\n",
+    ));
+    let after = |from: &str, to: &str| {
+        project.write("lib.py", &project.read("lib.py").replace(from, to));
+        let run = project.test(&["-n", "1"]);
+        assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+        run.ran()
+    };
+    let of_one = if sees_functions() { 1 } else { 2 };
+    assert_eq!(project.test(&["-n", "1"]).ran(), 2);
+    assert_eq!(after("return 1", "return 3"), 2);
+    assert_eq!(after("return 3", "return 4"), of_one);
+    // Its passes tell nothing of functions, and those of before still do.
+    assert_eq!(project.test(&["-n", "1", "--all"]).ran(), 2);
+    assert_eq!(after("return 4", "return 5"), of_one);
+    // By modules who was left fresh hasn't been seen with this file.
+    let run = project.test(&["-n", "1", "--select", "module"]);
+    assert_eq!(run.ran(), 2 - of_one, "{}", run.out);
+    project.write("lib.py", "def f(): return 6\n\ndef g(): return 2\n");
+    assert_eq!(project.test(&["-n", "1", "--select", "module"]).ran(), 2);
+}
+
 #[test]
 fn comments_and_lines_that_move_run_nothing() {
     let files = lib_and_tests(
