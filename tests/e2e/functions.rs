@@ -93,6 +93,25 @@ fn functions_are_seen_from_the_first_edit_on() {
     assert_eq!(project.test(&["-n", "1", "--select", "module"]).ran(), 2);
 }
 
+/// A run in which most tests run for the first time is a first run, though a few have been tried before.
+#[test]
+fn functions_are_not_seen_while_most_tests_have_not_run() {
+    let project = Project::new(&lib_and_tests(
+        "def f(): return 1\n\ndef g(): return 2\n",
+        "import lib\ndef test_f(): assert lib.f()\ndef test_g(): assert lib.g()\ndef test_h(): assert lib.g()\n",
+    ));
+    let run = |args: &[&str]| project.test(&[&["-n", "1"], args].concat()).ran();
+    let edit = |from: &str, to: &str| {
+        project.write("lib.py", &project.read("lib.py").replace(from, to));
+    };
+    assert_eq!(run(&["-k", "test_f"]), 1);
+    assert_eq!(run(&[]), 2);
+    edit("return 1", "return 3");
+    assert_eq!(run(&[]), 3);
+    edit("return 3", "return 4");
+    assert_eq!(run(&[]), if sees_functions() { 1 } else { 3 });
+}
+
 #[test]
 fn comments_and_lines_that_move_run_nothing() {
     let files = lib_and_tests(

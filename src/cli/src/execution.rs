@@ -304,8 +304,20 @@ pub fn execute(
 /// Whether a run sees which functions its tests run.
 fn sees_functions(session: &Session, asked: &Execution<'_>) -> bool {
     let is_forced = asked.args.all || asked.coverage == Coverage::Asked;
-    let is_for_a_change = !is_forced && !session.state.files.is_empty();
+    let is_for_a_change = !is_forced && most_have_run(session);
     session.project.level().sees_functions(is_for_a_change)
+}
+
+/// Whether most of the project's tests have run before: what the others do for the first time is the smaller part of a run.
+fn most_have_run(session: &Session) -> bool {
+    let files = session.sources.scan.files.iter();
+    let of_tests = files.filter(|file| session.project.is_test_file(&file.path));
+    let known = &session.state.files;
+    let tests = known.iter().flat_map(|file| &file.tests);
+    let (all, ran) = tests.fold((0, 0), |(all, ran), test| {
+        (all + 1, ran + usize::from(test.last.is_some()))
+    });
+    ran > 0 && ran * 2 >= all && known.len() * 2 >= of_tests.count()
 }
 
 /// So many seconds; none if that is no duration.
