@@ -6,7 +6,7 @@
 
 mod tally;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -95,6 +95,39 @@ impl Mutator<'_> {
         self.clock += 2;
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(self.clock);
         File::options().write(true).open(path)?.set_modified(time)?;
+        Ok(())
+    }
+
+    /// Sees that what is changed is what tests import, and not the project's sources elsewhere, as an editable installation has them.
+    fn check_imports(&self) -> Result<()> {
+        let names: BTreeSet<String> = self
+            .sources
+            .iter()
+            .filter_map(|source| {
+                let inner = source.strip_prefix(self.dir).ok()?;
+                let inner = inner.strip_prefix("src").unwrap_or(inner);
+                let package = inner.components().next()?;
+                let is_package =
+                    inner.file_name()? == "__init__.py" && inner.components().count() == 2;
+                let name = package.as_os_str().to_str()?;
+                is_package.then(|| name.to_owned())
+            })
+            .collect();
+        for name in names {
+            let found = Command::new(&self.python)
+                .current_dir(self.dir)
+                .args(["-c", "import importlib.util, sys; spec = importlib.util.find_spec(sys.argv[1]); print(spec.origin if spec else '')"])
+                .arg(&name)
+                .output()?;
+            let found = String::from_utf8_lossy(&found.stdout).trim().to_owned();
+            if !found.is_empty() && !Path::new(&found).starts_with(self.dir) {
+                bail!(
+                    "{name} is imported from {found}, so that to change it in {} changes nothing\n\
+                     Install the project from there, or name the folder in PYTHONPATH.",
+                    self.dir.display()
+                );
+            }
+        }
         Ok(())
     }
 
@@ -334,6 +367,7 @@ pub fn mutate(args: &MutateArgs) -> Result<()> {
     if mutator.sources.is_empty() && mutator.tests.is_empty() {
         bail!("{} has no Python files to change", dir.display());
     }
+    mutator.check_imports()?;
     let (mut tally, mut ran, mut total) = (Tally::default(), 0, 0);
     while tally.changing() < args.count && tally.tried() < args.count * 8 {
         let Some(mutant) = mutator.next(&tally)? else {
