@@ -256,6 +256,50 @@ fn what_many_tests_read_is_an_input_of_all_that_follow() {
     assert_eq!(project.test(&by_module).ran(), 60);
 }
 
+/// Parameters made of what other files imported before come only with them.
+#[test]
+fn tests_that_are_there_with_other_files_are_found_with_them() {
+    let project = Project::new(&[
+        ("base.py", "class Base: pass\nclass Own(Base): pass\n"),
+        (
+            "more.py",
+            "import base\nclass More(base.Base):\n    good = False\n",
+        ),
+        ("test_a.py", "import more\ndef test_a(): pass\n"),
+        (
+            "test_b.py",
+            "import base, pytest\n@pytest.mark.parametrize('one', base.Base.__subclasses__())\n\
+             def test_b(one): assert getattr(one, 'good', True)\n",
+        ),
+        ("test_c.py", "def test_c(): pass\n"),
+    ]);
+    let check = |ran: usize, failed: usize| {
+        let run = project.test(&[]);
+        let (code, expected) = project.pytest(&[]);
+        assert_eq!(run.code, code, "{}{}", run.out, run.err);
+        assert_eq!(run.tests.len(), expected.len(), "{}{}", run.out, run.err);
+        let failing = expected.values().filter(|outcome| *outcome == "failed");
+        assert_eq!(failing.count(), failed);
+        assert_eq!(run.ran(), ran, "{}{}", run.out, run.err);
+    };
+    check(4, 1);
+    // It failed, so it runs, for which only its file is collected at first.
+    check(1, 1);
+    check(1, 1);
+    let edit = |name: &str, from: &str, to: &str| {
+        project.write(name, &project.read(name).replace(from, to));
+    };
+    // The file itself is changed.
+    edit("test_b.py", "'good', True", "'good', 1");
+    check(2, 1);
+    edit("test_b.py", "'good', 1", "'bad', 1");
+    check(2, 0);
+    check(0, 0);
+    // The function is gone.
+    edit("test_b.py", "def test_b(", "def test_other(");
+    check(2, 0);
+}
+
 #[test]
 fn new_and_deleted_conftests_dirty_their_folder() {
     let project = Project::new(&[

@@ -128,6 +128,8 @@ pub struct Alone {
     ordered: String,
     /// By files the test functions whose tests run again, since they leave something, and fresh tests that run since they may find it.
     doubted: BTreeMap<String, Doubted>,
+    /// By files tests that weren't there when a part of the files was collected.
+    missing: BTreeMap<String, HashSet<TestId>>,
     whole: bool,
     is_checked: bool,
 }
@@ -222,10 +224,25 @@ impl Alone {
         }
     }
 
+    /// Lets tests run in the last phase, with everything collected, if they are there then.
+    pub fn miss(&mut self, tests: Vec<TestId>) {
+        for test in tests {
+            let file = test.file().to_owned();
+            self.missing.entry(file).or_default().insert(test);
+        }
+    }
+
+    /// Whether a test is one of them.
+    pub fn misses(&self, test: &TestId) -> bool {
+        let missing = self.missing.get(test.file());
+        missing.is_some_and(|missing| missing.contains(test))
+    }
+
     /// Whether a test of a file that runs in a later phase does so.
     pub fn includes(&self, test: &TestId) -> bool {
         let doubted = self.doubted.get(test.file());
         self.is_whole(test.file())
+            || self.misses(test)
             || doubted.is_some_and(|doubted| {
                 doubted.finders.contains(test) || doubted.leavers.contains(test.function())
             })
@@ -253,6 +270,7 @@ impl Alone {
         files.extend(self.deferred.iter().cloned());
         files.extend(self.reports.iter().map(|report| report.node.clone()));
         files.extend(self.doubted.keys().cloned());
+        files.extend(self.missing.keys().cloned());
         if files.is_empty() {
             return None;
         }
@@ -263,6 +281,7 @@ impl Alone {
             && !self.policy.lacks_imports
             && self.deferred.is_empty()
             && self.doubted.is_empty()
+            && self.missing.is_empty()
             && self.reports.is_empty();
         self.is_checked = self.stage == Stage::Check;
         self.stage = if can_be_checked {
@@ -280,6 +299,7 @@ impl Alone {
                 || self.is_checked
                 || !self.deferred.is_empty()
                 || !self.reports.is_empty()
+                || !self.missing.is_empty()
                 || self.is_unsettled_alone())
     }
 
@@ -291,7 +311,7 @@ impl Alone {
 
     /// Whether there will be another phase, if nothing stops this one.
     pub fn foresees_a_phase(&self) -> bool {
-        !self.held.is_empty() || !self.deferred.is_empty()
+        !self.held.is_empty() || !self.deferred.is_empty() || !self.missing.is_empty()
     }
 
     /// Whether it is likely by now that the next phase will collect everything. What can't be collected beside others can't be collected
@@ -300,6 +320,7 @@ impl Alone {
         let is_held = !self.held.is_empty();
         self.reports.is_empty()
             && (!self.deferred.is_empty()
+                || !self.missing.is_empty()
                 || is_held && !self.ordered.is_empty()
                 || self.policy.lacks_imports && self.is_unsettled_alone())
     }
@@ -315,7 +336,7 @@ impl Alone {
                 "it can be collected there, and not in parallel".into(),
             );
         }
-        self.is_whole(file) || self.doubted.contains_key(file)
+        self.is_whole(file) || self.doubted.contains_key(file) || self.missing.contains_key(file)
     }
 
     /// Whether all tests of a file run in a later phase.
@@ -360,6 +381,11 @@ impl Alone {
                 _ => return Judgement::Counts,
             };
             self.overturned.entry(file).or_insert(why);
+            return Judgement::Counts;
+        }
+        if let Some(missing) = self.missing.get_mut(&file)
+            && missing.remove(&result.id)
+        {
             return Judgement::Counts;
         }
         if let Some(doubted) = self.doubted.get_mut(&file) {

@@ -3,6 +3,8 @@
 //! Only the sessions know: which hooks conftests and plugins implement, and in which order they put the tests. What they say is kept,
 //! so that the next run is arranged well from the start; a run that finds that it isn't is begun again before any test has run.
 
+use std::collections::BTreeSet;
+
 use dx_py_protocol::Hello;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,8 @@ pub struct Arrangement {
     pub reporting: Vec<String>,
     /// Whether the controller's own session agrees.
     pub controller: bool,
+    /// The files, by their node IDs, of which some tests were seen to be there only if all files are collected.
+    pub together: BTreeSet<String>,
 }
 
 impl Arrangement {
@@ -27,6 +31,11 @@ impl Arrangement {
         } else {
             1
         }
+    }
+
+    /// Whether one of these files must be collected with all others.
+    pub fn keeps_together<'f>(&self, mut files: impl Iterator<Item = &'f String>) -> bool {
+        !self.together.is_empty() && files.any(|file| self.together.contains(file))
     }
 
     /// The arrangement that a worker's greeting asks for, if it isn't this one.

@@ -67,6 +67,7 @@ pub fn execute(
     let narrow = plan.names_places
         || !plan.ask_pytest
             && session.wide.is_empty()
+            && !session.arrangement.keeps_together(plan.collected_files())
             && plan.paths.len() * 2 <= plan.known_files.max(2);
     let wanted = if plan.ask_pytest || plan.names_places {
         asked.workers
@@ -146,6 +147,7 @@ pub fn execute(
         narrow && new.all(|path| plan.paths.contains(path))
     });
     let (leftovers, leftovers_note) = session.leftovers()?;
+    let settled = (!plan.names_places).then(|| settled(session, &plan));
     let mut intent = Intent {
         renewal,
         heard_of,
@@ -157,6 +159,7 @@ pub fn execute(
         force: args.all || asked.coverage == Coverage::Asked,
         workers,
         wanted,
+        settled,
         narrow: narrow.then(|| plan.paths.iter().cloned().collect::<BTreeSet<String>>()),
         split,
         known_fresh: plan.fresh,
@@ -301,6 +304,15 @@ pub fn execute(
     report_end(reporters, &summary, &outcome)
 }
 
+/// The files among those that are collected that hold the tests which are known of them, as far as what they read and import says.
+fn settled(session: &Session, plan: &Plan) -> HashSet<String> {
+    let asked: HashSet<&String> = plan.collected_files().collect();
+    let files = session.state.files.iter();
+    let files = files.filter(|file| asked.contains(&file.file));
+    let files = files.filter(|file| file.sets.iter().any(|set| session.sets.holds(*set)));
+    files.map(|file| file.file.clone()).collect()
+}
+
 /// Whether a run sees which functions its tests run.
 fn sees_functions(session: &Session, asked: &Execution<'_>) -> bool {
     let is_forced = asked.args.all || asked.coverage == Coverage::Asked;
@@ -333,6 +345,9 @@ fn shares(session: &Session, plan: &Plan, workers: usize) -> Vec<Vec<String>> {
     let is_known = list.is_some_and(|list| list.broken.is_empty()) && session.wide.is_empty();
     let is_heard = session.arrangement.controller;
     if workers < 2 || plan.ask_pytest || plan.names_places || !is_known || is_heard {
+        return Vec::new();
+    }
+    if session.arrangement.keeps_together(plan.collected_files()) {
         return Vec::new();
     }
     let asked: HashSet<&String> = plan.collected_files().collect();

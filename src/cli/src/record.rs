@@ -156,13 +156,19 @@ impl<'a> Recorder<'a> {
         self.world.key(path)
     }
 
-    /// Files were collected by process `process`: what they hold replaces what was known of them.
+    /// Files were collected by process `process`: what they hold replaces what was known of them, but for those that are `uncertain`.
     ///
     /// # Errors
     /// If the catalog can't be written.
-    pub fn collected(&mut self, process: u32, files: &[Collected]) -> Result<(), CatalogError> {
+    pub fn collected(
+        &mut self,
+        process: u32,
+        files: &[Collected],
+        uncertain: &HashSet<String>,
+    ) -> Result<(), CatalogError> {
         let rows: Vec<CollectedFile> = files
             .iter()
+            .filter(|file| !uncertain.contains(&file.file))
             .map(|file| {
                 // Without inputs the file is collected again, as one is whose inputs have changed.
                 let path = Path::new(&file.path);

@@ -1,6 +1,6 @@
 //! From what was collected to the jobs of a run.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use super::Conductor;
 use crate::file_list::FileList;
 use crate::jobs::{Planned, UNKNOWN, by_file, in_order, is_divisible, shared_out};
 use crate::report::emit;
+use crate::report::style::count;
 use crate::selection::{Candidate, Names};
 
 impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
@@ -78,11 +79,25 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             self.intent.force = true;
             self.intent.wide.extend(done.wide.iter().cloned());
         }
+        let missing = if is_whole || done.full && self.alone.is_later_phase() {
+            HashMap::new()
+        } else {
+            self.missing(&files)
+        };
         let collected = Arc::clone(&files);
+        let uncertain: HashSet<String> = missing.keys().cloned().collect();
         self.recorder
-            .later(move |recorder| recorder.collected(process, &collected));
+            .later(move |recorder| recorder.collected(process, &collected, &uncertain));
         self.cache.collected(&files, &done.cache);
         if self.alone.is_later_phase() {
+            if done.full {
+                let together = files.iter().filter(|file| {
+                    let mut items = file.items.iter();
+                    items.any(|item| self.alone.misses(&TestId::new(item.id.as_str())))
+                });
+                let together = together.map(|file| file.file.clone());
+                self.intent.arrangement.together.extend(together);
+            }
             return Ok(self.plan_alone(&files));
         }
         self.listener.hear_of_warnings(done.warnings);
@@ -117,6 +132,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
                 planned.append(&mut tests);
             }
         }
+        total += self.look_for(missing)?;
         self.foresee();
         self.planned += total;
         let total = self.planned;
@@ -128,6 +144,67 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         } else {
             shared_out(planned, self.intent.workers)
         })
+    }
+
+    /// By files the tests that are known of them and weren't there, now that not all files were collected: where parameters are made of
+    /// what was imported before, as from a list of subclasses, they come with other files. Tests of a function that is gone from a file that
+    /// was changed are gone.
+    fn missing(&self, files: &[Collected]) -> HashMap<String, Vec<TestId>> {
+        let Some(settled) = &self.intent.settled else {
+            return HashMap::new();
+        };
+        let mut found: HashMap<String, Vec<TestId>> = HashMap::new();
+        let mut collected: HashMap<&str, HashSet<&str>> = HashMap::new();
+        for file in files {
+            let ids = file.items.iter().map(|item| item.id.as_str()).collect();
+            collected.insert(&file.file, ids);
+        }
+        for id in self.intent.verdicts.keys() {
+            let Some(there) = collected.get(id.file()) else {
+                continue;
+            };
+            let has_function = || {
+                there
+                    .iter()
+                    .any(|other| TestId::new(*other).function() == id.function())
+            };
+            if !there.contains(id.as_str()) && (settled.contains(id.file()) || has_function()) {
+                found
+                    .entry(id.file().to_owned())
+                    .or_default()
+                    .push(id.clone());
+            }
+        }
+        found
+    }
+
+    /// Tells of fresh ones among tests that weren't there, and puts the others off until everything is collected; gives how many.
+    fn look_for(&mut self, missing: HashMap<String, Vec<TestId>>) -> anyhow::Result<usize> {
+        let mut dirty = Vec::new();
+        for (file, tests) in missing {
+            let is_settled = self.intent.settled.as_ref();
+            let is_settled = is_settled.is_some_and(|settled| settled.contains(&file));
+            for id in tests {
+                match self.intent.verdicts.get(&id) {
+                    Some(Verdict::Fresh { status, duration })
+                        if is_settled && !self.intent.force =>
+                    {
+                        let (status, duration) = (*status, *duration);
+                        self.fresh(id, status, duration)?;
+                    }
+                    _ => dirty.push(id),
+                }
+            }
+        }
+        let number = dirty.len();
+        if let Some(first) = dirty.first() {
+            let tests = count(number, "test");
+            self.note(format!(
+                "{tests} will be looked for with all files collected: {first} isn't there without the others"
+            ))?;
+        }
+        self.alone.miss(dirty);
+        Ok(number)
     }
 
     /// Why there is one worker although more were wanted; else empty.
