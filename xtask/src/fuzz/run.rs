@@ -38,6 +38,8 @@ pub struct Runner {
     python: PathBuf,
     scratch: PathBuf,
     temporary: Regex,
+    /// A folder there, whose number says how many of its name were made before: by tests that run, which are fewer after an edit.
+    numbered: Regex,
     address: Regex,
     environment: Regex,
     /// Which test was the first to ask for a wide fixture depends on which tests ran.
@@ -67,6 +69,7 @@ impl Runner {
             temporary: Regex::new(
                 r"/[^\s'\x22]*/(?:pytest-of-[^/\s]+/pytest-\d+|dx-py-of-\d+/run-\d+)(?:/popen-gw\d+)?",
             )?,
+            numbered: Regex::new(r"(TMP/[^\s/'\x22]*?)\d+\b")?,
             address: Regex::new(r"0x[0-9a-f]{6,}")?,
             observer: Regex::new(
                 r#"(?m)^  File ".*/dx_py_test_runner/observe\.py".*\n(?:    .*\n)*"#,
@@ -130,6 +133,7 @@ impl Runner {
     fn plain(&self, text: &str) -> String {
         let text = only_the_last_frame_of_pytest(&without_frames_of_pytest(text));
         let text = self.temporary.replace_all(&text, "TMP");
+        let text = self.numbered.replace_all(&text, "$1");
         let text = self.environment.replace_all(&text, "ENVIRONMENT");
         let text = self.requester.replace_all(&text, "<SubRequest $1>");
         let text = self.observer.replace_all(&text, "");
