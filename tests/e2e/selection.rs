@@ -300,6 +300,27 @@ fn tests_that_are_there_with_other_files_are_found_with_them() {
     check(2, 0);
 }
 
+/// Tests whose IDs are others each time aren't sought among those of other files.
+#[test]
+fn tests_with_other_ids_each_time_are_not_looked_for() {
+    let project = Project::new(&[
+        ("test_a.py", "def test_a(): pass\n"),
+        (
+            "test_b.py",
+            "import pytest, time\n@pytest.mark.parametrize('n', [str(time.time_ns())])\ndef test_b(n): pass\n",
+        ),
+        ("test_c.py", "def test_c(): pass\n"),
+    ]);
+    assert_eq!(project.test(&[]).ran(), 3);
+    project.write(
+        "test_b.py",
+        &project.read("test_b.py").replace("pass", "assert n"),
+    );
+    let run = project.test(&[]);
+    assert_eq!((run.ran(), run.code), (1, 0), "{}", run.out);
+    assert!(!run.out.contains("will be looked for"), "{}", run.out);
+}
+
 #[test]
 fn new_and_deleted_conftests_dirty_their_folder() {
     let project = Project::new(&[

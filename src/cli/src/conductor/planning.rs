@@ -148,31 +148,40 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
 
     /// By files the tests that are known of them and weren't there, now that not all files were collected: where parameters are made of
     /// what was imported before, as from a list of subclasses, they come with other files. Tests of a function that is gone from a file that
-    /// was changed are gone.
+    /// was changed are gone, and those of one that has as many new ones have got other IDs, which may be made of the time of day.
     fn missing(&self, files: &[Collected]) -> HashMap<String, Vec<TestId>> {
         let Some(settled) = &self.intent.settled else {
             return HashMap::new();
         };
-        let mut found: HashMap<String, Vec<TestId>> = HashMap::new();
-        let mut collected: HashMap<&str, HashSet<&str>> = HashMap::new();
-        for file in files {
-            let ids = file.items.iter().map(|item| item.id.as_str()).collect();
-            collected.insert(&file.file, ids);
-        }
+        let collected: HashMap<&str, &Collected> =
+            files.iter().map(|file| (&*file.file, file)).collect();
+        let there: HashSet<&str> = files
+            .iter()
+            .flat_map(|file| file.items.iter().map(|item| item.id.as_str()))
+            .collect();
+        let mut absent: HashMap<&str, Vec<&TestId>> = HashMap::new();
         for id in self.intent.verdicts.keys() {
-            let Some(there) = collected.get(id.file()) else {
-                continue;
+            if collected.contains_key(id.file()) && !there.contains(id.as_str()) {
+                absent.entry(id.function()).or_default().push(id);
+            }
+        }
+        let mut found: HashMap<String, Vec<TestId>> = HashMap::new();
+        for (function, absent) in absent {
+            let file = absent[0].file();
+            let items = collected.get(file).map(|file| &file.items);
+            let items = items.into_iter().flatten();
+            let of_function = items.map(|item| (TestId::new(item.id.as_str()), item));
+            let of_function: Vec<_> = of_function
+                .filter(|(id, _)| id.function() == function)
+                .collect();
+            let is_new = |(id, item): &&(TestId, &CollectedItem)| {
+                !self.intent.verdicts.contains_key(id) && self.includes(id, item)
             };
-            let has_function = || {
-                there
-                    .iter()
-                    .any(|other| TestId::new(*other).function() == id.function())
-            };
-            if !there.contains(id.as_str()) && (settled.contains(id.file()) || has_function()) {
-                found
-                    .entry(id.file().to_owned())
-                    .or_default()
-                    .push(id.clone());
+            let new = of_function.iter().filter(is_new).count();
+            let may_be_there = settled.contains(file) || !of_function.is_empty();
+            if may_be_there && new < absent.len() {
+                let tests = found.entry(file.to_owned()).or_default();
+                tests.extend(absent.into_iter().cloned());
             }
         }
         found
