@@ -57,7 +57,8 @@ pub struct Intent<'a> {
     pub wanted: usize,
     /// The paths that are collected, if not everything is.
     pub narrow: Option<BTreeSet<String>>,
-    /// The files that hold the tests which are known of them, as far as what they read and import says; none if the user named places, and pytest wouldn't collect more either.
+    /// The files that hold the tests which are known of them, as far as what they read and import says; none if the user named places, and
+    /// pytest wouldn't collect more either.
     pub settled: Option<HashSet<String>>,
     /// Whether each worker makes the items of a share of them only, and tells of these.
     pub split: bool,
@@ -89,7 +90,7 @@ pub struct Intent<'a> {
     pub leftovers: Leftovers,
     /// Under which name that is kept.
     pub leftovers_note: String,
-    /// The sets of inputs of fresh tests that run after all if a test leaves something that they may find, and nobody did before.
+    /// The sets of inputs of fresh tests that run after all if a test leaves something else than before, which they may find.
     pub doubtable: HashMap<TestId, Vec<SetId>>,
     /// Whether all runs see which functions their tests run.
     pub are_all_seen: bool,

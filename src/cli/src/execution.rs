@@ -50,6 +50,13 @@ pub struct Execution<'a> {
     pub began: Instant,
 }
 
+impl Execution<'_> {
+    /// Whether tests run whatever is recorded of them.
+    fn is_forced(&self) -> bool {
+        self.args.all || self.coverage == Coverage::Asked
+    }
+}
+
 /// Runs the plan, in the workers that were started early if they are the right ones; gives the exit code.
 ///
 /// # Errors
@@ -156,7 +163,7 @@ pub fn execute(
         verified: plan.verified,
         expected: known(session, |test| test.duration),
         last: known(session, |test| test.last),
-        force: args.all || asked.coverage == Coverage::Asked,
+        force: asked.is_forced(),
         workers,
         wanted,
         settled,
@@ -315,8 +322,7 @@ fn settled(session: &Session, plan: &Plan) -> HashSet<String> {
 
 /// Whether a run sees which functions its tests run.
 fn sees_functions(session: &Session, asked: &Execution<'_>) -> bool {
-    let is_forced = asked.args.all || asked.coverage == Coverage::Asked;
-    let is_for_a_change = !is_forced && most_have_run(session);
+    let is_for_a_change = !asked.is_forced() && most_have_run(session);
     session.project.level().sees_functions(is_for_a_change)
 }
 

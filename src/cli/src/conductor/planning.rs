@@ -90,14 +90,6 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             .later(move |recorder| recorder.collected(process, &collected, &uncertain));
         self.cache.collected(&files, &done.cache);
         if self.alone.is_later_phase() {
-            if done.full {
-                let together = files.iter().filter(|file| {
-                    let mut items = file.items.iter();
-                    items.any(|item| self.alone.misses(&TestId::new(item.id.as_str())))
-                });
-                let together = together.map(|file| file.file.clone());
-                self.intent.arrangement.together.extend(together);
-            }
             return Ok(self.plan_alone(&files));
         }
         self.listener.hear_of_warnings(done.warnings);
@@ -254,6 +246,10 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             for item in &file.items {
                 let id = TestId::new(item.id.as_str());
                 if self.includes(&id, item) && self.alone.includes(&id) {
+                    if self.alone.misses(&id) {
+                        let together = &mut self.intent.arrangement.together;
+                        together.insert(file.file.clone());
+                    }
                     planned.push(self.planned_test(id, &file.file, item));
                 }
             }
