@@ -514,3 +514,24 @@ fn a_test_whose_outcome_differs_for_the_same_inputs_is_flaky() {
     let (_, history, _) = project.dx(&["history", "test_third"]);
     assert!(history.contains(&commit[..8]), "{history}");
 }
+
+/// As the libraries of `cffi` do.
+#[test]
+fn what_poses_as_a_module_is_not_taken_for_one() {
+    let project = Project::new(&[
+        (
+            "posing.py",
+            "import sys, types\n\nclass Library:\n    __class__ = types.ModuleType\n    \
+             def __getattr__(self, name): raise RuntimeError(name)\n\nsys.modules['posing.lib'] = Library()\n",
+        ),
+        (
+            "test_a.py",
+            "import posing\ndef test_a(): assert posing.Library\n",
+        ),
+    ]);
+    for args in [&[][..], &["--all", "-n", "2"]] {
+        let run = project.test(args);
+        let (code, expected) = project.pytest(&[]);
+        assert_eq!((run.outcomes(), run.code), (expected, code), "{}", run.out);
+    }
+}

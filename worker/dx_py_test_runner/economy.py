@@ -13,11 +13,10 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from types import ModuleType
 from typing import Any, NoReturn, Optional
 
-from .internals import takes
+from .internals import takes, variables_of_module
 
 #: Variables for what runs when a process ends, in C: sanitizers and profilers, and libraries that are loaded before all others.
 _AT_THE_END_IN_C = ("LD_PRELOAD", "DYLD_INSERT", "ASAN_", "LSAN_", "MSAN_", "TSAN_", "UBSAN_", "GCOV_", "LLVM_PROFILE_")
-_vars_of = object.__getattribute__
 
 #: Where plugins of pytest's own are, and the worker's.
 _OWN_PLUGINS = ("_pytest.", "dx_py_test_runner.")
@@ -239,9 +238,7 @@ def _may_run_code_of_others() -> bool:
     own = {path for path in sys.path if os.path.basename(path) == "lib-dynload"}
     ending = tuple(EXTENSION_SUFFIXES)
     for module in list(sys.modules.values()):
-        if isinstance(module, ModuleType):
-            # One that is loaded when it is first looked into isn't loaded for this.
-            file = _vars_of(module, "__dict__").get("__file__")
-            if isinstance(file, str) and file.endswith(ending) and os.path.dirname(file) not in own:
-                return True
+        file = variables_of_module(module).get("__file__")
+        if isinstance(file, str) and file.endswith(ending) and os.path.dirname(file) not in own:
+            return True
     return False

@@ -1,9 +1,18 @@
-"""How pytest's internals are looked at before they are changed, and changed for pytest alone."""
+"""How internals are looked at: pytest's before they are changed, for pytest alone, and those of modules."""
 
 from __future__ import annotations
 
 from types import ModuleType
 from typing import Any
+
+
+_variables_of = ModuleType.__getattribute__
+
+
+def variables_of_module(module: Any) -> dict[str, Any]:
+    """The variables of a module, without asking it. What only poses as one, as libraries of `cffi` do, may do anything when asked, and has
+    none; one that is loaded when it is first looked into isn't loaded for this."""
+    return _variables_of(module, "__dict__") if issubclass(type(module), ModuleType) else {}
 
 
 def takes(function: Any, *names: str) -> bool:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from types import ModuleType
 from typing import Any, Optional
 
+from .internals import variables_of_module
 from .readers import is_installed
 from .rewriting import is_rewritten
 from .trace import Trace
 
 #: Packages that put others into the place of the standard library's modules: what was imported before them is as it was.
 _PATCHES_ALL = ("gevent", "eventlet")
-_vars_of = ModuleType.__getattribute__
 
 
 class Preloadable:
@@ -66,9 +65,7 @@ def _installed_packages() -> set[str]:
 
 
 def _file_of(module: Any) -> Optional[str]:
-    if not isinstance(module, ModuleType):
-        return None
-    space = _vars_of(module, "__dict__")
+    space = variables_of_module(module)
     file = space.get("__file__")
     if isinstance(file, str):
         return file

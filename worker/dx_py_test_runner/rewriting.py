@@ -11,6 +11,8 @@ from _pytest.assertion import AssertionState
 from _pytest.assertion.rewrite import AssertionRewritingHook, assertstate_key
 from _pytest.config import _iter_rewritable_modules
 
+from .internals import variables_of_module
+
 
 class _Config:
     """What the rewriting asks of a session's configuration: everything is as it is if nothing is set."""
@@ -42,4 +44,4 @@ class Rewriting:
 
 def is_rewritten(module: Any) -> bool:
     """Whether a module's assertions were rewritten."""
-    return isinstance(getattr(module, "__loader__", None), AssertionRewritingHook)
+    return isinstance(variables_of_module(module).get("__loader__"), AssertionRewritingHook)
