@@ -49,6 +49,40 @@ fn tests_that_share_a_file_pass_on_second_opinion_and_run_alone_from_then_on() {
     assert!(flaky.contains("second opinion"), "{flaky}");
 }
 
+/// Skips its first test and fails its second where the other file's tests run at the same time.
+const SHY: &str = r#"
+import pathlib, pytest, time
+HERE = pathlib.Path(__file__)
+MINE = HERE.with_suffix(".flag")
+def others():
+    return [flag for flag in HERE.parent.glob("*.flag") if flag != MINE]
+def test_first():
+    MINE.write_text("")
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        if others():
+            time.sleep(0.5)
+            pytest.skip("beside another one")
+        time.sleep(0.01)
+def test_second():
+    found = others()
+    time.sleep(1)
+    MINE.unlink()
+    assert not found
+"#;
+
+/// What makes a test fail beside others may make another one skip itself.
+#[test]
+fn a_skip_beside_a_failure_that_is_overturned_is_no_outcome_either() {
+    let project = Project::new(&[("test_a.py", SHY), ("test_b.py", SHY)]);
+    let run = project.test(&["-n", "2", "--no-second-opinion"]);
+    assert_eq!(run.code, 1, "{}{}", run.out, run.err);
+    std::fs::remove_dir_all(project.path().join(".dx")).expect("the database is there");
+    let run = project.test(&["-n", "2"]);
+    let (code, expected) = project.pytest(&[]);
+    assert_eq!((run.outcomes(), run.code), (expected, code), "{}", run.out);
+}
+
 #[test]
 fn files_that_the_configuration_calls_serial_run_alone() {
     let project = Project::new(&[

@@ -8,12 +8,16 @@
 //! To collect everything is most of what that takes. So where nothing was missing beside the others, the file is first collected and run
 //! by itself: a test that fails there as well, and in the same way, doesn't fail for what ran beside it.
 
+mod skips;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use dx_py_core::{TestId, TestResult};
 use dx_py_protocol::CollectionReport;
 use globset::GlobSet;
 use serde::{Deserialize, Serialize};
+
+use skips::Skips;
 
 /// How many files are given a second opinion in one run.
 const MOST_FILES: usize = 20;
@@ -122,6 +126,7 @@ pub struct Alone {
     stage: Stage,
     deferred: BTreeSet<String>,
     held: Vec<TestResult>,
+    skips: Skips,
     reports: Vec<CollectionReport>,
     reopened: BTreeSet<String>,
     overturned: BTreeMap<String, String>,
@@ -180,11 +185,23 @@ impl Alone {
         } else {
             self.policy.suspicious.contains(&result.id)
         };
-        if !self.policy.asks || self.is_later_phase() || !doubtful {
+        if !self.policy.asks || self.is_later_phase() {
             return Some(result);
+        }
+        if !doubtful {
+            return self.skips.hold(result);
         }
         self.held.push(*result);
         None
+    }
+
+    /// A part of a file's tests has run: gives those of its outcomes that were kept back beside failures, if there is none that is heard
+    /// again.
+    pub fn job_done(&mut self, file: &str) -> Vec<TestResult> {
+        if self.held.iter().any(|result| result.id.file() == file) {
+            return Vec::new();
+        }
+        self.skips.release(|one| one == file)
     }
 
     /// Keeps a collection error of the first phase back, if its file never ran, and one of the check if a result waits for its file to be
@@ -248,8 +265,8 @@ impl Alone {
             })
     }
 
-    /// Begins the next phase, if there is anything to do in it: gives the files that run, and the failures that are not heard again
-    /// because there are too many. `may_be_narrow` says whether it may collect less than everything.
+    /// Begins the next phase, if there is anything to do in it: gives the files that run, and the results that are not heard again: the
+    /// failures because there are too many. `may_be_narrow` says whether it may collect less than everything.
     pub fn begin_next_phase(
         &mut self,
         may_be_narrow: bool,
@@ -258,7 +275,7 @@ impl Alone {
             return None;
         }
         let mut files: BTreeSet<String> = BTreeSet::new();
-        let (kept, dropped): (Vec<_>, Vec<_>) = self.held.drain(..).partition(|result| {
+        let (kept, mut dropped): (Vec<_>, Vec<_>) = self.held.drain(..).partition(|result| {
             let file = result.id.file();
             files.contains(file)
                 || files.len() < MOST_FILES && {
@@ -267,6 +284,7 @@ impl Alone {
                 }
         });
         self.held = kept;
+        dropped.extend(self.skips.release(|file| !files.contains(file)));
         files.extend(self.deferred.iter().cloned());
         files.extend(self.reports.iter().map(|report| report.node.clone()));
         files.extend(self.doubted.keys().cloned());
@@ -383,6 +401,27 @@ impl Alone {
             self.overturned.entry(file).or_insert(why);
             return Judgement::Counts;
         }
+        if let Some(held) = self.skips.find(&result.id)
+            && !result.status.is_bad()
+        {
+            let is_same = held.status == result.status;
+            if !is_same
+                && self.stage == Stage::Check
+                && self.policy.hearing(&result.id) == Hearing::Full
+            {
+                return Judgement::Known;
+            }
+            if !is_same {
+                result.second_opinion = true;
+                let why = format!(
+                    "{} is {} there, and {} beside others",
+                    held.id, result.status, held.status
+                );
+                self.overturned.entry(file).or_insert(why);
+            }
+            self.skips.settle(&result.id);
+            return Judgement::Counts;
+        }
         if let Some(missing) = self.missing.get_mut(&file)
             && missing.remove(&result.id)
         {
@@ -412,10 +451,9 @@ impl Alone {
 
     /// What was kept back and never heard again.
     pub fn release(&mut self) -> (Vec<TestResult>, Vec<CollectionReport>) {
-        (
-            std::mem::take(&mut self.held),
-            std::mem::take(&mut self.reports),
-        )
+        let mut held = std::mem::take(&mut self.held);
+        held.extend(self.skips.release(|_| true));
+        (held, std::mem::take(&mut self.reports))
     }
 
     /// The files that were found to need to run alone in this run, and all that are known now.
@@ -494,6 +532,41 @@ mod tests {
         let (new, all) = alone.learned();
         assert_eq!(new.keys().collect::<Vec<_>>(), ["b.py"]);
         assert!(all.0.contains_key("b.py"));
+    }
+
+    #[test]
+    fn a_skip_beside_a_failure_is_heard_again_with_it() {
+        let mut alone = asking();
+        for (id, status) in [
+            ("b.py::x", TestStatus::Failed),
+            ("b.py::y", TestStatus::Skipped),
+            ("b.py::z", TestStatus::XFailed),
+            ("c.py::x", TestStatus::Skipped),
+            ("d.py::x", TestStatus::Skipped),
+        ] {
+            assert!(alone.hold(ended(id, status)).is_none());
+        }
+        assert!(
+            alone
+                .hold(ended("b.py::passes", TestStatus::Passed))
+                .is_some()
+        );
+        let told = |results: Vec<TestResult>| -> Vec<String> {
+            results.iter().map(|result| result.id.to_string()).collect()
+        };
+        assert!(alone.job_done("b.py").is_empty());
+        assert_eq!(told(alone.job_done("c.py")), ["c.py::x"]);
+        let (files, dropped) = alone.begin_next_phase(false).unwrap();
+        assert_eq!(files, BTreeSet::from(["b.py".into()]));
+        assert_eq!(told(dropped), ["d.py::x"]);
+        let mut y = ended("b.py::y", TestStatus::Passed);
+        assert_eq!(alone.judge(&mut y), Judgement::Counts);
+        assert!(y.second_opinion);
+        // A failure is none of theirs.
+        let mut z = ended("b.py::z", TestStatus::Failed);
+        assert_eq!(alone.judge(&mut z), Judgement::Contradicts);
+        assert_eq!(told(alone.release().0), ["b.py::x", "b.py::z"]);
+        assert!(alone.learned().0.contains_key("b.py"));
     }
 
     #[test]

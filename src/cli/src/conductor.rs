@@ -388,8 +388,8 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         else {
             return Ok(None);
         };
-        if !dropped.is_empty() {
-            let count = dropped.len();
+        let count = dropped.iter().filter(|one| one.status.is_bad()).count();
+        if count > 0 {
             self.note(format!(
                 "{count} more failures are in too many files to be run again alone"
             ))?;
@@ -558,6 +558,9 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
                 file,
                 tests,
             } => {
+                for result in self.alone.job_done(&file) {
+                    self.tell(Box::new(result))?;
+                }
                 let job =
                     move |recorder: &mut Recorder<'a>| recorder.job_done(process, &file, &tests);
                 self.recorder.later(job);
