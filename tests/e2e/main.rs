@@ -1,5 +1,6 @@
 //! End-to-end tests: the built program on small projects, with real pytest as the oracle.
 
+mod apart;
 mod book;
 mod configuration;
 mod daemon;

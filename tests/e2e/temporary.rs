@@ -4,6 +4,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
+use crate::functions::runs;
 use crate::support::{Project, Run};
 
 /// Which tests ran, by the last part of their IDs.
@@ -145,4 +146,44 @@ fn what_a_test_left_there_itself_is_no_input() {
         let run = project.test(&["--explain"]);
         assert_eq!(run.ran(), 0, "{}", run.out);
     }
+}
+
+/// What a test wrote there, and another one reads, was made by whatever the first one ran.
+#[test]
+fn what_another_test_wrote_there_depends_on_what_wrote_it() {
+    let tests = "\
+import pytest
+from lib import load, save
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('some')
+    (folder / 'made').write_text('1')
+    return folder
+
+def test_first(folder): pass
+
+def test_write(folder): save(folder / 'value', 1)
+
+def test_read(folder): assert load(folder / 'value') == '1'
+
+def test_list(folder): assert len(list(folder.iterdir())) == 2
+
+def test_made(folder): assert (folder / 'made').read_text() == '1'
+";
+    let lib = "\
+def save(path, value):
+    path.write_text(str(value))
+
+def load(path):
+    return path.read_text()
+
+def unused():
+    return 1
+";
+    let files = [("lib.py", lib), ("test_a.py", tests)];
+    let all_but_made = ["test_list", "test_read", "test_write"];
+    runs(&files, "str(value)", "str(value) + 'x'", &all_but_made);
+    // It isn't told apart what of the project another test may have needed.
+    runs(&files, "return 1", "return 2", &all_but_made);
 }

@@ -147,7 +147,7 @@ def _run_pytest(
     plugins: list[Any] = [plugin, CoverageData(_DX, run_id), snapshots]
     if os.environ.pop("DX_PY_FUNCTIONS", ""):
         see_functions(trace)
-        plugins.append(SharedFixtures(trace.functions))
+        plugins.append(SharedFixtures(trace))
     snapshots.told = os.environ.pop(snapshots.VARIABLE, "")
     snapshots.fixtures_limit = os.environ.pop(snapshots.LIMIT_VARIABLE, "")
     code = 1

@@ -15,7 +15,6 @@ import pytest
 from _pytest.terminal import getreportopt
 
 from . import bytecode, collect, needs, say, shortcuts, snapshot_end, wire
-from .functions import Functions
 from .idle import Idle
 from .items import Items
 from .lean import Lean
@@ -497,6 +496,7 @@ class WorkerPlugin:
         name = item.nodeid
         self._wire.queue(wire.TEST_STARTED, wire.pack_text(name), self._sequence)
         self._trace.enter("t:" + name)
+        self._trace.own_file = lambda: str(getattr(item, "path", "") or item.fspath)
         self._snapshots.item = item
         self._outcome = outcome = Outcome()
         began = self._clock()
@@ -635,16 +635,20 @@ class WorkerPlugin:
 
 
 class SharedFixtures:
-    """The plugin that tells `functions` when something is set up that tests share: what ran for it is every test's."""
+    """The plugin that tells `trace` while something is set up that tests share: what runs and is written for it is every test's."""
 
-    def __init__(self, functions: Functions) -> None:
-        self._functions = functions
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_fixture_setup(self, fixturedef: Any) -> None:
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, None, None]:
         """Note that a fixture is set up that tests share; pytest does so."""
+        before = self._trace.is_sharing
+        self._trace.is_sharing = before or fixturedef.scope != "function"
         if fixturedef.scope != "function" and not (fixturedef.func.__module__ or "").startswith("_pytest."):
-            self._functions.share(fixturedef)
+            self._trace.functions.share(fixturedef)
+        yield
+        self._trace.is_sharing = before
 
 
 def _nobody_makes(_collector: Any, _name: str, _obj: Any) -> None:

@@ -39,6 +39,7 @@ class Temporary:
         self._elsewhere = (root + os.sep, sys.prefix + os.sep, sys.base_prefix + os.sep)
         self._root = root
         self._made: set[str] = set()
+        self._made_at_import: set[str] = set()
         self._links: dict[str, str] = {}
         self._kept: dict[Read, set[str]] = {}
 
@@ -54,12 +55,14 @@ class Temporary:
         """Note that `path` and all below it were made by this run."""
         self._made.add(path)
 
-    def add_written(self, path: str) -> None:
-        """Note that `path` is about to be written; it is made if nothing is there yet."""
+    def add_written(self, path: str, is_importing: bool) -> None:
+        """Note that `path` is about to be written; it is made if nothing is there yet. `is_importing` says whether tests are collected."""
         try:
             _lstat(path)
         except OSError:
             self._made.add(path)
+            if is_importing:
+                self._made_at_import.add(path)
 
     def add_link(self, target: str, link: str) -> None:
         """Note that a link is about to be made there."""
@@ -82,8 +85,15 @@ class Temporary:
 
     def was_made(self, path: str) -> bool:
         """Whether `path`, or a folder that it lies in, was made by this run."""
+        return self._is_within(path, self._made)
+
+    def was_made_at_import(self, path: str) -> bool:
+        """Whether that was while tests were collected."""
+        return bool(self._made_at_import) and self._is_within(path, self._made_at_import)
+
+    def _is_within(self, path: str, made: set[str]) -> bool:
         while len(path) > 1 and path not in self._folders:
-            if path in self._made:
+            if path in made:
                 return True
             path = path.rpartition("/")[0]
         return False

@@ -14,13 +14,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.util import resolve_name, source_from_cache
 from stat import S_ISDIR
-from types import CodeType, FrameType, ModuleType
+from types import CodeType, FrameType
 from typing import Any, Optional, Protocol
 
 from . import variables
+from .internals import variables_of_module
 from .readers import USER, Readers, answers_of_system, is_linecache, is_subprocess
 from .temporary import Read, Temporary, is_naming
 from .usual import Usual
@@ -33,7 +34,6 @@ _getcwd = os.getcwd
 _stat = os.stat
 _readlink = os.readlink
 _STDLIB_NAMES = frozenset(getattr(sys, "stdlib_module_names", ()))
-_module_dict = ModuleType.__getattribute__
 
 _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # With one of these nothing is read that was there before.
@@ -101,6 +101,12 @@ class Trace:
         self._cached_sources: set[str] = set()
         self._known_reads: set[tuple[str, int, str]] = set()
         self._writers: dict[str, Optional[str]] = {}
+        # Who wrote last what lies in the temporary folder, and in its folders, which end with a slash.
+        self._givers: dict[str, Optional[str]] = {}
+        #: Whether what is written is every test's.
+        self.is_sharing = False
+        #: The path of the file that the test of the moment is in.
+        self.own_file: Callable[[], str] = str
         self.busy = False
         #: Whether what is read is what is about to be imported.
         self._is_importing = False
@@ -214,12 +220,26 @@ class Trace:
             # Before it is asked who has written it: what a test wrote may be read by the making of a value.
             self.witness.read(kind, text)
         if self.temporary.holds(text):
+            self._may_be_given(kind, text, owners)
             if text not in self._writers and not (kind == EXISTENCE and is_naming(frame)):
                 self.temporary.keep(Read(self.context, kind, text), owners)
             return
         if self._writers.get(text, self) == self.context:
             return
         self.record(kind, text, owners)
+
+    def _may_be_given(self, kind: int, text: str, owners: list[str]) -> None:
+        """Note whether a test reads there what another one wrote, for whatever reason that did: a change of anything may bear on it. And
+        if it reads what importing its file made, each test of that file may come to write there."""
+        if self.context is None or not self.context.startswith("t:"):
+            return
+        giver = self._givers.get(text + "/" if kind == LISTING else text)
+        if giver is not None and giver != self.context:
+            self.record(PROJECT, "", owners)
+            # So the two run together.
+            self._record(giver, PROJECT, "", ())
+        if self.temporary.was_made_at_import(text):
+            self._record(self.context, FILE, self.own_file(), ())
 
     def read_before(self, kind: int, key: str, owners: list[str]) -> None:
         """Note that what the current context and the modules `owners` are given was made of something that was read at another time."""
@@ -247,9 +267,13 @@ class Trace:
             self.witness.wrote(text)
         if self.temporary.holds(text):
             self.temporary.forget_link(text)
+            if self.functions.is_traced:
+                is_of_test = self.context is not None and self.context.startswith("t:")
+                giver = self.context if is_of_test and not self.is_sharing else None
+                self._givers[text] = self._givers[os.path.dirname(text) + "/"] = giver
             if self.temporary.was_made(text):
                 return
-            self.temporary.add_written(text)
+            self.temporary.add_written(text, self.collecting)
         self.usual.forget(text)
         if text not in self._writers:
             self._written.append(text)
@@ -474,7 +498,7 @@ class Trace:
         for name in new:
             file = _file_of(modules[name])
             if file is not None:
-                package = _module_dict(modules[name], "__dict__").get("__package__")
+                package = variables_of_module(modules[name]).get("__package__")
                 self._packages[file] = package if isinstance(package, str) else ""
         for name in new:
             self._settled.add(name)
@@ -586,10 +610,8 @@ def _inherits(event: str, args: tuple[Any, ...]) -> bool:
 
 
 def _file_of(module: Any) -> Optional[str]:
-    """The file of a module; objects that only pose as modules, and may do anything when asked, have none."""
-    if not issubclass(type(module), ModuleType):
-        return None
-    file = _module_dict(module, "__dict__").get("__file__")
+    """The file of a module."""
+    file = variables_of_module(module).get("__file__")
     return file if isinstance(file, str) else None
 
 

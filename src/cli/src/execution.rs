@@ -189,6 +189,7 @@ pub fn execute(
     let slices = session.matching_slices()?;
     let base = session.base_inputs();
     let opaque = intent.leftovers.opaque().clone();
+    let left = intent.leftovers.names();
     let recorder = Recorder::new(Recording {
         catalog: &mut session.catalog,
         universe: session.universe,
@@ -199,6 +200,7 @@ pub fn execute(
         matching,
         slices,
         opaque,
+        left,
     });
     let (mut summary, outcome, preloads) = thread::scope(|scope| -> anyhow::Result<_> {
         let recorder =

@@ -35,6 +35,12 @@ impl Leftovers {
         &self.opaque
     }
 
+    /// The names, as hashes, under which something was left, or may have been.
+    pub fn names(&self) -> BTreeSet<u64> {
+        let left = self.left.keys().map(|(_, name)| *name);
+        left.chain(self.opaque.iter().copied()).collect()
+    }
+
     /// Adds what a worker told; puts into `news` what is other than before.
     pub fn add(&mut self, trace: &Trace, news: &mut News) {
         for left in &trace.left {

@@ -28,6 +28,7 @@ use crate::distributions::Distributions;
 use crate::functions::Functions;
 use crate::temporary::TemporaryFolders;
 use crate::world::World;
+use dx_py_discovery::symbols::name_hash;
 
 pub use thread::RecorderThread;
 
@@ -67,8 +68,9 @@ pub struct Recorder<'a> {
     /// Files with a test whose teardown failed.
     unsettled: HashSet<String>,
     matching: HashMap<TestId, Vec<PassId>>,
-    slices: HashMap<TestId, (SetId, SetId)>,
+    slices: HashMap<TestId, (SetId, SetId, Input)>,
     opaque: BTreeSet<u64>,
+    left: BTreeSet<u64>,
     /// What the next batch writes: outcomes, fingerprints of what tests depended on, and passes.
     pending: Vec<TestResult>,
     fingerprints: HashMap<TestId, i64>,
@@ -93,10 +95,12 @@ pub struct Recording<'a> {
     pub base: Vec<Input>,
     /// Passes that match the digests now: a failure deletes them.
     pub matching: HashMap<TestId, Vec<PassId>>,
-    /// Sets with the slices of tests as they are now, and the sets that they are within.
-    pub slices: HashMap<TestId, (SetId, SetId)>,
+    /// Sets with the slices of tests as they are now: the set that it is within, it, and the slice.
+    pub slices: HashMap<TestId, (SetId, SetId, Input)>,
     /// The names, as hashes, of what isn't compared when it is looked for what tests leave.
     pub opaque: BTreeSet<u64>,
+    /// The names, as hashes, under which tests left something, those among them.
+    pub left: BTreeSet<u64>,
 }
 
 impl<'a> Recorder<'a> {
@@ -124,6 +128,7 @@ impl<'a> Recorder<'a> {
             unsettled: HashSet::new(),
             matching: recording.matching,
             slices: recording.slices,
+            left: recording.left,
             opaque: recording.opaque,
             pending: Vec::new(),
             fingerprints: HashMap::new(),
@@ -224,6 +229,9 @@ impl<'a> Recorder<'a> {
             self.writers.insert(path.as_str().into(), process);
         }
         self.touched.extend(trace.touched.iter().cloned());
+        let left = trace.left.iter().flat_map(|left| &left.places);
+        let left = left.map(|(name, _)| name).chain(&trace.opaque);
+        self.left.extend(left.map(|name| name_hash(name)));
         let functions = self.functions.remove(&process);
         let mut functions = functions.unwrap_or_else(|| Functions::new(&self.opaque));
         functions.add(trace, |path| self.source(path));
@@ -353,13 +361,14 @@ impl<'a> Recorder<'a> {
             let good = self.good.remove(test);
             let (own, symbols) = self.inputs_of_test(process, test, &shared, parted.as_ref());
             let lines_count = lines_count || is_complete && symbols.is_none();
-            let sliced = self.sliced(process, test, &path).filter(|_| !lines_count);
+            let sliced = self.sliced(process, test, &path, symbols.is_some());
+            let sliced = sliced.filter(|_| !lines_count);
             let base = match (&symbols, parted_set) {
                 (Some(_), Some(parted)) => parted,
                 _ => whole,
             };
-            if let Some((known, set)) = self.slices.get(test)
-                && sliced.is_some()
+            if let Some((known, set, slice)) = self.slices.get(test)
+                && sliced.as_ref() == Some(slice)
                 && own.is_empty()
                 && symbols.as_ref().is_none_or(Vec::is_empty)
                 && *known == base

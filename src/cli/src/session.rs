@@ -357,12 +357,14 @@ impl Session {
         }))
     }
 
-    /// The sets of passes that match the world now in which a test has nothing of its own but its slice, with the sets that they are
-    /// within: while those are the same, so is the slice.
+    /// The sets of passes that match the world now in which a test has nothing of its own but its slice, between the sets that they are
+    /// within and the slices.
     ///
     /// # Errors
     /// If the catalog can't be read.
-    pub fn matching_slices(&mut self) -> Result<HashMap<TestId, (SetId, SetId)>, CatalogError> {
+    pub fn matching_slices(
+        &mut self,
+    ) -> Result<HashMap<TestId, (SetId, SetId, Input)>, CatalogError> {
         let holding = self.tests().flat_map(|test| &test.passes);
         let holding = holding.map(|pass| pass.set);
         let holding: Vec<SetId> = holding.filter(|set| self.sets.holds(*set)).collect();
@@ -371,7 +373,8 @@ impl Session {
             let mut passes = test.passes.iter().map(|pass| pass.set);
             passes.find_map(|set| {
                 let base = self.sets.base_of(set)?;
-                (self.sets.holds(set) && self.sets.is_one_slice(set)).then_some((base, set))
+                let slice = self.sets.only_slice(set).filter(|_| self.sets.holds(set))?;
+                Some((base, set, slice.clone()))
             })
         }))
     }

@@ -227,16 +227,16 @@ impl SetStates {
         self.facts.own_facts_of(set)
     }
 
-    /// Whether a set, whose parts were read, has beside its base nothing but one slice.
-    pub fn is_one_slice(&self, set: SetId) -> bool {
+    /// The slice that is all that a set, whose parts were read, has beside its base.
+    pub fn only_slice(&self, set: SetId) -> Option<&Input> {
         let own = self.facts.own_facts_of(set);
         let mut own = own.chain(self.facts.own_parts_of(set));
-        let is_slice = |fact: &Fact| matches!(fact.input, Input::Slice(_));
-        own.next().is_some_and(is_slice) && own.next().is_none()
+        let slice = &own.next()?.input;
+        (matches!(slice, Input::Slice(_)) && own.next().is_none()).then_some(slice)
     }
 }
 
-/// Whether a fact counts at that level: symbols are recorded where they were asked for once.
+/// Whether a fact counts at that level: parts that stand for what was seen to run are recorded where that was asked for once.
 pub fn counts(level: Level, fact: &Fact) -> bool {
-    level.counts_functions() || !matches!(fact.input, Input::Symbol(_))
+    level.counts_functions() || !fact.input.needs_functions_seen()
 }

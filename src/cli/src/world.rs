@@ -234,8 +234,13 @@ impl World {
 
     /// The digest of a slice; none if all of the file counts for its tests.
     fn slice(&self, input: &Input) -> Option<Digest> {
-        let (key, function) = input.part_of_file()?;
-        self.once(&self.slices, key)?.digest(function)
+        let (key, part) = input.part_of_file()?;
+        self.slices(key)?.digest(part)
+    }
+
+    /// The slices of a file; none if all of it counts for its tests.
+    pub fn slices(&self, key: &str) -> Option<Arc<Slices>> {
+        self.once(&self.slices, key)
     }
 
     /// The digest of a symbol; none if its file has none of that name, or none at all.

@@ -13,7 +13,8 @@ pub enum Input {
     /// The content of a file, or its absence.
     File(String),
     /// The slice of a test: the part of a file that it can reach, by the file's path, `::` and the function's name. A change of the
-    /// file that leaves it as it is doesn't count.
+    /// file that leaves it as it is doesn't count. Behind a `|` follow the names, with commas, of the only variables of the file that
+    /// count as shared by its tests, where it was seen what these leave behind.
     Slice(String),
     /// The functions of one name in a file of the project, by the file's path, `::` and the name; with no name all of the file but the
     /// bodies of its functions. A change of the file that leaves all those that a test reached as they are doesn't count.
@@ -66,6 +67,27 @@ impl Input {
     /// The slice of the test functions of that name in a file.
     pub fn slice(file: &str, function: &str) -> Self {
         Self::Slice(format!("{file}::{function}"))
+    }
+
+    /// The same where it was seen what tests leave behind, and it was in variables of these names alone.
+    pub fn slice_by_leftovers<'a>(
+        file: &str,
+        function: &str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let names: Vec<&str> = names.into_iter().collect();
+        Self::Slice(format!("{file}::{function}|{}", names.join(",")))
+    }
+
+    /// Whether it is a part of a file that only stands for what a test reaches where it was seen what tests run and leave.
+    pub fn needs_functions_seen(&self) -> bool {
+        match self {
+            Self::Symbol(_) => true,
+            Self::Slice(_) => self
+                .part_of_file()
+                .is_some_and(|(_, part)| part.contains('|')),
+            _ => false,
+        }
     }
 
     /// The functions of that name in a file; if it is empty, what the file is without the bodies of its functions.
@@ -123,7 +145,10 @@ impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => f.write_str(path),
-            Self::Slice(place) => write!(f, "what {place} uses of its file"),
+            Self::Slice(place) => {
+                let test = place.split_once('|').map_or(&**place, |(test, _)| test);
+                write!(f, "what {test} uses of its file")
+            }
             // What isn't in a function, or all of it.
             Self::Symbol(place) => {
                 f.write_str(place.trim_end_matches("::").trim_end_matches("::*"))

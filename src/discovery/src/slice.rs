@@ -5,6 +5,9 @@
 //! the two may call or that shares a variable with it that one could change and the other see. So an edit of one test, or a new one,
 //! leaves the slices of the others as they are, while an edit of anything that they have in common changes all of them.
 //!
+//! By its text nearly every variable may be shared: each test that says `form.name` may mean the `name` that a class of the file has. Where
+//! it was seen in which variables tests leave something, a slice *by leftovers* goes by these alone.
+//!
 //! Comments and layout don't count. A file that doesn't parse, or code that could find out about the rest of the file (its line
 //! numbers, its globals by computed names), has no slices: the whole file counts then.
 
@@ -63,6 +66,13 @@ const WAYS_TO_MODULES: [&str; 2] = ["modules", "import_module"];
 pub struct Slices {
     /// The digest of the slice of the test functions of a name; none if the whole file counts for them.
     digests: FxHashMap<String, Option<Digest>>,
+    /// What the frame says; none if something in it could tell it about the rest of the file.
+    frame: Option<Digest>,
+    /// What each test function says; none for one that could find out about the rest.
+    tests: Vec<Option<Digest>>,
+    reach: Reach,
+    /// What the frame reaches.
+    of_frame: Vec<usize>,
 }
 
 /// A part of a file: its name if it is a test function, what it says, and the names that it mentions.
@@ -105,46 +115,66 @@ impl Slices {
         shared_variables(root, &left_out, &mut shared);
         let frame = Part::new("", "", Tokens::of(root, &left_out), stem);
         let tests: Vec<Part> = functions.iter().map(test).collect();
-        Some(Self {
-            digests: digests(&frame, &tests, &shared),
-        })
+        let reach = Reach::new(&tests, shared);
+        let told = |part: &Part| (!part.reveals).then_some(part.digest);
+        let mut slices = Self {
+            digests: FxHashMap::default(),
+            frame: told(&frame),
+            of_frame: reach.reached_by_frame(&frame),
+            reach,
+            tests: tests.iter().map(told).collect(),
+        };
+        let names = slices.reach.names();
+        slices.digests = names
+            .map(|name| (name.to_owned(), slices.compute(name, |_| true)))
+            .collect();
+        Some(slices)
     }
 
     /// The digest of the slice of the test functions of that name, in whatever class of the file; none if there is no such function,
-    /// or the whole file counts for it.
-    pub fn digest(&self, function: &str) -> Option<Digest> {
-        self.digests.get(function).copied().flatten()
+    /// or the whole file counts for it. Behind a `|` follow, for a slice by leftovers, the names of the variables that count.
+    pub fn digest(&self, slice: &str) -> Option<Digest> {
+        match slice.split_once('|') {
+            Some((function, names)) => self.compute(function, |variable| has(names, variable)),
+            None => self.digests.get(slice).copied().flatten(),
+        }
+    }
+
+    /// The names of the test functions that aren't in a slice.
+    pub fn left_out(&self, slice: &str) -> FxHashSet<&str> {
+        let (function, names) = slice.split_once('|').unwrap_or((slice, ""));
+        let by_leftovers = slice.len() > function.len();
+        let named = self.reach.named(function).unwrap_or_default();
+        let start = named.iter().chain(&self.of_frame).copied();
+        let counts = |variable: &str| !by_leftovers || has(names, variable);
+        let within = self.reach.closure(start, counts);
+        let left_out = |numbers: &[usize]| numbers.iter().all(|number| !within.contains(number));
+        let tests = self.reach.names();
+        tests
+            .filter(|name| self.reach.named(name).is_some_and(left_out))
+            .collect()
+    }
+
+    /// The names of the variables that the file's tests may share, by its text.
+    pub fn shared(&self) -> impl Iterator<Item = &str> {
+        self.reach.variables()
+    }
+
+    fn compute(&self, function: &str, counts: impl Fn(&str) -> bool) -> Option<Digest> {
+        let named = self.reach.named(function)?;
+        let mut hasher = Hasher::new();
+        hasher.field(self.frame?.0);
+        let start = named.iter().chain(&self.of_frame).copied();
+        for number in self.reach.closure(start, counts) {
+            hasher.field(self.tests[number]?.0);
+        }
+        Some(hasher.finish())
     }
 }
 
-/// The digests of the slices of test functions, by their names.
-fn digests(
-    frame: &Part,
-    tests: &[Part],
-    shared: &BTreeSet<String>,
-) -> FxHashMap<String, Option<Digest>> {
-    let reach = Reach::new(tests, shared);
-    let of_all = reach.reached_by_frame(frame);
-    let digest = |named: &[usize]| {
-        if frame.reveals {
-            return None;
-        }
-        let included = reach.closure(named.iter().chain(&of_all).copied());
-        let mut hasher = Hasher::new();
-        hasher.field(frame.digest.0);
-        for number in included {
-            let part = &tests[number];
-            if part.reveals {
-                return None;
-            }
-            hasher.field(part.digest.0);
-        }
-        Some(hasher.finish())
-    };
-    let named = reach.named.iter();
-    named
-        .map(|(name, numbers)| ((*name).to_owned(), digest(numbers)))
-        .collect()
+/// Whether a name is one of those in a list with commas.
+fn has(list: &str, name: &str) -> bool {
+    list.split(',').any(|one| one == name)
 }
 
 /// Whether something in these tokens could tell code about the rest of its file.
@@ -288,6 +318,38 @@ def test_c(x):
             &before,
             &both("N = (1, 'a', -2)", "assert N", "assert not N")
         ));
+    }
+
+    #[test]
+    fn by_leftovers_only_those_variables_count() {
+        let before = "A, B = [], []\ndef test_a(): A.add(B)\n\ndef test_b(): assert B\n\ndef test_c(): assert A\n";
+        let after = before.replace("A.add(B)", "A.add(B, 1)");
+        let is_spared = |slice: &str| {
+            let old = digest(before, slice).expect("it has a slice");
+            digest(&after, slice) == Some(old)
+        };
+        for (slice, expected) in [
+            ("test_b", false),
+            ("test_b|", true),
+            ("test_b|A", true),
+            ("test_b|A,B", false),
+            ("test_c|B", true),
+            ("test_c|A", false),
+            ("test_a|", false),
+        ] {
+            assert_eq!(is_spared(slice), expected, "{slice}");
+        }
+        assert_eq!(digest(before, "test_d|A"), None);
+        let slices = Slices::of(before.as_bytes(), "test_file").expect("it parses");
+        assert_eq!(slices.shared().collect::<Vec<_>>(), ["A", "B"]);
+        let left_out = |slice| {
+            let mut names: Vec<&str> = slices.left_out(slice).into_iter().collect();
+            names.sort_unstable();
+            names
+        };
+        assert_eq!(left_out("test_b|B"), ["test_c"]);
+        assert_eq!(left_out("test_b|"), ["test_a", "test_c"]);
+        assert!(left_out("test_b").is_empty());
     }
 
     #[test]

@@ -32,6 +32,11 @@ pub fn kind_of(reason: Option<&str>) -> &'static str {
         }
     }
     let first = reason.split(" (and ").next().unwrap_or(reason);
+    if let Some(slice) = first.strip_prefix("what ")
+        && slice.ends_with(" uses of its file changed")
+    {
+        return "function of the tests";
+    }
     let path = ["changed", "appeared", "is gone"]
         .iter()
         .find_map(|how| first.strip_suffix(how))
@@ -80,6 +85,10 @@ mod tests {
             (
                 "existence of src/x.py changed",
                 "file that appeared or is gone",
+            ),
+            (
+                "what tests/test_a.py::test_b uses of its file changed (and 1 more input)",
+                "function of the tests",
             ),
             ("it failed at its last run", "failed before"),
             ("nobody knows", "something else"),

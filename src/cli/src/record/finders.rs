@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use dx_py_catalog::{CatalogError, SetId};
 use dx_py_core::{Fact, Input, RelPath, TestId};
 use dx_py_discovery::Symbols;
-use dx_py_discovery::symbols::name_hash;
+use dx_py_discovery::symbols::{Function, name_hash};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Recorder;
@@ -60,17 +60,16 @@ struct Search<'a> {
 impl Search<'_> {
     /// Whether a function that these facts stand for mentions one of the names.
     fn is_mentioned(&mut self, facts: &[&Fact]) -> bool {
-        let in_parts: FxHashSet<&str> = facts
-            .iter()
-            .filter_map(|fact| match &fact.input {
-                Input::Symbol(_) => fact.input.part_of_file().map(|(file, _)| file),
-                _ => None,
-            })
-            .collect();
+        let parts = facts.iter().filter_map(|fact| fact.input.part_of_file());
+        let in_parts: FxHashSet<&str> = parts.map(|(file, _)| file).collect();
         facts.iter().any(|fact| match &fact.input {
             Input::Symbol(_) => {
                 let part = fact.input.part_of_file();
                 part.is_some_and(|(file, name)| self.is_in(file, name))
+            }
+            Input::Slice(_) => {
+                let part = fact.input.part_of_file();
+                part.is_some_and(|(file, slice)| self.is_in_slice(file, slice))
             }
             Input::File(file) => !in_parts.contains(&**file) && self.is_in(file, "*"),
             _ => false,
@@ -94,14 +93,37 @@ impl Search<'_> {
         found
     }
 
+    /// Whether functions of a slice do: all but those of tests that it leaves out.
+    fn is_in_slice(&mut self, file: &str, slice: &str) -> bool {
+        let key = (file.to_owned(), format!("|{slice}"));
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        let world = &self.recorder.world;
+        let found = match (world.slices(file), world.symbols(file)) {
+            (Some(slices), Some(symbols)) => {
+                let left_out = slices.left_out(slice);
+                let is_in = |function: &Function| {
+                    let mut names = function.name.split('.');
+                    !names.any(|name| left_out.contains(name))
+                };
+                let mut functions = symbols.functions().iter();
+                functions.any(|function| is_in(function) && self.mentions(&symbols, function))
+            }
+            _ => true,
+        };
+        self.known.insert(key, found);
+        found
+    }
+
     fn is_said(&self, symbols: &Symbols, name: &str) -> bool {
         let functions = symbols.functions().iter();
         let mut functions = functions.filter(|function| name == "*" || function.name == name);
-        functions.any(|function| {
-            self.names.contains(&function.simple)
-                || symbols
-                    .mentions(function)
-                    .any(|one| self.names.contains(&one))
-        })
+        functions.any(|function| self.mentions(symbols, function))
+    }
+
+    fn mentions(&self, symbols: &Symbols, function: &Function) -> bool {
+        let mut mentioned = symbols.mentions(function);
+        self.names.contains(&function.simple) || mentioned.any(|one| self.names.contains(&one))
     }
 }

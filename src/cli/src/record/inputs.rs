@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use dx_py_core::{Fact, Input, RelPath, TestId};
+use dx_py_discovery::symbols::name_hash;
 use dx_py_select::{ByFunctions, Inputs, Read, ReadKind};
 use rustc_hash::FxHashSet;
 
@@ -119,13 +120,30 @@ impl Recorder<'_> {
         symbols.iter().map(|symbol| self.fact(symbol.clone()))
     }
 
-    /// The slice of its own file that is all that a test can depend on of it, if it has one.
-    pub(super) fn sliced(&self, process: u32, test: &TestId, path: &Path) -> Option<Input> {
+    /// The slice of its own file that is all that a test can depend on of it, if it has one. `is_seen` says whether what it ran was seen,
+    /// and with it what the tests of the file left behind.
+    pub(super) fn sliced(
+        &self,
+        process: u32,
+        test: &TestId,
+        path: &Path,
+        is_seen: bool,
+    ) -> Option<Input> {
         let function = self.sliced.get(test)?;
         let file = path.to_str()?;
         let observed = self.observations.get(&process)?;
         let reads = observed.reads_own_file(test.as_str(), file);
-        (!reads).then(|| Input::slice(&self.world.key(file), function))
+        if reads {
+            return None;
+        }
+        let key = self.world.key(file);
+        if !is_seen {
+            return Some(Input::slice(&key, function));
+        }
+        let slices = self.world.slices(&key)?;
+        let shared = slices.shared();
+        let left = shared.filter(|name| self.left.contains(&name_hash(name)));
+        Some(Input::slice_by_leftovers(&key, function, left))
     }
 
     /// Whether code of the project that a file's tests reach, beside the file, may look at the lines that it is called from.
