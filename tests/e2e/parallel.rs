@@ -83,6 +83,59 @@ fn a_skip_beside_a_failure_that_is_overturned_is_no_outcome_either() {
     assert_eq!((run.outcomes(), run.code), (expected, code), "{}", run.out);
 }
 
+/// A port that one process can have, and that another one waits for in vain.
+const PORT: &str = r#"
+import os, pathlib, pytest, time
+LOCK = pathlib.Path(__file__).with_name("lock")
+@pytest.fixture(scope="session")
+def port():
+    try:
+        os.close(os.open(LOCK, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        while True:
+            time.sleep(0.2)
+    yield
+    LOCK.unlink()
+"#;
+
+#[test]
+fn a_test_that_waits_in_vain_beside_others_is_heard_alone() {
+    let tests = "import time\ndef test_port(port): time.sleep(1)\ndef test_other(): pass\n";
+    let project = Project::new(&[
+        ("conftest.py", PORT),
+        ("test_a.py", tests),
+        ("test_b.py", tests),
+        ("dx-py.toml", "patience = 2\n"),
+    ]);
+    let run = project.test(&["-n", "2"]);
+    let (code, expected) = project.pytest(&[]);
+    assert_eq!((run.outcomes(), run.code), (expected, code), "{}", run.out);
+    assert!(run.out.contains("did nothing for 2 s"), "{}", run.out);
+    assert!(run.out.contains("runs alone from now on"), "{}", run.out);
+}
+
+/// One that takes its time has no other outcome for it, and nothing is learned.
+#[test]
+fn a_test_that_waits_for_long_is_no_reason_to_run_its_file_alone() {
+    let slow = "import time\ndef test_slow(): time.sleep(3)\n";
+    let project = Project::new(&[
+        ("test_a.py", slow),
+        ("test_b.py", "def test_b(): pass\n"),
+        ("dx-py.toml", "patience = 1\n"),
+    ]);
+    for args in [&["-n", "2"][..], &["-n", "2", "--all"]] {
+        let run = project.test(args);
+        assert_eq!(
+            (run.code, run.outcomes().len()),
+            (0, 2),
+            "{}{}",
+            run.out,
+            run.err
+        );
+        assert!(!run.out.contains("alone"), "{}", run.out);
+    }
+}
+
 #[test]
 fn files_that_the_configuration_calls_serial_run_alone() {
     let project = Project::new(&[

@@ -5,10 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use dx_py_catalog::SetId;
+use dx_py_catalog::{KnownTest, SetId};
 use dx_py_core::{Event, RelPath, RunSummary, TestId, Verdict};
 use dx_py_daemon::Role;
-use dx_py_executor::{HeadStart, Outcome, Processes, RunPlan, Standby, longest_first};
+use dx_py_executor::{HeadStart, Outcome, Patience, Processes, RunPlan, Standby, longest_first};
 
 use crate::alone::{Hearing, Policy};
 use crate::args::TestArgs;
@@ -33,6 +33,13 @@ use crate::specs::Specs;
 
 /// After how many seconds it is told what a worker is busy with, if no setting says.
 const SLOW_AFTER: f64 = 60.0;
+
+/// For how long a worker may do nothing beside others, if its test isn't known to take long: tests that wait for so long are few, and the
+/// outcome of such a one is right all the same, since it runs again alone.
+const PATIENCE: f64 = 30.0;
+
+/// How many times as long as it took before a test may do nothing.
+const PATIENCE_WITH_KNOWN: u32 = 4;
 
 /// What a run was asked for.
 pub struct Execution<'a> {
@@ -133,6 +140,7 @@ pub fn execute(
         .timeout
         .or(session.project.config.timeout)
         .filter(|seconds| *seconds > 0.0);
+    let patience = patience(session).filter(|_| policy.asks);
     let slow_after = session.project.config.slow_after.unwrap_or(SLOW_AFTER);
     let mut run_plan = RunPlan {
         workers,
@@ -144,6 +152,7 @@ pub fn execute(
         shares,
         timeout: timeout.and_then(as_duration),
         slow_after: as_duration(slow_after).filter(|period| !period.is_zero()),
+        patience: None,
         maxfail: args.failure_limit(),
         first_process: 0,
     };
@@ -239,6 +248,7 @@ pub fn execute(
                 )?;
             }
             run_plan.workers = workers;
+            run_plan.patience = patience.clone().filter(|_| workers > 1);
             let started = early.take();
             let processes =
                 started.unwrap_or_else(|| processes(conductor.has_controller(), workers));
@@ -444,14 +454,25 @@ fn modules_to_rewrite(session: &Session, plan: &Plan, workers: usize, narrow: bo
 }
 
 /// What is known of each test, as far as `what` is.
-fn known<T>(
-    session: &Session,
-    what: impl Fn(&dx_py_catalog::KnownTest) -> Option<T>,
-) -> HashMap<TestId, T> {
+fn known<T>(session: &Session, what: impl Fn(&KnownTest) -> Option<T>) -> HashMap<TestId, T> {
     let tests = session.state.files.iter().flat_map(|file| &file.tests);
     tests
         .filter_map(|test| Some((test.id.clone(), what(test)?)))
         .collect()
+}
+
+/// How long workers may do nothing beside others; none if for ever.
+fn patience(session: &Session) -> Option<Patience> {
+    let limit = as_duration(session.project.config.patience.unwrap_or(PATIENCE));
+    let limit = limit.filter(|limit| !limit.is_zero())?;
+    let of_test = |test: &KnownTest| {
+        let known = test.duration?.saturating_mul(PATIENCE_WITH_KNOWN);
+        Some(known).filter(|known| *known > limit)
+    };
+    Some(Patience {
+        limit,
+        known: known(session, of_test),
+    })
 }
 
 fn verdicts(plan: &Plan) -> HashMap<TestId, Verdict> {

@@ -59,6 +59,8 @@ pub struct ConfigFile {
     pub timeout: Option<f64>,
     /// Seconds after which it is told what a worker is busy with, 60 if not given; 0 for never.
     pub slow_after: Option<f64>,
+    /// Seconds after which a worker that does nothing beside others is ended, 30 if not given; 0 for never.
+    pub patience: Option<f64>,
     /// After how many days a pass counts no more, 30 if not given; 0 for never.
     pub expire_days: Option<u32>,
     /// Environment variables whose values count as inputs of every test.

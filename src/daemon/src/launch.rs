@@ -16,6 +16,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
 
+use crate::cpu;
 use crate::output::Tail;
 use crate::zygote::{Fork, Zygotes};
 
@@ -382,6 +383,11 @@ impl Interpreter {
         }
         self.wait_exit().await;
         self.last_output().await
+    }
+
+    /// The CPU time that the worker and what it started have used so far; none if the system doesn't tell.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        cpu::time_of_group(self.pid?.as_raw_nonzero().get())
     }
 
     /// Asks the worker to stop, as Ctrl-C would.

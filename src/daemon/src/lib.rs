@@ -4,6 +4,7 @@
 //! account of which are free; [`controller`] starts the session for plugins that report. What the interpreters are given to do is decided elsewhere.
 
 pub mod controller;
+mod cpu;
 pub mod launch;
 pub mod output;
 pub mod pool;

@@ -1,6 +1,7 @@
 //! The seam between drivers and worker processes, so that drivers can be tested against simulated workers.
 
 use std::future::Future;
+use std::time::Duration;
 
 use dx_py_daemon::{ExitCause, Interpreter, LaunchError, LaunchSpec};
 use dx_py_protocol::{Command, Report};
@@ -19,6 +20,8 @@ pub trait Connection {
     fn interrupt(&mut self);
     /// Waits for the worker's end; gives the cause and what it printed last.
     fn ended(&mut self) -> impl Future<Output = (ExitCause, String)>;
+    /// The CPU time that the worker and what it started have used so far; none if that isn't known.
+    fn cpu_time(&self) -> Option<Duration>;
     /// Ends a worker that hangs; gives the stacks of its threads.
     fn kill(&mut self) -> impl Future<Output = String>;
 }
@@ -70,6 +73,10 @@ impl Connection for Interpreter {
     async fn ended(&mut self) -> (ExitCause, String) {
         let cause = self.wait_exit().await;
         (cause, self.last_output().await)
+    }
+
+    fn cpu_time(&self) -> Option<Duration> {
+        Interpreter::cpu_time(self)
     }
 
     async fn kill(&mut self) -> String {

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::connection::{Connection, Launcher};
+use crate::patience::{Idle, Patience};
 use crate::queue::Job;
 use crate::run::{ExecutorError, Halt, RunnerEvent, Shared, collect_command};
 
@@ -27,6 +28,9 @@ struct Session {
     last_sign: Instant,
     /// How often it has been told what it has been busy with since then.
     told_slow: u32,
+    /// Since when it does nothing, as far as it was looked; and when it is looked again.
+    idle: Option<Idle>,
+    next_look: Instant,
     progress: bool,
     finished: bool,
     stopping: Option<Instant>,
@@ -89,6 +93,8 @@ async fn keep<L: Launcher>(slot: usize, launcher: &L, shared: &RefCell<Shared<'_
             running: None,
             last_sign: Instant::now(),
             told_slow: 0,
+            idle: None,
+            next_look: Instant::now(),
             progress: false,
             finished: false,
             stopping: None,
@@ -159,11 +165,13 @@ async fn serve<C: Connection>(
     loop {
         let deadline = deadline(session, &shared.borrow().plan.timeout);
         let slow = slow_at(session, &shared.borrow().plan.slow_after);
+        let looks = session.running.is_some() && shared.borrow().plan.patience.is_some();
         tokio::select! {
             report = worker.recv() => match report {
                 Ok(Some(report)) => {
                     session.last_sign = Instant::now();
                     session.told_slow = 0;
+                    session.idle = None;
                     if let Some(end) = take_in(session, worker, report, shared).await {
                         return end;
                     }
@@ -204,8 +212,15 @@ async fn serve<C: Connection>(
                 }
                 let stacks = worker.kill().await;
                 let seconds = shared.borrow().plan.timeout.unwrap_or_default().as_secs_f64();
-                time_out(session, shared, seconds, stacks);
+                give_up(session, shared, format!("timed out after {seconds} s"), stacks);
                 return End::Died;
+            },
+            () = tokio::time::sleep_until(session.next_look), if looks && session.stopping.is_none() => {
+                if let Some(idle) = idle_for_too_long(session, worker, shared) {
+                    let stacks = worker.kill().await;
+                    give_up(session, shared, Patience::message(idle), stacks);
+                    return End::Died;
+                }
             },
             () = tokio::time::sleep_until(slow.unwrap_or_else(far)), if slow.is_some() => {
                 session.told_slow += 1;
@@ -243,10 +258,25 @@ fn slow_at(session: &Session, period: &Option<Duration>) -> Option<Instant> {
     Some(session.last_sign + (*period)? * (session.told_slow + 1))
 }
 
-fn time_out(session: &mut Session, shared: &RefCell<Shared<'_>>, seconds: f64, stacks: String) {
+/// Looks whether a worker does anything; gives for how long it hasn't if that is too long.
+fn idle_for_too_long<C: Connection>(
+    session: &mut Session,
+    worker: &C,
+    shared: &RefCell<Shared<'_>>,
+) -> Option<Duration> {
+    let shared = shared.borrow();
+    let patience = shared.plan.patience.as_ref()?;
+    session.next_look = Instant::now() + patience.period();
+    let (test, _) = session.running.as_ref()?;
+    let idle = Idle::look(session.idle, worker.cpu_time()?);
+    session.idle = Some(idle);
+    Some(idle.elapsed()).filter(|elapsed| *elapsed >= patience.limit(test))
+}
+
+/// Accounts for a test whose worker was ended.
+fn give_up(session: &mut Session, shared: &RefCell<Shared<'_>>, message: String, stacks: String) {
     session.progress = true;
     if let Some((test, started)) = session.running.take() {
-        let message = format!("timed out after {seconds} s");
         let result = TestResult::failure(test, started.elapsed(), message, stacks);
         shared.borrow_mut().settle(Box::new(result), session.slot);
     }

@@ -46,6 +46,7 @@ impl<L: Launcher> Launcher for HeadStart<L> {
 mod tests {
     use std::cell::Cell;
     use std::io;
+    use std::time::Duration;
 
     use dx_py_daemon::ExitCause;
     use dx_py_protocol::{Command, Report};
@@ -70,6 +71,10 @@ mod tests {
 
         async fn ended(&mut self) -> (ExitCause, String) {
             (ExitCause::Unknown, String::new())
+        }
+
+        fn cpu_time(&self) -> Option<Duration> {
+            None
         }
 
         async fn kill(&mut self) -> String {

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use crate::connection::Launcher;
 use crate::driver;
 use crate::ledger::Ledger;
+use crate::patience::Patience;
 use crate::queue::{Job, Queues};
 
 /// What a run is to do.
@@ -43,6 +44,8 @@ pub struct RunPlan {
     pub timeout: Option<Duration>,
     /// After how long, and then after how long again, it is told what a worker is busy with.
     pub slow_after: Option<Duration>,
+    /// How long a worker may do nothing before its test counts as one that hangs; none if that is the test's affair.
+    pub patience: Option<Patience>,
     /// After how many failures to stop.
     pub maxfail: Option<usize>,
     /// How many processes earlier phases of the same run have had: they are numbered on from there.

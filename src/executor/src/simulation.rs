@@ -9,8 +9,10 @@ use dx_py_core::{Doing, TestId, TestResult, TestStatus};
 use dx_py_daemon::{ExitCause, LaunchError};
 use dx_py_protocol::{Collected, CollectedItem, CollectionDone, Command, Hello, Report};
 use proptest::prelude::*;
+use tokio::time::Instant;
 
 use crate::connection::{Connection, Launcher};
+use crate::patience::{Patience, was_idle};
 use crate::queue::Job;
 use crate::run::{Handler, Outcome, RunPlan, RunnerEvent, run};
 use crate::standby::{Foreseen, Standby};
@@ -44,6 +46,9 @@ struct Simulated {
     made: BTreeSet<usize>,
     collected: bool,
     dies_waiting: bool,
+    /// Whether it uses CPU time while it hangs, and since when it is there.
+    busy: bool,
+    began: Instant,
 }
 
 impl Simulated {
@@ -186,6 +191,15 @@ impl Connection for Simulated {
         (ExitCause::Signal(11), "last words".into())
     }
 
+    fn cpu_time(&self) -> Option<Duration> {
+        let works = self.busy || !self.hung;
+        Some(if works {
+            self.began.elapsed()
+        } else {
+            Duration::ZERO
+        })
+    }
+
     async fn kill(&mut self) -> String {
         "stacks".into()
     }
@@ -199,6 +213,7 @@ struct Simulation {
     unable: u32,
     /// The first worker dies when it would be given work.
     dies_waiting: bool,
+    busy: bool,
 }
 
 impl Launcher for Simulation {
@@ -220,6 +235,8 @@ impl Launcher for Simulation {
             jobs: VecDeque::new(),
             dead: false,
             hung: false,
+            busy: self.busy,
+            began: Instant::now(),
             finish: false,
             asked: false,
             process: self.launched.get(),
@@ -282,6 +299,10 @@ struct Twists {
     split: bool,
     /// The workers of the first so many slots can't start; one always can.
     unable: usize,
+    /// Workers that do nothing are ended after so many seconds, and those that hang after 100.
+    patience: Option<u64>,
+    /// Those that hang use CPU time.
+    busy: bool,
 }
 
 fn simulate_with(
@@ -296,6 +317,7 @@ fn simulate_with(
         launched: Cell::new(0),
         private: twists.private,
         unable: twists.unable.min(workers - 1) as u32,
+        busy: twists.busy,
         dies_waiting: false,
     };
     let mut shares = Vec::new();
@@ -322,9 +344,16 @@ fn simulate_with(
         shares,
         inert: Vec::new(),
         folders: Vec::new(),
-        timeout: Some(Duration::from_secs(5)),
+        timeout: Some(Duration::from_secs(match twists.patience {
+            Some(_) => 100,
+            None => 5,
+        })),
         slow_after: Some(Duration::from_secs(2)),
         maxfail,
+        patience: twists.patience.map(|limit| Patience {
+            limit: Duration::from_secs(limit),
+            known: [(name(0, 2), Duration::from_secs(60))].into(),
+        }),
         first_process: 0,
     };
     let local = tokio::task::LocalSet::new();
@@ -398,7 +427,7 @@ proptest! {
     #[test]
     fn workers_that_share_the_collection_hand_out_each_test_once(suite in suites(), workers in 1usize..5, private in 0usize..10, unable in 0usize..4) {
         let total: usize = suite.iter().map(Vec::len).sum();
-        let (record, outcome, _) = simulate_with(suite.clone(), workers, None, Twists { private, split: true, unable });
+        let (record, outcome, _) = simulate_with(suite.clone(), workers, None, Twists { private, split: true, unable, ..Twists::default() });
         prop_assert!(!record.repeated && outcome.not_run.is_empty());
         prop_assert_eq!(record.results.len(), total);
         let started: BTreeSet<TestId> = record.started.iter().cloned().collect();
@@ -418,6 +447,7 @@ fn simulate_prepared(suite: Suite, turns: usize, dies_waiting: bool) -> (Record,
         private: 0,
         unable: 0,
         dies_waiting,
+        busy: false,
     });
     let mut record = Record {
         suite,
@@ -434,6 +464,7 @@ fn simulate_prepared(suite: Suite, turns: usize, dies_waiting: bool) -> (Record,
         timeout: Some(Duration::from_secs(5)),
         slow_after: None,
         maxfail: None,
+        patience: None,
         first_process: 0,
     };
     let foreseen = Foreseen::default();
@@ -477,6 +508,32 @@ fn it_is_told_again_and_again_what_a_worker_is_busy_with() {
     let (record, _, _) = simulate(suite, 2, None);
     let hung = || Doing::Test(name(0, 1));
     assert_eq!(record.slow, [(hung(), 2), (hung(), 4)]);
+}
+
+#[test]
+fn a_worker_that_does_nothing_is_ended_and_one_that_works_is_not() {
+    let suite = vec![vec![Fault::None, Fault::Hangs, Fault::Hangs, Fault::None]];
+    let twists = |busy| Twists {
+        patience: Some(30),
+        busy,
+        ..Twists::default()
+    };
+    for (busy, expected) in [
+        (
+            false,
+            [
+                "did nothing for 30 s beside other tests",
+                "did nothing for 60 s beside other tests",
+            ],
+        ),
+        (true, ["timed out after 100 s"; 2]),
+    ] {
+        let (record, _, _) = simulate_with(suite.clone(), 2, None, twists(busy));
+        let result = |number| &record.results[&name(0, number)];
+        assert_eq!([1, 2].map(|number| result(number).message()), expected);
+        assert_eq!(was_idle(result(1)), !busy);
+        assert!(!was_idle(result(3)) && record.results.len() == 4);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::future::Future;
+use std::time::Duration;
 
 use dx_py_daemon::{ExitCause, LaunchError};
 use dx_py_protocol::{Command, Report};
@@ -207,6 +207,10 @@ impl<C: Connection> Connection for Prepared<C> {
 
     async fn ended(&mut self) -> (ExitCause, String) {
         self.worker.ended().await
+    }
+
+    fn cpu_time(&self) -> Option<Duration> {
+        self.worker.cpu_time()
     }
 
     async fn kill(&mut self) -> String {

@@ -15,7 +15,7 @@ struct Key {
     example: &'static str,
 }
 
-const KEYS: [Key; 14] = [
+const KEYS: [Key; 15] = [
     Key {
         name: "python",
         kind: "string",
@@ -44,6 +44,14 @@ const KEYS: [Key; 14] = [
         meaning: "After how many seconds the report says which test a worker is still busy with, and again each time as many have passed; 0 for \
                   never",
         example: "10.0",
+    },
+    Key {
+        name: "patience",
+        kind: "float",
+        default: "30.0",
+        meaning: "After how many seconds in which a worker uses no CPU time, beside others and in a test that isn't known to take long, it is ended \
+                  and the test runs again alone; 0 for never",
+        example: "20.0",
     },
     Key {
         name: "expire-days",
