@@ -109,9 +109,20 @@ fn a_test_that_waits_in_vain_beside_others_is_heard_alone() {
     ]);
     let run = project.test(&["-n", "2"]);
     let (code, expected) = project.pytest(&[]);
+    assert_eq!(
+        (run.outcomes(), run.code),
+        (expected.clone(), code),
+        "{}",
+        run.out
+    );
+    assert!(
+        run.out.contains("one worker from now on: test_"),
+        "{}",
+        run.out
+    );
+    let run = project.test(&["-n", "2", "--all"]);
     assert_eq!((run.outcomes(), run.code), (expected, code), "{}", run.out);
-    assert!(run.out.contains("did nothing for 2 s"), "{}", run.out);
-    assert!(run.out.contains("runs alone from now on"), "{}", run.out);
+    assert!(run.out.contains("1 worker"), "{}", run.out);
 }
 
 /// One that takes its time has no other outcome for it, and nothing is learned.

@@ -131,6 +131,7 @@ pub struct Alone {
     reports: Vec<CollectionReport>,
     reopened: BTreeSet<String>,
     overturned: BTreeMap<String, String>,
+    waited_in_vain: Option<TestId>,
     ordered: String,
     /// By files the test functions whose tests run again, since they leave something, and fresh tests that run since they may find it.
     doubted: BTreeMap<String, Doubted>,
@@ -167,6 +168,11 @@ impl Alone {
         }
         self.overturned.clear();
         Some(std::mem::take(&mut self.ordered))
+    }
+
+    /// The first test that waited in vain beside others, and not alone: what it waited for, any other may wait for as well.
+    pub fn waited_in_vain(&mut self) -> Option<TestId> {
+        self.waited_in_vain.take()
     }
 
     /// Puts a file off to the last phase if it is to run alone.
@@ -384,6 +390,11 @@ impl Alone {
             let before = self.held.remove(at);
             // It waits for as long where nobody is beside it.
             if was_idle(&before) && result.duration >= before.duration {
+                return Judgement::Counts;
+            }
+            if was_idle(&before) && !result.status.is_bad() {
+                result.second_opinion = true;
+                self.waited_in_vain.get_or_insert(before.id);
                 return Judgement::Counts;
             }
             let why = match (before.status.is_bad(), result.status.is_bad()) {

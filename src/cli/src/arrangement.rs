@@ -70,6 +70,15 @@ impl Arrangement {
         }
     }
 
+    /// The arrangement after that test waited in vain beside others.
+    pub fn after_vain_wait(&self, test: &str) -> Self {
+        Self {
+            one_worker: format!("{test} waits in vain beside others, and not alone"),
+            learned: true,
+            ..self.clone()
+        }
+    }
+
     /// The arrangement after a worker could not start beside others.
     pub fn after_failed_start(&self, text: &str) -> Self {
         let text = text.trim();

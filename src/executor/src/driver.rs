@@ -61,6 +61,8 @@ enum End {
     Well,
     /// It died or was killed.
     Died,
+    /// It was killed since its test took too long: in it, or since it did nothing.
+    GivenUp { is_idle: bool },
 }
 
 /// How often it is looked whether there is work that others have found.
@@ -107,6 +109,14 @@ async fn keep<L: Launcher>(slot: usize, launcher: &L, shared: &RefCell<Shared<'_
         let end = serve(&mut session, &mut worker, &mut halt, shared).await;
         match end {
             End::Well => return,
+            End::GivenUp { is_idle } => {
+                worker.ended().await;
+                give_back(&mut session, &shared.borrow());
+                // What it waited for another worker may have, for as long as that one runs. The next one here would wait as well.
+                if is_idle && shared.borrow().has_others(slot as u32) {
+                    return;
+                }
+            }
             End::Died => {
                 let (cause, output) = worker.ended().await;
                 if session.stopping.is_some() || session.finished && session.jobs.is_empty() {
@@ -148,6 +158,11 @@ fn bury(session: &mut Session, shared: &RefCell<Shared<'_>>, message: &str, outp
             "{message} between tests\n{output}"
         ))),
     }
+    give_back(session, &shared);
+}
+
+/// Gives back what a worker was to run.
+fn give_back(session: &mut Session, shared: &Shared<'_>) {
     for (_, mut job) in session.jobs.drain(..) {
         job.tests.retain(|test| shared.ledger.is_open(test));
         if !job.tests.is_empty() {
@@ -211,15 +226,18 @@ async fn serve<C: Connection>(
                     return End::Died;
                 }
                 let stacks = worker.kill().await;
+                if session.running.is_none() {
+                    return End::Died; // no test is to blame
+                }
                 let seconds = shared.borrow().plan.timeout.unwrap_or_default().as_secs_f64();
                 give_up(session, shared, format!("timed out after {seconds} s"), stacks);
-                return End::Died;
+                return End::GivenUp { is_idle: false };
             },
             () = tokio::time::sleep_until(session.next_look), if looks && session.stopping.is_none() => {
                 if let Some(idle) = idle_for_too_long(session, worker, shared) {
                     let stacks = worker.kill().await;
                     give_up(session, shared, Patience::message(idle), stacks);
-                    return End::Died;
+                    return End::GivenUp { is_idle: true };
                 }
             },
             () = tokio::time::sleep_until(slow.unwrap_or_else(far)), if slow.is_some() => {

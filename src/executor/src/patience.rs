@@ -16,8 +16,9 @@ const DID_NOTHING: &str = "did nothing for ";
 /// How many looks are taken in the time after which patience ends.
 const LOOKS: u32 = 6;
 
-/// What share of the time a worker that does nothing may still use: threads wake up to look whether there is something to do.
-const IDLE: f64 = 0.02;
+/// What share of the time a worker that does nothing may still use: it may look again and again whether what
+/// it waits for is there.
+const IDLE: f64 = 0.1;
 
 /// How long workers may do nothing.
 #[derive(Clone, Debug)]

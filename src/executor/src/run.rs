@@ -298,6 +298,11 @@ impl Shared<'_> {
         }
     }
 
+    /// Whether there are other slots that have workers.
+    pub(crate) fn has_others(&self, slot: u32) -> bool {
+        (0..self.plan.workers as u32).any(|other| other != slot && !self.left.contains(&other))
+    }
+
     /// A slot has ended. What it should have collected is left to the others.
     pub(crate) fn leave(&mut self, slot: u32) {
         self.left.insert(slot);

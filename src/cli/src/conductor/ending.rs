@@ -88,6 +88,11 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
                 "one worker from now on: {reason}, and tests failed without it"
             ))?;
         }
+        if let Some(test) = self.alone.waited_in_vain() {
+            self.intent.arrangement = self.intent.arrangement.after_vain_wait(test.as_str());
+            let reason = self.intent.arrangement.one_worker.clone();
+            self.note(format!("one worker from now on: {reason}"))?;
+        }
         let (new, learned) = self.alone.learned();
         for (file, why) in &new {
             self.note(format!(
