@@ -152,6 +152,71 @@ def test_apart():
     );
 }
 
+/// A test that comes to change a file of the project runs those that read it, in the same run.
+#[test]
+fn a_file_that_a_test_comes_to_write_joins_those_that_read_it() {
+    let text = "\
+import pathlib
+
+PATH = pathlib.Path(__file__).with_name('written.txt')
+
+def test_first():
+    assert PATH.name
+
+def test_missing():
+    assert not PATH.exists() or PATH.read_text()
+
+def test_list():
+    assert list(PATH.parent.iterdir())
+
+def test_apart():
+    assert True
+";
+    edit_runs(
+        text,
+        "assert PATH.name",
+        "PATH.write_text('1')",
+        &["test_first", "test_list", "test_missing"],
+    );
+}
+
+#[test]
+fn a_lock_that_is_held_and_an_attribute_of_a_foreign_module_are_left() {
+    let text = "\
+import json, threading
+
+LOCK = threading.Lock()
+
+def test_first():
+    assert LOCK
+
+def test_lock():
+    assert LOCK.locked() in (True, False)
+
+def test_attribute():
+    assert getattr(json, 'extra', 1)
+
+def test_apart():
+    assert True
+";
+    edit_runs(
+        text,
+        "assert LOCK\n",
+        "LOCK.acquire()\n",
+        &["test_first", "test_lock"],
+    );
+    let text = text.replace(
+        "'extra', 1)",
+        "'extra', 1) and not hasattr(json, 'extra') or json.extra",
+    );
+    edit_runs(
+        &text,
+        "assert LOCK\n",
+        "json.extra = 1\n",
+        &["test_attribute", "test_first"],
+    );
+}
+
 /// A run that doesn't look at functions sees nothing of what tests leave, so there all count that share a variable by the file's text.
 #[test]
 fn at_the_level_of_modules_the_text_alone_counts() {

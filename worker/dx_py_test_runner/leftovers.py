@@ -156,6 +156,8 @@ class Leftovers:
         self._journal: Optional[set[int]] = None
         # Modules and classes that aren't the project's, and what of theirs its code may set.
         self._foreign: dict[int, Any] = {}
+        self._spaces: list[Any] = []
+        self._sizes: list[int] = []
         self._places: list[tuple[Any, str]] = []
         self._placed = (0, 0)
         self._values: list[Any] = []
@@ -378,9 +380,21 @@ class Leftovers:
         if sizes != self._placed:
             self._placed = sizes
             foreign = list(self._foreign.values())
-            spaces = [variables_of(each) if issubclass(type(each), type) else vars(each) for each in foreign]
-            self._places = [(space, name) for space in spaces for name in self._set & space.keys()]
-            self._values = self._values_of_places()
+            self._spaces = [variables_of(each) if issubclass(type(each), type) else vars(each) for each in foreign]
+            self._place()
+
+    def _place(self) -> None:
+        self._sizes = list(map(len, self._spaces))
+        self._places = [(space, name) for space in self._spaces for name in self._set & space.keys()]
+        self._values = self._values_of_places()
+
+    def _find_new(self, left: dict[str, set[int]]) -> None:
+        """Find which attributes that the project's code may set foreign modules and classes have got, or have no more."""
+        before = {(id(space), name) for space, name in self._places}
+        self._place()
+        for space, name in self._places:
+            if (id(space), name) not in before and self._kind(space[name]) != MODULE:
+                self._note(left, _names_of(name), [space[name]], [])
 
     def _values_of_places(self) -> list[Any]:
         return [space.get(name) for space, name in self._places]
@@ -437,6 +451,8 @@ class Leftovers:
                 if not is_equal([now], [former]):
                     self._note(left, _names_of(name), [now], [former])
             self._values = values
+        if list(map(len, self._spaces)) != self._sizes:
+            self._find_new(left)
         self._compare_modules(left)
         self._add_fixtures()
         self._compared.close()

@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 import sys
+import threading
 import types
 import weakref
 from array import array
@@ -35,7 +36,6 @@ _CONSTANT = frozenset(
         "_struct.Struct",
         "_thread.RLock",
         "_thread._localdummy",
-        "_thread.lock",
         "builtins.NoDefaultType",
         "builtins.NotImplementedType",
         "builtins.classmethod_descriptor",
@@ -377,6 +377,7 @@ _LOOKS: dict[type, Callable[[State, Any], Callable[[], list[Any]]]] = {
     contextvars.ContextVar: _of_context_variable,
     logging.Logger: _of_logger,
     functools._lru_cache_wrapper: _of_kept_results,
+    type(threading.Lock()): lambda _state, each: lambda: [each.locked()],
 }
 
 

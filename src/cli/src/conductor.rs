@@ -384,6 +384,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             return Ok(None);
         }
         self.doubt_finders()?;
+        self.doubt_readers()?;
         let Some((files, dropped)) = self.alone.begin_next_phase(self.intent.wide.is_empty())
         else {
             return Ok(None);
@@ -470,14 +471,40 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             .recorder
             .ask(move |recorder| recorder.finders(tests, &names, are_all_seen));
         let found = found.unwrap_or_default();
-        for test in &found {
+        self.doubt_passes(&found);
+        (found, news)
+    }
+
+    /// What these tests passed with says nothing of what is left now.
+    fn doubt_passes(&mut self, tests: &[TestId]) {
+        for test in tests {
             self.intent.doubtable.remove(test);
         }
-        // Their passes say nothing of what is left now.
-        let passed = found.clone();
+        let passed = tests.to_vec();
         self.recorder
             .later(move |recorder| recorder.forget_passes(&passed));
-        (found, news)
+    }
+
+    /// Lets fresh tests run that read a file of the project, if tests of this run have made another one of it.
+    fn doubt_readers(&mut self) -> anyhow::Result<()> {
+        if self.intent.doubtable.is_empty() {
+            return Ok(());
+        }
+        let tests = self.intent.doubtable.clone();
+        let found = self
+            .recorder
+            .ask(move |recorder| recorder.readers_of_written(tests));
+        let (readers, file) = found.unwrap_or_default();
+        if readers.is_empty() {
+            return Ok(());
+        }
+        self.doubt_passes(&readers);
+        let found = count(readers.len(), "fresh test");
+        self.note(format!(
+            "also running {found} that read {file}, which a test has changed"
+        ))?;
+        self.alone.doubt(readers, []);
+        Ok(())
     }
 
     /// Lets fresh tests run that may find what a test left otherwise than before, after that test and in the same process.

@@ -1,9 +1,10 @@
 //! Who may find what a test left: tests that reach code which mentions the name that it is found under.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use dx_py_catalog::{CatalogError, SetId};
-use dx_py_core::{Fact, Input, RelPath, TestId};
+use dx_py_core::{Digest, Fact, Input, RelPath, TestId};
 use dx_py_discovery::Symbols;
 use dx_py_discovery::symbols::{Function, name_hash};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -47,6 +48,58 @@ impl Recorder<'_> {
             .collect();
         found.sort_unstable();
         Ok(found)
+    }
+}
+
+impl Recorder<'_> {
+    /// Of tests with these sets of inputs those that have read, where it was, a file of the project that tests of this run wrote, and that
+    /// isn't what it was; with such a file.
+    ///
+    /// # Errors
+    /// If the catalog can't be read.
+    pub fn readers_of_written(
+        &self,
+        tests: HashMap<TestId, Vec<SetId>>,
+    ) -> Result<(Vec<TestId>, String), CatalogError> {
+        let mut changed: FxHashMap<Input, Digest> = FxHashMap::default();
+        let mut name = String::new();
+        for path in self.writers.keys() {
+            let Some(path) = RelPath::new(self.world.root(), Path::new(&**path)) else {
+                continue;
+            };
+            let key = path.as_str().to_owned();
+            let folder = path.parent().map(|folder| folder.as_str().to_owned());
+            let of_path = [Input::File(key.clone()), Input::Existence(key.clone())];
+            let of_folder =
+                folder.map(|key| [Input::Listing(key.clone()), Input::PythonListing(key)]);
+            for input in of_path.into_iter().chain(of_folder.into_iter().flatten()) {
+                let now = self.world.digest_by_now(&input);
+                if now != self.world.digest(&input) {
+                    name.clone_from(&key);
+                    changed.insert(input, now);
+                }
+            }
+        }
+        if changed.is_empty() {
+            return Ok((Vec::new(), name));
+        }
+        let (_, table) = self.catalog.records(self.universe)?;
+        let is_other = |fact: &Fact| {
+            changed
+                .get(&fact.input)
+                .is_some_and(|now| *now != fact.digest)
+        };
+        let reads = |(_, sets): &(TestId, Vec<SetId>)| {
+            let mut sets = sets.iter();
+            sets.any(|set| table.facts_of(*set).any(is_other))
+        };
+        let mut found: Vec<TestId> = tests
+            .into_iter()
+            .filter(reads)
+            .map(|(test, _)| test)
+            .collect();
+        found.sort_unstable();
+        Ok((found, name))
     }
 }
 
