@@ -389,7 +389,7 @@ class Leftovers:
         self._values = self._values_of_places()
 
     def _find_new(self, left: dict[str, set[int]]) -> None:
-        """Find which attributes that the project's code may set foreign modules and classes have got, or have no more."""
+        """Find which attributes that the project's code may set foreign modules and classes have got."""
         before = {(id(space), name) for space, name in self._places}
         self._place()
         for space, name in self._places:

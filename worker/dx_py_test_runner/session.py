@@ -94,6 +94,7 @@ class WorkerPlugin:
         self.when_collected: Callable[[], None] = lambda: None
         #: The files that were collected, by node ID, and whether only parts of some were asked for.
         self._files: dict[str, str] = {}
+        trace.files = self._files
         self._in_parts = False
         self._preloadable = Preloadable(trace)
 
@@ -496,7 +497,6 @@ class WorkerPlugin:
         name = item.nodeid
         self._wire.queue(wire.TEST_STARTED, wire.pack_text(name), self._sequence)
         self._trace.enter("t:" + name)
-        self._trace.own_file = lambda: str(getattr(item, "path", "") or item.fspath)
         self._snapshots.item = item
         self._outcome = outcome = Outcome()
         began = self._clock()
@@ -643,9 +643,9 @@ class SharedFixtures:
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, None, None]:
         """Note that a fixture is set up that tests share; pytest does so."""
-        before = self._trace.is_sharing
-        self._trace.is_sharing = before or fixturedef.scope != "function"
-        if fixturedef.scope != "function" and not (fixturedef.func.__module__ or "").startswith("_pytest."):
+        before, is_wide = self._trace.is_sharing, fixturedef.scope != "function"
+        self._trace.is_sharing = before or is_wide
+        if is_wide and not (fixturedef.func.__module__ or "").startswith("_pytest."):
             self._trace.functions.share(fixturedef)
         yield
         self._trace.is_sharing = before

@@ -14,7 +14,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib.util import resolve_name, source_from_cache
 from stat import S_ISDIR
 from types import CodeType, FrameType
@@ -105,8 +105,8 @@ class Trace:
         self._givers: dict[str, Optional[str]] = {}
         #: Whether what is written is every test's.
         self.is_sharing = False
-        #: The path of the file that the test of the moment is in.
-        self.own_file: Callable[[], str] = str
+        #: The paths of the files of tests, by their node IDs.
+        self.files: dict[str, str] = {}
         self.busy = False
         #: Whether what is read is what is about to be imported.
         self._is_importing = False
@@ -134,8 +134,13 @@ class Trace:
         self._recorded.clear()
         if self.functions.is_traced:
             # What runs while a file is collected is every test's.
-            self.functions.enter(context[2:] if context is not None and context.startswith("t:") else None)
+            self.functions.enter(self._test())
         return before
+
+    def _test(self) -> Optional[str]:
+        """The test of the moment, if there is one."""
+        context = self.context
+        return context[2:] if context is not None and context.startswith("t:") else None
 
     # Recording
 
@@ -231,7 +236,8 @@ class Trace:
     def _may_be_given(self, kind: int, text: str, owners: list[str]) -> None:
         """Note whether a test reads there what another one wrote, for whatever reason that did: a change of anything may bear on it. And
         if it reads what importing its file made, each test of that file may come to write there."""
-        if self.context is None or not self.context.startswith("t:"):
+        test = self._test()
+        if test is None:
             return
         giver = self._givers.get(text + "/" if kind == LISTING else text)
         if giver is not None and giver != self.context:
@@ -239,7 +245,8 @@ class Trace:
             # So the two run together.
             self._record(giver, PROJECT, "", ())
         if self.temporary.was_made_at_import(text):
-            self._record(self.context, FILE, self.own_file(), ())
+            path = self.files.get(test.partition("::")[0])
+            self._record(self.context, PROJECT if path is None else FILE, path or "", ())
 
     def read_before(self, kind: int, key: str, owners: list[str]) -> None:
         """Note that what the current context and the modules `owners` are given was made of something that was read at another time."""
@@ -268,8 +275,7 @@ class Trace:
         if self.temporary.holds(text):
             self.temporary.forget_link(text)
             if self.functions.is_traced:
-                is_of_test = self.context is not None and self.context.startswith("t:")
-                giver = self.context if is_of_test and not self.is_sharing else None
+                giver = None if self.is_sharing or self._test() is None else self.context
                 self._givers[text] = self._givers[os.path.dirname(text) + "/"] = giver
             if self.temporary.was_made(text):
                 return

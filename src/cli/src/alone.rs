@@ -377,24 +377,26 @@ impl Alone {
         self.reports.retain(|report| report.node != node);
     }
 
+    /// Whether this phase can't tell that a test has another outcome than before: everything must be collected for that.
+    fn leaves_open(&self, test: &TestId) -> bool {
+        self.stage == Stage::Check && self.policy.hearing(test) == Hearing::Full
+    }
+
     /// Judges a result of a later phase, and marks it if it overturns a failure.
     pub fn judge(&mut self, result: &mut TestResult) -> Judgement {
         let file = result.id.file().to_owned();
         if let Some(at) = self.held.iter().position(|held| held.id == result.id) {
-            if self.stage == Stage::Check
-                && self.policy.hearing(&result.id) == Hearing::Full
-                && !is_same_failure(&self.held[at], result)
-            {
+            if self.leaves_open(&result.id) && !is_same_failure(&self.held[at], result) {
                 return Judgement::Known;
             }
             let before = self.held.remove(at);
-            // It waits for as long where nobody is beside it.
-            if was_idle(&before) && result.duration >= before.duration {
-                return Judgement::Counts;
-            }
-            if was_idle(&before) && !result.status.is_bad() {
-                result.second_opinion = true;
-                self.waited_in_vain.get_or_insert(before.id);
+            // Who waits for as long where nobody is beside it doesn't wait in vain.
+            let is_slow = result.duration >= before.duration;
+            if was_idle(&before) && (is_slow || !result.status.is_bad()) {
+                if !is_slow {
+                    result.second_opinion = true;
+                    self.waited_in_vain.get_or_insert(before.id);
+                }
                 return Judgement::Counts;
             }
             let why = match (before.status.is_bad(), result.status.is_bad()) {
@@ -421,10 +423,7 @@ impl Alone {
             && !result.status.is_bad()
         {
             let is_same = held.status == result.status;
-            if !is_same
-                && self.stage == Stage::Check
-                && self.policy.hearing(&result.id) == Hearing::Full
-            {
+            if !is_same && self.leaves_open(&result.id) {
                 return Judgement::Known;
             }
             if !is_same {

@@ -494,18 +494,26 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         if self.intent.doubtable.is_empty() || writes {
             return Ok(());
         }
+        // Most runs end here: which tests are fresh is many, and rarely asked.
+        let changed = self
+            .recorder
+            .ask(|recorder| Ok(recorder.changed_by_tests()));
+        let changed = changed.unwrap_or_default();
+        let Some(first) = changed.keys().min().map(ToString::to_string) else {
+            return Ok(());
+        };
         let tests = self.intent.doubtable.clone();
         let found = self
             .recorder
-            .ask(move |recorder| recorder.readers_of_written(tests));
-        let (readers, file) = found.unwrap_or_default();
+            .ask(move |recorder| recorder.readers_of(tests, &changed));
+        let readers = found.unwrap_or_default();
         if readers.is_empty() {
             return Ok(());
         }
         self.doubt_passes(&readers);
         let found = count(readers.len(), "fresh test");
         self.note(format!(
-            "also running {found} that read {file}, which a test has changed"
+            "also running {found} since tests have changed what they read: {first}"
         ))?;
         self.alone.doubt(readers, []);
         Ok(())

@@ -162,12 +162,13 @@ impl World {
         digest
     }
 
-    /// The digest of `input` as it is by now, whatever it was when it was first asked for.
-    pub fn digest_by_now(&self, input: &Input) -> Digest {
+    /// The digest of `input` as it is by now, if it isn't what it was when it was first asked for.
+    pub fn changed_since(&self, input: &Input) -> Option<Digest> {
+        let before = *self.digests.borrow().get(input)?;
         let known = self.listings.take();
-        let digest = self.compute(input);
+        let now = self.compute(input);
         self.listings.replace(known);
-        digest
+        (now != before).then_some(now)
     }
 
     fn compute(&self, input: &Input) -> Digest {

@@ -134,19 +134,18 @@ impl Slices {
     /// The digest of the slice of the test functions of that name, in whatever class of the file; none if there is no such function,
     /// or the whole file counts for it. Behind a `|` follow, for a slice by leftovers, the names of the variables that count.
     pub fn digest(&self, slice: &str) -> Option<Digest> {
-        match slice.split_once('|') {
-            Some((function, names)) => self.compute(function, |variable| has(names, variable)),
-            None => self.digests.get(slice).copied().flatten(),
+        match parts(slice) {
+            (function, Some(names)) => self.compute(function, |variable| has(names, variable)),
+            (function, None) => self.digests.get(function).copied().flatten(),
         }
     }
 
     /// The names of the test functions that aren't in a slice.
     pub fn left_out(&self, slice: &str) -> FxHashSet<&str> {
-        let (function, names) = slice.split_once('|').unwrap_or((slice, ""));
-        let by_leftovers = slice.len() > function.len();
+        let (function, names) = parts(slice);
         let named = self.reach.named(function).unwrap_or_default();
         let start = named.iter().chain(&self.of_frame).copied();
-        let counts = |variable: &str| !by_leftovers || has(names, variable);
+        let counts = |variable: &str| names.is_none_or(|names| has(names, variable));
         let within = self.reach.closure(start, counts);
         let left_out = |numbers: &[usize]| numbers.iter().all(|number| !within.contains(number));
         let tests = self.reach.names();
@@ -169,6 +168,14 @@ impl Slices {
             hasher.field(self.tests[number]?.0);
         }
         Some(hasher.finish())
+    }
+}
+
+/// The test function of a slice, and, of one by leftovers, the list of the variables that count.
+fn parts(slice: &str) -> (&str, Option<&str>) {
+    match slice.split_once('|') {
+        Some((function, names)) => (function, Some(names)),
+        None => (slice, None),
     }
 }
 

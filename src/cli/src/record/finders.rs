@@ -52,17 +52,10 @@ impl Recorder<'_> {
 }
 
 impl Recorder<'_> {
-    /// Of tests with these sets of inputs those that have read, where it was, a file of the project that tests of this run wrote, and that
-    /// isn't what it was; with such a file.
-    ///
-    /// # Errors
-    /// If the catalog can't be read.
-    pub fn readers_of_written(
-        &self,
-        tests: HashMap<TestId, Vec<SetId>>,
-    ) -> Result<(Vec<TestId>, String), CatalogError> {
-        let mut changed: FxHashMap<Input, Digest> = FxHashMap::default();
-        let mut name = String::new();
+    /// What of the files of the project that tests of this run wrote, and of the folders around them, isn't what it was; each with its
+    /// digest by now.
+    pub fn changed_by_tests(&self) -> FxHashMap<Input, Digest> {
+        let mut changed = FxHashMap::default();
         for path in self.writers.keys() {
             let Some(path) = RelPath::new(self.world.root(), Path::new(&**path)) else {
                 continue;
@@ -73,16 +66,23 @@ impl Recorder<'_> {
             let of_folder =
                 folder.map(|key| [Input::Listing(key.clone()), Input::PythonListing(key)]);
             for input in of_path.into_iter().chain(of_folder.into_iter().flatten()) {
-                let now = self.world.digest_by_now(&input);
-                if now != self.world.digest(&input) {
-                    name.clone_from(&key);
+                if let Some(now) = self.world.changed_since(&input) {
                     changed.insert(input, now);
                 }
             }
         }
-        if changed.is_empty() {
-            return Ok((Vec::new(), name));
-        }
+        changed
+    }
+
+    /// Of tests with these sets of inputs those that have read what has `changed` where it was.
+    ///
+    /// # Errors
+    /// If the catalog can't be read.
+    pub fn readers_of(
+        &self,
+        tests: HashMap<TestId, Vec<SetId>>,
+        changed: &FxHashMap<Input, Digest>,
+    ) -> Result<Vec<TestId>, CatalogError> {
         let (_, table) = self.catalog.records(self.universe)?;
         let is_other = |fact: &Fact| {
             changed
@@ -99,7 +99,7 @@ impl Recorder<'_> {
             .map(|(test, _)| test)
             .collect();
         found.sort_unstable();
-        Ok((found, name))
+        Ok(found)
     }
 }
 
