@@ -331,3 +331,71 @@ fn in_what_many_tests_fill_the_edit_of_one_is_its_own_matter() {
     assert!(run.contains(&finds), "{run:?}");
     assert_eq!(run.len(), if sees_functions() { 21 } else { 22 });
 }
+
+/// A stream that pytest puts in place of a standard one is nothing that a test leaves.
+#[test]
+fn how_tests_are_captured_is_not_left() {
+    let files = [
+        (
+            "lib.py",
+            "import contextlib, io, sys\n@contextlib.contextmanager\ndef caught():\n    before, sys.stdout = sys.stdout, io.StringIO()\n    yield sys.stdout\n    sys.stdout = before\n",
+        ),
+        ("calc.py", "def one(): return 1\n"),
+        (
+            "test_a.py",
+            "import lib, calc, sys\ndef test_first():\n    with lib.caught():\n        assert calc.one() == 1\ndef test_second():\n    with lib.caught():\n        print()\n",
+        ),
+        (
+            "test_b.py",
+            "import lib, sys\ndef test_third(capsys):\n    print('x', file=sys.stdout)\n    assert capsys.readouterr().out == 'x\\n'\ndef test_fourth():\n    with lib.caught():\n        print()\n",
+        ),
+    ];
+    edit_of(
+        "calc.py",
+        &files,
+        "return 1",
+        "return 0 + 1",
+        &["test_first"],
+    );
+}
+
+/// What several tests leave alike, as each does that comes first, comes of the project: an edit of the one that came first is its own matter.
+#[test]
+fn of_what_tests_leave_alike_the_edit_of_one_is_its_own_matter() {
+    let lib = "STATE = {}\ndef made():\n    return []\n\ndef add(value):\n    if 'rows' not in STATE:\n        STATE['rows'] = made()\n    rows = STATE['rows']\n    rows.append(value)\n    return rows.pop()\n";
+    let tests = |name: &str| {
+        let function =
+            |n: usize| format!("def test_{name}{n}():\n    assert lib.add({n}) == {n}\n\n");
+        format!("import lib\n{}", (0..3).map(function).collect::<String>())
+    };
+    let project = Project::new(&[
+        ("lib.py", lib),
+        ("test_a.py", &tests("a")),
+        ("test_b.py", &tests("b")),
+    ]);
+    let ran = |name: &str, from: &str, to: &str| {
+        project.write(name, &project.read(name).replace(from, to));
+        let run = project.test(&SELECTING);
+        assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+        let mut ran: Vec<String> = run.ran_tests().map(str::to_owned).collect();
+        ran.sort();
+        ran
+    };
+    assert_eq!(ran("lib.py", "", "").len(), 6);
+    if !sees_functions() {
+        return;
+    }
+    // Only the first was seen to leave it, and comes first again.
+    assert_eq!(ran("test_a.py", "(0) == 0", "(0) == 0 + 0").len(), 6);
+    // From now on another one was, which is left to come first.
+    project.write("test_a.py", "");
+    assert_eq!(ran("lib.py", "return []", "return list()").len(), 3);
+    project.write("test_a.py", &tests("a"));
+    assert_eq!(ran("lib.py", "return list()", "return [*()]").len(), 6);
+    assert_eq!(
+        ran("test_a.py", "(0) == 0", "(0) == 0 - 0"),
+        ["test_a.py::test_a0"]
+    );
+    // But what the project does there bears on all of them.
+    assert_eq!(ran("lib.py", "return [*()]", "return [][:]").len(), 6);
+}

@@ -89,8 +89,7 @@ fn every_way_to_look_at_the_project_makes_an_input() {
     }
     symlink("f", project.path().join("link/l")).unwrap();
     project.write("no_program/x", "");
-    let mode = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(project.path().join("no_program/x"), mode).unwrap();
+    project.make_executable("no_program/x");
     let run = project.test(&[]);
     assert_eq!(
         (run.code, run.ran()),

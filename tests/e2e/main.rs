@@ -2,6 +2,7 @@
 
 mod apart;
 mod book;
+mod children;
 mod configuration;
 mod daemon;
 mod fixtures;

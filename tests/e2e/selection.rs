@@ -387,52 +387,6 @@ fn new_deleted_and_copied_test_files_are_seen() {
 }
 
 #[test]
-fn a_test_that_starts_a_process_depends_on_the_whole_project() {
-    let project = Project::new(&[
-        ("anything.txt", "1"),
-        (
-            "test_a.py",
-            "import subprocess\nimport sys\n\ndef test_a():\n    subprocess.run([sys.executable, '-c', ''], check=True)\n",
-        ),
-    ]);
-    project.test(&[]);
-    assert_eq!(project.test(&[]).ran(), 0);
-    project.write("anything.txt", "2");
-    assert_eq!(project.test(&[]).ran(), 1);
-}
-
-#[test]
-fn a_process_that_the_standard_library_asks_of_the_system_reads_nothing_of_the_project() {
-    let project = Project::new(&[
-        ("anything.txt", "1"),
-        (
-            "test_a.py",
-            "import ctypes.util, platform, subprocess, uuid\n\
-             def test_library(): assert ctypes.util.find_library('c')\n\
-             def test_node(): assert uuid._get_command_stdout('true') is not None\n\
-             def test_processor(): assert isinstance(platform._Processor.from_subprocess(), (str, type(None)))\n",
-        ),
-        (
-            "test_b.py",
-            "import subprocess\ndef test_child(): assert subprocess.run(['uname', '-p']).returncode == 0\n",
-        ),
-    ]);
-    project.test(&[]);
-    assert_eq!(project.test(&[]).ran(), 0);
-    project.write("anything.txt", "2");
-    let run = project.test(&[]);
-    assert_eq!(
-        (run.ran(), run.outcome("test_child")),
-        (1, "passed"),
-        "{}",
-        run.out
-    );
-    let python = crate::support::python().display().to_string();
-    let (_, why, _) = project.dx(&["why", "test_library", "--python", &python]);
-    assert!(why.contains("/etc/ld.so.cache"), "{why}");
-}
-
-#[test]
 fn a_dynamic_import_is_followed() {
     let project = Project::new(&[
         ("plug.py", "value = 1\n"),

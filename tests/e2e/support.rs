@@ -204,6 +204,12 @@ impl Project {
         std::fs::write(path, text).expect("files can be written");
     }
 
+    /// Makes a file a program.
+    pub fn make_executable(&self, name: &str) {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(self.path().join(name), mode).expect("modes can be set");
+    }
+
     /// Reads a file.
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path().join(name)).expect("the file can be read")

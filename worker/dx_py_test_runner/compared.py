@@ -10,6 +10,7 @@ from itertools import chain
 from operator import is_
 from typing import Any, Optional
 
+from .internals import identity
 from .objects import identities_of
 
 #: How many objects are compared at once.
@@ -56,10 +57,10 @@ class _Chunk:
 
     def leave_out(self, ids: set[int]) -> None:
         """Compare these objects no more, by their identities, and take what the others are now for what they were."""
-        left = [each for each in self.objects if id(each) not in ids]
+        left = [each for each in self.objects if identity(each) not in ids]
         if len(left) < len(self.objects):
             self.objects = left
-            self.keyed = [each for each in self.keyed if id(each) not in ids]
+            self.keyed = [each for each in self.keyed if identity(each) not in ids]
             self.look()
 
     def is_as_it_was(self) -> bool:
@@ -75,11 +76,13 @@ class _Chunk:
     def changed(self) -> list[tuple[Any, list[Any], list[Any]]]:
         """The objects that don't refer to what they did, what that was, and what they refer to now, which is taken for what there was."""
         referents, keys = self.referents, iter(self.keys)
-        keys_before = {id(each): [next(keys) for _ in range(size)] for each, size in zip(self.keyed, self.key_counts)}
+        keys_before = {
+            identity(each): [next(keys) for _ in range(size)] for each, size in zip(self.keyed, self.key_counts)
+        }
         self.look()
         found = []
         for each, before, now in zip(self.objects, referents, self.referents):
-            former = keys_before.get(id(each))
+            former = keys_before.get(identity(each))
             if former is not None:
                 before, now = [*before, *former], [*now, *keys_of(each)]
             if len(now) != len(before) or not all(map(is_, now, before)):
@@ -136,11 +139,11 @@ class Compared:
         if apart is None or len(apart.objects) >= _CHUNK:
             self._restless = apart = _Chunk()
             self._chunks.append(apart)
-        keyed = set(map(id, chunk.keyed))
+        keyed = set(map(identity, chunk.keyed))
         for each in objects:
-            apart.add(each, id(each) in keyed)
+            apart.add(each, identity(each) in keyed)
         apart.look()
-        chunk.leave_out(set(map(id, objects)))
+        chunk.leave_out(set(map(identity, objects)))
 
     def leave_out(self, ids: set[int]) -> None:
         """Compare these objects no more, by their identities; what the others are now is what they were."""

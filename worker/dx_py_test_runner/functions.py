@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
+from .internals import identity
+
 if TYPE_CHECKING:
     from .leftovers import Leftovers
 
@@ -104,18 +106,18 @@ class Functions:
         running, disable = self._running, monitoring.DISABLE
 
         def begins(code: CodeType, _offset: int, add: Any = running.add, disable: Any = disable) -> Any:
-            add(id(code))
+            add(identity(code))
             return disable
 
         def begins_while_importing(code: CodeType, _offset: int) -> Any:
             if self._is_in_module(_getframe(1)):
-                self._shared.add(self._numbers[id(code)])
-            running.add(id(code))
+                self._shared.add(self._numbers[identity(code)])
+            running.add(identity(code))
             return disable
 
         def is_thrown_into(code: CodeType, _offset: int, _exception: BaseException) -> None:
-            if id(code) in self._numbers:
-                running.add(id(code))
+            if identity(code) in self._numbers:
+                running.add(identity(code))
 
         def module_ends(_code: CodeType, _offset: int, _value: Any) -> Any:
             variables = _getframe(1).f_globals
@@ -162,10 +164,10 @@ class Functions:
                     monitoring.set_local_events(self._tool, one, monitoring.events.PY_RETURN)
                     # Its first line may be a function's too.
                     self._add(one, one.co_filename, _NO_LINE)
-                elif id(one) not in self._numbers:
+                elif identity(one) not in self._numbers:
                     monitoring.set_local_events(self._tool, one, self._local)
-                    self._numbers[id(one)] = number = self._add(one, one.co_filename, one.co_firstlineno)
-                    self.names[id(one)] = f"{one.co_filename}\0{number}"
+                    self._numbers[identity(one)] = number = self._add(one, one.co_filename, one.co_firstlineno)
+                    self.names[identity(one)] = f"{one.co_filename}\0{number}"
                 pending.extend(constant for constant in one.co_consts if type(constant) is CodeType)
         except BaseException:
             self.is_traced = False
@@ -205,7 +207,7 @@ class Functions:
             return
         self._is_asking = True
         try:
-            number = self._numbers.get(id(function.__code__))
+            number = self._numbers.get(identity(function.__code__))
         finally:
             self._is_asking = False
         if number is not None:

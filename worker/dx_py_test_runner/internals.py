@@ -5,8 +5,11 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-
 _variables_of = ModuleType.__getattribute__
+
+#: The identity of an object, as a number that no other has while it lives. `id` raises an audit event each time, which takes four times as
+#: long where there is an audit hook.
+identity = object.__hash__
 
 
 def variables_of_module(module: Any) -> dict[str, Any]:

@@ -22,9 +22,11 @@ from operator import is_
 from typing import Any, Callable, Optional
 
 from .compared import Compared, keys_of
+from .internals import identity
 from .objects import (
     ATOM,
     CLASS,
+    EXACT,
     FUNCTION,
     MISSING,
     MODULE,
@@ -37,6 +39,7 @@ from .objects import (
     file_of,
     is_at_home,
     is_equal,
+    is_own_stream,
     kind_of,
     look_at,
     set_by,
@@ -223,7 +226,7 @@ class Leftovers:
     def add_module(self, variables: dict[str, Any]) -> None:
         """The body of a module has run, with these variables: what a test makes of them from now on is what it leaves."""
         name, file = variables.get("__name__"), variables.get("__file__")
-        if not self._begun or id(variables) in self._namespaces or type(name) is not str or type(file) is not str:
+        if not self._begun or identity(variables) in self._namespaces or type(name) is not str or type(file) is not str:
             return
         module = sys.modules.get(name)
         if module is not None and module.__dict__ is variables and self.is_in_project(file):
@@ -262,7 +265,7 @@ class Leftovers:
             function = item.nodeid.partition("[")[0]
             for name, value in callspec.params.items():
                 if self._kind(value) != ATOM:
-                    users, _ = self._parameters.setdefault((id(value), name), (set(), value))
+                    users, _ = self._parameters.setdefault((identity(value), name), (set(), value))
                     users.add(function)
         for (_, name), (users, value) in self._parameters.items():
             if len(users) > 1:
@@ -295,7 +298,7 @@ class Leftovers:
         for one in shared.known:
             self.known.pop(one, None)
             self._namespaces.pop(one, None)
-        self._peculiar = [each for each in self._peculiar if id(each[3]) not in shared.known]
+        self._peculiar = [each for each in self._peculiar if identity(each[3]) not in shared.known]
 
     # Walking
 
@@ -305,10 +308,10 @@ class Leftovers:
     def _add_namespace(self, variables: dict[str, Any], skipped: frozenset[str]) -> _Pairs:
         """Add a namespace; gives its values with the names that lead to them."""
         namespace = _Namespace(variables, skipped)
-        self._namespaces[id(variables)] = namespace
-        self.known[id(variables)] = (variables, frozenset())
+        self._namespaces[identity(variables)] = namespace
+        self.known[identity(variables)] = (variables, frozenset())
         if self._journal is not None:
-            self._journal.add(id(variables))
+            self._journal.add(identity(variables))
         self._compared.add(variables, is_keyed=False)
         namespace.content = content = dict(variables)
         return [(value, _names_of(key)) for key, value in content.items() if key not in skipped]
@@ -326,9 +329,10 @@ class Leftovers:
             if kind == ATOM:
                 continue
             if kind == OPAQUE:
-                self.opaque.update(names)
+                if not is_own_stream(each):
+                    self.opaque.update(names)
                 continue
-            before = known.get(id(each))
+            before = known.get(identity(each))
             if before is not None:
                 if names <= before[1] or ANYBODY in before[1]:
                     continue
@@ -336,9 +340,9 @@ class Leftovers:
                 if len(names) > _MOST_NAMES:
                     names = frozenset((ANYBODY,))
                 self._join(each)
-            known[id(each)] = (each, names)
+            known[identity(each)] = (each, names)
             if self._journal is not None and before is None:
-                self._journal.add(id(each))
+                self._journal.add(identity(each))
             if kind == FUNCTION:
                 pending += self._add_function(each, names, before is None)
                 continue
@@ -348,9 +352,9 @@ class Leftovers:
                 continue
             if kind == PECULIAR:
                 if before is None:
-                    self._looks[id(each)] = look_at(self, each)
-                    self._add_peculiar(self._looks[id(each)], names, each)
-                pending += [(one, names) for one in self._looks[id(each)]()]
+                    self._looks[identity(each)] = look_at(self, each)
+                    self._add_peculiar(self._looks[identity(each)], names, each)
+                pending += [(one, names) for one in self._looks[identity(each)]()]
                 continue
             is_keyed = issubclass(type(each), dict)
             if kind == MUTABLE and before is None:
@@ -363,10 +367,10 @@ class Leftovers:
         if kind == MODULE:
             name = vars(each).get("__name__")
             if sys.modules.get(name) is each and name not in self._modules:
-                self._foreign[id(each)] = each
+                self._foreign[identity(each)] = each
             return []
         if not self.is_in_project(file_of(each)):
-            self._foreign[id(each)] = each
+            self._foreign[identity(each)] = each
             return []
         variables = class_variables(each)
         return [] if variables is None else self._add_namespace(variables, _OWN_KEYS)
@@ -390,10 +394,10 @@ class Leftovers:
 
     def _find_new(self, left: dict[str, set[int]]) -> None:
         """Find which attributes that the project's code may set foreign modules and classes have got."""
-        before = {(id(space), name) for space, name in self._places}
+        before = {(identity(space), name) for space, name in self._places}
         self._place()
         for space, name in self._places:
-            if (id(space), name) not in before and self._kind(space[name]) != MODULE:
+            if (identity(space), name) not in before and self._kind(space[name]) != MODULE:
                 self._note(left, _names_of(name), [space[name]], [])
 
     def _values_of_places(self) -> list[Any]:
@@ -402,7 +406,7 @@ class Leftovers:
     def _join(self, each: Any) -> None:
         """What belonged to the value of a fixture is reached by other ways, too."""
         for shared in self._of_fixtures:
-            if id(each) in shared.known:
+            if identity(each) in shared.known:
                 shared.is_of_more = True
 
     def _add_function(self, function: Any, names: frozenset[str], is_new: bool) -> _Pairs:
@@ -443,12 +447,12 @@ class Leftovers:
             if len(now) != len(before) or not all(map(is_, now, before)):
                 self._peculiar[place] = (look, now, names, kept)
                 if not is_equal(now, before):
-                    current = self.known[id(kept)][1] if kept is not None else names
+                    current = self.known[identity(kept)][1] if kept is not None else names
                     self._note(left, current, now, before)
         values = self._values_of_places()
         if not all(map(is_, values, self._values)):
             for (_, name), now, former in zip(self._places, values, self._values):
-                if not is_equal([now], [former]):
+                if not is_equal([now], [former]) and not (is_own_stream(now) and is_own_stream(former)):
                     self._note(left, _names_of(name), [now], [former])
             self._values = values
         if list(map(len, self._spaces)) != self._sizes:
@@ -479,7 +483,7 @@ class Leftovers:
             del self.known[one]
             self._namespaces.pop(one, None)
             self._looks.pop(one, None)
-        self._peculiar = [each for each in self._peculiar if id(each[3]) not in gone]
+        self._peculiar = [each for each in self._peculiar if identity(each[3]) not in gone]
         for compared in self._all_compared():
             compared.leave_out(gone)
 
@@ -505,11 +509,11 @@ class Leftovers:
     def _find(self, each: Any, before: list[Any], now: list[Any], left: dict[str, set[int]]) -> None:
         if is_equal(now, before):
             return
-        namespace = self._namespaces.get(id(each))
+        namespace = self._namespaces.get(identity(each))
         if namespace is not None:
             self._find_in(namespace, left)
         else:
-            self._note(left, self.known[id(each)][1], now, before)
+            self._note(left, self.known[identity(each)][1], now, before)
 
     def _find_in(self, namespace: _Namespace, left: dict[str, set[int]]) -> None:
         before, namespace.content = namespace.content, dict(namespace.variables)
@@ -527,13 +531,13 @@ class Leftovers:
         if not names:
             return
         self._changes += 1
-        old, new = set(map(id, before)), set(map(id, now))
-        added = [one for one in now if id(one) not in old and one is not MISSING]
-        removed = sum(1 for one in before if id(one) not in new and one is not MISSING)
+        old, new = set(map(identity, before)), set(map(identity, now))
+        added = [one for one in now if identity(one) not in old and one is not MISSING]
+        removed = sum(1 for one in before if identity(one) not in new and one is not MISSING)
         digests = {digest(one) for one in added[:_MOST_DIGESTS]}
         if removed or len(added) > _MOST_DIGESTS or not digests:
             # What went is told by what isn't there.
-            digests.add(digest((removed, len(added))))
+            digests.add(digest((removed, len(added))) & ~EXACT)
         for name in names:
             left.setdefault(name, set()).update(digests)
         self._add([(one, names) for one in added])

@@ -12,11 +12,14 @@ import threading
 import types
 import weakref
 from array import array
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from gc import get_referents
 from opcode import opmap
 from pathlib import PurePath
 from typing import Any, Callable, Optional, Protocol
+
+from .internals import identity
 
 #: What is looked at of a value for its digest.
 _MOST_PARTS, _MOST_TEXT = 60, 200
@@ -161,6 +164,13 @@ def _fast_identities() -> Callable[[list[Any]], bytes]:
 identities_of = _fast_identities()
 
 
+def is_own_stream(each: Any) -> bool:
+    """Whether a value is a stream of this process, or what pytest puts in its place. Which of them there is, and what was written, is a
+    matter of how the test of the moment is captured."""
+    standard = (sys.__stdin__, sys.__stdout__, sys.__stderr__)
+    return _full_name(type(each)).startswith("_pytest.capture.") or any(each is stream for stream in standard)
+
+
 def set_by(code: types.CodeType) -> Iterable[str]:
     """The attributes that code sets or deletes, by its instructions."""
     bytecode, names = code.co_code, code.co_names
@@ -270,27 +280,42 @@ def _said_of(each: Any) -> str:
     return repr(each)
 
 
+#: The last bit of a digest that tells all of a value. `cli/leftovers.rs` asks for it.
+EXACT = 1
+
+#: Containers of which the parts tell all, beside dictionaries.
+_OF_PARTS = (list, tuple, deque)
+
+
 def digest(value: Any) -> int:
-    """A digest of what a value is, the same in other processes: of its type, and of what it holds as far as that is plain."""
+    """A digest of what a value is, the same in other processes: of its type, and of what it holds as far as that is plain; `EXACT` says
+    whether that is all of it."""
     said: list[str] = []
     pending = [value]
+    is_exact = True
     while pending and len(said) < _MOST_PARTS:
         each = pending.pop()
         own = type(each)
         if own in _ATOMS:
-            said.append(f"{own.__name__} {_said_of(each)}")
-        elif issubclass(own, type):
-            said.append(_full_name(each))
-        elif own is types.FunctionType:
-            said.append(f"{each.__module__}.{each.__qualname__}")
+            plain = _said_of(each)
+            said.append(f"{own.__name__} {plain}")
+            is_exact &= len(plain) < _MOST_TEXT
+        elif issubclass(own, type) or own is types.FunctionType:
+            name = _full_name(each) if own is not types.FunctionType else f"{each.__module__}.{each.__qualname__}"
+            said.append(name)
+            is_exact &= "<locals>" not in name
         else:
             said.append(_full_name(own))
-            if own is dict:
+            if own in (dict, OrderedDict):
                 pending += [one for pair in list(each.items()) for one in pair]
             elif own not in (set, frozenset, types.ModuleType, types.FrameType):
                 pending += get_referents(each)
+                is_exact &= own in _OF_PARTS
+            else:
+                is_exact &= own in (set, frozenset) and not each
     text = "\0".join(said).encode("utf-8", "backslashreplace")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+    found = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+    return found | EXACT if is_exact and not pending else found & ~EXACT
 
 
 # What is looked at otherwise than by its references
@@ -330,9 +355,9 @@ class _WeakKeys:
             new.append(reference)
         if new:
             self._last = new[0]
-            ids = set(map(id, new))
-            self._lasting = [one for one in self._lasting if one() is not None and id(one) not in ids]
-            self._lasting += [one for one in reversed(new) if id(one()) in known]
+            ids = set(map(identity, new))
+            self._lasting = [one for one in self._lasting if one() is not None and identity(one) not in ids]
+            self._lasting += [one for one in reversed(new) if identity(one()) in known]
         return [data[one] for one in self._lasting if one in data]
 
 
@@ -342,7 +367,7 @@ def _of_weak_values(state: State, each: Any) -> Callable[[], list[Any]]:
     def look() -> list[Any]:
         data = each.data
         values = [reference() for reference in list(data.values() if type(data) is dict else data)]
-        return [value for value in values if id(value) in known]
+        return [value for value in values if identity(value) in known]
 
     return look
 

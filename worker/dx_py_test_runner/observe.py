@@ -8,7 +8,8 @@ import stat
 import sys
 from typing import Any, Callable, Optional
 
-from .trace import EXISTENCE, FILE, OWN_EVENTS, SPAWN_EVENTS, VARIABLE, Trace, path_below
+from .children import SPAWN_EVENTS
+from .trace import EXISTENCE, FILE, OWN_EVENTS, VARIABLE, Trace, path_below
 from .variables import ALL, is_volatile
 
 _getframe = sys._getframe

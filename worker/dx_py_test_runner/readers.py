@@ -8,15 +8,16 @@ from types import CodeType, FrameType
 from typing import Optional, Union
 
 from .functions import Functions
+from .internals import identity
 
 #: Code that belongs to nobody (made of strings), the standard library's, its parts that keep nothing of what is read while they run,
 #: pytest's and this package's, and all other. None is zero: that a kind is known is asked by `or`.
 SKIP, STDLIB, FLEETING, INTERNAL, USER = range(1, 6)
 
 #: Where the standard library is.
-_LIBRARY = os.path.dirname(os.__file__)
+LIBRARY = os.path.dirname(os.__file__)
 #: The file of the standard library's cache of sources.
-_LINECACHE = os.path.join(_LIBRARY, "linecache.py")
+_LINECACHE = os.path.join(LIBRARY, "linecache.py")
 
 #: Modules of the standard library that hand on what they are given, or read, and keep nothing of it for later calls.
 _KEEP_NOTHING = (
@@ -31,19 +32,12 @@ _KEEP_NOTHING = (
     "subprocess",
 )
 _KEEP_NOTHING_FILES = {f"<frozen {name}>" for name in _KEEP_NOTHING}.union(
-    os.path.join(_LIBRARY, name + ".py") for name in (*_KEEP_NOTHING, "pathlib", "unittest/case")
+    os.path.join(LIBRARY, name + ".py") for name in (*_KEEP_NOTHING, "pathlib", "unittest/case")
 )
-_PATHLIB = os.path.join(_LIBRARY, "pathlib", "")
+_PATHLIB = os.path.join(LIBRARY, "pathlib", "")
 
-_SUBPROCESS = os.path.join(_LIBRARY, "subprocess.py")
-_PLATFORM = os.path.join(_LIBRARY, "platform.py")
-#: Modules of the standard library whose child processes ask the system and look at nothing of the project, with the files that hold
-#: the answer: where libraries are, and what the network has for an address.
-_ASKS_SYSTEM = {
-    os.path.join(_LIBRARY, "ctypes", "util.py"): ("/etc/ld.so.cache",),
-    os.path.join(_LIBRARY, "uuid.py"): (),
-}
-
+#: The file of the standard library's way to start programs.
+SUBPROCESS = os.path.join(LIBRARY, "subprocess.py")
 #: Of how many pieces of code it is remembered what they are.
 _MOST_CODES = 20_000
 
@@ -119,7 +113,7 @@ class Readers:
         may_keep = False
         while frame is not None:
             code = frame.f_code
-            what = known.get(id(code)) or self._look_at(code)
+            what = known.get(identity(code)) or self._look_at(code)
             if type(what) is str:
                 owners[what] = None
             elif what == INTERNAL:
@@ -136,12 +130,12 @@ class Readers:
         filename = code.co_filename
         what: Union[str, int] = self.kinds[filename]
         if what == USER:
-            what = self.functions.names.get(id(code), filename)
+            what = self.functions.names.get(identity(code), filename)
         if len(self._codes) == _MOST_CODES:
             self._known.clear()
             self._codes.clear()
         self._codes.append(code)  # its identity stays its own
-        self._known[id(code)] = what
+        self._known[identity(code)] = what
         return what
 
 
@@ -157,19 +151,7 @@ def is_linecache(frame: Optional[FrameType]) -> bool:
 
 def is_subprocess(frame: FrameType) -> bool:
     """Whether that frame is of `subprocess`."""
-    return frame.f_code.co_filename == _SUBPROCESS
-
-
-def answers_of_system(frame: Optional[FrameType]) -> Optional[tuple[str, ...]]:
-    """The files that hold what a child process, which is started in `frame`, is asked for; None if it may look at anything."""
-    while frame is not None and frame.f_code.co_filename == _SUBPROCESS:
-        frame = frame.f_back
-    if frame is None:
-        return None
-    code = frame.f_code
-    if code.co_filename == _PLATFORM and code.co_name == "from_subprocess":
-        return ()  # `uname -p`
-    return _ASKS_SYSTEM.get(code.co_filename)
+    return frame.f_code.co_filename == SUBPROCESS
 
 
 def is_installed(filename: Optional[str]) -> bool:
@@ -182,7 +164,7 @@ def _standard_library() -> list[str]:
     import sysconfig
 
     paths = sysconfig.get_paths()
-    found = {paths["stdlib"], paths["platstdlib"], _LIBRARY}
+    found = {paths["stdlib"], paths["platstdlib"], LIBRARY}
     return [os.path.join(path, "") for path in found if path]
 
 

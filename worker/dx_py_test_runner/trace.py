@@ -21,8 +21,9 @@ from types import CodeType, FrameType
 from typing import Any, Optional, Protocol
 
 from . import variables
+from .children import SPAWN_EVENTS, needs_of_child
 from .internals import variables_of_module
-from .readers import USER, Readers, answers_of_system, is_linecache, is_subprocess
+from .readers import USER, Readers, is_linecache, is_subprocess
 from .temporary import Read, Temporary, is_naming
 from .usual import Usual
 
@@ -44,11 +45,6 @@ _ASKS_LINECACHE = ("linecache", "getsource", "getsourcelines", "findsource")
 
 #: Where runs of tests keep what they know of earlier runs. No outcome is meant to depend on it.
 OWN_RECORDS = ("/.hypothesis", "/.dx/", "/.pytest_cache/")
-
-#: Events that start a process.
-SPAWN_EVENTS = frozenset(
-    ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "pty.spawn")
-)
 
 #: Events by which the parts of this package that tests may call say what they look at, and what a test then depends on.
 OWN_EVENTS = {
@@ -91,11 +87,13 @@ class Trace:
         self.known_modules: set[tuple[str, str]] = set()
         self.known_imports: set[tuple[str, str]] = set()
         self._names: dict[str, set[str]] = {}
-        self._users: dict[str, list[str]] = {}
+        # The files whose code was handed over since it was last told who imports whom.
+        self._scanned: set[str] = set()
+        # By a name that code may import: the modules that it can stand for, each with the package that it is then sought in.
+        self._meanings: dict[str, list[tuple[str, str]]] = {}
         self._packages: dict[str, str] = {}
         self._attempts: list[tuple[str, str]] = []
         self._settled: set[str] = set()
-        self._scanned = 0
         self._unsettled = False
         self._touched: list[str] = []
         self._cached_sources: set[str] = set()
@@ -327,12 +325,8 @@ class Trace:
         elif event in SPAWN_EVENTS:
             frame = _getframe(2)
             owners = self.owners(frame)
-            answers = answers_of_system(frame) if owners else ()
-            if answers is None:
-                self._starts(owners, _inherits(event, args))
-            else:
-                for path in answers:
-                    self.record(FILE, path, owners)
+            if owners:
+                self._starts(owners, *needs_of_child(frame, event, args))
         elif event in OWN_EVENTS:
             caller: Optional[FrameType] = _getframe(2)
             while caller is not None and caller.f_code.co_filename.startswith(self._own_dir):
@@ -432,9 +426,8 @@ class Trace:
             one = pending.pop()
             names.update(one.co_names)
             pending.extend(constant for constant in one.co_consts if type(constant) is CodeType)
-        self._names.setdefault(file, set()).update(names)
-        for name in names:
-            self._users.setdefault(name, []).append(file)
+        self._names.setdefault(file, names).update(names)
+        self._scanned.add(file)
         self._unsettled = True
 
     def _entries(self, folder: str, frame: FrameType) -> None:
@@ -463,11 +456,15 @@ class Trace:
         """Note that code in that frame starts a process in the way of `multiprocessing`; `subprocess` tells itself."""
         owners = [] if is_subprocess(frame) else self.owners(frame)
         if owners:
-            self._starts(owners, True)
+            self._starts(owners, None, True)
 
-    def _starts(self, owners: list[str], inherits: bool) -> None:
-        """Note that a process is started, which may look at anything of the project, and at all variables if it inherits them."""
-        self.record(PROJECT, "", owners)
+    def _starts(self, owners: list[str], files: Optional[Iterable[str]], inherits: bool) -> None:
+        """Note that a process is started, which looks at these files, or at anything of the project, and at all variables if it inherits
+        them."""
+        if files is None:
+            self.record(PROJECT, "", owners)
+        for path in files or ():
+            self.record(FILE, path, owners)
         if inherits:
             self.record(VARIABLE, variables.ALL, owners)
 
@@ -506,30 +503,29 @@ class Trace:
             if file is not None:
                 package = variables_of_module(modules[name]).get("__package__")
                 self._packages[file] = package if isinstance(package, str) else ""
+        meanings: dict[str, list[tuple[str, str]]] = {}
         for name in new:
             self._settled.add(name)
-        # A file that was scanned since may use any module; a module that is new may be used by any file.
-        for name in self._settled if self._fresh_files() else new:
-            if name not in modules:
-                continue
             parts = name.split(".")
             for at in range(len(parts)):
-                prefix = ".".join(parts[:at])
-                for file in self._users.get(".".join(parts[at:]), ()):
-                    if self._may_import(file, prefix):
+                meanings.setdefault(".".join(parts[at:]), []).append((".".join(parts[:at]), name))
+        for ending, found in meanings.items():
+            self._meanings.setdefault(ending, []).extend(found)
+        # A file that was scanned since may use any module; a module that is new may be used by any file.
+        scanned, self._scanned = self._scanned, set()
+        for file, names in list(self._names.items()):  # another thread may import meanwhile
+            possible = self._meanings if file in scanned else meanings
+            for used in possible.keys() & names:
+                for prefix, name in possible[used]:
+                    if name in modules and self._may_import(file, prefix):
                         add_edge(file, name)
 
     def _share_sources(self) -> None:
         # Plugins that ask for sources are inputs of every test, and would make all of these inputs of all.
-        users = {user for name in _ASKS_LINECACHE for user in self._users.get(name, ())}
-        for user in filter(self.is_of_project, users):
-            for text in self._cached_sources:
-                self._record(None, FILE, text, (user,))
-
-    def _fresh_files(self) -> bool:
-        count = len(self._names)
-        fresh, self._scanned = count != self._scanned, count
-        return fresh
+        for user, names in list(self._names.items()):
+            if not names.isdisjoint(_ASKS_LINECACHE) and self.is_of_project(user):
+                for text in self._cached_sources:
+                    self._record(None, FILE, text, (user,))
 
     def _may_import(self, file: str, prefix: str) -> bool:
         """Whether a name in `file` can stand for a module below `prefix`: absolutely, or relative to the file's package."""
@@ -605,14 +601,6 @@ def path_below(folder: int, path: Any) -> str:
             raise
         root = os.fsdecode(fcntl.fcntl(folder, get_path, bytes(1024)).rstrip(b"\0"))
     return os.path.join(root, os.fsdecode(_fspath(path)))
-
-
-def _inherits(event: str, args: tuple[Any, ...]) -> bool:
-    """Whether a process that is started gets the variables of this one without anybody asking for them."""
-    if event == "subprocess.Popen":
-        return args[3] is None
-    # These are given them.
-    return event not in ("os.posix_spawn", "os.exec", "os.spawn")
 
 
 def _file_of(module: Any) -> Optional[str]:

@@ -199,6 +199,7 @@ pub fn execute(
     let base = session.base_inputs();
     let opaque = intent.leftovers.opaque().clone();
     let left = intent.leftovers.names();
+    let fills = intent.leftovers.fills();
     let recorder = Recorder::new(Recording {
         catalog: &mut session.catalog,
         universe: session.universe,
@@ -210,6 +211,7 @@ pub fn execute(
         slices,
         opaque,
         left,
+        fills,
     });
     let (mut summary, outcome, preloads) = thread::scope(|scope| -> anyhow::Result<_> {
         let recorder =

@@ -21,6 +21,8 @@ use dx_py_protocol::Trace;
 use dx_py_select::{Read, ReadKind};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::leftovers::{Fills, fill};
+
 pub use scope::Scope;
 
 /// In place of a name: whoever runs later may find it.
@@ -39,7 +41,8 @@ pub struct Source {
 ///
 /// Where many tests leave something, as in a registry or a cache, it isn't compared what one of them does, and each that mentions the name
 /// counts. They find what any number of others left there, in whatever order, so what the *project* does there bears on all; an edit of one
-/// test among them is taken to be that test's own matter. Else the edit of any test would run them all.
+/// test among them is taken to be that test's own matter. Else the edit of any test would run them all. So it is with what more than one
+/// test was seen to leave just the same, as each does that comes first: without the one, another one does.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Behind {
     /// What it ran of the project.
@@ -69,8 +72,8 @@ pub struct Functions {
     run_numbers: FxHashMap<String, usize>,
     /// The files that they are in, by their node IDs, which are those of inputs where pytest's root is the project's.
     test_files: FxHashSet<String>,
-    /// By names, as hashes, the test functions that left something there; and the names under which any that mentions them may have.
-    leavers: FxHashMap<u64, Vec<usize>>,
+    /// By names, as hashes, who left something there; and the names under which any that mentions them may have.
+    leavers: FxHashMap<u64, Vec<Leaver>>,
     opaque: FxHashSet<u64>,
     /// Both.
     watched: FxHashSet<u64>,
@@ -102,6 +105,14 @@ struct Node {
     reads: BTreeSet<Read>,
 }
 
+/// A test function, by its run, that left something under a name, and what it was, if that is known.
+#[derive(Clone, Copy, PartialEq)]
+struct Leaver {
+    run: usize,
+    fill: Option<u64>,
+    behind: Behind,
+}
+
 /// What the tests of a function ran: their file, by its node ID, and the functions beside those that all tests of the file run.
 struct Run {
     file: String,
@@ -118,8 +129,8 @@ impl Functions {
         }
     }
 
-    /// Adds what a worker told; `source` gives files by their absolute paths.
-    pub fn add(&mut self, trace: &Trace, source: impl Fn(&str) -> Option<Source>) {
+    /// Adds what a worker told; `source` gives files by their absolute paths, `fills` what was left by more than one test function.
+    pub fn add(&mut self, trace: &Trace, fills: &Fills, source: impl Fn(&str) -> Option<Source>) {
         self.is_blind |= !trace.is_traced;
         for (path, line) in &trace.code {
             let file = self.file(path, &source);
@@ -145,11 +156,17 @@ impl Functions {
         }
         for left in &trace.left {
             let run = self.run_of(&left.test);
-            for (name, _) in &left.places {
-                let name = name_hash(name);
+            for (place, digests) in left.by_names() {
+                let name = name_hash(place);
+                let fill = fill(digests);
+                let behind = match fill {
+                    Some(fill) if fills.are_common(name, fill) => Behind::Project,
+                    _ => Behind::All,
+                };
+                let leaver = Leaver { run, fill, behind };
                 let known = self.leavers.entry(name).or_default();
-                if known.last() != Some(&run) {
-                    known.push(run);
+                if known.last() != Some(&leaver) {
+                    known.push(leaver);
                 }
                 self.watch(name);
             }
@@ -159,6 +176,15 @@ impl Functions {
             self.watch(name);
         }
         self.found.get_mut().clear();
+    }
+
+    /// More than one test function was seen to leave this under a name.
+    pub fn is_common(&mut self, name: u64, fill: u64) {
+        let leavers = self.leavers.get_mut(&name).into_iter().flatten();
+        for leaver in leavers.filter(|leaver| leaver.fill == Some(fill)) {
+            leaver.behind = Behind::Project;
+            self.found.get_mut().clear();
+        }
     }
 
     fn add_ran(&mut self, owner: &str, nodes: BTreeSet<usize>) {
@@ -324,21 +350,16 @@ impl Functions {
         let mut pending = vec![name];
         let mut known = vec![None; self.runs.len()];
         while let Some(name) = pending.pop() {
-            let behind = if self.opaque.contains(&name) {
-                Behind::Project
+            let runs: Vec<(usize, Behind)> = if self.opaque.contains(&name) {
+                let mentions = |node: &usize| self.nodes[*node].names.contains(&name);
+                let runs = 0..self.runs.len();
+                let runs = runs.filter(|run| self.nodes_of_run(*run).any(mentions));
+                runs.map(|run| (run, Behind::Project)).collect()
             } else {
-                Behind::All
+                let leavers = self.leavers.get(&name).into_iter().flatten();
+                leavers.map(|leaver| (leaver.run, leaver.behind)).collect()
             };
-            let runs: Vec<usize> = match behind {
-                Behind::All => self.leavers.get(&name).cloned().unwrap_or_default(),
-                Behind::Project => {
-                    let mentions = |node: &usize| self.nodes[*node].names.contains(&name);
-                    let runs = 0..self.runs.len();
-                    let runs = runs.filter(|run| self.nodes_of_run(*run).any(mentions));
-                    runs.collect()
-                }
-            };
-            for run in runs {
+            for (run, behind) in runs {
                 if known[run] >= Some(behind) {
                     continue;
                 }

@@ -5,10 +5,12 @@
 //! leaves it reached the change, so it runs, and a worker sees what it leaves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
 
 use dx_py_core::TestId;
 use dx_py_discovery::symbols::name_hash;
 use dx_py_protocol::Trace;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use serde::{Deserialize, Serialize};
 
 /// What was left, as far as it was seen; all names are hashes, and what is found there is told by digests.
@@ -26,6 +28,40 @@ pub struct Leftovers {
     renewed: BTreeSet<(u64, u64)>,
 }
 
+/// Marks a digest that tells all of what there is: another test that left what has the same one left the same.
+const EXACT: u64 = 1;
+
+/// What test functions left under a name, as one number; none if their digests don't tell all of it.
+pub fn fill(digests: impl IntoIterator<Item = u64>) -> Option<u64> {
+    let digests: BTreeSet<u64> = digests.into_iter().collect();
+    let is_exact = digests.iter().all(|digest| digest & EXACT != 0);
+    is_exact.then(|| FxBuildHasher.hash_one(digests))
+}
+
+/// What more than one test function left, such as a cache that whoever comes first fills.
+#[derive(Debug, Default)]
+pub struct Fills {
+    /// By names and fills a test function that left it, none if there are more.
+    by: FxHashMap<(u64, u64), Option<u64>>,
+}
+
+impl Fills {
+    /// A test function left this under a name. Gives whether it's known from now on that others do as well.
+    pub fn add(&mut self, test: u64, name: u64, fill: u64) -> bool {
+        let known = self.by.entry((name, fill)).or_insert(Some(test));
+        let is_another = known.is_some_and(|known| known != test);
+        if is_another {
+            *known = None;
+        }
+        is_another
+    }
+
+    /// Whether more than one did.
+    pub fn are_common(&self, name: u64, fill: u64) -> bool {
+        self.by.get(&(name, fill)) == Some(&None)
+    }
+}
+
 /// What wasn't left before: by names, the tests that did.
 pub type News = BTreeMap<String, BTreeSet<String>>;
 
@@ -41,16 +77,23 @@ impl Leftovers {
         left.chain(self.opaque.iter().copied()).collect()
     }
 
+    /// What more than one test function left, as far as is known.
+    pub fn fills(&self) -> Fills {
+        let mut fills = Fills::default();
+        for ((test, name), digests) in &self.left {
+            if let Some(fill) = fill(digests.iter().copied()) {
+                fills.add(*test, *name, fill);
+            }
+        }
+        fills
+    }
+
     /// Adds what a worker told; puts into `news` what is other than before.
     pub fn add(&mut self, trace: &Trace, news: &mut News) {
         for left in &trace.left {
             let id = TestId::new(&*left.test);
             let test = name_hash(id.function());
-            let mut places: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
-            for (name, digest) in &left.places {
-                places.entry(name).or_default().insert(*digest);
-            }
-            for (place, digests) in places {
+            for (place, digests) in left.by_names() {
                 let name = name_hash(place);
                 let is_new = self.is_new(test, name, digests);
                 if is_new && !self.opaque.contains(&name) || news.contains_key(place) {

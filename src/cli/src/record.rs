@@ -26,6 +26,7 @@ use serde::Serialize;
 
 use crate::distributions::Distributions;
 use crate::functions::Functions;
+use crate::leftovers::{Fills, fill};
 use crate::temporary::TemporaryFolders;
 use crate::world::World;
 use dx_py_discovery::symbols::name_hash;
@@ -71,6 +72,7 @@ pub struct Recorder<'a> {
     slices: HashMap<TestId, (SetId, SetId, Input)>,
     opaque: BTreeSet<u64>,
     left: BTreeSet<u64>,
+    fills: Fills,
     /// What the next batch writes: outcomes, fingerprints of what tests depended on, and passes.
     pending: Vec<TestResult>,
     fingerprints: HashMap<TestId, i64>,
@@ -101,6 +103,8 @@ pub struct Recording<'a> {
     pub opaque: BTreeSet<u64>,
     /// The names, as hashes, under which tests left something, those among them.
     pub left: BTreeSet<u64>,
+    /// What more than one test function left.
+    pub fills: Fills,
 }
 
 impl<'a> Recorder<'a> {
@@ -130,6 +134,7 @@ impl<'a> Recorder<'a> {
             slices: recording.slices,
             left: recording.left,
             opaque: recording.opaque,
+            fills: recording.fills,
             pending: Vec::new(),
             fingerprints: HashMap::new(),
             passes: Vec::new(),
@@ -229,12 +234,25 @@ impl<'a> Recorder<'a> {
             self.writers.insert(path.as_str().into(), process);
         }
         self.touched.extend(trace.touched.iter().cloned());
-        let left = trace.left.iter().flat_map(|left| &left.places);
-        let left = left.map(|(name, _)| name).chain(&trace.opaque);
-        self.left.extend(left.map(|name| name_hash(name)));
+        self.left
+            .extend(trace.opaque.iter().map(|name| name_hash(name)));
+        for left in &trace.left {
+            let test = name_hash(TestId::new(&*left.test).function());
+            for (place, digests) in left.by_names() {
+                let name = name_hash(place);
+                self.left.insert(name);
+                if let Some(fill) = fill(digests)
+                    && self.fills.add(test, name, fill)
+                {
+                    for functions in self.functions.values_mut() {
+                        functions.is_common(name, fill);
+                    }
+                }
+            }
+        }
         let functions = self.functions.remove(&process);
         let mut functions = functions.unwrap_or_else(|| Functions::new(&self.opaque));
-        functions.add(trace, |path| self.source(path));
+        functions.add(trace, &self.fills, |path| self.source(path));
         self.functions.insert(process, functions);
     }
 

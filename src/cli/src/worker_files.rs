@@ -18,6 +18,7 @@ const FILES: &[(&str, &str)] = carried![
     "boot.py",
     "ahead.py",
     "bytecode.py",
+    "children.py",
     "collect.py",
     "command.py",
     "compared.py",

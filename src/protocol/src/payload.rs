@@ -1,5 +1,6 @@
 //! What a worker reports.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dx_py_core::{Marker, TestId, TestResult, TestStatus};
@@ -176,6 +177,17 @@ pub struct Left {
     pub test: String,
     /// The names of which code must mention one to find it, `*` for any, each with digests of what is there.
     pub places: Vec<(String, u64)>,
+}
+
+impl Left {
+    /// The digests by names.
+    pub fn by_names(&self) -> BTreeMap<&str, BTreeSet<u64>> {
+        let mut names: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
+        for (name, digest) in &self.places {
+            names.entry(name).or_default().insert(*digest);
+        }
+        names
+    }
 }
 
 /// How a worker ran its tests.
