@@ -231,3 +231,163 @@ fn at_the_level_of_modules_the_text_alone_counts() {
         "{ran:?}"
     );
 }
+
+const ROWS: &str = "\
+import pytest
+
+@pytest.fixture(scope='module')
+def rows():
+    return []
+
+def test_append(rows):
+    rows.append(1)
+
+def test_read(rows):
+    assert rows in ([], [1])
+
+def test_kind(rows):
+    assert type(rows)
+
+def test_apart():
+    assert True
+";
+
+/// The value of a wide fixture is like a variable: who leaves something in it runs before those that may find it.
+#[test]
+fn a_wide_fixture_joins_tests_with_those_that_leave_something_in_its_value() {
+    edit_runs(
+        ROWS,
+        "assert type(rows)",
+        "assert type(rows) is list",
+        &["test_append", "test_kind"],
+    );
+    edit_runs(
+        ROWS,
+        "append(1)",
+        "append(0 + 1)",
+        &["test_append", "test_kind", "test_read"],
+    );
+    let quiet = ROWS.replace("rows.append(1)", "assert rows == []");
+    edit_runs(
+        &quiet,
+        "assert rows == []",
+        "assert not rows",
+        &["test_append"],
+    );
+}
+
+/// Where it can't be seen what tests leave, each counts that is given the fixture.
+#[test]
+fn a_wide_fixture_of_unknown_insides_joins_all_that_are_given_it() {
+    for value in [
+        "return io.BytesIO()",
+        "threading.Thread(target=print).start()\n    return 1",
+        "subprocess.run(['true'])\n    return 1",
+        "socket.socket().bind(('127.0.0.1', 0))\n    return 1",
+    ] {
+        let text = ROWS
+            .replace(
+                "import pytest\n",
+                "import io, pytest, socket, subprocess, threading\n",
+            )
+            .replace("return []", value)
+            .replace("rows.append(1)", "assert rows")
+            .replace("rows in ([], [1])", "rows");
+        edit_runs(
+            &text,
+            "assert type(rows)",
+            "assert type(rows) is not str",
+            &["test_append", "test_kind", "test_read"],
+        );
+    }
+}
+
+/// What a test file does to find its own folder, what it imports and the names in its strings don't tell it about the rest of itself.
+#[test]
+fn a_file_that_asks_where_it_is_has_its_tests_told_apart() {
+    let text = "\
+import inspect, os, pathlib
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+REAL = os.path.realpath(__file__)
+
+class Thing: pass
+
+def test_folder():
+    assert FOLDER.is_dir() and os.path.exists(REAL)
+
+def test_name():
+    assert repr(Thing()).startswith('<test_a.Thing object at')
+
+def test_globals():
+    assert Thing.globals == 1
+
+Thing.globals = 1
+";
+    edit_runs(text, "FOLDER.is_dir()", "FOLDER.exists()", &["test_folder"]);
+}
+
+/// A library that asks where the module of who calls it is learns nothing of its text.
+#[test]
+fn a_module_that_is_asked_for_by_its_own_code_is_no_input_of_others() {
+    let test = |name: &str| {
+        format!(
+            "import lib\ndef test_{name}(): assert lib.place(__name__)\ndef test_{name}2(): assert 1\n"
+        )
+    };
+    let files = [
+        (
+            "lib.py",
+            "import importlib.util\ndef place(name): return importlib.util.find_spec(name)\n",
+        ),
+        ("test_a.py", &*test("a")),
+        ("test_b.py", &*test("b")),
+    ];
+    edit_of("test_b.py", &files, "assert 1", "assert 2", &["test_b2"]);
+}
+
+/// The text of a traceback is that of the test in which it was made.
+#[test]
+fn lines_that_are_shown_in_a_traceback_are_an_input_of_that_test_alone() {
+    let guard = "import logging, traceback\ndef guard(call):\n    try:\n        call()\n    except Exception:\n        logging.exception('oh')\n        return traceback.format_exc()\n";
+    let files = [
+        ("lib.py", guard),
+        (
+            "test_a.py",
+            "import lib\ndef test_shown(): assert 'fails' in lib.guard(fails)\ndef fails(): 1 / 0\ndef test_else(): assert 1\n",
+        ),
+        (
+            "test_b.py",
+            "import lib\ndef test_quiet(): assert lib.guard(int) is None\n",
+        ),
+    ];
+    edit_of(
+        "test_a.py",
+        &files,
+        "assert 1",
+        "assert 2",
+        &["test_else", "test_shown"],
+    );
+}
+
+/// Who finds what another test left doesn't see the lines that the other one saw: that one runs again, and leaves something else if they matter.
+#[test]
+fn lines_that_one_test_sees_are_no_matter_of_those_that_find_what_it_left() {
+    let files = [
+        (
+            "lib.py",
+            "import sys\nCACHE = []\ndef where(): return sys._getframe().f_lineno\n\ndef fill():\n    CACHE.append(where() and 1)\n\ndef look(): return CACHE\n\ndef other(): return 3\n",
+        ),
+        (
+            "test_a.py",
+            "import lib\ndef test_fill(): lib.fill()\ndef test_look(): assert lib.look() in ([], [1])\ndef test_other(): assert lib.other() == 3\n",
+        ),
+    ];
+    edit_of(
+        "lib.py",
+        &files,
+        "return 3",
+        "return 2 + 1",
+        &["test_fill", "test_other"],
+    );
+}

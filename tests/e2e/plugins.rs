@@ -263,6 +263,34 @@ fn hypothesis() {
     ]));
 }
 
+/// Hypothesis reads all modules that aren't installed for constants that it may draw, once for all tests: that is chance, and no input.
+#[test]
+fn what_hypothesis_gathers_to_draw_from_is_no_input() {
+    let project = Project::with_plugins(&[
+        ("pytest.ini", &ini("_hypothesis_pytestplugin", "")),
+        ("one.py", "def same(x): return x\n"),
+        ("two.py", "def five(): return 5\n"),
+        (
+            "test_a.py",
+            "import one\nfrom hypothesis import given, strategies as st\n@given(st.integers())\ndef test_any(x): assert one.same(x) == x\n",
+        ),
+        (
+            "test_b.py",
+            "import two\ndef test_five(): assert two.five() == 5\n",
+        ),
+    ]);
+    assert_eq!(project.test(&["-n", "1"]).code, 0);
+    assert_eq!(project.test(&["-n", "1"]).ran(), 0);
+    for (file, from, to, ran) in [
+        ("two.py", "return 5", "return 2 + 3", "test_b.py::test_five"),
+        ("one.py", "return x", "return 0 + x", "test_a.py::test_any"),
+    ] {
+        project.write(file, &project.read(file).replace(from, to));
+        let run = project.test(&["-n", "1"]);
+        assert_eq!(run.ran_tests().collect::<Vec<_>>(), [ran], "{}", run.out);
+    }
+}
+
 #[test]
 fn pytest_order() {
     same_as_pytest(&Project::with_plugins(&[

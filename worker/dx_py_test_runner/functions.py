@@ -83,6 +83,8 @@ class Functions:
         self._usual: list[int] = []
         self._apart: set[int] = set()
         self._is_shared = False
+        # The names of such fixtures that are being set up.
+        self._set_up: list[str] = []
         self._imports = False
         self._is_asking = False
 
@@ -263,8 +265,20 @@ class Functions:
     def share(self, fixture: Any) -> None:
         """The test of the moment sets up a fixture that others will use."""
         self._is_shared = True
+        self._set_up.append(fixture.argname)
         if self._leftovers is not None:
             self._leftovers.watch_fixture(fixture)
+
+    def has_shared(self, fixture: Any) -> None:
+        """Such a fixture is set up, or has failed to: what the test of the moment makes of its value is what that one leaves."""
+        self._set_up.remove(fixture.argname)
+        self._attempt(lambda leftovers: leftovers.look_at_fixtures())
+
+    def reaches_out(self) -> None:
+        """A thread, another process or a connection is begun. What tests leave there isn't seen, so a fixture that is set up now, and for which
+        it may be, is as one whose value can't be compared."""
+        if self._leftovers is not None:
+            self._leftovers.opaque.update(self._set_up)
 
     def hear_of(self, items: Iterable[Any]) -> None:
         """Learn which tests there are, beside those that were told before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import FunctionType, MethodType
 from typing import Any, Optional
 
@@ -10,6 +11,7 @@ import pytest
 from _pytest.compat import get_real_func
 
 from . import say
+from .readers import is_installed
 from .wire import Pack
 
 _real_function: Any = get_real_func
@@ -135,7 +137,9 @@ class Items:
                 known = self._markers[id(marker)] = marker, _packed(marker)
             out.raw(known[1])
         out.raw(above.packed)
-        out.u8(self._are_seen or above.of_others or _shares_fixtures(item))
+        shared = None if self._are_seen or above.of_others else _shared_fixtures(item)
+        out.u8(shared is None)
+        out.texts(shared or [])
         out.texts(_bonds(item, above))
 
 
@@ -163,20 +167,25 @@ def _bonds(item: Any, above: _Above) -> list[str]:
     return bonds
 
 
-def _shares_fixtures(item: Any) -> bool:
-    """Whether an item is given a fixture that lives longer than a test, other than those of pytest and of plugins that keep nothing of
-    a test in theirs. One of the session that applies by itself is given only to who asks for it by name."""
+def _shared_fixtures(item: Any) -> Optional[list[str]]:
+    """The project's fixtures that an item is given and that live longer than a test; None if there are other such ones than those of pytest
+    and of plugins that keep nothing of a test in theirs. One of the session that applies by itself is given only to who asks for it by
+    name."""
     info = getattr(item, "_fixtureinfo", None)
     if info is None:
-        return True
+        return None
+    shared = []
     for name, definitions in info.name2fixturedefs.items():
         for definition in definitions:
             scope = definition.scope
             if scope == "function" or _origin(definition).partition(".")[0] in _KEEP_NOTHING:
                 continue
             if scope != "session" or not getattr(definition, "_autouse", False) or _is_asked_for(name, info):
-                return True
-    return False
+                if is_installed(getattr(getattr(definition.func, "__code__", None), "co_filename", os.sep)):
+                    return None
+                shared.append(name)
+                break
+    return shared
 
 
 def _origin(definition: Any) -> str:

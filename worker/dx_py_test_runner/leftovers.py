@@ -177,6 +177,11 @@ class Leftovers:
         if not any(each is fixture for each in self._fixtures):
             self._fixtures.append(fixture)
 
+    def look_at_fixtures(self) -> None:
+        """Take the values of fixtures that were just set up for what there is."""
+        if self._begun:
+            self._add_fixtures()
+
     def begin(self) -> None:
         """A test is about to run: what was imported since the last one isn't what a test left."""
         if not self._begun:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import functools
+import genericpath
 import os
+import pathlib
+import posixpath
 import stat
 import sys
+from collections.abc import Iterator
+from types import CodeType, FrameType
 from typing import Any, Callable, Optional
 
 from .children import SPAWN_EVENTS
-from .trace import EXISTENCE, FILE, OWN_EVENTS, VARIABLE, Trace, path_below
+from .internals import identity
+from .readers import forget_sources
+from .trace import BEYOND_EVENTS, EXISTENCE, FILE, OWN_EVENTS, VARIABLE, Trace, path_below
 from .variables import ALL, is_volatile
 
 _getframe = sys._getframe
@@ -19,6 +26,7 @@ _is_dir, _is_link = stat.S_ISDIR, stat.S_ISLNK
 def install(trace: Trace) -> None:
     """Start observing."""
     trace.is_installed = True
+    forget_sources(lambda _file: True)
     trace.heeded.update(_HANDLED)
     sys.addaudithook(_audit_hook(trace))
     _wrap_stat(trace)
@@ -96,7 +104,7 @@ _HANDLED = frozenset(
 
 
 #: Those that tell which functions ran. They are frequent: pytest asks each function that it collects for its code.
-_OF_FUNCTIONS = frozenset(("code.__new__", "function.__new__", "object.__getattr__"))
+_OF_FUNCTIONS = frozenset(("code.__new__", "function.__new__", "object.__getattr__")).union(BEYOND_EVENTS)
 
 
 def _audit_hook(trace: Trace) -> Callable[[str, tuple[Any, ...]], None]:
@@ -110,6 +118,39 @@ def _audit_hook(trace: Trace) -> Callable[[str, tuple[Any, ...]], None]:
                 pass
 
     return hook
+
+
+def _codes(owner: Any, *names: str) -> Iterator[CodeType]:
+    """The code of those functions that are there."""
+    for name in names:
+        code = getattr(getattr(owner, name, None), "__code__", None)
+        if type(code) is CodeType:
+            yield code
+
+
+#: Functions that ask whether something is there, and which links lead to it; and those between them and `os`, by the identity of their code.
+_OF_PLACES = frozenset(
+    map(
+        identity,
+        (
+            *_codes(genericpath, "exists", "isdir", "isfile", "islink", "lexists"),
+            *_codes(posixpath, "_joinrealpath", "islink", "lexists", "realpath"),
+            *_codes(pathlib.Path, "exists", "is_dir", "is_file", "is_symlink"),
+        ),
+    )
+)
+_BETWEEN = frozenset(map(identity, _codes(pathlib.Path, "lstat", "stat")))
+
+
+def _asks_for_place(path: Any, frame: FrameType) -> bool:
+    """Whether code in that frame doesn't ask for what is in a file, a Python file at that: others are also read by native code, unseen, which
+    is commonly preceded by asking whether they are there."""
+    if not str(path).endswith(".py"):
+        return False
+    code, caller = frame.f_code, frame.f_back
+    if identity(code) in _BETWEEN and caller is not None:
+        code = caller.f_code
+    return identity(code) in _OF_PLACES
 
 
 class _Observed:
@@ -140,7 +181,7 @@ class _Observed:
             # Where a link leads and whether a file is a program is told by its existence.
             self._note(EXISTENCE, path, kwargs)
         if mode and not _is_dir(mode):
-            self._note(FILE, path, kwargs)
+            self._note(EXISTENCE if _asks_for_place(path, _getframe(1)) else FILE, path, kwargs)
         return result
 
     def _note(self, kind: int, path: Any, kwargs: dict[str, Any]) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import importlib.machinery
+import linecache
 import os
 from types import CodeType, FrameType
-from typing import Optional, Union
+from typing import Callable, Optional, Union
 
 from .functions import Functions
 from .internals import identity
 
 #: Code that belongs to nobody (made of strings), the standard library's, its parts that keep nothing of what is read while they run,
-#: pytest's and this package's, and all other. None is zero: that a kind is known is asked by `or`.
-SKIP, STDLIB, FLEETING, INTERNAL, USER = range(1, 6)
+#: pytest's and this package's, such as reads what no outcome is meant to depend on, and all other. None is zero: that a kind is known is
+#: asked by `or`.
+SKIP, STDLIB, FLEETING, INTERNAL, UNMEANT, USER = range(1, 7)
 
 #: Where the standard library is.
 LIBRARY = os.path.dirname(os.__file__)
 #: The file of the standard library's cache of sources.
 _LINECACHE = os.path.join(LIBRARY, "linecache.py")
+_OF_LINES = (_LINECACHE, os.path.join(LIBRARY, "tokenize.py"))
+_TRACEBACK = os.path.join(LIBRARY, "traceback.py")
 
 #: Modules of the standard library that hand on what they are given, or read, and keep nothing of it for later calls.
 _KEEP_NOTHING = (
@@ -31,13 +35,18 @@ _KEEP_NOTHING = (
     "shutil",
     "subprocess",
 )
+#: Those that show code, such as in a traceback that is logged: what `linecache` keeps it is made to forget.
+_KEEP_NO_SOURCES = ("inspect", "linecache", "logging/__init__", "traceback")
 _KEEP_NOTHING_FILES = {f"<frozen {name}>" for name in _KEEP_NOTHING}.union(
-    os.path.join(LIBRARY, name + ".py") for name in (*_KEEP_NOTHING, "pathlib", "unittest/case")
+    os.path.join(LIBRARY, name + ".py") for name in (*_KEEP_NOTHING, *_KEEP_NO_SOURCES, "pathlib", "unittest/case")
 )
 _PATHLIB = os.path.join(LIBRARY, "pathlib", "")
 
 #: The file of the standard library's way to start programs.
 SUBPROCESS = os.path.join(LIBRARY, "subprocess.py")
+#: Gathers the constants in the text of all modules that aren't installed, for what Hypothesis draws by chance.
+_GATHERS_CONSTANTS = "/hypothesis/internal/constants_ast.py"
+
 #: Of how many pieces of code it is remembered what they are.
 _MOST_CODES = 20_000
 
@@ -64,6 +73,8 @@ class Kinds(dict[str, int]):
                 return SKIP
             if filename.startswith(self.internal):
                 return INTERNAL
+            if is_installed(filename) and filename.endswith(_GATHERS_CONSTANTS):
+                return UNMEANT
             if is_installed(filename) or not filename.startswith(self._stdlib):
                 return USER
         keeps_nothing = filename in _KEEP_NOTHING_FILES or filename.startswith(_PATHLIB)
@@ -90,8 +101,8 @@ class Readers:
         return self.kinds[filename] == INTERNAL
 
     def owners(self, frame: Optional[FrameType]) -> list[str]:
-        """The files of the user's modules on the stack, or their functions, the nearest first; none if the reader is pytest or this
-        package."""
+        """The files of the user's modules on the stack, or their functions, the nearest first; none if the reader is pytest, this package, or
+        another one whose reading isn't meant to bear on anything."""
         if self.functions.is_traced:
             return self._functions_on_stack(frame)
         kinds = self.kinds
@@ -104,6 +115,8 @@ class Readers:
                     owners.append(filename)
             elif kind == INTERNAL:
                 break
+            elif kind == UNMEANT:
+                return []
             frame = frame.f_back
         return owners
 
@@ -118,6 +131,8 @@ class Readers:
                 owners[what] = None
             elif what == INTERNAL:
                 break
+            elif what == UNMEANT:
+                return []
             elif what != FLEETING:
                 may_keep = True
             frame = frame.f_back
@@ -147,6 +162,22 @@ def is_linecache(frame: Optional[FrameType]) -> bool:
                 return True
             frame = frame.f_back
     return False
+
+
+def is_for_traceback(frame: Optional[FrameType]) -> bool:
+    """Whether code in that frame reads the source for a traceback, as text for whoever runs. Nobody is taken to keep that for others."""
+    if not is_linecache(frame):
+        return False
+    while frame is not None and frame.f_code.co_filename in _OF_LINES:
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename == _TRACEBACK
+
+
+def forget_sources(are_meant: Callable[[str], bool]) -> None:
+    """Have `linecache` forget what it has read of files whose names are meant; not what was put into it, which has no time."""
+    for name, entry in list(linecache.cache.items()):
+        if len(entry) == 4 and entry[1] is not None and are_meant(entry[3]):
+            linecache.cache.pop(name, None)
 
 
 def is_subprocess(frame: FrameType) -> bool:

@@ -645,9 +645,12 @@ class SharedFixtures:
         """Note that a fixture is set up that tests share; pytest does so."""
         before, is_wide = self._trace.is_sharing, fixturedef.scope != "function"
         self._trace.is_sharing = before or is_wide
-        if is_wide and not (fixturedef.func.__module__ or "").startswith("_pytest."):
+        is_compared = is_wide and not (fixturedef.func.__module__ or "").startswith("_pytest.")
+        if is_compared:
             self._trace.functions.share(fixturedef)
         yield
+        if is_compared:
+            self._trace.functions.has_shared(fixturedef)
         self._trace.is_sharing = before
 
 

@@ -23,7 +23,7 @@ from typing import Any, Optional, Protocol
 from . import variables
 from .children import SPAWN_EVENTS, needs_of_child
 from .internals import variables_of_module
-from .readers import USER, Readers, is_linecache, is_subprocess
+from .readers import USER, Readers, forget_sources, is_for_traceback, is_linecache, is_subprocess
 from .temporary import Read, Temporary, is_naming
 from .usual import Usual
 
@@ -40,9 +40,6 @@ _WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # With one of these nothing is read that was there before.
 _ONLY_WRITE_FLAGS = os.O_WRONLY | os.O_TRUNC | os.O_EXCL
 
-#: Names by which code asks the standard library's cache of sources.
-_ASKS_LINECACHE = ("linecache", "getsource", "getsourcelines", "findsource")
-
 #: Where runs of tests keep what they know of earlier runs. No outcome is meant to depend on it.
 OWN_RECORDS = ("/.hypothesis", "/.dx/", "/.pytest_cache/")
 
@@ -51,6 +48,9 @@ OWN_EVENTS = {
     "dx_py_test_runner.reads_project": (PROJECT, ""),
     "dx_py_test_runner.reads_records": (UNKNOWABLE, "the records of earlier runs"),
 }
+
+#: Events by which something begins that outlives whoever begins it, beside child processes.
+BEYOND_EVENTS = frozenset(("_thread.start_new_thread", "_thread.start_joinable_thread", "socket.bind"))
 
 #: The owner of what every test of the process reads.
 _EVERYBODY = "m:"
@@ -96,6 +96,7 @@ class Trace:
         self._settled: set[str] = set()
         self._unsettled = False
         self._touched: list[str] = []
+        # What `linecache` has read since the context began.
         self._cached_sources: set[str] = set()
         self._known_reads: set[tuple[str, int, str]] = set()
         self._writers: dict[str, Optional[str]] = {}
@@ -130,6 +131,10 @@ class Trace:
         """Make `context` (`t:` and a test ID, or `f:` and a file's node ID) the owner of what is read; gives the one before."""
         before, self.context = self.context, context
         self._recorded.clear()
+        if self._cached_sources:
+            # Who asks for them next has them read again, and is seen to.
+            forget_sources(self._cached_sources.__contains__)
+            self._cached_sources.clear()
         if self.functions.is_traced:
             # What runs while a file is collected is every test's.
             self.functions.enter(self._test())
@@ -209,6 +214,8 @@ class Trace:
         owners = self.owners(frame)
         if not owners:
             return
+        if is_for_traceback(frame):
+            owners = []
         text = self._path(path)
         if text is None:
             return
@@ -292,7 +299,7 @@ class Trace:
             if isinstance(path, int) or self.busy:
                 return
             if is_linecache(_getframe(2)):
-                self._cache_source(path)
+                self._cached_sources.add(os.fsdecode(path))
             if not isinstance(flags, int) or not flags & _ONLY_WRITE_FLAGS:
                 # Of a file that is opened for both, what it held is read before it is written.
                 self._is_importing = _getframe(2).f_code.co_filename.startswith("<frozen importlib")
@@ -334,7 +341,10 @@ class Trace:
             owners = self.owners(caller)
             if owners:
                 self.record(*OWN_EVENTS[event], owners)
+        elif event in BEYOND_EVENTS:
+            self.functions.reaches_out()
         elif event == "socket.connect":
+            self.functions.reaches_out()
             remote = _remote(args[1])
             if remote is not None:
                 owners = self.owners(_getframe(2))
@@ -384,15 +394,9 @@ class Trace:
             if link is not None and self.temporary.holds(link):
                 self.temporary.add_link(os.fsdecode(_fspath(args[0])), link)
 
-    def _cache_source(self, path: Any) -> None:
-        """Whoever asks `linecache` from now on for a file that it has read gets it without reading, whoever had it read."""
-        text = self._path(path)
-        if text is not None and not self.temporary.holds(text):
-            self._cached_sources.add(text)
-            self._unsettled = True
-
     def _database(self, name: Any) -> None:
         """SQLite opens the file by itself, later: it reads one that is there, and makes one that isn't."""
+        self.functions.reaches_out()
         text = os.fsdecode(_fspath(name))
         if text.startswith("file:"):
             text = text[len("file:") :].partition("?")[0].partition("#")[0]
@@ -450,7 +454,11 @@ class Trace:
 
     def looked_for(self, frame: FrameType, name: str, package: Optional[str] = None) -> None:
         """Note that code in that frame looks for a module, by `importlib.util.find_spec`."""
-        self._attempt(resolve_name(name, package) if name.startswith(".") else name, frame)
+        name = resolve_name(name, package) if name.startswith(".") else name
+        # Where code is that is just running is no news to anybody: web frameworks ask for the module of who calls them.
+        file = _file_of(sys.modules.get(name))
+        if file is None or file not in {owner.partition("\0")[0] for owner in self.owners(frame)}:
+            self._attempt(name, frame)
 
     def started(self, frame: FrameType, *_arguments: Any) -> None:
         """Note that code in that frame starts a process in the way of `multiprocessing`; `subprocess` tells itself."""
@@ -461,8 +469,11 @@ class Trace:
     def _starts(self, owners: list[str], files: Optional[Iterable[str]], inherits: bool) -> None:
         """Note that a process is started, which looks at these files, or at anything of the project, and at all variables if it inherits
         them."""
+        self.functions.reaches_out()
         if files is None:
             self.record(PROJECT, "", owners)
+        elif self.witness is not None:
+            self.witness.read(PROJECT, "")  # a process is more than what it looks at
         for path in files or ():
             self.record(FILE, path, owners)
         if inherits:
@@ -480,8 +491,6 @@ class Trace:
         if not self._unsettled:
             return
         self._unsettled = False
-        if self._cached_sources:
-            self._share_sources()
         modules = dict(sys.modules)
         files: dict[str, list[str]] = {}
 
@@ -519,13 +528,6 @@ class Trace:
                 for prefix, name in possible[used]:
                     if name in modules and self._may_import(file, prefix):
                         add_edge(file, name)
-
-    def _share_sources(self) -> None:
-        # Plugins that ask for sources are inputs of every test, and would make all of these inputs of all.
-        for user, names in list(self._names.items()):
-            if not names.isdisjoint(_ASKS_LINECACHE) and self.is_of_project(user):
-                for text in self._cached_sources:
-                    self._record(None, FILE, text, (user,))
 
     def _may_import(self, file: str, prefix: str) -> bool:
         """Whether a name in `file` can stand for a module below `prefix`: absolutely, or relative to the file's package."""

@@ -197,9 +197,6 @@ pub fn execute(
     intent.doubtable = doubtable(session, &intent);
     let slices = session.matching_slices()?;
     let base = session.base_inputs();
-    let opaque = intent.leftovers.opaque().clone();
-    let left = intent.leftovers.names();
-    let fills = intent.leftovers.fills();
     let recorder = Recorder::new(Recording {
         catalog: &mut session.catalog,
         universe: session.universe,
@@ -209,9 +206,7 @@ pub fn execute(
         base,
         matching,
         slices,
-        opaque,
-        left,
-        fills,
+        leftovers: intent.leftovers.clone(),
     });
     let (mut summary, outcome, preloads) = thread::scope(|scope| -> anyhow::Result<_> {
         let recorder =

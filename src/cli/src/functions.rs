@@ -159,9 +159,9 @@ impl Functions {
             for (place, digests) in left.by_names() {
                 let name = name_hash(place);
                 let fill = fill(digests);
-                let behind = match fill {
-                    Some(fill) if fills.are_common(name, fill) => Behind::Project,
-                    _ => Behind::All,
+                let behind = match fills.are_common(name, fill) {
+                    true => Behind::Project,
+                    false => Behind::All,
                 };
                 let leaver = Leaver { run, fill, behind };
                 let known = self.leavers.entry(name).or_default();

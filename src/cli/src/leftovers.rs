@@ -56,9 +56,9 @@ impl Fills {
         is_another
     }
 
-    /// Whether more than one did.
-    pub fn are_common(&self, name: u64, fill: u64) -> bool {
-        self.by.get(&(name, fill)) == Some(&None)
+    /// Whether what was left there is known, and more than one left the same.
+    pub fn are_common(&self, name: u64, fill: Option<u64>) -> bool {
+        fill.is_some_and(|fill| self.by.get(&(name, fill)) == Some(&None))
     }
 }
 
@@ -71,10 +71,11 @@ impl Leftovers {
         &self.opaque
     }
 
-    /// The names, as hashes, under which something was left, or may have been.
-    pub fn names(&self) -> BTreeSet<u64> {
-        let left = self.left.keys().map(|(_, name)| *name);
-        left.chain(self.opaque.iter().copied()).collect()
+    /// The names, as hashes, under which a test function left something, and what it was, if that is known.
+    pub fn left_by(&self, function: &str) -> impl Iterator<Item = (u64, Option<u64>)> {
+        let test = name_hash(function);
+        let places = self.left.range((test, u64::MIN)..=(test, u64::MAX));
+        places.map(|((_, name), digests)| (*name, fill(digests.iter().copied())))
     }
 
     /// What more than one test function left, as far as is known.

@@ -26,7 +26,7 @@ use serde::Serialize;
 
 use crate::distributions::Distributions;
 use crate::functions::Functions;
-use crate::leftovers::{Fills, fill};
+use crate::leftovers::{Fills, Leftovers, fill};
 use crate::temporary::TemporaryFolders;
 use crate::world::World;
 use dx_py_discovery::symbols::name_hash;
@@ -63,15 +63,18 @@ pub struct Recorder<'a> {
     paths: HashMap<String, PathBuf>,
     /// What files stand for that were imported or read: none for those that don't count.
     files: RefCell<FxHashMap<Arc<str>, Option<FileKeys>>>,
-    /// The functions of tests of which a part of the file may be all that counts.
-    sliced: FxHashMap<TestId, String>,
+    /// The tests of which a part of the file may be all that counts.
+    sliced: FxHashMap<TestId, Sliced>,
     good: HashMap<TestId, (TestStatus, Duration)>,
     /// Files with a test whose teardown failed.
     unsettled: HashSet<String>,
     matching: HashMap<TestId, Vec<PassId>>,
     slices: HashMap<TestId, (SetId, SetId, Input)>,
+    /// What tests left in earlier runs; names, as hashes, of what isn't compared; by files what its tests left; what more than one test
+    /// function left.
+    leftovers: Leftovers,
     opaque: BTreeSet<u64>,
-    left: BTreeSet<u64>,
+    left: FxHashMap<String, Leavers>,
     fills: Fills,
     /// What the next batch writes: outcomes, fingerprints of what tests depended on, and passes.
     pending: Vec<TestResult>,
@@ -79,6 +82,22 @@ pub struct Recorder<'a> {
     passes: Vec<Pass>,
     /// Files and tests that could not be stored as reusable, with the reason.
     pub uncacheable: HashMap<String, String>,
+}
+
+/// By names, as hashes, the test functions of a file that left something there.
+type Leavers = FxHashMap<u64, BTreeSet<String>>;
+
+/// The name of a test's function, without what it is in.
+fn simple_name(test: &TestId) -> String {
+    let name = test.function().rsplit("::").next();
+    name.unwrap_or_default().to_owned()
+}
+
+/// A test of which a part of its file may be all that counts.
+struct Sliced {
+    function: String,
+    /// The names, as hashes, of the project's fixtures that it is given and that live longer than it.
+    fixtures: Box<[u64]>,
 }
 
 /// What a recorder works with.
@@ -99,12 +118,8 @@ pub struct Recording<'a> {
     pub matching: HashMap<TestId, Vec<PassId>>,
     /// Sets with the slices of tests as they are now: the set that it is within, it, and the slice.
     pub slices: HashMap<TestId, (SetId, SetId, Input)>,
-    /// The names, as hashes, of what isn't compared when it is looked for what tests leave.
-    pub opaque: BTreeSet<u64>,
-    /// The names, as hashes, under which tests left something, those among them.
-    pub left: BTreeSet<u64>,
-    /// What more than one test function left.
-    pub fills: Fills,
+    /// What tests left in earlier runs.
+    pub leftovers: Leftovers,
 }
 
 impl<'a> Recorder<'a> {
@@ -132,9 +147,10 @@ impl<'a> Recorder<'a> {
             unsettled: HashSet::new(),
             matching: recording.matching,
             slices: recording.slices,
-            left: recording.left,
-            opaque: recording.opaque,
-            fills: recording.fills,
+            opaque: recording.leftovers.opaque().clone(),
+            left: FxHashMap::default(),
+            fills: recording.leftovers.fills(),
+            leftovers: recording.leftovers,
             pending: Vec::new(),
             fingerprints: HashMap::new(),
             passes: Vec::new(),
@@ -209,9 +225,24 @@ impl<'a> Recorder<'a> {
         for file in files {
             self.paths
                 .insert(file.file.clone(), PathBuf::from(&file.path));
+            let left = self.left.entry(file.file.clone()).or_default();
+            for item in &file.items {
+                let id = TestId::new(&*item.id);
+                let by_test = self.leftovers.left_by(id.function());
+                for (name, _) in by_test.filter(|(name, fill)| !self.fills.are_common(*name, *fill))
+                {
+                    left.entry(name).or_default().insert(simple_name(&id));
+                }
+            }
             let alone = file.items.iter().filter(|item| !item.is_bound);
-            let functions = alone.map(|item| (TestId::new(&*item.id), item.function.clone()));
-            self.sliced.extend(functions);
+            self.sliced.extend(alone.map(|item| {
+                let fixtures = item.shared_fixtures.iter();
+                let sliced = Sliced {
+                    function: item.function.clone(),
+                    fixtures: fixtures.map(|name| name_hash(name)).collect(),
+                };
+                (TestId::new(&*item.id), sliced)
+            }));
         }
         Ok(())
     }
@@ -234,19 +265,24 @@ impl<'a> Recorder<'a> {
             self.writers.insert(path.as_str().into(), process);
         }
         self.touched.extend(trace.touched.iter().cloned());
-        self.left
-            .extend(trace.opaque.iter().map(|name| name_hash(name)));
+        let opaque = trace.opaque.iter().map(|name| name_hash(name));
+        self.opaque.extend(opaque);
         for left in &trace.left {
-            let test = name_hash(TestId::new(&*left.test).function());
+            let id = TestId::new(&*left.test);
+            let test = name_hash(id.function());
+            let left_in_file = self.left.entry(id.file().to_owned()).or_default();
             for (place, digests) in left.by_names() {
-                let name = name_hash(place);
-                self.left.insert(name);
-                if let Some(fill) = fill(digests)
+                let (name, fill) = (name_hash(place), fill(digests));
+                if let Some(fill) = fill
                     && self.fills.add(test, name, fill)
                 {
                     for functions in self.functions.values_mut() {
                         functions.is_common(name, fill);
                     }
+                }
+                if !self.fills.are_common(name, fill) {
+                    let leavers = left_in_file.entry(name).or_default();
+                    leavers.insert(simple_name(&id));
                 }
             }
         }
@@ -377,9 +413,11 @@ impl<'a> Recorder<'a> {
         let mut within: BTreeMap<SetId, (Vec<Passed<'_>>, Vec<Vec<Fact>>)> = BTreeMap::new();
         for test in tests {
             let good = self.good.remove(test);
-            let (own, symbols) = self.inputs_of_test(process, test, &shared, parted.as_ref());
-            let lines_count = lines_count || is_complete && symbols.is_none();
-            let sliced = self.sliced(process, test, &path, symbols.is_some());
+            let (own, reached) =
+                self.inputs_of_test(process, test, &path, &shared, parted.as_ref());
+            let lines_count = lines_count || is_complete && reached.is_none();
+            let sliced = self.sliced(process, test, &path, reached.as_ref());
+            let symbols = reached.map(|reached| reached.symbols);
             let sliced = sliced.filter(|_| !lines_count);
             let base = match (&symbols, parted_set) {
                 (Some(_), Some(parted)) => parted,

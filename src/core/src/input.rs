@@ -69,14 +69,20 @@ impl Input {
         Self::Slice(format!("{file}::{function}"))
     }
 
-    /// The same where it was seen what tests leave behind, and it was in variables of these names alone.
+    /// The same where it was seen what tests leave behind, and it was in these variables alone: behind each the test functions that did, or
+    /// none if any that mentions it may have.
     pub fn slice_by_leftovers<'a>(
         file: &str,
         function: &str,
-        names: impl IntoIterator<Item = &'a str>,
+        variables: impl IntoIterator<Item = (&'a str, Vec<&'a str>)>,
     ) -> Self {
-        let names: Vec<&str> = names.into_iter().collect();
-        Self::Slice(format!("{file}::{function}|{}", names.join(",")))
+        let variables = variables.into_iter();
+        let said = variables.map(|(name, leavers)| match leavers.is_empty() {
+            true => name.to_owned(),
+            false => format!("{name}={}", leavers.join("+")),
+        });
+        let said: Vec<String> = said.collect();
+        Self::Slice(format!("{file}::{function}|{}", said.join(",")))
     }
 
     /// Whether it is a part of a file that only stands for what a test reaches where it was seen what tests run and leave.

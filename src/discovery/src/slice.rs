@@ -25,11 +25,11 @@ mod reach;
 mod shared;
 
 use functions::{Finder, Found};
-use reach::Reach;
+use reach::{Joined, Reach};
 use shared::shared_variables;
 
 /// Names that let code see its own place, its source, or names that it makes up while it runs.
-const REVEALING: [&str; 25] = [
+const REVEALING: [&str; 23] = [
     "__code__",
     "__dict__",
     "_getframe",
@@ -46,16 +46,17 @@ const REVEALING: [&str; 25] = [
     "getrepr",
     "getsource",
     "getsourcelines",
-    "globals",
     "inspect",
     "linecache",
     "lineno",
-    "locals",
     "longrepr",
     "longreprtext",
     "tb_lineno",
     "traceback",
 ];
+/// Functions of Python's own that do, by whatever name they are called, but that aren't meant where something else has an attribute of
+/// their name.
+const REVEALING_BUILTINS: [&str; 2] = ["globals", "locals"];
 /// Functions that do, where they are called by their plain names.
 const REVEALING_CALLS: [&str; 6] = ["__import__", "compile", "dir", "eval", "exec", "vars"];
 /// With the module's own name, a way to the module's globals.
@@ -126,27 +127,26 @@ impl Slices {
         };
         let names = slices.reach.names();
         slices.digests = names
-            .map(|name| (name.to_owned(), slices.compute(name, |_| true)))
+            .map(|name| (name.to_owned(), slices.compute(name, None)))
             .collect();
         Some(slices)
     }
 
     /// The digest of the slice of the test functions of that name, in whatever class of the file; none if there is no such function,
-    /// or the whole file counts for it. Behind a `|` follow, for a slice by leftovers, the names of the variables that count.
+    /// or the whole file counts for it. Behind a `|` follow, for a slice by leftovers, the variables that count, as
+    /// `Input::slice_by_leftovers` writes them.
     pub fn digest(&self, slice: &str) -> Option<Digest> {
         match parts(slice) {
-            (function, Some(names)) => self.compute(function, |variable| has(names, variable)),
+            (function, Some(joints)) => self.compute(function, Some(&joints)),
             (function, None) => self.digests.get(function).copied().flatten(),
         }
     }
 
     /// The names of the test functions that aren't in a slice.
     pub fn left_out(&self, slice: &str) -> FxHashSet<&str> {
-        let (function, names) = parts(slice);
+        let (function, joints) = parts(slice);
         let named = self.reach.named(function).unwrap_or_default();
-        let start = named.iter().chain(&self.of_frame).copied();
-        let counts = |variable: &str| names.is_none_or(|names| has(names, variable));
-        let within = self.reach.closure(start, counts);
+        let within = self.within(named, joints.as_ref());
         let left_out = |numbers: &[usize]| numbers.iter().all(|number| !within.contains(number));
         let tests = self.reach.names();
         tests
@@ -159,35 +159,55 @@ impl Slices {
         self.reach.variables()
     }
 
-    fn compute(&self, function: &str, counts: impl Fn(&str) -> bool) -> Option<Digest> {
+    fn compute(&self, function: &str, joints: Option<&Joints<'_>>) -> Option<Digest> {
         let named = self.reach.named(function)?;
         let mut hasher = Hasher::new();
         hasher.field(self.frame?.0);
-        let start = named.iter().chain(&self.of_frame).copied();
-        for number in self.reach.closure(start, counts) {
+        for number in self.within(named, joints) {
             hasher.field(self.tests[number]?.0);
         }
         Some(hasher.finish())
     }
-}
 
-/// The test function of a slice, and, of one by leftovers, the list of the variables that count.
-fn parts(slice: &str) -> (&str, Option<&str>) {
-    match slice.split_once('|') {
-        Some((function, names)) => (function, Some(names)),
-        None => (slice, None),
+    /// The tests in the slice of these.
+    fn within(&self, tests: &[usize], joints: Option<&Joints<'_>>) -> BTreeSet<usize> {
+        let start = tests.iter().chain(&self.of_frame).copied();
+        self.reach.closure(start, |variable| match joints {
+            None => Joined::ToAll,
+            Some(joints) => match joints.get(variable).map(Vec::as_slice) {
+                None => Joined::ToNone,
+                Some([]) => Joined::ToAll,
+                Some(leavers) => Joined::To(leavers),
+            },
+        })
     }
 }
 
-/// Whether a name is one of those in a list with commas.
-fn has(list: &str, name: &str) -> bool {
-    list.split(',').any(|one| one == name)
+/// Of a slice by leftovers the variables that count, with the test functions that left something there, none for any.
+type Joints<'s> = FxHashMap<&'s str, Vec<&'s str>>;
+
+/// The test function of a slice, and, of one by leftovers, the variables that count.
+fn parts(slice: &str) -> (&str, Option<Joints<'_>>) {
+    let Some((function, variables)) = slice.split_once('|') else {
+        return (slice, None);
+    };
+    let joint = |said| match str::split_once(said, '=') {
+        Some((name, leavers)) => (name, leavers.split('+').collect()),
+        None => (said, Vec::new()),
+    };
+    (function, Some(variables.split(',').map(joint).collect()))
 }
 
 /// Whether something in these tokens could tell code about the rest of its file.
 fn reveals(tokens: &Tokens, stem: &str) -> bool {
     let has = |names: &[&str]| names.iter().any(|name| tokens.mentions(name));
-    has(&REVEALING)
+    REVEALING.iter().any(|name| tokens.uses(name))
+        || if has(&["builtins", "__builtins__"]) {
+            has(&REVEALING_BUILTINS)
+        } else {
+            let mut builtins = REVEALING_BUILTINS.iter();
+            builtins.any(|name| tokens.mentions_plainly(name))
+        }
         || REVEALING_CALLS.iter().any(|name| tokens.calls(name))
         || tokens.mentions("__name__") && has(&WAYS_TO_MODULES)
         || tokens.quotes(stem)
@@ -343,6 +363,10 @@ def test_c(x):
             ("test_c|B", true),
             ("test_c|A", false),
             ("test_a|", false),
+            ("test_b|B=test_a", false),
+            ("test_b|B=test_c", true),
+            ("test_c|A=test_c+test_a,B", false),
+            ("test_c|A=test_c,B", true),
         ] {
             assert_eq!(is_spared(slice), expected, "{slice}");
         }
@@ -356,6 +380,7 @@ def test_c(x):
         };
         assert_eq!(left_out("test_b|B"), ["test_c"]);
         assert_eq!(left_out("test_b|"), ["test_a", "test_c"]);
+        assert_eq!(left_out("test_b|A=test_c,B=test_c"), ["test_a"]);
         assert!(left_out("test_b").is_empty());
     }
 
@@ -363,6 +388,14 @@ def test_c(x):
     fn code_that_can_find_out_about_the_rest_of_its_file_has_no_slice() {
         for body in [
             "assert globals()",
+            "look = globals; look()",
+            "from builtins import locals as here",
+            "assert builtins.globals()",
+            "getattr(module, 'globals')()",
+            "from inspect import stack",
+            "import traceback as tb",
+            "assert str(error) == 'test_file.py:3'",
+            "assert path.endswith('test_file')",
             "assert inspect.getsource(f)",
             "assert record.lineno == 3",
             "assert 'test_file.py:3' in text",
@@ -377,13 +410,14 @@ def test_c(x):
                 None
             );
         }
-        assert!(
-            digest(
-                "import re\nX = re.compile('a')\ndef test_a(): pass\n",
-                "test_a"
-            )
-            .is_some()
-        );
+        for frame in [
+            "import re\nX = re.compile('a')",
+            "from flask.globals import request\nX = env.globals['a']",
+            "import inspect\nX = '<tests.test_file.C object>'",
+        ] {
+            let source = format!("{frame}\ndef test_a(): pass\n");
+            assert!(digest(&source, "test_a").is_some(), "{frame}");
+        }
         for source in [
             "def test_a(: pass\n",
             "# coding: latin-1\ndef test_a(): pass\n",

@@ -14,6 +14,10 @@ pub struct Tokens {
     names: FxHashMap<u64, u32>,
     quoted: FxHashSet<u64>,
     calls: FxHashSet<u64>,
+    /// How often names are those of attributes, or of modules that something is imported from.
+    behind: FxHashMap<u64, u32>,
+    /// How often names are only those of modules that are imported.
+    imported: FxHashMap<u64, u32>,
 }
 
 /// What stands for a name.
@@ -58,6 +62,22 @@ impl Tokens {
             {
                 self.calls.insert(name_hash(function.text()));
             }
+            match node.kind() {
+                "attribute" => count(&mut self.behind, node.field("attribute")),
+                "import_from_statement" => {
+                    let module = node.field("module_name");
+                    count(
+                        &mut self.behind,
+                        module.into_iter().flat_map(Node::descendants),
+                    );
+                }
+                "import_statement" => count(
+                    &mut self.imported,
+                    node.children()
+                        .filter(|child| child.kind() == "dotted_name"),
+                ),
+                _ => {}
+            }
             return;
         }
         self.bytes.push(LEAF);
@@ -67,7 +87,9 @@ impl Tokens {
             // Names in strings may be asked for while the program runs.
             "string_content" => words(node.text()).for_each(|word| {
                 self.mention(word);
-                self.quoted.insert(name_hash(word));
+                if !is_in_path_of_names(node.text(), word) {
+                    self.quoted.insert(name_hash(word));
+                }
             }),
             _ => {}
         }
@@ -107,15 +129,41 @@ impl Tokens {
         self.names.contains_key(&name_hash(name))
     }
 
-    /// Whether a name is mentioned within a string.
+    /// Whether a name is mentioned beyond statements that import a module of that name.
+    pub fn uses(&self, name: &str) -> bool {
+        let imported = self.imported.get(&name_hash(name)).copied();
+        self.count(name) > imported.unwrap_or(0)
+    }
+
+    /// Whether a name is mentioned within a string, other than as one that another name follows, as in `name.other`.
     pub fn quotes(&self, name: &str) -> bool {
         self.quoted.contains(&name_hash(name))
+    }
+
+    /// Whether a name is mentioned other than as that of an attribute of something else, or of the module that something is imported from.
+    pub fn mentions_plainly(&self, name: &str) -> bool {
+        let behind = self.behind.get(&name_hash(name)).copied();
+        self.count(name) > behind.unwrap_or(0)
     }
 
     /// Whether something is called by that name alone.
     pub fn calls(&self, name: &str) -> bool {
         self.calls.contains(&name_hash(name))
     }
+}
+
+/// Counts these nodes by what they say.
+fn count<'t>(counts: &mut FxHashMap<u64, u32>, nodes: impl IntoIterator<Item = Node<'t>>) {
+    for node in nodes {
+        *counts.entry(name_hash(node.text())).or_default() += 1;
+    }
+}
+
+/// Whether a word, which is a part of a text, is followed by another name, with a dot between them, which isn't a file's ending.
+fn is_in_path_of_names(text: &str, word: &str) -> bool {
+    let end = word.as_ptr().addr() - text.as_ptr().addr() + word.len();
+    let next = text[end..].strip_prefix('.').unwrap_or_default();
+    next.starts_with(|c: char| c.is_alphabetic() || c == '_') && !next.starts_with("py")
 }
 
 const OPEN: u8 = 1;

@@ -9,18 +9,30 @@ use crate::payload::CollectedItem;
 /// Between the names of tests, none of which has it.
 const BETWEEN: char = '\n';
 
-/// The end of what is told of a test, as others of its file may have it: its marks, whether it is bound, its bonds.
-pub(crate) fn read_end(
-    data: &mut Reader<'_>,
-) -> Result<(Vec<Marker>, bool, Vec<String>), ProtocolError> {
-    let markers = data.list(|data| {
-        Ok(Marker {
-            name: data.str()?,
-            args: data.strs()?,
-            kwargs: data.pairs()?,
+/// The end of what is told of a test, as others of its file may have it: what `CollectedItem` has under the same names.
+#[derive(Clone)]
+pub(crate) struct End {
+    pub markers: Vec<Marker>,
+    pub is_bound: bool,
+    pub shared_fixtures: Vec<String>,
+    pub bonds: Vec<String>,
+}
+
+impl End {
+    pub(crate) fn read(data: &mut Reader<'_>) -> Result<Self, ProtocolError> {
+        Ok(Self {
+            markers: data.list(|data| {
+                Ok(Marker {
+                    name: data.str()?,
+                    args: data.strs()?,
+                    kwargs: data.pairs()?,
+                })
+            })?,
+            is_bound: data.u8()? != 0,
+            shared_fixtures: data.strs()?,
+            bonds: data.strs()?,
         })
-    })?;
-    Ok((markers, data.u8()? != 0, data.strs()?))
+    }
 }
 
 /// Reads tests that are alike. Before their names their IDs have the same start, and their keywords are the same but for the names.
@@ -28,7 +40,7 @@ pub(crate) fn read(data: &mut Reader<'_>) -> Result<Vec<CollectedItem>, Protocol
     let start = data.str()?;
     let class_name = data.str()?;
     let keywords = data.strs()?;
-    let (markers, is_bound, bonds) = read_end(data)?;
+    let end = End::read(data)?;
     let names = data.str()?;
     let lines = data.list(Reader::u32)?;
     let places = data.list(Reader::u32)?;
@@ -41,16 +53,25 @@ pub(crate) fn read(data: &mut Reader<'_>) -> Result<Vec<CollectedItem>, Protocol
         });
     }
     let each = names.into_iter().zip(lines.into_iter().zip(places));
-    let tests = each.map(|(name, (line, place))| CollectedItem {
-        id: format!("{start}{name}"),
-        function: name.to_owned(),
-        class_name: class_name.clone(),
-        line,
-        place,
-        keywords: with(&keywords, name),
-        markers: markers.clone(),
-        is_bound,
-        bonds: bonds.clone(),
+    let tests = each.map(|(name, (line, place))| {
+        let End {
+            markers,
+            is_bound,
+            shared_fixtures,
+            bonds,
+        } = end.clone();
+        CollectedItem {
+            id: format!("{start}{name}"),
+            function: name.to_owned(),
+            class_name: class_name.clone(),
+            line,
+            place,
+            keywords: with(&keywords, name),
+            markers,
+            is_bound,
+            shared_fixtures,
+            bonds,
+        }
     });
     Ok(tests.collect())
 }
@@ -74,7 +95,7 @@ mod tests {
         let mut out = Writer::new();
         out.str("a.py::TestA::").str("TestA");
         out.strs(&["TestA", "a.py", "test_b", "é"]).u32(0).u8(1);
-        out.strs(&["TestA"]).str(names);
+        out.strs(&["db"]).strs(&["TestA"]).str(names);
         for numbers in [lines, places] {
             out.list(numbers, |out, number| {
                 out.u32(*number);
@@ -105,7 +126,8 @@ mod tests {
         // Its name is that of something above it.
         assert_eq!(tests[1].keywords, ["TestA", "a.py", "test_b", "é"]);
         let common = |test: &CollectedItem| {
-            test.class_name == "TestA" && test.is_bound && test.bonds == ["TestA"]
+            let is_class = test.class_name == "TestA" && test.bonds == ["TestA"];
+            is_class && test.is_bound && test.shared_fixtures == ["db"]
         };
         assert!(tests.iter().all(common));
     }

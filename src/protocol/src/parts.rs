@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use dx_py_core::{AssertionStats, Phase, PhaseReport, TestId, TestResult, TestStatus};
 
+use crate::ProtocolError;
+use crate::alike::{self, End};
 use crate::codec::{Reader, Writer};
 use crate::message::TestResultMessage;
 use crate::payload::CollectedItem;
-use crate::{ProtocolError, alike};
 
 /// Whole nanoseconds, as the header holds them.
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
@@ -35,7 +36,12 @@ fn read_item(data: &mut Reader<'_>) -> Result<CollectedItem, ProtocolError> {
     let (id, function, class_name) = (data.str()?, data.str()?, data.str()?);
     let (line, place) = (data.u32()?, data.u32()?);
     let keywords = data.strs()?;
-    let (markers, is_bound, bonds) = alike::read_end(data)?;
+    let End {
+        markers,
+        is_bound,
+        shared_fixtures,
+        bonds,
+    } = End::read(data)?;
     Ok(CollectedItem {
         id,
         function,
@@ -45,6 +51,7 @@ fn read_item(data: &mut Reader<'_>) -> Result<CollectedItem, ProtocolError> {
         keywords,
         markers,
         is_bound,
+        shared_fixtures,
         bonds,
     })
 }
@@ -59,7 +66,7 @@ fn write_item(out: &mut Writer, item: &CollectedItem) {
             .pairs(&marker.kwargs);
     });
     out.u8(u8::from(item.is_bound));
-    out.strs(&item.bonds);
+    out.strs(&item.shared_fixtures).strs(&item.bonds);
 }
 
 /// Reads the result of a test, whose status and duration are in the header.

@@ -60,9 +60,11 @@ pub struct CollectedItem {
     pub keywords: Vec<String>,
     /// Its marks, the nearest first.
     pub markers: Vec<Marker>,
-    /// Whether what other tests are and do may bear on it: it is given a fixture that lives longer than a test, or somebody who isn't
-    /// known takes part in how tests are collected or run.
+    /// Whether what other tests are and do may bear on it: it is given a fixture of a plugin that lives longer than a test, or somebody who
+    /// isn't known takes part in how tests are collected or run.
     pub is_bound: bool,
+    /// The project's fixtures that it is given and that live longer than a test.
+    pub shared_fixtures: Vec<String>,
     /// What it has in common with other tests, which then run in the same worker: a class, a fixture of a module.
     pub bonds: Vec<String>,
 }
@@ -672,6 +674,7 @@ mod tests {
                     place: 3,
                     keywords: vec![text()],
                     is_bound: true,
+                    shared_fixtures: vec!["database".into()],
                     markers: vec![Marker {
                         name: text(),
                         args: vec![text()],

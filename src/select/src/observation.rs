@@ -201,15 +201,20 @@ impl Observation {
 
     /// Whether a test, or code that ran below its file's module, read the text of that file itself: for its lines, say.
     pub fn reads_own_file(&self, test: &str, file: &str) -> bool {
-        let Some(number) = self.numbers.get(file) else {
-            return false;
-        };
-        let node = &self.nodes[*number];
+        let inner = self.known(file).map(|node| &node.inner);
+        self.reads_outside_of_functions(test, file) || self.reads(inner, file)
+    }
+
+    /// The same, but for what functions read of which it is known that it was they.
+    pub fn reads_outside_of_functions(&self, test: &str, file: &str) -> bool {
         let context = self.contexts.get(format!("t:{test}").as_str());
-        [Some(&node.reads), Some(&node.inner), context]
-            .into_iter()
-            .flatten()
-            .any(|reads| reads.files.contains(number))
+        let module = self.known(file).map(|node| &node.reads);
+        self.reads(context, file) || self.reads(module, file)
+    }
+
+    fn reads(&self, reads: Option<&Reads>, file: &str) -> bool {
+        let number = self.numbers.get(file);
+        number.is_some_and(|number| reads.is_some_and(|reads| reads.files.contains(number)))
     }
 
     /// Whether a module of that file was loaded in this process.

@@ -135,26 +135,35 @@ impl Scope {
     ) -> Option<()> {
         for number in nodes {
             let node = &functions.nodes[*number];
-            if !self.counts[node.file] || self.is_reached[*number] {
+            if !self.counts[node.file] {
                 continue;
             }
-            self.is_reached[*number] = true;
-            let function = functions.function(node)?;
-            if function.sees_lines {
+            if functions.function(node)?.sees_lines {
                 return None;
             }
-            self.reads.extend(node.reads.iter().cloned());
-            if self.is_parted[node.file]
-                && let Some(source) = functions.source(node)
-            {
-                self.symbols
-                    .push(Input::symbol(&source.key, &function.name));
+            if !self.is_reached[*number] {
+                self.reach(functions, *number);
             }
         }
         Some(())
     }
 
-    /// Adds the functions behind what was left under these names, whatever file they are in; none if one of them may learn of lines.
+    /// Adds a function, whose file counts.
+    fn reach(&mut self, functions: &Functions, number: usize) {
+        let node = &functions.nodes[number];
+        self.is_reached[number] = true;
+        self.reads.extend(node.reads.iter().cloned());
+        if self.is_parted[node.file]
+            && let (Some(source), Some(function)) =
+                (functions.source(node), functions.function(node))
+        {
+            self.symbols
+                .push(Input::symbol(&source.key, &function.name));
+        }
+    }
+
+    /// Adds the functions behind what was left under these names, whatever file they are in; none if one isn't known. If one of them may learn
+    /// of lines, it's those of the test that left something, which runs again then, and is seen to leave something else.
     fn add_left(&mut self, functions: &Functions, names: &FxHashSet<u64>) -> Option<()> {
         for name in names {
             for number in functions.behind(*name).iter() {
@@ -177,7 +186,7 @@ impl Scope {
                     self.symbols
                         .extend(self.is_parted[node.file].then_some(frame));
                 }
-                self.add(functions, std::iter::once(number))?;
+                self.reach(functions, *number);
             }
         }
         Some(())

@@ -8,7 +8,7 @@ use dx_py_discovery::symbols::name_hash;
 use dx_py_select::{ByFunctions, Inputs, Read, ReadKind};
 use rustc_hash::FxHashSet;
 
-use super::{FileKeys, Recorder, is_site};
+use super::{FileKeys, Recorder, Sliced, is_site, simple_name};
 use crate::functions::{Scope, Source};
 
 /// What the tests of a file share where functions are told apart: what all of them reach, the inputs by that, and the facts.
@@ -17,6 +17,13 @@ pub(super) struct Parted {
     pub(super) inputs: Inputs,
     pub(super) facts: Vec<Fact>,
 }
+
+/// What a test reaches where functions are told apart: symbols, and whether one of the functions reads the test's own file.
+pub(super) struct Reached {
+    pub(super) symbols: Vec<Fact>,
+    pub(super) reads_own_file: bool,
+}
+
 impl Recorder<'_> {
     /// A file of the project whose functions can be told apart.
     pub(super) fn source(&self, path: &str) -> Option<Source> {
@@ -72,24 +79,29 @@ impl Recorder<'_> {
         }))
     }
 
-    /// The inputs of a test beyond those that all tests of its file share, and the functions that it reaches beyond those that they all
-    /// do; without the latter if whole files count for it.
+    /// The inputs of a test of the file at `path` beyond those that all tests of the file share, and the functions that it reaches beyond
+    /// those that they all do.
     pub(super) fn inputs_of_test(
         &self,
         process: u32,
         test: &TestId,
+        path: &Path,
         shared: &Inputs,
         parted: Option<&Parted>,
-    ) -> (Inputs, Option<Vec<Fact>>) {
+    ) -> (Inputs, Option<Reached>) {
         let Some(seen) = self.observations.get(&process) else {
             return Default::default();
         };
         let own = seen.of_test(test.as_str(), shared, ByFunctions::All);
         let parts = parted.and_then(|parted| {
             let (symbols, reads) = self.reached_by(process, test, &parted.scope, &own)?;
-            let reads = ByFunctions::Only(&reads);
-            let own = seen.of_test(test.as_str(), &parted.inputs, reads);
-            Some((own, Some(self.symbols(&symbols).collect())))
+            let inputs = seen.of_test(test.as_str(), &parted.inputs, ByFunctions::Only(&reads));
+            let mut all_reads = reads.iter().chain(&parted.scope.reads);
+            let reached = Reached {
+                symbols: self.symbols(&symbols).collect(),
+                reads_own_file: all_reads.any(|(_, key)| Path::new(&**key) == path),
+            };
+            Some((inputs, Some(reached)))
         });
         parts.unwrap_or((own, None))
     }
@@ -120,29 +132,51 @@ impl Recorder<'_> {
         symbols.iter().map(|symbol| self.fact(symbol.clone()))
     }
 
-    /// The slice of its own file that is all that a test can depend on of it, if it has one. `is_seen` says whether what it ran was seen,
-    /// and with it what the tests of the file left behind.
+    /// The slice of its own file that is all that a test can depend on of it, if it has one. `reached` is what was seen to run in it, where
+    /// it was seen as well what the tests of the file left behind.
     pub(super) fn sliced(
         &self,
         process: u32,
         test: &TestId,
         path: &Path,
-        is_seen: bool,
+        reached: Option<&Reached>,
     ) -> Option<Input> {
-        let function = self.sliced.get(test)?;
+        let Sliced { function, fixtures } = self.sliced.get(test)?;
         let file = path.to_str()?;
         let observed = self.observations.get(&process)?;
-        let reads = observed.reads_own_file(test.as_str(), file);
+        let reads = match reached {
+            Some(reached) => {
+                reached.reads_own_file || observed.reads_outside_of_functions(test.as_str(), file)
+            }
+            None => observed.reads_own_file(test.as_str(), file),
+        };
         if reads {
             return None;
         }
         let key = self.world.key(file);
-        if !is_seen {
-            return Some(Input::slice(&key, function));
+        if reached.is_none() {
+            // What others do to the value of such a fixture bears on it, whatever they are.
+            return fixtures.is_empty().then(|| Input::slice(&key, function));
+        }
+        if fixtures.iter().any(|name| self.opaque.contains(name)) {
+            return None;
         }
         let slices = self.world.slices(&key)?;
         let shared = slices.shared();
-        let left = shared.filter(|name| self.left.contains(&name_hash(name)));
+        let left_in_file = self.left.get(test.file());
+        let left = shared.filter_map(|name| {
+            let hash = name_hash(name);
+            if self.opaque.contains(&hash) {
+                return Some((name, Vec::new()));
+            }
+            let leavers = left_in_file?.get(&hash)?;
+            // Who leaves something runs again with those that may rely on it.
+            let others = leavers.iter().map(String::as_str);
+            match leavers.contains(&simple_name(test)) {
+                true => Some((name, Vec::new())),
+                false => Some((name, others.collect())),
+            }
+        });
         Some(Input::slice_by_leftovers(&key, function, left))
     }
 

@@ -92,21 +92,38 @@ impl Reach {
             .collect()
     }
 
-    /// The tests that are reached from these nodes, themselves included, by calls and by those variables that count.
-    pub(super) fn closure(
+    /// The tests that are reached from these nodes, themselves included, by calls and by those variables that join tests.
+    pub(super) fn closure<'j>(
         &self,
         nodes: impl IntoIterator<Item = usize>,
-        counts: impl Fn(&str) -> bool,
+        joined: impl Fn(&str) -> Joined<'j>,
     ) -> BTreeSet<usize> {
         let tests = self.tests();
         let mut seen: FxHashSet<usize> = FxHashSet::default();
         let mut pending: Vec<usize> = nodes.into_iter().collect();
         while let Some(node) = pending.pop() {
-            let is_in = node < tests || counts(&self.variables[node - tests]);
-            if is_in && seen.insert(node) {
-                pending.extend(&self.edges[node]);
+            if !seen.insert(node) {
+                continue;
+            }
+            match node
+                .checked_sub(tests)
+                .map(|at| joined(&self.variables[at]))
+            {
+                None | Some(Joined::ToAll) => pending.extend(&self.edges[node]),
+                Some(Joined::ToNone) => {}
+                Some(Joined::To(names)) => {
+                    let leavers = names.iter().filter_map(|name| self.named(name));
+                    pending.extend(leavers.flatten());
+                }
             }
         }
         seen.into_iter().filter(|node| *node < tests).collect()
     }
+}
+
+/// To which tests a variable joins those that mention it: to none, to those of these names, or to all that mention it.
+pub(super) enum Joined<'j> {
+    ToNone,
+    To(&'j [&'j str]),
+    ToAll,
 }
