@@ -128,3 +128,18 @@ fn nobody_collects_from_the_database() {
         assert_eq!((run.code, run.outcomes().len()), (0, 2));
     }
 }
+
+/// What isn't collected while the tests run is garbage by the time a test counts objects, and mustn't be among them.
+#[test]
+fn a_test_that_counts_objects_finds_no_garbage_of_the_start() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "import gc\ndef count():\n    while gc.collect():\n        pass\n    return len(gc.get_objects())\n\n\
+         def test_leaks():\n    first = count()\n    assert count() == first\n",
+    )]);
+    for workers in ["1", "2"] {
+        let run = project.test(&["--all", "-n", workers]);
+        assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    }
+    assert_eq!(project.pytest(&[]).0, 0);
+}
