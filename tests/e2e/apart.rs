@@ -276,6 +276,29 @@ fn a_wide_fixture_joins_tests_with_those_that_leave_something_in_its_value() {
     );
 }
 
+/// Of one that isn't the file's own all count that are given it, if one of them leaves something: which it may be that they rely on.
+#[test]
+fn a_wide_fixture_of_a_conftest_joins_all_if_one_of_them_leaves_something() {
+    let (head, tests) = ROWS
+        .split_once("def test_append")
+        .expect("it has that test");
+    let tests = format!("def test_append{tests}");
+    let edit = ("assert type(rows)", "assert type(rows) is list");
+    for (text, expected) in [
+        (
+            tests.clone(),
+            &["test_append", "test_kind", "test_read"][..],
+        ),
+        (
+            tests.replace("rows.append(1)", "assert rows == []"),
+            &["test_kind"],
+        ),
+    ] {
+        let files = [("conftest.py", head), ("test_a.py", &*text)];
+        edit_of("test_a.py", &files, edit.0, edit.1, expected);
+    }
+}
+
 /// Where it can't be seen what tests leave, each counts that is given the fixture.
 #[test]
 fn a_wide_fixture_of_unknown_insides_joins_all_that_are_given_it() {

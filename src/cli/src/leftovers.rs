@@ -71,6 +71,11 @@ impl Leftovers {
         &self.opaque
     }
 
+    /// Whether nothing was seen to be left.
+    pub fn is_empty(&self) -> bool {
+        self.left.is_empty()
+    }
+
     /// The names, as hashes, under which a test function left something, and what it was, if that is known.
     pub fn left_by(&self, function: &str) -> impl Iterator<Item = (u64, Option<u64>)> {
         let test = name_hash(function);

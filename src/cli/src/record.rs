@@ -5,10 +5,11 @@
 
 mod finders;
 mod inputs;
+mod left;
 mod thread;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,10 +27,11 @@ use serde::Serialize;
 
 use crate::distributions::Distributions;
 use crate::functions::Functions;
-use crate::leftovers::{Fills, Leftovers, fill};
+use crate::leftovers::Leftovers;
 use crate::temporary::TemporaryFolders;
 use crate::world::World;
 use dx_py_discovery::symbols::name_hash;
+use left::Left;
 
 pub use thread::RecorderThread;
 
@@ -70,27 +72,13 @@ pub struct Recorder<'a> {
     unsettled: HashSet<String>,
     matching: HashMap<TestId, Vec<PassId>>,
     slices: HashMap<TestId, (SetId, SetId, Input)>,
-    /// What tests left in earlier runs; names, as hashes, of what isn't compared; by files what its tests left; what more than one test
-    /// function left.
-    leftovers: Leftovers,
-    opaque: BTreeSet<u64>,
-    left: FxHashMap<String, Leavers>,
-    fills: Fills,
+    left: Left,
     /// What the next batch writes: outcomes, fingerprints of what tests depended on, and passes.
     pending: Vec<TestResult>,
     fingerprints: HashMap<TestId, i64>,
     passes: Vec<Pass>,
     /// Files and tests that could not be stored as reusable, with the reason.
     pub uncacheable: HashMap<String, String>,
-}
-
-/// By names, as hashes, the test functions of a file that left something there.
-type Leavers = FxHashMap<u64, BTreeSet<String>>;
-
-/// The name of a test's function, without what it is in.
-fn simple_name(test: &TestId) -> String {
-    let name = test.function().rsplit("::").next();
-    name.unwrap_or_default().to_owned()
 }
 
 /// A test of which a part of its file may be all that counts.
@@ -147,10 +135,7 @@ impl<'a> Recorder<'a> {
             unsettled: HashSet::new(),
             matching: recording.matching,
             slices: recording.slices,
-            opaque: recording.leftovers.opaque().clone(),
-            left: FxHashMap::default(),
-            fills: recording.leftovers.fills(),
-            leftovers: recording.leftovers,
+            left: Left::new(recording.leftovers),
             pending: Vec::new(),
             fingerprints: HashMap::new(),
             passes: Vec::new(),
@@ -225,15 +210,7 @@ impl<'a> Recorder<'a> {
         for file in files {
             self.paths
                 .insert(file.file.clone(), PathBuf::from(&file.path));
-            let left = self.left.entry(file.file.clone()).or_default();
-            for item in &file.items {
-                let id = TestId::new(&*item.id);
-                let by_test = self.leftovers.left_by(id.function());
-                for (name, _) in by_test.filter(|(name, fill)| !self.fills.are_common(*name, *fill))
-                {
-                    left.entry(name).or_default().insert(simple_name(&id));
-                }
-            }
+            self.left.add_tests(&file.file, &file.items);
             let alone = file.items.iter().filter(|item| !item.is_bound);
             self.sliced.extend(alone.map(|item| {
                 let fixtures = item.shared_fixtures.iter();
@@ -265,30 +242,14 @@ impl<'a> Recorder<'a> {
             self.writers.insert(path.as_str().into(), process);
         }
         self.touched.extend(trace.touched.iter().cloned());
-        let opaque = trace.opaque.iter().map(|name| name_hash(name));
-        self.opaque.extend(opaque);
-        for left in &trace.left {
-            let id = TestId::new(&*left.test);
-            let test = name_hash(id.function());
-            let left_in_file = self.left.entry(id.file().to_owned()).or_default();
-            for (place, digests) in left.by_names() {
-                let (name, fill) = (name_hash(place), fill(digests));
-                if let Some(fill) = fill
-                    && self.fills.add(test, name, fill)
-                {
-                    for functions in self.functions.values_mut() {
-                        functions.is_common(name, fill);
-                    }
-                }
-                if !self.fills.are_common(name, fill) {
-                    let leavers = left_in_file.entry(name).or_default();
-                    leavers.insert(simple_name(&id));
-                }
+        for (name, fill) in self.left.add(trace) {
+            for functions in self.functions.values_mut() {
+                functions.is_common(name, fill);
             }
         }
         let functions = self.functions.remove(&process);
-        let mut functions = functions.unwrap_or_else(|| Functions::new(&self.opaque));
-        functions.add(trace, &self.fills, |path| self.source(path));
+        let mut functions = functions.unwrap_or_else(|| Functions::new(self.left.opaque()));
+        functions.add(trace, self.left.fills(), |path| self.source(path));
         self.functions.insert(process, functions);
     }
 

@@ -8,7 +8,7 @@ use dx_py_discovery::symbols::name_hash;
 use dx_py_select::{ByFunctions, Inputs, Read, ReadKind};
 use rustc_hash::FxHashSet;
 
-use super::{FileKeys, Recorder, Sliced, is_site, simple_name};
+use super::{FileKeys, Recorder, Sliced, is_site};
 use crate::functions::{Scope, Source};
 
 /// What the tests of a file share where functions are told apart: what all of them reach, the inputs by that, and the facts.
@@ -158,25 +158,15 @@ impl Recorder<'_> {
             // What others do to the value of such a fixture bears on it, whatever they are.
             return fixtures.is_empty().then(|| Input::slice(&key, function));
         }
-        if fixtures.iter().any(|name| self.opaque.contains(name)) {
+        let slices = self.world.slices(&key)?;
+        let is_of_file = |fixture| slices.shared().any(|name| name_hash(name) == fixture);
+        let mut fixtures = fixtures.iter();
+        if fixtures.any(|name| self.left.binds(test, *name, is_of_file(*name))) {
             return None;
         }
-        let slices = self.world.slices(&key)?;
-        let shared = slices.shared();
-        let left_in_file = self.left.get(test.file());
-        let left = shared.filter_map(|name| {
-            let hash = name_hash(name);
-            if self.opaque.contains(&hash) {
-                return Some((name, Vec::new()));
-            }
-            let leavers = left_in_file?.get(&hash)?;
-            // Who leaves something runs again with those that may rely on it.
-            let others = leavers.iter().map(String::as_str);
-            match leavers.contains(&simple_name(test)) {
-                true => Some((name, Vec::new())),
-                false => Some((name, others.collect())),
-            }
-        });
+        let left = slices
+            .shared()
+            .filter_map(|name| Some((name, self.left.joined(test, name)?)));
         Some(Input::slice_by_leftovers(&key, function, left))
     }
 

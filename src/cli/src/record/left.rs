@@ -1,0 +1,111 @@
+//! What the tests of each file were seen to leave behind, in this run and earlier ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dx_py_core::TestId;
+use dx_py_discovery::symbols::name_hash;
+use dx_py_protocol::{CollectedItem, Trace};
+use rustc_hash::FxHashMap;
+
+use crate::leftovers::{Fills, Leftovers, fill};
+
+/// What tests left; all names are hashes.
+pub(super) struct Left {
+    earlier: Leftovers,
+    opaque: BTreeSet<u64>,
+    fills: Fills,
+    by_files: FxHashMap<String, Leavers>,
+}
+
+/// By names the test functions of a file that left something there, by their own names.
+type Leavers = BTreeMap<u64, BTreeSet<String>>;
+
+impl Left {
+    /// What tests left in earlier runs.
+    pub(super) fn new(earlier: Leftovers) -> Self {
+        Self {
+            opaque: earlier.opaque().clone(),
+            fills: earlier.fills(),
+            by_files: FxHashMap::default(),
+            earlier,
+        }
+    }
+
+    /// Names of what can't be compared.
+    pub(super) fn opaque(&self) -> &BTreeSet<u64> {
+        &self.opaque
+    }
+
+    /// What more than one test function left.
+    pub(super) fn fills(&self) -> &Fills {
+        &self.fills
+    }
+
+    /// Learns which tests a file has.
+    pub(super) fn add_tests(&mut self, file: &str, items: &[CollectedItem]) {
+        if self.earlier.is_empty() {
+            return;
+        }
+        let left = self.by_files.entry(file.to_owned()).or_default();
+        for item in items {
+            let id = TestId::new(&*item.id);
+            let by_test = self.earlier.left_by(id.function());
+            for (name, _) in by_test.filter(|(name, fill)| !self.fills.are_common(*name, *fill)) {
+                left.entry(name).or_default().insert(simple_name(&id));
+            }
+        }
+    }
+
+    /// Adds what a worker told; gives the names and fills of which it is known from now on that more than one test function leaves them.
+    pub(super) fn add(&mut self, trace: &Trace) -> Vec<(u64, u64)> {
+        self.opaque
+            .extend(trace.opaque.iter().map(|name| name_hash(name)));
+        let mut common = Vec::new();
+        for left in &trace.left {
+            let id = TestId::new(&*left.test);
+            let test = name_hash(id.function());
+            let left_in_file = self.by_files.entry(id.file().to_owned()).or_default();
+            for (place, digests) in left.by_names() {
+                let (name, fill) = (name_hash(place), fill(digests));
+                if let Some(fill) = fill
+                    && self.fills.add(test, name, fill)
+                {
+                    common.push((name, fill));
+                }
+                if !self.fills.are_common(name, fill) {
+                    let leavers = left_in_file.entry(name).or_default();
+                    leavers.insert(simple_name(&id));
+                }
+            }
+        }
+        common
+    }
+
+    /// Whether tests of a test's file are bound to each other by a fixture of that name, which it is given and which isn't a variable of the
+    /// file: what they leave in its value isn't known, or some of them were seen to leave something.
+    pub(super) fn binds(&self, test: &TestId, fixture: u64, is_of_file: bool) -> bool {
+        let left_in_file = self.by_files.get(test.file());
+        let has_leavers = left_in_file.is_some_and(|left| left.contains_key(&fixture));
+        self.opaque.contains(&fixture) || has_leavers && !is_of_file
+    }
+
+    /// To which test functions of its file a variable of that name joins a test: none at all, or, if the list is empty, all that mention it.
+    pub(super) fn joined(&self, test: &TestId, variable: &str) -> Option<Vec<&str>> {
+        let name = name_hash(variable);
+        if self.opaque.contains(&name) {
+            return Some(Vec::new());
+        }
+        let leavers = self.by_files.get(test.file())?.get(&name)?;
+        // Who leaves something runs again with those that may rely on it.
+        match leavers.contains(&simple_name(test)) {
+            true => Some(Vec::new()),
+            false => Some(leavers.iter().map(String::as_str).collect()),
+        }
+    }
+}
+
+/// The name of a test's function, without what it is in.
+fn simple_name(test: &TestId) -> String {
+    let name = test.function().rsplit("::").next();
+    name.unwrap_or_default().to_owned()
+}
