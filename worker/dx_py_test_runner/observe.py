@@ -145,7 +145,7 @@ _BETWEEN = frozenset(map(identity, _codes(pathlib.Path, "lstat", "stat")))
 def _asks_for_place(path: Any, frame: FrameType) -> bool:
     """Whether code in that frame doesn't ask for what is in a file, a Python file at that: others are also read by native code, unseen, which
     is commonly preceded by asking whether they are there."""
-    if not str(path).endswith(".py"):
+    if not os.fsdecode(path).endswith(".py"):
         return False
     code, caller = frame.f_code, frame.f_back
     if identity(code) in _BETWEEN and caller is not None:
@@ -181,13 +181,15 @@ class _Observed:
             # Where a link leads and whether a file is a program is told by its existence.
             self._note(EXISTENCE, path, kwargs)
         if mode and not _is_dir(mode):
-            self._note(EXISTENCE if _asks_for_place(path, _getframe(1)) else FILE, path, kwargs)
+            self._note(FILE, path, kwargs)
         return result
 
     def _note(self, kind: int, path: Any, kwargs: dict[str, Any]) -> None:
         self._trace.busy = True
         try:
             folder = kwargs.get("dir_fd")
+            if kind == FILE and _asks_for_place(path, _getframe(2)):
+                kind = EXISTENCE
             self._trace.read(kind, path if folder is None else path_below(folder, path), 3)
         except Exception:  # an observer must never change what it observes
             pass
