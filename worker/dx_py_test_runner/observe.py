@@ -135,7 +135,7 @@ _OF_PLACES = frozenset(
         (
             *_codes(genericpath, "exists", "isdir", "isfile", "islink", "lexists"),
             *_codes(posixpath, "_joinrealpath", "islink", "lexists", "realpath"),
-            *_codes(pathlib.Path, "exists", "is_dir", "is_file", "is_symlink"),
+            *_codes(pathlib.Path, "exists", "is_dir", "is_file", "is_symlink", "resolve"),
         ),
     )
 )
