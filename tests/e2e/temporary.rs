@@ -75,6 +75,38 @@ fn what_was_there_before_the_run_is_an_input() {
 }
 
 #[test]
+fn what_the_start_of_the_interpreter_imported_is_observed_too() {
+    let data = TempDir::new().expect("a temporary folder can be made");
+    let lib = TempDir::new().expect("a temporary folder can be made");
+    // As the `.pth` files of projects that are installed in place do. What they import has bound functions of `os` by then.
+    let text = "import glob, pathlib, shutil, tempfile, fnmatch\n";
+    fs::write(lib.path().join("sitecustomize.py"), text).expect("files can be written");
+    let mut project = Project::new(&[]);
+    for (name, asked) in [
+        ("exists", "(DATA / 'missing').exists()"),
+        ("link", "(DATA / 'missing').is_symlink()"),
+        ("glob", "list(DATA.glob('missing'))"),
+        ("below", "list(DATA.glob('missing/../missing'))"),
+    ] {
+        let place = data.path().display();
+        let text = format!(
+            "import pathlib\nDATA = pathlib.Path('{place}')\ndef test_{name}(): assert not {asked}\n"
+        );
+        project.write(&format!("test_{name}.py"), &text);
+    }
+    project.set("PYTHONPATH", lib.path());
+    assert_eq!(project.test(&[]).code, 0);
+    assert_eq!(project.test(&[]).ran(), 0);
+    let to = data.path().join("folder");
+    std::os::unix::fs::symlink(to, data.path().join("missing")).expect("links can be made");
+    fs::create_dir(data.path().join("folder")).expect("folders can be made");
+    let run = project.test(&[]);
+    let (code, expected) = project.pytest(&[]);
+    assert_eq!((run.outcomes(), run.code), (expected, code), "{}", run.out);
+    assert_eq!((run.ran(), code), (4, 1));
+}
+
+#[test]
 fn what_tests_put_there_is_no_input() {
     let project = Project::new(&[
         (

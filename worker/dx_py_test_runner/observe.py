@@ -203,22 +203,33 @@ class _Observed:
         return str(self.__name__)
 
 
+#: Classes of the standard library that keep functions of `os` as their own, from the time of their import on: pathlib does up to
+#: Python 3.10, glob from 3.13 on. A `.pth` file may have had them imported long before.
+_KEEPERS = (("pathlib", "_NormalAccessor"), ("glob", "_StringGlobber"))
+
+
 def _wrap_stat(trace: Trace) -> Callable[[], None]:
     """Wrap functions of `os`; gives what puts them back."""
-    originals = []
+    keepers = [getattr(sys.modules.get(module), name, None) for module, name in _KEEPERS]
+    replaced: list[tuple[Any, str, Any, Any]] = []
     for name, gives_stat in (("stat", True), ("lstat", True), ("access", False), ("readlink", False)):
         original = getattr(os, name)
         observed = _Observed(trace, original, gives_stat)
         for supported in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
             if original in supported:
                 supported.add(observed)
-        originals.append((name, observed, original))
-        setattr(os, name, observed)
+        for holder in (os, *filter(None, keepers)):
+            held = vars(holder).get(name)
+            is_static = type(held) is staticmethod
+            if (held.__func__ if is_static else held) is original:
+                place = staticmethod(observed) if is_static else observed
+                replaced.append((holder, name, place, held))
+                setattr(holder, name, place)
 
     def undo() -> None:
-        for name, observed, original in originals:
-            if getattr(os, name) is observed:
-                setattr(os, name, original)
+        for holder, name, place, held in replaced:
+            if vars(holder).get(name) is place:
+                setattr(holder, name, held)
 
     return undo
 
