@@ -276,14 +276,93 @@ fn a_docstring_runs_who_asks_for_docstrings() {
         ("test_f.py", RUNS_ALL),
     ];
     let asking = ["test_doc", "test_library", "test_tool"];
-    for of in ["lib", "f", "inner", "h"] {
+    for of in ["lib", "inner"] {
         let doc = format!("About {of}.");
         runs(&files, &doc, "On it.\n\n    And more.", &asking);
     }
+    // Only one of those who ask takes the function, other than to call it.
+    runs(&files, "About h.", "On h.", &["test_tool"]);
+    runs(&files, "About f.", "On f.", &[]);
+    runs(&files, "        '''About f.'''\n", "", &[]);
     // That of a class is among its attributes.
     let listing = ["test_all", "test_doc", "test_library", "test_tool"];
     runs(&files, "About A.", "On A.", &listing);
-    runs(&files, "        '''About f.'''\n", "", &asking);
+}
+
+#[test]
+fn a_docstring_runs_who_is_handed_the_function_and_asks_for_it() {
+    let lib = "\
+import functools, tools
+
+def plain():
+    '''About plain.'''
+
+@tools.register
+def kept():
+    '''About kept.'''
+
+@functools.lru_cache
+def cached():
+    '''About cached.'''
+
+class A:
+    def method(self):
+        '''About method.'''
+
+    @property
+    def value(self):
+        '''About value.'''
+
+def takes_method():
+    return A.method
+
+def calls_all():
+    plain(), A().method(), A().value
+";
+    let tools = "\
+all_kept = []
+def register(function):
+    all_kept.append(function)
+    return function
+def say(x): return x.__doc__
+def say_all(x): return [getattr(x, name).__doc__ for name in vars(x)]
+";
+    let test = |name: &str, code: &str| {
+        (
+            format!("test_{name}.py"),
+            format!("import lib, tools\ndef test_{name}():\n    {code}\n"),
+        )
+    };
+    let tests = [
+        test("calls", "lib.calls_all()"),
+        test("asks", "lib.calls_all(); tools.say(1)"),
+        test("first", "tools.say(tools.all_kept[0])"),
+        test("taken", "tools.say(lib.takes_method())"),
+        test("bound", "tools.say(lib.A().method)"),
+        test("all", "tools.say_all(lib.A)"),
+        test("made", "tools.say(getattr(lib.A, 'meth' + 'od'))"),
+        test("text", "tools.say(getattr(lib, 'plain'))"),
+        test("cache", "tools.say(lib.cached)"),
+        test("module", "tools.say_all(lib)"),
+    ];
+    let mut files = vec![("lib.py", lib), ("tools.py", tools)];
+    files.extend(tests.iter().map(|(name, text)| (&**name, &**text)));
+    // Who hands a module on, if only to `getattr`, may find all in it.
+    let of_module = ["test_module", "test_text"];
+    let runs_for = |of: &str, seeing: &[&str]| {
+        let mut seeing = [seeing, &of_module].concat();
+        seeing.sort_unstable();
+        runs(&files, &format!("About {of}."), "On it.", &seeing);
+    };
+    runs_for("plain", &[]);
+    runs_for("cached", &["test_cache"]);
+    let takes = ["test_all", "test_bound", "test_made", "test_taken"];
+    runs_for("method", &takes);
+    // To read a property looks as if it were taken.
+    runs_for("value", &["test_all", "test_asks", "test_made"]);
+    // Who was handed it when the file was imported may hand it to all.
+    let others = ["test_asks", "test_cache", "test_first"];
+    runs_for("kept", &[&takes[..], &others].concat());
 }
 
 #[test]

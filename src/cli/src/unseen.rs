@@ -11,13 +11,17 @@
 //!
 //! or asks for annotations, if they or what they mention has changed, or for docstrings, if these have; or if code that it reached may get
 //! any module (`sys.modules`, `globals()`), hands that module around as a value, or has its name at the end of a string.
+//!
+//! A function's docstring is seen by who asks for docstrings and has hold of the function: other than to call it some code that the test
+//! reached must mention it, or, if it is a class's, may get attributes by names that it makes up.
 
 use std::path::Path;
 
 use dx_py_core::{Digest, Fact, Input};
 use dx_py_discovery::Symbols;
 use dx_py_discovery::symbols::{
-    ABOUT_ITSELF, ANNOTATION_READERS, ANY_MODULE, Asks, Import, Layout, name_hash, text_reads_docs,
+    ABOUT_ITSELF, ANNOTATION_READERS, ANY_MODULE, Asks, Function, INSIDE, Import, Layout,
+    name_hash, text_lists_attributes, text_reads_docs,
 };
 use dx_py_select::Change;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -67,11 +71,22 @@ impl<'a> Unseen<'a> {
                 _ => None,
             })
             .collect();
-        let mut present = facts().filter(|fact| !fact.digest.is_absent());
-        !present.any(|fact| match &fact.input {
-            Input::File(file) if in_parts.contains(&**file) => difference.may_look_in(file, world),
-            input => difference.is_seen_by(input, world),
-        })
+        let mut documented = OfDocs::default();
+        for fact in facts().filter(|fact| !fact.digest.is_absent()) {
+            let is_seen = match &fact.input {
+                Input::File(file) if in_parts.contains(&**file) => {
+                    difference.may_look_in(file, world)
+                }
+                input => {
+                    documented.add(difference.of_docs(input, world));
+                    difference.is_seen_by(input, world)
+                }
+            };
+            if is_seen {
+                return false;
+            }
+        }
+        !(documented.asks && documented.hands)
     }
 }
 
@@ -85,6 +100,22 @@ fn frame(change: &Change) -> Option<(String, Digest)> {
     }
 }
 
+/// What code may do about the docstrings that differ.
+#[derive(Debug, Default, Clone, Copy)]
+struct OfDocs {
+    /// Ask for docstrings.
+    asks: bool,
+    /// Hand one of the functions to who does.
+    hands: bool,
+}
+
+impl OfDocs {
+    fn add(&mut self, other: Self) {
+        self.asks |= other.asks;
+        self.hands |= other.hands;
+    }
+}
+
 /// Which parts of frames differ, and what was found about who sees that.
 #[derive(Default)]
 struct Difference {
@@ -93,7 +124,10 @@ struct Difference {
     names_for_installed: Vec<String>,
     /// The names by which installed modules may ask for annotations, if these differ, or mention what does.
     annotation_readers: Vec<String>,
-    /// Whether docstrings differ, those of classes left aside, and whether those do.
+    /// The functions whose docstrings differ, and whether one of them is a class's.
+    documented: Vec<String>,
+    has_documented_methods: bool,
+    /// Whether other docstrings differ, those of classes left aside, and whether those do.
     is_in_docs: bool,
     is_in_docs_of_classes: bool,
     /// Whether what only type checkers read differs.
@@ -107,6 +141,7 @@ struct Difference {
     endings: Vec<String>,
     dotted: Vec<String>,
     seen: FxHashMap<Input, bool>,
+    of_docs: FxHashMap<Input, OfDocs>,
     looked_in: FxHashMap<String, bool>,
 }
 
@@ -152,7 +187,18 @@ impl Difference {
         if before.differs_in_annotations(now) || annotated.any(|name| own.contains(name)) {
             self.annotation_readers = ANNOTATION_READERS.map(str::to_owned).to_vec();
         }
-        self.is_in_docs |= before.differs_in_docs(now);
+        for name in before.documented_otherwise(now) {
+            let (class, simple) = name.rsplit_once('.').unwrap_or(("", name));
+            // Two underscores may be put behind the name of a class, and the language takes some letters for others.
+            let is_said = !simple.is_empty() && simple.is_ascii() && !simple.starts_with("__");
+            match is_said && !name.ends_with(INSIDE) {
+                true => {
+                    self.has_documented_methods |= !class.is_empty();
+                    self.documented.push(simple.to_owned());
+                }
+                false => self.is_in_docs = true,
+            }
+        }
         self.is_in_docs_of_classes |= before.differs_in_docs_of_classes(now);
         self.is_for_type_checkers |= before.type_checking != now.type_checking;
         self.by_file.insert(file.to_owned(), own);
@@ -202,6 +248,86 @@ impl Difference {
         seen
     }
 
+    /// What a test that has this input may do by it about the functions whose docstrings differ.
+    fn of_docs(&mut self, input: &Input, world: &World) -> OfDocs {
+        if self.documented.is_empty() {
+            return OfDocs::default();
+        }
+        if let Some(known) = self.of_docs.get(input) {
+            return *known;
+        }
+        let all = OfDocs {
+            asks: true,
+            hands: true,
+        };
+        let found = match input {
+            Input::Symbol(_) => input.part_of_file().map(|(file, name)| match name {
+                "*" => self.of_docs_in(file, world),
+                _ => self.of_docs_in_part(file, name, world),
+            }),
+            Input::File(file) => Some(self.of_docs_in(file, world)),
+            // Others see the difference in any case, or never: `is_seen_by` tells.
+            _ => Some(OfDocs::default()),
+        };
+        let found = found.unwrap_or(all);
+        self.of_docs.insert(input.clone(), found);
+        found
+    }
+
+    /// The same of the functions of that name in a file, or of what is outside of its functions.
+    fn of_docs_in_part(&self, file: &str, name: &str, world: &World) -> OfDocs {
+        let mut found = OfDocs::default();
+        match world.symbols(file) {
+            Some(symbols) if name.is_empty() => {
+                let handed = symbols.frame_hands.iter().copied();
+                found.add(self.of_docs_by(symbols.frame_asks, handed));
+            }
+            Some(symbols) => {
+                let functions = symbols.functions().iter();
+                for function in functions.filter(|function| function.name == name) {
+                    found.add(self.of_docs_by(function.asks, symbols.handed(function)));
+                }
+            }
+            None => (found.asks, found.hands) = (true, true),
+        }
+        found
+    }
+
+    /// The same of a file of which all counts.
+    fn of_docs_in(&self, file: &str, world: &World) -> OfDocs {
+        let Some(text) = world.content(file) else {
+            return OfDocs::default();
+        };
+        if is_installed(file) {
+            let asks = !is_pytests(file) && text_reads_docs(&text);
+            // Who lists attributes elsewhere hands none of them to who asks for docstrings.
+            let lists = asks && self.has_documented_methods && text_lists_attributes(&text);
+            let hands = lists || !is_pytests(file) && self.is_said_in(&text, &self.documented);
+            return OfDocs { asks, hands };
+        }
+        let Some(symbols) = world.symbols(file).filter(|_| file.ends_with(".py")) else {
+            return OfDocs {
+                asks: false,
+                hands: self.is_said_in(&text, &self.documented),
+            };
+        };
+        let mut found = self.of_docs_by(symbols.frame_asks, symbols.frame_hands.iter().copied());
+        for function in symbols.functions() {
+            found.add(self.of_docs_by(function.asks, symbols.handed(function)));
+        }
+        found
+    }
+
+    /// The same of code that asks so for docstrings and may hand these on.
+    fn of_docs_by(&self, asks: Asks, mut handed: impl Iterator<Item = u64>) -> OfDocs {
+        let documented: Vec<u64> = self.documented.iter().map(|name| name_hash(name)).collect();
+        OfDocs {
+            asks: asks.for_docs,
+            hands: self.has_documented_methods && asks.for_any_attribute
+                || handed.any(|name| documented.contains(&name)),
+        }
+    }
+
     /// Whether the functions of that name in a file mention one of the names, or what is outside of its functions does.
     fn is_mentioned(&self, file: &str, name: &str, world: &World) -> bool {
         let Some(symbols) = world.symbols(file) else {
@@ -215,6 +341,7 @@ impl Difference {
         };
         if name.is_empty() {
             return symbols.frame_gets_modules
+                || symbols.frame_gets_globals && self.is_known_in(file, &symbols)
                 || self.sees_docs(symbols.frame_asks)
                 || symbols.frame_names.iter().any(counts)
                 || own.is_none() && symbols.layout.annotated.iter().any(counts)
@@ -225,9 +352,18 @@ impl Difference {
         functions.any(|function| {
             let mut mentions = symbols.mentions(function);
             function.gets_modules
+                || function.gets_globals && self.is_known_in(file, &symbols)
                 || self.sees_docs(function.asks)
                 || mentions.any(|name| counts(&name))
         })
+    }
+
+    /// Whether what differs may be among all that a file knows by some name: its own, or what it asks others for.
+    fn is_known_in(&self, file: &str, symbols: &Symbols) -> bool {
+        let documented = self.documented.iter().map(|name| name_hash(name));
+        let mut names = self.hashes.iter().copied().chain(documented);
+        self.by_file.contains_key(file)
+            || names.any(|name| symbols.asked.binary_search(&name).is_ok())
     }
 
     /// Whether a part of a frame imports one of the names from elsewhere than the standard library.
@@ -268,7 +404,7 @@ impl Difference {
         };
         if is_installed(file) {
             // Pytest looks at signatures to see which arguments there are.
-            let is_pytest = file.split('/').any(|folder| PYTEST.contains(&folder));
+            let is_pytest = is_pytests(file);
             return self.is_said_in(&text, &self.names_for_installed)
                 || !is_pytest && self.is_said_in(&text, &self.annotation_readers)
                 || !is_pytest
@@ -280,8 +416,11 @@ impl Difference {
         };
         let mut functions = symbols.functions().iter();
         let mut asked = symbols.asked.iter();
+        let gets_globals = |function: &Function| function.gets_globals;
         symbols.frame_gets_modules
             || self.sees_docs(symbols.frame_asks)
+            || (symbols.frame_gets_globals || symbols.functions().iter().any(gets_globals))
+                && self.is_known_in(file, &symbols)
             || functions.any(|function| function.gets_modules || self.sees_docs(function.asks))
             || asked.any(|name| self.hashes.contains(name))
             || self.may_look_in(file, world)
@@ -315,6 +454,11 @@ fn names_of_module(file: &Path) -> Option<(Option<&str>, &str)> {
 
 /// The folders of pytest's own modules.
 const PYTEST: [&str; 3] = ["_pytest", "pluggy", "pytest"];
+
+/// Whether an installed file belongs to pytest.
+fn is_pytests(file: &str) -> bool {
+    file.split('/').any(|folder| PYTEST.contains(&folder))
+}
 
 /// Whether a file belongs to an installed package.
 fn is_installed(file: &str) -> bool {

@@ -19,16 +19,18 @@ pub use crate::tokens::name_hash;
 
 mod definitions;
 mod docs;
+mod handed;
 mod modules;
+mod names;
 mod parts;
 mod standard;
 mod unread;
 
 use definitions::definitions;
 use docs::Docs;
-pub use docs::{Asks, text_reads_docs};
+pub use docs::{Asks, INSIDE, text_lists_attributes, text_reads_docs};
 pub use modules::{ANNOTATION_READERS, ANY_MODULE};
-use modules::{asked, frame_gets_modules, module_values};
+use modules::{asked, frame_gets_globals, frame_gets_modules, module_values};
 use parts::Frame;
 pub use parts::{ABOUT_ITSELF, Import, Layout, Part};
 pub use standard::is_standard;
@@ -72,8 +74,12 @@ pub struct Symbols {
     pub sets_type_checking: bool,
     /// Whether code of the frame may get any module, and so names in it that it doesn't mention.
     pub frame_gets_modules: bool,
+    /// Whether it may get what the file knows by any name.
+    pub frame_gets_globals: bool,
     /// How code of the frame may ask for docstrings.
     pub frame_asks: Asks,
+    /// The names by which code of the frame may hand functions on as objects, as hashes, sorted.
+    pub frame_hands: Vec<u64>,
     digests: FxHashMap<String, Digest>,
     functions: Vec<Function>,
     /// The names that functions mention, as hashes.
@@ -93,12 +99,16 @@ pub struct Function {
     pub sees_lines: bool,
     /// Whether it may get any module, and so names in it that it doesn't mention.
     pub gets_modules: bool,
+    /// Whether it may get what its file knows by any name.
+    pub gets_globals: bool,
     /// How it may ask for docstrings.
     pub asks: Asks,
     /// Its name without those of classes, as a hash.
     pub simple: u64,
     /// The places of all names that it mentions in the list of its file.
     mentions: Vec<u32>,
+    /// The places of those by which it may hand functions on as objects.
+    hands: Vec<u32>,
 }
 
 impl Symbols {
@@ -143,7 +153,9 @@ impl Symbols {
             asked: asked(root, &prose),
             module_values: module_values(root),
             frame_gets_modules: frame_gets_modules(root),
+            frame_gets_globals: frame_gets_globals(root),
             frame_asks: Asks::of_frame(root, &docs),
+            frame_hands: handed::by_frame(root, &docs),
             sets_type_checking: sets_type_checking(root),
             digests,
             functions,
@@ -177,8 +189,18 @@ impl Symbols {
 
     /// All names that a function of this file mentions, as hashes.
     pub fn mentions(&self, function: &Function) -> impl Iterator<Item = u64> {
-        let places = function.mentions.iter();
-        places.filter_map(|place| self.names.get(*place as usize).copied())
+        self.at_places(&function.mentions)
+    }
+
+    /// The names by which a function of this file may hand functions on as objects, as hashes.
+    pub fn handed(&self, function: &Function) -> impl Iterator<Item = u64> {
+        self.at_places(&function.hands)
+    }
+
+    fn at_places(&self, places: &[u32]) -> impl Iterator<Item = u64> {
+        places
+            .iter()
+            .filter_map(|place| self.names.get(*place as usize).copied())
     }
 }
 

@@ -1,7 +1,8 @@
 //! The functions of a source: where they are, and what each of them mentions.
 
 use super::docs::{Asks, Docs};
-use super::modules::gets_modules;
+use super::handed;
+use super::modules::{gets_modules, is_call_of_globals};
 use super::{Function, Names, sees_lines};
 use crate::syntax::Node;
 use crate::tokens::{Tokens, name_hash};
@@ -20,14 +21,20 @@ impl Definition<'_> {
     /// What it mentions, and may learn of; `names` are the names that are mentioned in its file.
     pub(super) fn function(&self, whole: &Tokens, docs: &Docs, names: &mut Names) -> Function {
         let simple = self.name.rsplit('.').next().unwrap_or(&self.name);
+        let handed = handed::by_function(self.outer, docs);
+        let mut hands: Vec<u32> = handed.into_iter().map(|name| names.place(name)).collect();
+        hands.sort_unstable();
+        hands.dedup();
         Function {
             name: self.name.clone(),
             lines: self.outer.lines(),
             sees_lines: sees_lines(whole),
             gets_modules: gets_modules(self.outer),
+            gets_globals: self.outer.descendants().any(is_call_of_globals),
             asks: Asks::of_function(self.outer, docs),
             simple: name_hash(simple),
             mentions: whole.name_hashes().map(|name| names.place(name)).collect(),
+            hands,
         }
     }
 }

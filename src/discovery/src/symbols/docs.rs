@@ -6,6 +6,8 @@ use dx_py_core::{Digest, Hasher};
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
+use super::handed::makes_names;
+use super::names::{is_label, is_local, is_of_argument};
 use super::outside_of_functions;
 use crate::syntax::Node;
 use crate::tokens::words;
@@ -36,8 +38,8 @@ pub(super) struct Docs {
     pub(super) statements: FxHashSet<usize>,
     /// Their strings, as far as no value is put into one.
     pub(super) strings: FxHashSet<usize>,
-    /// Their fingerprints by the name of what they are about, with those of the classes around it; what is inside of a function counts as
-    /// its own, and the file itself has no name. What has none is there as well.
+    /// Their fingerprints by the name of what they are about, with those of the classes around it; what is inside of a function has that
+    /// function's name with [`INSIDE`] behind it, and the file itself has none. What has no docstring is there as well.
     pub(super) digests: BTreeMap<String, Digest>,
     /// Those of classes, which aren't among the others.
     pub(super) of_classes: BTreeMap<String, Digest>,
@@ -50,6 +52,8 @@ pub struct Asks {
     pub for_docs: bool,
     /// For all attributes of what may be a class.
     pub for_attributes: bool,
+    /// For these, or for one whose name it doesn't say.
+    pub for_any_attribute: bool,
 }
 
 impl Asks {
@@ -62,7 +66,11 @@ impl Asks {
         self.for_docs |= asks(node, docs);
         self.for_attributes |= node.kind() == "identifier"
             && LISTS_OF_ATTRIBUTES.contains(&node.text())
-            && !is_of_self(node);
+            && !is_of_self(node)
+            && !is_asked_for_one(node)
+            && !is_of_argument(node)
+            && !is_local(node);
+        self.for_any_attribute |= self.for_attributes || makes_names(node);
     }
 
     /// How the code of a function asks.
@@ -77,7 +85,12 @@ impl Asks {
     /// How what isn't in functions asks.
     pub(super) fn of_frame(root: Node<'_>, docs: &Docs) -> Self {
         let mut found = Self::default();
-        outside_of_functions(root, |node| found.add(node, docs));
+        outside_of_functions(root, |node| {
+            // What the function does is its own.
+            if node.kind() != "function_definition" {
+                found.add(node, docs);
+            }
+        });
         found
     }
 }
@@ -119,9 +132,13 @@ impl Docs {
     }
 }
 
-/// The name of a definition with those of the classes around it, or of the function that it is inside of; and whether that is a class.
+/// What is behind the name of a function for all that is inside of it.
+pub const INSIDE: &str = ".<locals>";
+
+/// The name of a definition with those of the classes around it, or of all that is inside of a function; and whether it is a class'.
 fn owner(definition: Node<'_>) -> (String, bool) {
     let mut is_class = definition.kind() == "class_definition";
+    let mut is_inside = false;
     let mut names = Vec::new();
     let mut around = Some(definition);
     while let Some(node) = around {
@@ -129,6 +146,7 @@ fn owner(definition: Node<'_>) -> (String, bool) {
         if is_function {
             names.clear();
             is_class = false;
+            is_inside = node != definition;
         }
         if is_function || node.kind() == "class_definition" {
             names.extend(node.field("name").map(Node::text));
@@ -136,7 +154,11 @@ fn owner(definition: Node<'_>) -> (String, bool) {
         around = node.parent();
     }
     names.reverse();
-    (names.join("."), is_class)
+    let mut name = names.join(".");
+    if is_inside {
+        name.push_str(INSIDE);
+    }
+    (name, is_class)
 }
 
 /// The statement of a body that is its docstring, and the string.
@@ -159,7 +181,7 @@ fn asks(node: Node<'_>, docs: &Docs) -> bool {
             let name = node.text();
             DOC_READERS.contains(&name)
                 || name == DOC && !is_set(node)
-                || name == "help" && !is_label(node)
+                || name == "help" && !is_label(node) && !is_local(node)
         }
         "string_content" => {
             let is_doc = node
@@ -184,14 +206,31 @@ fn is_set(name: Node<'_>) -> bool {
         .is_some_and(|around| around.kind() == "assignment" && around.field("left") == Some(target))
 }
 
-/// Whether a name is only what an argument or an attribute is called.
-fn is_label(name: Node<'_>) -> bool {
-    name.parent().is_some_and(|parent| match parent.kind() {
-        "keyword_argument" | "default_parameter" | "typed_default_parameter" => {
-            parent.field("name") == Some(name)
+/// Whether a namespace is asked for one attribute, whose name is said.
+fn is_asked_for_one(name: Node<'_>) -> bool {
+    let Some(namespace) = name.parent().filter(|parent| parent.kind() == "attribute") else {
+        return false;
+    };
+    let Some(parent) = namespace.parent() else {
+        return false;
+    };
+    let asked = match parent.kind() {
+        "subscript" => parent.field("subscript"),
+        "attribute" => {
+            let method = parent.field("attribute").map(Node::text);
+            let call = parent.parent().filter(|around| around.kind() == "call");
+            let arguments = call.and_then(|call| call.field("arguments"));
+            arguments
+                .filter(|_| matches!(method, Some("get" | "pop" | "setdefault")))
+                .and_then(|arguments| arguments.named_children().next())
         }
-        "attribute" => parent.field("attribute") == Some(name),
-        _ => false,
+        _ => None,
+    };
+    asked.is_some_and(|asked| {
+        asked.kind() == "string"
+            && !asked
+                .descendants()
+                .any(|node| node.kind() == "interpolation")
     })
 }
 
@@ -223,6 +262,19 @@ pub fn text_reads_docs(text: &[u8]) -> bool {
         }
     }
     words(&text).any(|word| DOC_READERS.contains(&word))
+}
+
+/// Whether the text of a module that isn't the project's may get attributes of a class without their names.
+pub fn text_lists_attributes(text: &[u8]) -> bool {
+    let others = [
+        "getattr",
+        "attrgetter",
+        "metaclass",
+        "__prepare__",
+        "locals",
+    ];
+    words(&String::from_utf8_lossy(text))
+        .any(|word| LISTS_OF_ATTRIBUTES.contains(&word) || others.contains(&word))
 }
 
 #[cfg(test)]
@@ -270,7 +322,15 @@ run(A, g)
             let layouts = [FILE, &*after].map(layout);
             let of_classes = layouts[0].differs_in_docs_of_classes(&layouts[1]);
             assert_eq!(of_classes, from == "About A", "{after}");
-            assert_ne!(layouts[0].differs_in_docs(&layouts[1]), of_classes);
+            let names: Vec<&str> = layouts[0].documented_otherwise(&layouts[1]).collect();
+            let expected = match to.rsplit(' ').next() {
+                _ if of_classes => vec![],
+                Some("it") => vec![""],
+                Some("inner") => vec!["A.f.<locals>"],
+                _ if to.contains("def g") => vec!["g"],
+                _ => vec!["A.f"],
+            };
+            assert_eq!(names, expected, "{after}");
             assert_eq!(difference(FILE, &after), Some(Vec::new()), "{after}");
             let [before, now] = [FILE, &*after].map(symbols);
             assert_ne!(before.frame(), now.frame(), "{after}");
@@ -299,10 +359,14 @@ run(A, g)
     #[test]
     fn a_new_definition_is_asked_for_by_its_name() {
         let after = FILE.replace("def g", "def h():\n    'About h.'\n\ndef g");
-        assert!(!layout(FILE).differs_in_docs(&layout(&after)));
+        let names = |before: &str, after: &str| {
+            let [before, after] = [before, after].map(layout);
+            let names = before.documented_otherwise(&after);
+            names.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert!(names(FILE, &after).is_empty());
         let of_two = "def f(): 'a'\ndef f(): 'b'\n";
-        let layouts = [of_two, &of_two.replace('b', "c")].map(layout);
-        assert!(layouts[0].differs_in_docs(&layouts[1]));
+        assert_eq!(names(of_two, &of_two.replace('b', "c")), ["f"]);
     }
 
     #[test]
@@ -314,7 +378,7 @@ run(A, g)
         };
         let docs = Asks {
             for_docs: true,
-            for_attributes: false,
+            ..Asks::default()
         };
         for line in [
             "x.__doc__",

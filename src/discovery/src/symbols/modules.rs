@@ -2,6 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::names::{is_label, is_local, is_of_argument};
 use super::parts::ABOUT_ITSELF;
 use super::{identifiers, outside_of_functions};
 use crate::syntax::Node;
@@ -46,9 +47,36 @@ fn is_way_to_modules(node: Node<'_>) -> bool {
         return false;
     }
     let name = node.text();
-    WAYS_TO_MODULES.contains(&name)
-        || ANNOTATION_READERS.contains(&name)
-        || is_name && !name.is_ascii()
+    let is_way = WAYS_TO_MODULES.contains(&name) || ANNOTATION_READERS.contains(&name);
+    match is_name {
+        true if !name.is_ascii() => true,
+        true if name == "help" && is_label(node) => false,
+        true if is_call_of_globals(node) => false,
+        true => is_way && !is_in_package(node) && !is_of_argument(node) && !is_local(node),
+        // A common word, and not what code asks for by a string.
+        false => is_way && name != "help",
+    }
+}
+
+/// Whether a name is only that of a module in a package, from which something is imported: it may be called `globals`.
+fn is_in_package(name: Node<'_>) -> bool {
+    let Some(dotted) = name
+        .parent()
+        .filter(|parent| parent.kind() == "dotted_name")
+    else {
+        return false;
+    };
+    let Some(around) = dotted.parent() else {
+        return false;
+    };
+    match around.kind() {
+        "relative_import" => true,
+        "import_from_statement" => {
+            around.field("module_name") == Some(dotted)
+                && dotted.named_children().next() != Some(name)
+        }
+        _ => false,
+    }
 }
 
 /// Whether a function may get any module.
@@ -56,10 +84,26 @@ pub(super) fn gets_modules(function: Node<'_>) -> bool {
     function.descendants().any(is_way_to_modules)
 }
 
+/// Whether a node is the name in `globals()`, which gives what is in the file that says it.
+pub(super) fn is_call_of_globals(node: Node<'_>) -> bool {
+    node.kind() == "identifier"
+        && node.text() == "globals"
+        && node
+            .parent()
+            .is_some_and(|call| call.kind() == "call" && call.field("function") == Some(node))
+}
+
 /// Whether what isn't in functions may.
 pub(super) fn frame_gets_modules(root: Node<'_>) -> bool {
     let mut found = false;
     outside_of_functions(root, |node| found |= is_way_to_modules(node));
+    found
+}
+
+/// Whether what isn't in functions may get all that the file knows.
+pub(super) fn frame_gets_globals(root: Node<'_>) -> bool {
+    let mut found = false;
+    outside_of_functions(root, |node| found |= is_call_of_globals(node));
     found
 }
 
@@ -104,6 +148,10 @@ pub(super) fn module_values(root: Node<'_>) -> Vec<u64> {
         }
         _ => {}
     });
+    if root.descendants().any(is_call_of_globals) {
+        let modules = imported.values().flatten();
+        found.extend(modules.map(|name| name_hash(name)));
+    }
     root.descendants().for_each(|node| {
         if node.kind() == "identifier"
             && let Some(modules) = imported.get(node.text())
@@ -239,6 +287,53 @@ mod tests {
         found.contains(&name_hash("lib")) || found.contains(&ANY_MODULE)
     }
 
+    /// Whether code of the first function may get any module.
+    fn gets_any(line: &str) -> bool {
+        let source = format!("def f(x):\n    {line}\n");
+        let symbols = crate::Symbols::of(source.as_bytes()).expect("it parses");
+        symbols.functions()[0].gets_modules
+    }
+
+    #[test]
+    fn a_module_of_a_package_may_have_the_name_of_a_way() {
+        for line in [
+            "from .globals import y",
+            "from . .modules import y",
+            "from a.globals import y",
+            "x(help=1)",
+            "def g(help): return help",
+            "def g(help: str = ''): return help",
+            "help = x\n    return help",
+            "x = {'help': 1}",
+            "globals()['a']",
+            "x.help = x.help",
+            "def g(locate=False): return x(locate=locate)",
+            "modules = x\n    del modules[0]",
+        ] {
+            assert!(!gets_any(line), "{line}");
+        }
+        for line in [
+            "x(globals)",
+            "from runpy import y",
+            "import runpy",
+            "from importlib import import_module",
+            "from . import globals",
+            "x.modules",
+            "getattr(x, 'modules')",
+            "modules = x.modules",
+            "def g(reload):\n        def h():\n            from importlib import reload",
+            "from importlib import reload\n    reload = reload or x",
+            "def g(y=globals): return y",
+            "help(x)",
+            "y = help",
+            "def g(help): pass\n    help(x)",
+            "g = lambda help: 1; help(x)",
+            "global help\n    help = help(x)",
+        ] {
+            assert!(gets_any(line), "{line}");
+        }
+    }
+
     #[test]
     fn a_module_that_is_used_for_its_attributes_is_no_value() {
         for source in [
@@ -270,6 +365,7 @@ mod tests {
             "from pkg import lib\nf(lib)\n",
             "from pkg import lib as other\nf(other)\n",
             "import pkg.lib as other\nother = f(other)\n",
+            "import lib\ndef g(x): return globals()[x]\n",
             "def g():\n    import lib\n    return lib\n",
             "from lib import *\n",
             "x = dir()\n",

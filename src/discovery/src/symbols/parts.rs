@@ -74,23 +74,34 @@ impl Layout {
 
     /// Whether functions that both have are annotated differently. Whoever asks for others asks for their names.
     pub fn differs_in_annotations(&self, other: &Self) -> bool {
-        differs_in_common(&self.annotations, &other.annotations)
+        in_common(&self.annotations, &other.annotations)
+            .next()
+            .is_some()
     }
 
-    /// Whether a function that both have, or the file, is documented differently.
-    pub fn differs_in_docs(&self, other: &Self) -> bool {
-        differs_in_common(&self.docs, &other.docs)
+    /// What both have that is documented differently: functions by their names with those of classes around them, the file itself by an
+    /// empty name, and all that is inside of a function by one that ends in [`INSIDE`](super::INSIDE).
+    pub fn documented_otherwise<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a str> {
+        in_common(&self.docs, &other.docs)
     }
 
     /// Whether a class that both have is.
     pub fn differs_in_docs_of_classes(&self, other: &Self) -> bool {
-        differs_in_common(&self.docs_of_classes, &other.docs_of_classes)
+        in_common(&self.docs_of_classes, &other.docs_of_classes)
+            .next()
+            .is_some()
     }
 }
 
-fn differs_in_common(some: &BTreeMap<String, Digest>, others: &BTreeMap<String, Digest>) -> bool {
-    some.iter()
-        .any(|(name, digest)| others.get(name).is_some_and(|other| other != digest))
+/// The names that both have, of what differs.
+fn in_common<'a>(
+    some: &'a BTreeMap<String, Digest>,
+    others: &'a BTreeMap<String, Digest>,
+) -> impl Iterator<Item = &'a str> {
+    let differ = |(name, digest): &(&String, &Digest)| {
+        others.get(*name).is_some_and(|other| other != *digest)
+    };
+    some.iter().filter(differ).map(|(name, _)| name.as_str())
 }
 
 /// Beginnings of names that pytest and unittest look for in modules.
