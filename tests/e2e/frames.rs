@@ -37,6 +37,26 @@ fn a_new_constant_or_function_runs_nothing_that_does_not_mention_it() {
 }
 
 #[test]
+fn a_function_under_a_decorator_of_the_standard_library_runs_who_mentions_it() {
+    let lib = "import contextlib, functools\nfrom typing import overload\n\n@contextlib.contextmanager\ndef opened(): yield 1\n\n@functools.lru_cache\ndef kept(n=1): return n\n\ndef f():\n    with opened() as n: return n\n\ndef g(): return kept()\n\ndef h(): return 3\n";
+    let tests = "import lib\ndef test_f(): assert lib.f() == 1\ndef test_g(): assert lib.g() == 1\ndef test_h(): assert lib.h() == 3\n";
+    let files = lib_and_tests(lib, tests);
+    runs(&files, "def opened()", "def opened(n=1)", &["test_f"]);
+    runs(&files, "def kept(n=1)", "def kept(n=2)", &["test_g"]);
+    runs(&files, "@functools.lru_cache\n", "", &["test_g"]);
+    let of_cache = "@functools.lru_cache(maxsize=None)\n";
+    runs(&files, "@functools.lru_cache\n", of_cache, &["test_g"]);
+    let new = "@contextlib.contextmanager\ndef other(): yield 2\n\ndef f():";
+    runs(&files, "def f():", new, &[]);
+    let new = "@overload\ndef kept(n): ...\n@functools.lru_cache\ndef kept";
+    runs(&files, "@functools.lru_cache\ndef kept", new, &["test_g"]);
+    // Of what isn't there, or comes from elsewhere, nobody knows what it does.
+    let all = ["test_f", "test_g", "test_h"];
+    let missing = "@functools.retries\ndef other(): pass\n\ndef f():";
+    runs(&files, "def f():", missing, &all);
+}
+
+#[test]
 fn what_else_stands_in_a_frame_runs_all_who_import_the_file() {
     let files = lib_and_tests(PLAIN, PLAIN_TESTS);
     let all = ["test_f", "test_g", "test_h"];

@@ -20,8 +20,8 @@ use std::path::Path;
 use dx_py_core::{Digest, Fact, Input};
 use dx_py_discovery::Symbols;
 use dx_py_discovery::symbols::{
-    ABOUT_ITSELF, ANNOTATION_READERS, ANY_MODULE, Asks, Function, INSIDE, Import, Layout,
-    name_hash, text_lists_attributes, text_reads_docs,
+    ABOUT_ITSELF, ANNOTATION_READERS, ANY_MODULE, Asks, Function, INSIDE, Layout, name_hash,
+    text_lists_attributes, text_reads_docs,
 };
 use dx_py_select::Change;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -162,7 +162,7 @@ impl Difference {
         let mut imports = layouts
             .into_iter()
             .flat_map(|layout| layout.parts.values())
-            .filter_map(|part| part.import.as_ref());
+            .flat_map(|part| part.import.iter().chain(&part.decorators));
         // With another module of that name it may be the order that differs.
         if !imports.all(|import| standard_file(import, world).is_ok()) {
             return None;
@@ -170,14 +170,12 @@ impl Difference {
         let mut own: FxHashSet<u64> = FxHashSet::default();
         for name in before.difference(now)? {
             let parts = layouts.iter().filter_map(|layout| layout.parts.get(name));
-            let imports: Vec<&Import> = parts.filter_map(|part| part.import.as_ref()).collect();
-            let mut certain = imports
-                .iter()
-                .map(|import| is_certainly_there(import, world));
-            if !certain.all(|is_certain| is_certain) {
+            let is_imported = parts.clone().any(|part| part.import.is_some());
+            let mut asked = parts.flat_map(|part| part.import.iter().chain(&part.decorators));
+            if !asked.all(|import| is_certainly_there(import, world)) {
                 return None;
             }
-            if imports.is_empty() && !ABOUT_ITSELF.contains(&name) {
+            if !is_imported && !ABOUT_ITSELF.contains(&name) {
                 self.names_for_installed.push(name.to_owned());
             }
             own.insert(name_hash(name));

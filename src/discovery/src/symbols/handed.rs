@@ -1,29 +1,26 @@
 //! Where code may get hold of a function as an object, other than to call it by its name: whoever is handed one may ask for its docstring.
 
-use rustc_hash::FxHashSet;
-
+use super::decorators::{Standard, decorators};
 use super::docs::Docs;
-use super::standard::is_standard;
 use super::{identifiers, outside_of_functions};
 use crate::syntax::Node;
 use crate::tokens::{name_hash, words};
 
 /// Decorators of the standard library that hand the function to nobody else, but for a copy of what it says of itself.
-const PLAIN_DECORATORS: [&str; 13] = [
+const PLAIN_DECORATORS: [&str; 10] = [
     "abstractmethod",
     "asynccontextmanager",
     "cache",
     "cached_property",
-    "classmethod",
     "contextmanager",
     "final",
     "lru_cache",
     "overload",
     "override",
-    "property",
-    "staticmethod",
     "wraps",
 ];
+
+const BUILT_IN_DECORATORS: [&str; 3] = ["classmethod", "property", "staticmethod"];
 
 /// The names by which the code of a function may hand functions on, as hashes; some of them more than once.
 pub(super) fn by_function(function: Node<'_>, docs: &Docs) -> Vec<u64> {
@@ -37,7 +34,7 @@ pub(super) fn by_function(function: Node<'_>, docs: &Docs) -> Vec<u64> {
 /// Those by which what isn't in functions does, and those of the functions that it hands to decorators: sorted.
 pub(super) fn by_frame(root: Node<'_>, docs: &Docs) -> Vec<u64> {
     let mut found = Vec::new();
-    let standard = of_standard_library(root);
+    let standard = Standard::of(root);
     outside_of_functions(root, |node| {
         add(node, docs, &mut found);
         if node.kind() == "decorated_definition" && has_other_decorators(node, &standard) {
@@ -127,46 +124,19 @@ fn is_in_all(content: Node<'_>) -> bool {
 
 const ALL: &str = "__all__";
 
-/// The names that a file has of the standard library: modules, and what is in them; and those of built-in decorators.
-fn of_standard_library(root: Node<'_>) -> FxHashSet<&str> {
-    let mut found = FxHashSet::from_iter(["classmethod", "property", "staticmethod"]);
-    root.descendants().for_each(|node| {
-        let module = node.field("module_name").map(Node::text);
-        let is_import = matches!(node.kind(), "import_statement" | "import_from_statement");
-        for name in node.fields("name").filter(|_| is_import) {
-            let asked = name.field("name").unwrap_or(name).text();
-            if is_standard(module.unwrap_or(asked)) {
-                found.insert(name.field("alias").map_or(asked, Node::text));
-            }
-        }
-    });
-    found
-}
-
-fn has_other_decorators(decorated: Node<'_>, standard: &FxHashSet<&str>) -> bool {
-    let mut decorators = decorated
-        .named_children()
-        .filter(|child| child.kind() == "decorator");
-    decorators.any(|decorator| {
-        let Some(mut called) = decorator.named_children().next() else {
-            return true;
-        };
-        if called.kind() == "call"
-            && let Some(function) = called.field("function")
-        {
-            called = function;
-        }
-        let (owner, name) = match called.kind() {
-            "attribute" => (called.field("object"), called.field("attribute")),
-            _ => (Some(called), Some(called)),
-        };
-        let [Some(owner), Some(name)] = [owner, name].map(|node| node.map(Node::text)) else {
-            return true;
-        };
+fn has_other_decorators(decorated: Node<'_>, standard: &Standard<'_>) -> bool {
+    decorators(decorated).any(|decorator| {
+        let name = decorator.named_children().next();
+        let built_in = name.filter(|name| BUILT_IN_DECORATORS.contains(&name.text()));
+        let attribute = name.and_then(|name| name.field("attribute"));
         // Those of a property are named after it.
-        let is_plain = matches!(name, "deleter" | "getter" | "setter")
-            || standard.contains(owner) && PLAIN_DECORATORS.contains(&name);
-        !is_plain
+        let of_property =
+            attribute.filter(|name| matches!(name.text(), "deleter" | "getter" | "setter"));
+        let import = standard.decorator(decorator);
+        let is_plain = import
+            .and_then(|import| import.name)
+            .is_some_and(|name| PLAIN_DECORATORS.contains(&&*name));
+        !is_plain && built_in.is_none() && of_property.is_none()
     })
 }
 

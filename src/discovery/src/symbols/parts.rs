@@ -2,7 +2,8 @@
 //!
 //! To bind a name to a literal, or to a function whose signature is made of literals, can't fail and does nothing else; so whether it is
 //! there, and what it says, is seen by nobody but who asks for that name. The same is true of an import from the standard library, if what
-//! it asks for is there, which whoever compares frames has to find out ([`Part::import`]). A new constant or helper, or another version
+//! it asks for is there, which whoever compares frames has to find out ([`Part::import`]); and of a function under a decorator from there that
+//! does nothing else than to make another one of it. A new constant or helper, or another version
 //! number, leaves all those tests as they are that reach no mention of it. The *rest* of the frame is everything else, and counts for whoever
 //! imports the file.
 //!
@@ -14,9 +15,10 @@
 use std::collections::BTreeMap;
 
 use dx_py_core::{Digest, Hasher};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
+use super::decorators::{Standard, pure};
 use super::definitions::{Definition, kind};
 use super::docs::Docs;
 use super::identifiers;
@@ -51,6 +53,8 @@ pub struct Part {
     pub digest: Digest,
     /// What it imports, if it does: a part only if that is the standard library's.
     pub import: Option<Import>,
+    /// What decorates it, which is the standard library's too.
+    pub decorators: Vec<Import>,
 }
 
 /// What an import asks for.
@@ -131,11 +135,19 @@ pub const ABOUT_ITSELF: [&str; 9] = [
     "__version__",
 ];
 
-/// A part: the name that it binds, what says so, what it imports, and how many statements of the rest are before it.
-struct Found<'s> {
+/// What binds a name.
+struct Binding<'s> {
     name: &'s str,
     node: Node<'s>,
+    /// The function, if it is one, without its decorators.
+    function: Option<Node<'s>>,
     import: Option<Import>,
+    decorators: Vec<Import>,
+}
+
+/// A part, and how many statements of the rest are before it.
+struct Found<'s> {
+    binding: Binding<'s>,
     place: usize,
 }
 
@@ -216,20 +228,33 @@ impl Frame {
             hasher.field(name).field(digest.0);
         }
         let digest = hasher.finish();
-        let digests = parts.iter().map(|part| {
-            let own = Tokens::of(part.node, &left_out);
-            let mut hasher = Hasher::new();
+        let mut by_name: BTreeMap<&str, (Hasher, Option<Import>, Vec<Import>)> = BTreeMap::new();
+        for Found { binding, place } in &parts {
+            let own = Tokens::of(binding.node, &left_out);
+            let is_own = |node| binding.function.is_some_and(|own| own.id() == node);
+            let (hasher, import, decorators) = by_name.entry(binding.name).or_default();
             hasher
-                .field(with_kinds(&own, &|node| node == part.node.id()).0)
-                .field((part.place as u64).to_le_bytes());
-            hash_import(&mut hasher, part.import.as_ref());
-            let digest = hasher.finish();
-            let import = part.import.clone();
-            (part.name.to_owned(), Part { digest, import })
-        });
-        let digests = digests.collect();
-        left_out.extend(parts.iter().map(|part| part.node.id()));
-        let is_part: FxHashSet<usize> = parts.iter().map(|part| part.node.id()).collect();
+                .field(with_kinds(&own, &is_own).0)
+                .field((*place as u64).to_le_bytes());
+            hash_import(hasher, binding.import.as_ref());
+            import.clone_from(&binding.import);
+            decorators.extend(binding.decorators.iter().cloned());
+        }
+        let by_name = by_name
+            .into_iter()
+            .map(|(name, (hasher, import, decorators))| {
+                let digest = hasher.finish();
+                let part = Part {
+                    digest,
+                    import,
+                    decorators,
+                };
+                (name.to_owned(), part)
+            });
+        let digests = by_name.collect();
+        left_out.extend(parts.iter().map(|part| part.binding.node.id()));
+        let functions = parts.iter().filter_map(|part| part.binding.function);
+        let is_part: FxHashSet<usize> = functions.map(Node::id).collect();
         left_out.extend(imports);
         let rest = Tokens::of(root, &left_out);
         let rest = with_kinds(&rest, &|node| !is_part.contains(&node));
@@ -243,7 +268,10 @@ impl Frame {
             hash_import(&mut hasher, Some(import));
         }
         let rest = hasher.finish();
-        let bound: FxHashSet<u64> = parts.iter().map(|part| name_hash(part.name)).collect();
+        let bound: FxHashSet<u64> = parts
+            .iter()
+            .map(|part| name_hash(part.binding.name))
+            .collect();
         let mentioned = without_prose
             .name_hashes()
             .chain(annotations.evaluated.keys().copied());
@@ -289,46 +317,81 @@ fn statements<'s>(
 ) -> Statements<'s> {
     let mut found = Statements::default();
     let counts = |node: &Node<'s>| !node.is_extra() && !left_out.contains(&node.id());
-    for node in root.named_children().filter(counts) {
-        let name = match node.kind() {
-            "function_definition" => defined(node, postponed),
-            "expression_statement" => assigned(node),
-            "import_statement" | "import_from_statement" => {
-                if found.take_apart(node, count) {
-                    continue;
-                }
-                None
+    let standard = Standard::of(root);
+    let bindings: Vec<(Node<'s>, Option<Binding<'s>>)> = root
+        .named_children()
+        .filter(counts)
+        .map(|node| (node, binding(node, postponed, &standard)))
+        .collect();
+    // A function may be defined several times: for type checkers, mostly.
+    let mut definitions: FxHashMap<&str, u32> = FxHashMap::default();
+    for (_, binding) in &bindings {
+        if let Some(function) = binding.as_ref().filter(|each| each.function.is_some()) {
+            *definitions.entry(function.name).or_default() += 1;
+        }
+    }
+    for (node, binding) in bindings {
+        match binding {
+            Some(binding) => {
+                let own = match binding.function {
+                    Some(_) => definitions.get(binding.name).copied(),
+                    None => Some(1),
+                };
+                let is_only_here = own == Some(count(binding.name));
+                found.add(binding, is_only_here);
             }
-            _ => None,
-        };
-        match name {
-            Some(name) => found.add(name, node, None, count(name) == 1),
+            None if found.take_apart(node, count) => {}
             None => found.place += 1,
         }
     }
     found
 }
 
+/// What a statement of the top binds that is no import.
+fn binding<'s>(node: Node<'s>, postponed: bool, standard: &Standard<'_>) -> Option<Binding<'s>> {
+    let (function, decorators) = match node.kind() {
+        "function_definition" => (Some(node), Vec::new()),
+        "decorated_definition" => {
+            let definition = node.field("definition");
+            let function =
+                definition.filter(|definition| definition.kind() == "function_definition")?;
+            (Some(function), pure(node, standard)?)
+        }
+        "expression_statement" => (None, Vec::new()),
+        _ => return None,
+    };
+    let name = match function {
+        Some(function) => defined(function, postponed)?,
+        None => assigned(node)?,
+    };
+    Some(Binding {
+        name,
+        node,
+        function,
+        import: None,
+        decorators,
+    })
+}
+
 impl<'s> Statements<'s> {
     /// Adds what binds a name: a part if nobody else mentions it, as `is_only_here` says.
-    fn add(&mut self, name: &'s str, node: Node<'s>, import: Option<Import>, is_only_here: bool) {
-        if may_be_part(name) && is_only_here {
-            self.parts.push(Found {
-                name,
-                node,
-                import,
-                place: self.place,
-            });
+    fn add(&mut self, binding: Binding<'s>, is_only_here: bool) {
+        let place = self.place;
+        if may_be_part(binding.name) && is_only_here {
+            self.parts.push(Found { binding, place });
             return;
         }
-        if let Some(import) = import {
-            self.imported.push((node, import, self.place));
+        if let Some(import) = binding.import {
+            self.imported.push((binding.node, import, place));
         }
         self.place += 1;
     }
 
     /// Takes an import from the standard library apart; false if it is another one, or may be.
     fn take_apart(&mut self, node: Node<'s>, count: &dyn Fn(&str) -> u32) -> bool {
+        if !matches!(node.kind(), "import_statement" | "import_from_statement") {
+            return false;
+        }
         let module = node.field("module_name");
         let from = module.map(Node::text);
         let names: Vec<Node<'s>> = node.fields("name").collect();
@@ -357,7 +420,14 @@ impl<'s> Statements<'s> {
             let own = own.flat_map(identifiers);
             let own = own.filter(|own| *own == bound).count();
             let is_only_here = usize::try_from(count(bound)).is_ok_and(|count| count == own);
-            self.add(bound, name, Some(import), is_only_here);
+            let binding = Binding {
+                name: bound,
+                node: name,
+                function: None,
+                import: Some(import),
+                decorators: Vec::new(),
+            };
+            self.add(binding, is_only_here);
         }
         true
     }
@@ -494,6 +564,7 @@ pub(super) mod tests {
             ("", "def f(a, *, b=1): return c\n", "f"),
             ("def f(a): return a\n", "def f(a, b=None): return a\n", "f"),
             ("def f(): return 1\n", "def f(): yield 1\n", "f"),
+            ("", "def f(a): pass\ndef f(a=1): pass\n", "f"),
             ("def f(): return 1\n", "async def f(): return 1\n", "f"),
             (
                 "from __future__ import annotations\n",
@@ -551,6 +622,36 @@ pub(super) mod tests {
             ("", "A = B = 1\n"),
             ("", "A += 1\n"),
             ("", "@b\ndef f(): pass\n"),
+            ("", "@functools.cache\ndef f(): pass\n"),
+            (
+                "import functools\n",
+                "import functools\n@functools.wraps(x)\ndef f(): pass\n",
+            ),
+            (
+                "import functools\n",
+                "import functools\n@functools.lru_cache('a')\ndef f(): pass\n",
+            ),
+            (
+                "import functools\n",
+                "import functools\n@functools.cache\ndef f(a=b): pass\n",
+            ),
+            (
+                "import functools\n",
+                "import functools\n@functools.cache\nclass f: pass\n",
+            ),
+            (
+                "from .functools import cache\n",
+                "from .functools import cache\n@cache\ndef f(): pass\n",
+            ),
+            (
+                "from functools import cache\ncache = x(cache)\n",
+                "from functools import cache\ncache = x(cache)\n@cache\ndef f(): pass\n",
+            ),
+            (
+                "try:\n    from functools import cache\nexcept ImportError:\n    from a import cache\n",
+                "try:\n    from functools import cache\nexcept ImportError:\n    from a import cache\n@cache\ndef f(): pass\n",
+            ),
+            ("@b\ndef f(): pass\n", "@b\ndef f(): pass\ndef f(): pass\n"),
             ("", "def f(a=b): pass\n"),
             ("", "def f(a: int): pass\n"),
             ("", "def f() -> int: pass\n"),
@@ -570,6 +671,33 @@ pub(super) mod tests {
             ("A = 1\ndef f(x=A): pass\n", "A = 2\ndef f(x=A): pass\n"),
         ] {
             assert_eq!(difference(before, after), None, "{after}");
+        }
+    }
+
+    #[test]
+    fn functions_with_decorators_of_the_standard_library_are_parts() {
+        for (import, decorated) in [
+            ("import functools", "@functools.cache\ndef f(): pass\n"),
+            ("import functools as t", "@t.lru_cache\ndef f(): pass\n"),
+            (
+                "import functools",
+                "@functools.lru_cache(maxsize=None)\ndef f(a=1): pass\n",
+            ),
+            (
+                "from contextlib import contextmanager as c",
+                "@c\ndef f(): yield\n",
+            ),
+            (
+                "import typing as t",
+                "@t.overload\ndef f(a): pass\n@t.overload\ndef f(): pass\ndef f(a=1): pass\n",
+            ),
+        ] {
+            let before = format!("{import}\nb = x(functools, t, c)\n");
+            let after = format!("{before}{decorated}");
+            let found = difference(&before, &after);
+            assert_eq!(found, Some(vec!["f".to_owned()]), "{after}");
+            let part = &layout(&after).parts["f"];
+            assert!(!part.decorators.is_empty(), "{after}");
         }
     }
 
