@@ -7,18 +7,22 @@ use super::parts::Import;
 use super::standard::is_standard;
 use crate::syntax::Node;
 
-/// What a file has of the standard library by the imports at its top, by the names that nothing else binds.
+/// What a file has of the standard library by the imports at its top, by the names that nothing else binds; with the lines that end them.
 pub(super) struct Standard<'s> {
-    names: FxHashMap<&'s str, Import>,
+    names: FxHashMap<&'s str, (Import, u32)>,
 }
 
 impl<'s> Standard<'s> {
     /// Of the file with this root.
     pub(super) fn of(root: Node<'s>) -> Self {
-        let mut names: FxHashMap<&str, Option<Import>> = FxHashMap::default();
-        let mut bind = |name: &'s str, import: Option<Import>| {
-            let known = names.entry(name).or_insert_with(|| import.clone());
-            if *known != import {
+        let mut names: FxHashMap<&str, Option<(Import, u32)>> = FxHashMap::default();
+        let mut bind = |name: &'s str, import: Option<(Import, u32)>| {
+            let mut is_first = false;
+            let known = names.entry(name).or_insert_with(|| {
+                is_first = true;
+                import
+            });
+            if !is_first {
                 *known = None;
             }
         };
@@ -32,8 +36,8 @@ impl<'s> Standard<'s> {
                         module: module.unwrap_or(asked).to_owned(),
                         name: module.map(|_| asked.to_owned()),
                     };
-                    let import =
-                        Some(import).filter(|import| is_at_top && is_standard(&import.module));
+                    let is_plain = is_at_top && is_standard(&import.module);
+                    let import = is_plain.then(|| (import, *node.lines().end()));
                     bind(name.field("alias").map_or(asked, Node::text), import);
                 }
             }
@@ -57,20 +61,24 @@ impl<'s> Standard<'s> {
         }
     }
 
-    /// What of the standard library a decorator is, or what it calls.
+    /// What of the standard library a decorator is, or what it calls, if that has been imported above it.
     pub(super) fn decorator(&self, decorator: Node<'_>) -> Option<Import> {
+        let line = *decorator.lines().start();
+        let imported = |name: Node<'_>| {
+            let (import, end) = self.names.get(name.text())?;
+            (*end < line).then_some(import)
+        };
         let mut called = decorator.named_children().next()?;
         if called.kind() == "call" {
             called = called.field("function")?;
         }
         match called.kind() {
             "identifier" => {
-                let import = self.names.get(called.text())?;
+                let import = imported(called)?;
                 import.name.is_some().then(|| import.clone())
             }
             "attribute" => {
-                let object = called.field("object")?;
-                let module = self.names.get(object.text())?;
+                let module = imported(called.field("object")?)?;
                 module.name.is_none().then(|| Import {
                     module: module.module.clone(),
                     name: called.field("attribute").map(|name| name.text().to_owned()),

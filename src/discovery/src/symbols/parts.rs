@@ -18,7 +18,7 @@ use dx_py_core::{Digest, Hasher};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
-use super::decorators::{Standard, pure};
+use super::decorators::{Standard, decorators, pure};
 use super::definitions::{Definition, kind};
 use super::docs::Docs;
 use super::identifiers;
@@ -236,7 +236,9 @@ impl Frame {
             hasher
                 .field(with_kinds(&own, &is_own).0)
                 .field((*place as u64).to_le_bytes());
-            hash_import(hasher, binding.import.as_ref());
+            for import in binding.import.iter().chain(&binding.decorators) {
+                hash_import(hasher, Some(import));
+            }
             import.clone_from(&binding.import);
             decorators.extend(binding.decorators.iter().cloned());
         }
@@ -330,17 +332,33 @@ fn statements<'s>(
             *definitions.entry(function.name).or_default() += 1;
         }
     }
+    let is_only_here = |binding: &Binding<'_>| {
+        let own = match binding.function {
+            Some(_) => definitions.get(binding.name).copied(),
+            None => Some(1),
+        };
+        may_be_part(binding.name) && own == Some(count(binding.name))
+    };
+    // What decorates a part is told with it.
+    let mut in_decorators: FxHashMap<&str, u32> = FxHashMap::default();
+    for (node, binding) in &bindings {
+        let part = binding.as_ref().filter(|binding| is_only_here(binding));
+        let decorators = part.map(|_| decorators(*node)).into_iter().flatten();
+        for name in decorators.flat_map(identifiers) {
+            *in_decorators.entry(name).or_default() += 1;
+        }
+    }
+    let count_beyond = |name: &str| {
+        let told = in_decorators.get(name).copied();
+        count(name).saturating_sub(told.unwrap_or(0))
+    };
     for (node, binding) in bindings {
         match binding {
             Some(binding) => {
-                let own = match binding.function {
-                    Some(_) => definitions.get(binding.name).copied(),
-                    None => Some(1),
-                };
-                let is_only_here = own == Some(count(binding.name));
-                found.add(binding, is_only_here);
+                let is_part = is_only_here(&binding);
+                found.add(binding, is_part);
             }
-            None if found.take_apart(node, count) => {}
+            None if found.take_apart(node, &count_beyond) => {}
             None => found.place += 1,
         }
     }
@@ -374,10 +392,10 @@ fn binding<'s>(node: Node<'s>, postponed: bool, standard: &Standard<'_>) -> Opti
 }
 
 impl<'s> Statements<'s> {
-    /// Adds what binds a name: a part if nobody else mentions it, as `is_only_here` says.
-    fn add(&mut self, binding: Binding<'s>, is_only_here: bool) {
+    /// Adds what binds a name, as a part or to what counts for everybody.
+    fn add(&mut self, binding: Binding<'s>, is_part: bool) {
         let place = self.place;
-        if may_be_part(binding.name) && is_only_here {
+        if is_part {
             self.parts.push(Found { binding, place });
             return;
         }
@@ -420,6 +438,7 @@ impl<'s> Statements<'s> {
             let own = own.flat_map(identifiers);
             let own = own.filter(|own| *own == bound).count();
             let is_only_here = usize::try_from(count(bound)).is_ok_and(|count| count == own);
+            let is_part = may_be_part(bound) && is_only_here;
             let binding = Binding {
                 name: bound,
                 node: name,
@@ -427,7 +446,7 @@ impl<'s> Statements<'s> {
                 import: Some(import),
                 decorators: Vec::new(),
             };
-            self.add(binding, is_only_here);
+            self.add(binding, is_part);
         }
         true
     }
@@ -648,6 +667,10 @@ pub(super) mod tests {
                 "from functools import cache\ncache = x(cache)\n@cache\ndef f(): pass\n",
             ),
             (
+                "import functools\n",
+                "@functools.cache\ndef f(): pass\nimport functools\n",
+            ),
+            (
                 "try:\n    from functools import cache\nexcept ImportError:\n    from a import cache\n",
                 "try:\n    from functools import cache\nexcept ImportError:\n    from a import cache\n@cache\ndef f(): pass\n",
             ),
@@ -696,6 +719,12 @@ pub(super) mod tests {
             let after = format!("{before}{decorated}");
             let found = difference(&before, &after);
             assert_eq!(found, Some(vec!["f".to_owned()]), "{after}");
+            // The import may be a part too, and the function is another one if something else has its name.
+            let bound = import.rsplit(' ').next().unwrap_or(import);
+            let both = format!("{import}\n{decorated}x()\n");
+            let mut names = ["f", bound].map(str::to_owned);
+            names.sort();
+            assert_eq!(difference("x()\n", &both), Some(names.into()), "{after}");
             let part = &layout(&after).parts["f"];
             assert!(!part.decorators.is_empty(), "{after}");
         }
