@@ -379,18 +379,13 @@ impl Difference {
         if let Some(known) = self.looked_in.get(file) {
             return *known;
         }
-        let found = match (world.symbols(file), world.content(file)) {
-            (Some(symbols), Some(text)) => {
-                let mut values = symbols.module_values.iter();
-                values.any(|name| *name == ANY_MODULE || self.modules.contains(name))
-                    || self.is_for_type_checkers && symbols.sets_type_checking
-                    || self
-                        .endings
-                        .iter()
-                        .any(|end| has_at_start_of_word(&text, end))
-            }
-            _ => true,
-        };
+        let found = world.symbols(file).is_none_or(|symbols| {
+            let mut values = symbols.module_values.iter();
+            let mut ends = symbols.string_ends.iter();
+            values.any(|name| *name == ANY_MODULE || self.modules.contains(name))
+                || ends.any(|name| self.modules.contains(name))
+                || self.is_for_type_checkers && symbols.sets_type_checking
+        });
         self.looked_in.insert(file.to_owned(), found);
         found
     }

@@ -2,6 +2,7 @@
 
 use super::decorators::{Standard, decorators};
 use super::docs::Docs;
+use super::modules::is_inside;
 use super::{identifiers, outside_of_functions};
 use crate::syntax::Node;
 use crate::tokens::{name_hash, words};
@@ -51,7 +52,7 @@ pub(super) fn by_frame(root: Node<'_>, docs: &Docs) -> Vec<u64> {
 fn add(node: Node<'_>, docs: &Docs, found: &mut Vec<u64>) {
     match node.kind() {
         "identifier" if is_value(node) => found.push(name_hash(node.text())),
-        "string_content" if !is_docstring(node, docs) && !is_in_all(node) => {
+        "string_content" if !is_inside(node, &docs.strings) && !is_in_all(node) => {
             found.extend(words(node.text()).map(name_hash));
         }
         _ => {}
@@ -98,13 +99,6 @@ fn is_renamed(dotted: Node<'_>) -> bool {
             .is_none_or(|alias| alias.text() != dotted.text()),
         _ => true,
     }
-}
-
-fn is_docstring(content: Node<'_>, docs: &Docs) -> bool {
-    let string = content.parent();
-    let around = string.and_then(Node::parent);
-    let mut nodes = [string, around].into_iter().flatten();
-    nodes.any(|node| docs.strings.contains(&node.id()))
 }
 
 /// Whether a string is among the names that a star import binds.

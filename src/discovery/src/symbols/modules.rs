@@ -171,19 +171,34 @@ pub(super) fn module_values(root: Node<'_>) -> Vec<u64> {
     found.into_iter().collect()
 }
 
+/// Whether a piece of text is in one of these strings.
+pub(super) fn is_inside(content: Node<'_>, strings: &FxHashSet<usize>) -> bool {
+    let string = content.parent();
+    let around = string.and_then(Node::parent);
+    let mut nodes = [string, around].into_iter().flatten();
+    nodes.any(|node| strings.contains(&node.id()))
+}
+
+/// The words at the ends of strings, but for `docs`: hashes.
+pub(super) fn string_ends(root: Node<'_>, docs: &FxHashSet<usize>) -> Vec<u64> {
+    let contents = root
+        .descendants()
+        .filter(|node| node.kind() == "string_content" && !is_inside(*node, docs));
+    let ends: FxHashSet<u64> = contents
+        .filter_map(|content| {
+            let text = content.text();
+            let last = words(text).last().filter(|last| text.ends_with(last))?;
+            Some(name_hash(last))
+        })
+        .collect();
+    ends.into_iter().collect()
+}
+
 /// The names that may be asked of other modules: those of attributes and of imports, and the words of strings but for `prose`, sorted hashes.
 pub(super) fn asked(root: Node<'_>, prose: &FxHashSet<usize>) -> Vec<u64> {
     let mut found: FxHashSet<u64> = FxHashSet::default();
-    let is_prose = |node: Node<'_>| {
-        let string = node.parent();
-        let around = string.and_then(|string| string.parent());
-        [string, around]
-            .into_iter()
-            .flatten()
-            .any(|node| prose.contains(&node.id()))
-    };
     root.descendants().for_each(|node| match node.kind() {
-        "string_content" if is_prose(node) => {}
+        "string_content" if is_inside(node, prose) => {}
         "attribute" => {
             let name = node.field("attribute");
             found.extend(name.map(|name| name_hash(name.text())));
@@ -292,6 +307,25 @@ mod tests {
         let source = format!("def f(x):\n    {line}\n");
         let symbols = crate::Symbols::of(source.as_bytes()).expect("it parses");
         symbols.functions()[0].gets_modules
+    }
+
+    #[test]
+    fn the_words_at_the_ends_of_strings_may_name_modules() {
+        let ends = |source: &str| {
+            let symbols = crate::Symbols::of(source.as_bytes()).expect("it parses");
+            symbols.string_ends.contains(&name_hash("lib"))
+        };
+        for source in ["x('lib')", "x('pkg.lib')", "x(f'{y}.lib')", "x('a' '.lib')"] {
+            assert!(ends(source), "{source}");
+        }
+        for source in [
+            "'About lib'\n",
+            "x(\"in 'lib' now\")",
+            "x('lib.py')",
+            "x('nolib')",
+        ] {
+            assert!(!ends(source), "{source}");
+        }
     }
 
     #[test]
