@@ -50,6 +50,9 @@ fn a_function_under_a_decorator_of_the_standard_library_runs_who_mentions_it() {
     runs(&files, "def f():", new, &[]);
     let new = "@overload\ndef kept(n): ...\n@functools.lru_cache\ndef kept";
     runs(&files, "@functools.lru_cache\ndef kept", new, &["test_g"]);
+    // A folder of that name hides no module.
+    let beside = [&files[..], &[("typing/notes.py", "")]].concat();
+    runs(&beside, "@functools.lru_cache\ndef kept", new, &["test_g"]);
     // Others may do more, or keep what they are given.
     let all = ["test_f", "test_g", "test_h"];
     let other = "@functools.singledispatch\ndef other(): pass\n\ndef f():";

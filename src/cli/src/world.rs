@@ -456,10 +456,21 @@ impl World {
 
     /// The file of a module of the standard library, as a key; none if it has no file there, or if something else on the path may hide it.
     pub fn standard_module(&self, module: &str) -> Option<String> {
-        let is_it = |name: &str| name.split(['.', '/']).next() == Some(module);
-        let import_path = self.import_path.borrow();
-        let mut listings = import_path.iter().filter_map(|folder| self.listing(folder));
-        if listings.any(|names| names.iter().any(|name| is_it(name))) {
+        // A folder without an `__init__` comes after all modules of that name.
+        let is_package = |folder: &Path| {
+            let names = self.listing(&folder.join(module));
+            names.is_none_or(|names| names.iter().any(|name| name.starts_with("__init__.")))
+        };
+        let is_before_it = |folder: &PathBuf| {
+            self.listing(folder).is_some_and(|names| {
+                let mut names = names.iter();
+                names.any(|name| match name.strip_suffix('/') {
+                    Some(inner) => inner == module && is_package(folder),
+                    None => name.split('.').next() == Some(module),
+                })
+            })
+        };
+        if self.import_path.borrow().iter().any(is_before_it) {
             return None;
         }
         let folders = self.standard_library.borrow();

@@ -3,6 +3,7 @@
 use super::decorators::{Standard, decorators};
 use super::docs::Docs;
 use super::modules::is_inside;
+use super::names::is_bound;
 use super::{identifiers, outside_of_functions};
 use crate::syntax::Node;
 use crate::tokens::{name_hash, words};
@@ -221,13 +222,6 @@ fn function_around(node: Node<'_>) -> Option<Node<'_>> {
 fn passes_on(node: Node<'_>) -> bool {
     let name = function_around(node).and_then(|function| function.field("name"));
     name.is_some_and(|name| ASKED_BY_NAME.contains(&name.text()))
-}
-
-fn is_bound(name: Node<'_>) -> bool {
-    name.parent().is_some_and(|parent| {
-        matches!(parent.kind(), "assignment" | "augmented_assignment")
-            && parent.field("left") == Some(name)
-    })
 }
 
 /// Whether a function may be a metaclass' that is handed what a class defines.

@@ -2,7 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::names::{is_label, is_local, is_of_argument};
+use super::names::{is_bound, is_label, is_local, is_of_argument};
 use super::parts::ABOUT_ITSELF;
 use super::{identifiers, outside_of_functions};
 use crate::syntax::Node;
@@ -52,7 +52,10 @@ fn is_way_to_modules(node: Node<'_>) -> bool {
         true if !name.is_ascii() => true,
         true if name == "help" && is_label(node) => false,
         true if is_call_of_globals(node) => false,
-        true => is_way && !is_in_package(node) && !is_of_argument(node) && !is_local(node),
+        true => {
+            let is_named = is_of_argument(node) || is_bound(node);
+            is_way && !is_named && !is_in_package(node) && !is_local(node)
+        }
         // A common word, and not what code asks for by a string.
         false => is_way && name != "help",
     }
@@ -341,6 +344,7 @@ mod tests {
             "x = {'help': 1}",
             "globals()['a']",
             "x.help = x.help",
+            "class A:\n        help: str",
             "def g(locate=False): return x(locate=locate)",
             "modules = x\n    del modules[0]",
         ] {

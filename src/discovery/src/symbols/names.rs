@@ -71,3 +71,11 @@ fn binds(function: Node<'_>, name: &str) -> Option<bool> {
     });
     (is_bound || is_elsewhere).then_some(!is_elsewhere)
 }
+
+/// Whether a name is what a statement binds.
+pub(super) fn is_bound(name: Node<'_>) -> bool {
+    name.parent().is_some_and(|parent| {
+        matches!(parent.kind(), "assignment" | "augmented_assignment")
+            && parent.field("left") == Some(name)
+    })
+}
