@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
 use super::handed::makes_names;
-use super::names::{is_label, is_local, is_of_argument};
+use super::names::{is_bound, is_label, is_local, is_of_argument};
 use super::outside_of_functions;
 use crate::syntax::Node;
 use crate::tokens::words;
@@ -181,7 +181,7 @@ fn asks(node: Node<'_>, docs: &Docs) -> bool {
             let name = node.text();
             DOC_READERS.contains(&name)
                 || name == DOC && !is_set(node)
-                || name == "help" && !is_label(node) && !is_local(node)
+                || name == "help" && !is_label(node) && !is_local(node) && !is_bound(node)
         }
         "string_content" => {
             let is_doc = node
@@ -403,6 +403,7 @@ run(A, g)
             "x.__doc__ = 'A.'",
             "g(help='A.')",
             "x.help",
+            "class A:\n        help: str",
             "vars(self)",
             "self.__dict__",
             "'Not a doc__.'",

@@ -3,7 +3,7 @@
 use super::decorators::{Standard, decorators};
 use super::docs::Docs;
 use super::modules::is_inside;
-use super::names::is_bound;
+use super::names::{Scopes, is_bound};
 use super::{identifiers, outside_of_functions};
 use crate::syntax::Node;
 use crate::tokens::{name_hash, words};
@@ -26,19 +26,19 @@ const BUILT_IN_DECORATORS: [&str; 3] = ["classmethod", "property", "staticmethod
 
 /// The names by which the code of a function may hand functions on, as hashes; some of them more than once.
 pub(super) fn by_function(function: Node<'_>, docs: &Docs) -> Vec<u64> {
-    let mut found = Vec::new();
+    let (mut found, mut scopes) = (Vec::new(), Scopes::default());
     function
         .descendants()
-        .for_each(|node| add(node, docs, &mut found));
+        .for_each(|node| add(node, docs, &mut scopes, &mut found));
     found
 }
 
 /// Those by which what isn't in functions does, and those of the functions that it hands to decorators: sorted.
 pub(super) fn by_frame(root: Node<'_>, docs: &Docs) -> Vec<u64> {
-    let mut found = Vec::new();
+    let (mut found, mut scopes) = (Vec::new(), Scopes::default());
     let standard = Standard::of(root);
     outside_of_functions(root, |node| {
-        add(node, docs, &mut found);
+        add(node, docs, &mut scopes, &mut found);
         if node.kind() == "decorated_definition" && has_other_decorators(node, &standard) {
             let definition = node.field("definition");
             let name = definition.and_then(|definition| definition.field("name"));
@@ -50,10 +50,18 @@ pub(super) fn by_frame(root: Node<'_>, docs: &Docs) -> Vec<u64> {
     found
 }
 
-fn add(node: Node<'_>, docs: &Docs, found: &mut Vec<u64>) {
+fn add<'s>(node: Node<'s>, docs: &Docs, scopes: &mut Scopes<'s>, found: &mut Vec<u64>) {
     match node.kind() {
-        "identifier" if is_value(node) => found.push(name_hash(node.text())),
-        "string_content" if !is_inside(node, &docs.strings) && !is_in_all(node) => {
+        // What a variable has was taken where it was set.
+        "identifier" if is_value(node) && !scopes.is_local(node) => {
+            found.push(name_hash(node.text()));
+        }
+        // Whoever takes a word out of prose makes a name of it, and is found by that.
+        "string_content"
+            if !node.text().contains(char::is_whitespace)
+                && !is_inside(node, &docs.strings)
+                && !is_in_all(node) =>
+        {
             found.extend(words(node.text()).map(name_hash));
         }
         _ => {}
@@ -295,7 +303,10 @@ mod tests {
             "from a import f as f",
             "g(f=1)",
             "def g(f=1): f()",
+            "def g(f): return f",
+            "f = x()\n    return f",
             "f = 1",
+            "x('f of g')",
             "'''About f.'''\n    x()",
             "@f\n    def g(): pass",
         ] {
@@ -323,6 +334,11 @@ mod tests {
     fn a_function_that_is_taken_is_handed_on() {
         for line in [
             "g(f)",
+            "f = x.f",
+            "from a import f\n    return f",
+            "for f in x: g(f)",
+            "def g(f=f): return f()",
+            "lambda f=f: f()",
             "g(a=f)",
             "x.f",
             "return x.f.__doc__",

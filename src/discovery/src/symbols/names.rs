@@ -1,5 +1,8 @@
 //! What a name in a source isn't: one of elsewhere.
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::identifiers;
 use crate::syntax::{Node, Step};
 
 /// Whether a name is only what an argument or an attribute is called.
@@ -22,54 +25,88 @@ pub(super) fn is_of_argument(name: Node<'_>) -> bool {
 
 /// Whether a name that isn't an attribute's is that of a variable of the functions around it.
 pub(super) fn is_local(name: Node<'_>) -> bool {
-    let mut around = name.parent();
-    if around.is_some_and(|parent| parent.field("attribute") == Some(name)) {
-        return false;
-    }
-    while let Some(node) = around {
-        if matches!(node.kind(), "function_definition" | "lambda")
-            && let Some(is_own) = binds(node, name.text())
-        {
-            return is_own;
-        }
-        around = node.parent();
-    }
-    false
+    Scopes::default().is_local(name)
 }
 
-/// Whether what a function knows by that name is its own variable, other than one of a function or class inside of it; none if it doesn't
-/// say what that is.
-fn binds(function: Node<'_>, name: &str) -> Option<bool> {
-    let is_named = |node: Option<Node<'_>>| {
-        node.is_some_and(|node| node.kind() == "identifier" && node.text() == name)
-    };
-    let (mut is_bound, mut is_elsewhere) = (false, false);
-    function.walk(|step| {
-        let Step::Enter(node) = step else {
-            return true;
-        };
-        match node.kind() {
-            "function_definition" | "lambda" | "class_definition" if node != function => {
-                return false;
-            }
-            // It is the module's, or imported, which is what is asked about.
-            "global_statement" | "import_statement" | "import_from_statement" => {
-                is_elsewhere |= node
-                    .descendants()
-                    .any(|descendant| is_named(Some(descendant)));
-            }
-            "parameters" | "lambda_parameters" => {
-                is_bound |= node.named_children().any(|each| {
-                    let inner = each.field("name").or_else(|| each.named_children().next());
-                    is_named(Some(each)) || is_named(inner)
-                });
-            }
-            "assignment" => is_bound |= is_named(node.field("left")),
-            _ => {}
+/// The variables of functions, for who asks about many names.
+#[derive(Default)]
+pub(super) struct Scopes<'s> {
+    /// By the identities of the functions.
+    variables: FxHashMap<usize, Variables<'s>>,
+}
+
+/// The names that a function says what they are.
+#[derive(Default)]
+struct Variables<'s> {
+    own: FxHashSet<&'s str>,
+    /// Those of the module, and those that it imports.
+    others: FxHashSet<&'s str>,
+}
+
+impl<'s> Scopes<'s> {
+    /// As [`is_local`].
+    pub(super) fn is_local(&mut self, name: Node<'s>) -> bool {
+        let mut around = name.parent();
+        if around.is_some_and(|parent| parent.field("attribute") == Some(name)) {
+            return false;
         }
-        true
-    });
-    (is_bound || is_elsewhere).then_some(!is_elsewhere)
+        // What a parameter is by default is said outside of its function.
+        let (mut inner, mut is_default) = (name, false);
+        while let Some(node) = around {
+            is_default |= matches!(node.kind(), "default_parameter" | "typed_default_parameter")
+                && node.field("value") == Some(inner);
+            inner = node;
+            let is_function = matches!(node.kind(), "function_definition" | "lambda");
+            if is_function && !std::mem::take(&mut is_default) {
+                let variables = self.variables.entry(node.id());
+                let variables = variables.or_insert_with(|| Variables::of(node));
+                if variables.others.contains(name.text()) {
+                    return false;
+                }
+                if variables.own.contains(name.text()) {
+                    return true;
+                }
+            }
+            around = node.parent();
+        }
+        false
+    }
+}
+
+impl<'s> Variables<'s> {
+    /// Those of a function, without those of functions and classes inside of it.
+    fn of(function: Node<'s>) -> Self {
+        let mut found = Self::default();
+        let identifier = |node: Option<Node<'s>>| {
+            node.filter(|node| node.kind() == "identifier")
+                .map(Node::text)
+        };
+        function.walk(|step| {
+            let Step::Enter(node) = step else {
+                return true;
+            };
+            match node.kind() {
+                "function_definition" | "lambda" | "class_definition" if node != function => {
+                    return false;
+                }
+                "global_statement" | "import_statement" | "import_from_statement" => {
+                    found.others.extend(identifiers(node));
+                }
+                "parameters" | "lambda_parameters" => {
+                    for each in node.named_children() {
+                        let inner = each.field("name").or_else(|| each.named_children().next());
+                        found
+                            .own
+                            .extend(identifier(Some(each)).or(identifier(inner)));
+                    }
+                }
+                "assignment" => found.own.extend(identifier(node.field("left"))),
+                _ => {}
+            }
+            true
+        });
+        found
+    }
 }
 
 /// Whether a name is what a statement binds.
