@@ -381,6 +381,24 @@ fn who_looks_at_the_code_of_a_function_depends_on_it() {
 }
 
 #[test]
+fn who_only_asks_where_the_code_of_a_function_begins_runs_nothing_of_it() {
+    let lib = "import inspect, typing\n\n@typing.overload\ndef f(a: int) -> int: ...\n@typing.overload\ndef f(a: str) -> str: ...\ndef f(a): return a\n\ndef g(a): return a\n\ndef h(): return 3\n\nARGUMENTS = len(inspect.signature(g).parameters)\n";
+    let tests = "import lib\ndef test_f(): assert lib.f(1) == 1\ndef test_g(): assert lib.g(1) == lib.ARGUMENTS\ndef test_h(): assert lib.h() == 3\n";
+    let files = lib_and_tests(lib, tests);
+    let edited = "def f(a): return +a";
+    runs(&files, "def f(a): return a", edited, &["test_f"]);
+    let edited = "def g(a): return +a";
+    runs(&files, "def g(a): return a", edited, &["test_g"]);
+    // What has that name elsewhere may ask for all.
+    let own = "def overload(f): return f.__code__.co_code and f\n";
+    let lib = lib.replace("import inspect, typing", "import inspect, own as typing");
+    let files = [&lib_and_tests(&lib, tests)[..], &[("own.py", own)]].concat();
+    let all = ["test_f", "test_g", "test_h"];
+    let edited = "def f(a): return +a";
+    runs(&files, "def f(a): return a", edited, &all);
+}
+
+#[test]
 fn whoever_asks_for_lines_depends_on_the_whole_file() {
     let lib = "import sys\ndef unused(): pass\n\ndef where(): return sys._getframe().f_lineno\n\ndef h(): return 3\n";
     let tests = "import lib\ndef test_where(): assert lib.where() == 4\ndef test_other(): assert lib.h() == 3\n";

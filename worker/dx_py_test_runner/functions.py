@@ -28,8 +28,9 @@ _getframe = sys._getframe
 _NUMBERS = (4, 3)
 _NAME = "dx-py"
 
-#: Functions of `inspect` that ask a function's code for no more than what its file shows of it without its body.
-_OF_SIGNATURES = ("_signature_from_function", "_has_code_flag")
+#: Functions of the standard library that ask a function's code for no more than where it begins, or what its file shows of it without its
+#: body; with their modules.
+_WITHOUT_BODY = {"_has_code_flag": "inspect", "_signature_from_function": "inspect", "overload": "typing"}
 
 #: The line of what isn't in a function.
 _NO_LINE = 0xFFFFFFFF
@@ -203,12 +204,14 @@ class Functions:
         if not self.is_traced or self._is_asking or type(function) is not FunctionType:
             return
         place = reader.f_code
-        if self._is_internal(place.co_filename) or (
-            place.co_name in _OF_SIGNATURES and place.co_filename.endswith("inspect.py")
-        ):
+        if self._is_internal(place.co_filename):
             return
         self._is_asking = True
         try:
+            module = sys.modules.get(_WITHOUT_BODY.get(place.co_name, ""))
+            known = getattr(module, place.co_name, None)
+            if type(known) is FunctionType and known.__code__ is place:
+                return
             number = self._numbers.get(identity(function.__code__))
         finally:
             self._is_asking = False
