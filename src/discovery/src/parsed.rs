@@ -92,6 +92,7 @@ fn finder() -> Digest {
             include_str!("slice/reach.rs"),
             include_str!("slice/shared.rs"),
             include_str!("symbols.rs"),
+            include_str!("symbols/attributes.rs"),
             include_str!("symbols/decorators.rs"),
             include_str!("symbols/definitions.rs"),
             include_str!("symbols/docs.rs"),

@@ -17,6 +17,7 @@ use crate::syntax::{Node, Step, Syntax};
 use crate::tokens::Tokens;
 pub use crate::tokens::name_hash;
 
+mod attributes;
 mod decorators;
 mod definitions;
 mod docs;

@@ -6,7 +6,7 @@ use dx_py_core::{Digest, Hasher};
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
-use super::handed::makes_names;
+use super::attributes::makes_names;
 use super::names::{is_bound, is_label, is_local, is_of_argument};
 use super::outside_of_functions;
 use crate::syntax::Node;
