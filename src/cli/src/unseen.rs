@@ -20,8 +20,7 @@ use std::path::Path;
 use dx_py_core::{Digest, Fact, Input};
 use dx_py_discovery::Symbols;
 use dx_py_discovery::symbols::{
-    ABOUT_ITSELF, ANNOTATION_READERS, ANY_MODULE, Asks, Function, INSIDE, Layout, name_hash,
-    text_reads_docs,
+    ABOUT_ITSELF, ANNOTATION_READERS, ANY_MODULE, Asks, INSIDE, Layout, name_hash, text_reads_docs,
 };
 use dx_py_select::Change;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -317,12 +316,15 @@ impl Difference {
         };
         let mut functions = symbols.functions().iter();
         let mut asked = symbols.asked.iter();
-        let gets_globals = |function: &Function| function.gets_globals;
+        let is_known = self.is_known_in(file, &symbols);
         symbols.frame_gets_modules
             || self.sees_docs(symbols.frame_asks)
-            || (symbols.frame_gets_globals || symbols.functions().iter().any(gets_globals))
-                && self.is_known_in(file, &symbols)
-            || functions.any(|function| function.gets_modules || self.sees_docs(function.asks))
+            || symbols.frame_gets_globals && is_known
+            || functions.any(|function| {
+                function.gets_modules
+                    || function.gets_globals && is_known
+                    || self.sees_docs(function.asks)
+            })
             || asked.any(|name| self.hashes.contains(name))
             || self.may_look_in(file, world)
     }

@@ -1,7 +1,7 @@
 //! Code that gets attributes whose names it doesn't say.
 
 use super::identifiers;
-use super::names::is_bound;
+use super::names::{is_bound, is_plain_string};
 use crate::syntax::Node;
 
 /// The name of the list of what a star import binds.
@@ -51,11 +51,9 @@ fn is_asked_by_literal(function: Node<'_>) -> bool {
         _ => arguments.next(),
     };
     name.is_some_and(|name| match name.kind() {
-        "string" => !name
-            .descendants()
-            .any(|node| node.kind() == "interpolation"),
         // Which is in the code that asks.
         "identifier" => passes_on(function),
+        "string" => is_plain_string(name),
         _ => false,
     })
 }

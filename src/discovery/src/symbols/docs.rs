@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::makes_names;
-use super::names::{is_bound, is_label, is_local, is_of_argument};
+use super::names::{is_bound, is_label, is_local, is_of_argument, is_plain_string};
 use super::outside_of_functions;
 use crate::syntax::Node;
 use crate::tokens::words;
@@ -168,9 +168,7 @@ fn docstring(body: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
     let string = parts.next()?;
     let is_docstring = statement.kind() == "expression_statement"
         && parts.next().is_none()
-        && matches!(string.kind(), "string" | "concatenated_string")
-        // A string that is put together when the code runs is none.
-        && !string.descendants().any(|node| node.kind() == "interpolation");
+        && is_plain_string(string);
     is_docstring.then_some((statement, string))
 }
 
@@ -226,12 +224,7 @@ fn is_asked_for_one(name: Node<'_>) -> bool {
         }
         _ => None,
     };
-    asked.is_some_and(|asked| {
-        asked.kind() == "string"
-            && !asked
-                .descendants()
-                .any(|node| node.kind() == "interpolation")
-    })
+    asked.is_some_and(|asked| asked.kind() == "string" && is_plain_string(asked))
 }
 
 /// Whether the attributes of `self` are asked for.

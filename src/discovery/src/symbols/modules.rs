@@ -98,15 +98,17 @@ pub(super) fn is_call_of_globals(node: Node<'_>) -> bool {
 
 /// Whether what isn't in functions may.
 pub(super) fn frame_gets_modules(root: Node<'_>) -> bool {
-    let mut found = false;
-    outside_of_functions(root, |node| found |= is_way_to_modules(node));
-    found
+    any_outside_of_functions(root, is_way_to_modules)
 }
 
 /// Whether what isn't in functions may get all that the file knows.
 pub(super) fn frame_gets_globals(root: Node<'_>) -> bool {
+    any_outside_of_functions(root, is_call_of_globals)
+}
+
+fn any_outside_of_functions(root: Node<'_>, is_it: impl Fn(Node<'_>) -> bool) -> bool {
     let mut found = false;
-    outside_of_functions(root, |node| found |= is_call_of_globals(node));
+    outside_of_functions(root, |node| found |= is_it(node));
     found
 }
 

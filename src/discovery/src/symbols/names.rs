@@ -116,3 +116,11 @@ pub(super) fn is_bound(name: Node<'_>) -> bool {
             && parent.field("left") == Some(name)
     })
 }
+
+/// Whether a node is a string into which no value is put when the code runs.
+pub(super) fn is_plain_string(node: Node<'_>) -> bool {
+    matches!(node.kind(), "string" | "concatenated_string")
+        && !node
+            .descendants()
+            .any(|node| node.kind() == "interpolation")
+}
