@@ -3,6 +3,7 @@
 mod apart;
 mod book;
 mod children;
+mod collected;
 mod configuration;
 mod daemon;
 mod fixtures;

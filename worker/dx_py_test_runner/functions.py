@@ -7,12 +7,14 @@ runs with several parameters is watched as one: each of its tests is said to run
 
 What runs outside of tests (imports, collection, hooks) is every test's. So is what runs in a module's body, also if it is a test that
 imports it, and what runs in a test that sets up a fixture for others as well. What a test leaves behind for others is looked for when the
-tests of its function have run.
+tests of its function have run. In the same way it is looked for what a file of tests leaves when it is imported and collected: if that is
+nothing, what ran for it matters to those alone that import the file. What the modules run that it imports first is every test's, though.
 """
 
 from __future__ import annotations
 
 import sys
+from _thread import _count as _count_threads
 from collections.abc import Iterable
 from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any, Callable, Optional
@@ -36,8 +38,12 @@ _WITHOUT_BODY = {"_has_code_flag": "inspect", "_signature_from_function": "inspe
 _NO_LINE = 0xFFFFFFFF
 
 #: The owners of what is every test's: of what ran before the first one, and of what ran later, when tests may have left something behind;
-#: that of what is every test's of a file begins with the last.
-ALL, SHARED, ALL_OF_FILE = "", "s:", "f:"
+#: that of what is every test's of a file begins with the next; and with the last, the file's node ID and its path behind a zero byte, that
+#: of what importing a file of tests ran, and collecting it.
+ALL, SHARED, ALL_OF_FILE, OF_IMPORT = "", "s:", "f:", "i:"
+
+#: Behind the number of a function which owns what it read, if the test of the moment does as well, and nobody else unless that leaves something.
+OF_TEST = "\0"
 
 #: After how many of a file's tests, if they are half of those that ran, code counts as run by all.
 _USUAL = 8
@@ -88,6 +94,11 @@ class Functions:
         self._set_up: list[str] = []
         self._imports = False
         self._is_asking = False
+        # The owner of what runs for the file that is collected, and its path; and the files of the modules whose bodies run for it.
+        self._collected = self._collected_path = ""
+        self._bodies: list[str] = []
+        # How many threads there are beside those that tests begin.
+        self._threads = _count_threads()
 
     def start(self, is_of_project: Callable[[str], bool]) -> None:
         """Begin, if this Python can tell. `is_of_project` says of a file whether tests may leave something in its module."""
@@ -122,9 +133,11 @@ class Functions:
             if identity(code) in self._numbers:
                 running.add(identity(code))
 
-        def module_ends(_code: CodeType, _offset: int, _value: Any) -> Any:
+        def module_ends(code: CodeType, _offset: int, _value: Any) -> Any:
             variables = _getframe(1).f_globals
             self._attempt(lambda leftovers: leftovers.add_module(variables))
+            if self._collected:
+                self._ends_body(code.co_filename)
             return disable
 
         monitoring.register_callback(number, events.PY_RETURN, module_ends)
@@ -183,7 +196,13 @@ class Functions:
 
     def keep_apart(self, owners: list[str]) -> None:
         """What these owners read would make a test dirty at each change: no test is said to run them that doesn't."""
-        self._apart.update(int(number) for number in (owner.partition("\0")[2] for owner in owners) if number)
+        numbers = (owner.partition("\0")[2] for owner in owners)
+        self._apart.update(int(number) for number in numbers if number and not number.endswith(OF_TEST))
+
+    def is_of_test(self) -> bool:
+        """Whether what is read now matters to others than the test of the moment by what that leaves alone."""
+        is_apart = not self._has_ended and not self._is_shared and not self._imports
+        return is_apart and _count_threads() == self._threads
 
     def imports(self) -> None:
         """A module's body is about to run: from here on, and until the test ends, it matters what is called from one."""
@@ -193,6 +212,45 @@ class Functions:
             self._listen(self._begins_while_importing)
             # Code that has told already may be called from the module's body.
             sys.monitoring.restart_events()  # type: ignore[attr-defined, unused-ignore]
+
+    def begins_body(self, file: str) -> None:
+        """The body of a module of the project's is about to run."""
+        if self._collected:
+            self._bodies.append(file)
+            if file == self._collected_path:
+                # From here on its functions may run.
+                self._attempt(lambda leftovers: leftovers.read_code())
+
+    def _ends_body(self, file: str) -> None:
+        """Such a body has run. What ran until then counts for everybody if it was another module's than that of the file that is collected."""
+        bodies = self._bodies
+        if file in bodies:
+            del bodies[bodies.index(file) :]
+        if file != self._collected_path and all(each == self._collected_path for each in bodies):
+            self._gather()
+            self._attempt(lambda leftovers: leftovers.take_in())
+
+    def collects(self, file: str, path: str) -> None:
+        """The file with that node ID is about to be imported and collected."""
+        if self.is_traced and self._has_ended:
+            self._gather()
+            self._function = ""
+            if self._usual:
+                self._begin_file(self._file)
+            self._attempt(lambda leftovers: leftovers.begin(path))
+            self._bodies.clear()
+            self._collected, self._collected_path = f"{OF_IMPORT}{file}\0{path}", path
+
+    def has_collected(self) -> None:
+        """That has been done."""
+        collected, self._collected = self._collected, ""
+        if not collected or not self._running:
+            return
+        is_mixed = self._bodies or _count_threads() != self._threads
+        if is_mixed or self._attempt(lambda leftovers: leftovers.compare()) or not self.is_traced:
+            self._gather()
+        else:
+            self._of_tests.append((collected, self._take_running()))
 
     def is_made(self, file: str) -> None:
         """Code of a file comes from elsewhere than its text: what of the file runs with it nobody can say."""
@@ -319,11 +377,7 @@ class Functions:
         self._count_at_end = 0
         if not self._running:
             return
-        ran = self._running.copy()
-        # Other threads may have added to it.
-        self._running -= ran
-        numbers = self._numbers
-        found = [numbers[each] for each in ran if each in numbers]
+        found = self._take_running()
         self._of_tests += [(test, found) for test in tests]
         if tests:
             self._leave_usual(found)
@@ -331,7 +385,15 @@ class Functions:
             self._shared.update(found, self._usual)
         elif not tests:
             self._of_all.update(found)
+
+    def _take_running(self) -> list[int]:
+        """What ran since the last time, which is watched again."""
+        ran = self._running.copy()
+        # Other threads may have added to it.
+        self._running -= ran
         sys.monitoring.restart_events()  # type: ignore[attr-defined, unused-ignore]
+        numbers = self._numbers
+        return [numbers[each] for each in ran if each in numbers]
 
     def take_left(self) -> tuple[list[tuple[str, list[tuple[str, int]]]], list[str]]:
         """What tests left since this was last asked: the names under which it is found, with digests; and names of what isn't compared."""

@@ -140,6 +140,8 @@ class Leftovers:
         self._kinds: dict[type, int] = {}
         self._files: dict[str, bool] = {}
         self._items: list[Any] = []
+        # The file of a module whose body isn't done yet.
+        self._imported = ""
         # By identity and name the test functions that have a parameter, and its value.
         self._parameters: dict[tuple[int, str], tuple[set[str], Any]] = {}
         self._fixtures: list[Any] = []
@@ -182,8 +184,9 @@ class Leftovers:
         if self._begun:
             self._add_fixtures()
 
-    def begin(self) -> None:
-        """A test is about to run: what was imported since the last one isn't what a test left."""
+    def begin(self, imported: str = "") -> None:
+        """A test is about to run, or the file `imported` to be imported: what was imported before isn't what it leaves."""
+        self._imported = imported
         if not self._begun:
             self._begun = True
             self._walk()
@@ -191,7 +194,7 @@ class Leftovers:
             self._add_modules()
             self._add_parameters()
             self._compared.close()
-            self._place_foreign()
+            self.read_code()
 
     def _walk(self) -> None:
         self._walk_once()
@@ -226,7 +229,7 @@ class Leftovers:
         self._add_peculiar(working_directory, frozenset((ANYBODY,)), None)
         self._add_fixtures()
         self._compared.close()
-        self._place_foreign()
+        self.read_code()
 
     def add_module(self, variables: dict[str, Any]) -> None:
         """The body of a module has run, with these variables: what a test makes of them from now on is what it leaves."""
@@ -248,7 +251,7 @@ class Leftovers:
             if self._modules.get(name, MISSING) is module or not issubclass(type(module), types.ModuleType):
                 continue
             file = module.__dict__.get("__file__")
-            if type(file) is str and self.is_in_project(file):
+            if type(file) is str and file != self._imported and self.is_in_project(file):
                 self._modules[name] = module
                 new.append(name)
                 self._add(self._add_namespace(module.__dict__, _OWN_KEYS))
@@ -380,8 +383,8 @@ class Leftovers:
         variables = class_variables(each)
         return [] if variables is None else self._add_namespace(variables, _OWN_KEYS)
 
-    def _place_foreign(self) -> None:
-        """Find what of foreign modules and classes the project's code may set."""
+    def read_code(self) -> None:
+        """Find what of foreign modules and classes the project's code may set, as far as it is known."""
         codes, self._read = self._codes[self._read :], len(self._codes)
         for code in codes:
             self._set.update(set_by(code))
@@ -443,6 +446,26 @@ class Leftovers:
 
     def compare(self) -> list[tuple[str, int]]:
         """What is otherwise than when it was last asked: the names that lead there, with digests of what there is now and wasn't."""
+        left = self._differences()
+        given_up = []
+        for name in left:
+            count = self._counts[name] = self._counts.get(name, 0) + 1
+            if count == _USUAL:
+                given_up.append(name)
+        if given_up:
+            self._let_go(given_up)
+        self._rounds += 1
+        is_worth_it = self._changes >= _WORTH_A_WALK or self._usual and self._rounds >= _WORTH_TO_LET_GO
+        if is_worth_it or len(self.known) > _MOST_OBJECTS:
+            self._walk()
+        return [(name, delta) for name, digests in left.items() for delta in digests]
+
+    def take_in(self) -> None:
+        """Take what there is now for what there was."""
+        self._differences()
+        self.read_code()
+
+    def _differences(self) -> dict[str, set[int]]:
         left: dict[str, set[int]] = {}
         for compared in self._all_compared():
             for each, before, now in compared.changed():
@@ -465,18 +488,7 @@ class Leftovers:
         self._compare_modules(left)
         self._add_fixtures()
         self._compared.close()
-        given_up = []
-        for name in left:
-            count = self._counts[name] = self._counts.get(name, 0) + 1
-            if count == _USUAL:
-                given_up.append(name)
-        if given_up:
-            self._let_go(given_up)
-        self._rounds += 1
-        is_worth_it = self._changes >= _WORTH_A_WALK or self._usual and self._rounds >= _WORTH_TO_LET_GO
-        if is_worth_it or len(self.known) > _MOST_OBJECTS:
-            self._walk()
-        return [(name, delta) for name, digests in left.items() for delta in digests]
+        return left
 
     def _let_go(self, given_up: list[str]) -> None:
         """Give names up, and what they alone lead to."""

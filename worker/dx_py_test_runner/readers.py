@@ -8,7 +8,7 @@ import os
 from types import CodeType, FrameType
 from typing import Callable, Optional, Union
 
-from .functions import Functions
+from .functions import OF_TEST, Functions
 from .internals import identity
 
 #: Code that belongs to nobody (made of strings), the standard library's, its parts that keep nothing of what is read while they run,
@@ -138,6 +138,8 @@ class Readers:
             frame = frame.f_back
         if may_keep:
             return list(dict.fromkeys([owner.partition("\0")[0] for owner in owners]))
+        if owners and self.functions.is_of_test():
+            return [owner + OF_TEST if "\0" in owner else owner for owner in owners]
         return list(owners)
 
     def _look_at(self, code: CodeType) -> Union[str, int]:

@@ -292,10 +292,13 @@ class WorkerPlugin:
         inside = isinstance(collector, (pytest.File, pytest.Class)) and bool(file)
         if self._shared is not None:
             self._shared.leave_out(collector)
-        if inside:
-            self._trace.add_collected(file, str(getattr(collector, "path", "") or getattr(collector, "fspath", "")))
         before = self._trace.enter("f:" + file if inside else None)
+        if inside:
+            path = str(getattr(collector, "path", "") or getattr(collector, "fspath", ""))
+            self._trace.add_collected(file, path)
+            self._trace.functions.collects(file, path)
         yield
+        self._trace.functions.has_collected()
         self._trace.enter(before)
 
     @pytest.hookimpl(tryfirst=True)

@@ -365,6 +365,7 @@ class Trace:
                 self.functions.imports()
                 if self.is_of_project(code.co_filename):
                     self.functions.watch(code)
+                    self.functions.begins_body(code.co_filename)
                 self._scan(code)
         elif event == "import":
             name = args[0]

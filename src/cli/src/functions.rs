@@ -5,8 +5,9 @@
 //! tell under which names that which differs is found. A test that mentions one of these names, in any function that it ran, reaches
 //! whatever the other one ran, and whatever that one may have found in turn.
 //!
-//! What ran outside of tests (imports, collection, fixtures that tests share) is every test's. What a function read it may have kept in the
-//! same ways, so it is an input of those tests that reach the function.
+//! What ran outside of tests (imports, collection, fixtures that tests share) is every test's, but for what importing a file of tests ran
+//! and left nothing: that is of those who import the file. What a function read it may have kept in the
+//! same ways. If that was in a test, those depend on it that find what the test left; else those tests that reach the function.
 
 mod scope;
 
@@ -24,6 +25,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::leftovers::{Fills, fill};
 
 pub use scope::Scope;
+
+/// Behind a function's number: it read that in a test that is an owner, too.
+const OF_TEST: char = '\0';
 
 /// In place of a name: whoever runs later may find it.
 pub const ANYBODY: &str = "*";
@@ -66,6 +70,9 @@ pub struct Functions {
     early: BTreeSet<usize>,
     shared: BTreeSet<usize>,
     of_files: FxHashMap<String, BTreeSet<usize>>,
+    /// What importing files of tests ran, by their paths; and these paths by the files' node IDs.
+    of_imports: FxHashMap<String, BTreeSet<usize>>,
+    imported: FxHashMap<String, String>,
     of_tests: FxHashMap<String, BTreeSet<usize>>,
     /// What the tests of each test function ran, in the order in which they were told of, and their numbers by the names of these functions.
     runs: Vec<Run>,
@@ -77,8 +84,8 @@ pub struct Functions {
     opaque: FxHashSet<u64>,
     /// Both.
     watched: FxHashSet<u64>,
-    /// The functions behind what is found under a name, as far as they were asked for.
-    found: RefCell<FxHashMap<u64, Arc<BTreeSet<usize>>>>,
+    /// What is behind what is found under a name, as far as it was asked for.
+    found: RefCell<FxHashMap<u64, Arc<Origin>>>,
 }
 
 struct File {
@@ -97,7 +104,7 @@ struct Code {
 }
 
 /// A function that ran: its file, its number there, the names that it mentions of those under which something was left, and what was read
-/// while it ran.
+/// while it ran outside of tests.
 struct Node {
     file: usize,
     function: usize,
@@ -113,10 +120,19 @@ struct Leaver {
     behind: Behind,
 }
 
-/// What the tests of a function ran: their file, by its node ID, and the functions beside those that all tests of the file run.
+/// What the tests of a function ran: their file, by its node ID, and the functions beside those that all tests of the file run; and what was
+/// read meanwhile.
 struct Run {
     file: String,
     nodes: BTreeSet<usize>,
+    reads: BTreeSet<Read>,
+}
+
+/// What bears on what is found under a name: functions that ran in tests that left it, or what these may have found, and what was read there.
+#[derive(Default)]
+struct Origin {
+    nodes: BTreeSet<usize>,
+    reads: BTreeSet<Read>,
 }
 
 impl Functions {
@@ -195,6 +211,13 @@ impl Functions {
         } else if let Some(file) = owner.strip_prefix("f:") {
             let known = self.of_files.entry(file.to_owned()).or_default();
             known.extend(nodes);
+        } else if let Some((file, path)) = owner
+            .strip_prefix("i:")
+            .and_then(|file| file.split_once('\0'))
+        {
+            self.imported.insert(file.to_owned(), path.to_owned());
+            let known = self.of_imports.entry(path.to_owned()).or_default();
+            known.extend(nodes);
         } else {
             let run = self.run_of(owner);
             self.runs[run].nodes.extend(&nodes);
@@ -213,6 +236,7 @@ impl Functions {
         self.runs.push(Run {
             file: test.file().to_owned(),
             nodes: BTreeSet::new(),
+            reads: BTreeSet::new(),
         });
         self.run_numbers
             .insert(test.function().to_owned(), self.runs.len() - 1);
@@ -241,7 +265,7 @@ impl Functions {
         }
     }
 
-    /// Adds what was read, if it was by a function: who else reads owns it by other means.
+    /// Adds what was read, if it was by a function or in a test: who else reads owns it by other means.
     fn add_read(
         &mut self,
         owner: &str,
@@ -249,16 +273,22 @@ impl Functions {
         key: &str,
         source: &impl Fn(&str) -> Option<Source>,
     ) {
-        let Some((path, number)) = owner
-            .strip_prefix("m:")
-            .and_then(|module| module.split_once('\0'))
-        else {
-            return;
-        };
         let Some(kind) = ReadKind::from_code(kind) else {
             return;
         };
         let read: Read = (kind, key.into());
+        if let Some(test) = owner.strip_prefix("t:") {
+            let run = self.run_of(test);
+            self.runs[run].reads.insert(read);
+            return;
+        }
+        let Some((path, number)) = owner
+            .strip_prefix("m:")
+            .and_then(|module| module.split_once('\0'))
+            .filter(|(_, number)| !number.ends_with(OF_TEST))
+        else {
+            return;
+        };
         let number = number.parse().ok();
         match number.and_then(|number| self.nodes_of(number)) {
             Some(nodes) if !nodes.is_empty() => {
@@ -333,19 +363,22 @@ impl Functions {
             .collect()
     }
 
-    /// The functions that ran in tests of a function.
+    /// The functions that ran in tests of a function, or for their file.
     fn nodes_of_run(&self, run: usize) -> impl Iterator<Item = &usize> {
         let run = &self.runs[run];
         let of_file = self.of_files.get(&run.file);
-        run.nodes.iter().chain(of_file.into_iter().flatten())
+        let path = self.imported.get(&run.file);
+        let of_import = path.and_then(|path| self.of_imports.get(path));
+        let of_all = of_file.into_iter().chain(of_import).flatten();
+        run.nodes.iter().chain(of_all)
     }
 
-    /// The functions that may bear on what is found under a name: all that ran in tests that left it, or what these may have found.
-    fn behind(&self, name: u64) -> Arc<BTreeSet<usize>> {
+    /// What may bear on what is found under a name.
+    fn behind(&self, name: u64) -> Arc<Origin> {
         if let Some(known) = self.found.borrow().get(&name) {
             return known.clone();
         }
-        let mut nodes = BTreeSet::new();
+        let mut origin = Origin::default();
         let mut names = FxHashSet::from_iter([name]);
         let mut pending = vec![name];
         let mut known = vec![None; self.runs.len()];
@@ -364,18 +397,19 @@ impl Functions {
                     continue;
                 }
                 known[run] = Some(behind);
+                origin.reads.extend(self.runs[run].reads.iter().cloned());
                 for node in self.nodes_of_run(run) {
                     if behind == Behind::All || !self.is_of_tests(*node) {
-                        nodes.insert(*node);
+                        origin.nodes.insert(*node);
                     }
                     let new = self.nodes[*node].names.iter();
                     pending.extend(new.filter(|name| names.insert(**name)));
                 }
             }
         }
-        let nodes = Arc::new(nodes);
-        self.found.borrow_mut().insert(name, nodes.clone());
-        nodes
+        let origin = Arc::new(origin);
+        self.found.borrow_mut().insert(name, origin.clone());
+        origin
     }
 
     /// Whether a function is in a file of tests that ran.

@@ -32,8 +32,9 @@ impl Functions {
             reads: Vec::new(),
         };
         scope.add_files(self, files, source)?;
-        let of_file = self.of_files.get(file).into_iter().flatten();
-        let start: BTreeSet<usize> = self.shared.iter().chain(of_file).copied().collect();
+        let own = [self.of_files.get(file), self.of_imports.get(own)];
+        let own = own.into_iter().flatten().flatten();
+        let start: BTreeSet<usize> = self.shared.iter().chain(own).copied().collect();
         scope.add(self, self.early.iter())?;
         scope.add(self, start.iter())?;
         let mut names = self.names_of(&start);
@@ -105,7 +106,9 @@ impl Scope {
         files: impl Iterator<Item = &'b str>,
         source: impl Fn(&str) -> Option<Source>,
     ) -> Option<()> {
+        let mut imported = BTreeSet::new();
         for path in files {
+            imported.extend(functions.of_imports.get(path).into_iter().flatten());
             let number = functions.file_numbers.get(path).copied();
             let is_opaque = number.is_some_and(|number| functions.files[number].is_opaque);
             if let Some(number) = number {
@@ -124,7 +127,8 @@ impl Scope {
             }
             self.symbols.push(Input::symbol(&source.key, ""));
         }
-        Some(())
+        self.add(functions, imported.iter())?;
+        self.add_left(functions, &functions.names_of(&imported))
     }
 
     /// Adds functions that ran, as far as their files count; none if one of them may learn of lines.
@@ -162,11 +166,13 @@ impl Scope {
         }
     }
 
-    /// Adds the functions behind what was left under these names, whatever file they are in; none if one isn't known. If one of them may learn
+    /// Adds what is behind what was left under these names, functions in whatever file; none if one isn't known. If one of them may learn
     /// of lines, it's those of the test that left something, which runs again then, and is seen to leave something else.
     fn add_left(&mut self, functions: &Functions, names: &FxHashSet<u64>) -> Option<()> {
         for name in names {
-            for number in functions.behind(*name).iter() {
+            let origin = functions.behind(*name);
+            self.reads.extend(origin.reads.iter().cloned());
+            for number in &origin.nodes {
                 let node = &functions.nodes[*number];
                 if self.is_reached[*number] {
                     continue;
