@@ -446,3 +446,38 @@ fn what_only_type_checkers_read_runs_where_that_is_set() {
     let files = [("lib.py", lib), ("test_a.py", tests)];
     runs(&files, "A = 1", "A = 2", &["test_a"]);
 }
+
+/// Whether a module of native code has a file differs between interpreters.
+#[test]
+fn a_file_that_imports_native_modules_is_told_by_its_parts() {
+    let lib = "import array, math, select, time, unicodedata\nLIMIT = 3\n\ndef f(): return math.floor(1.5)\n";
+    let files = [
+        ("lib.py", lib),
+        (
+            "test_a.py",
+            "import lib\ndef test_limit(): assert lib.LIMIT\n",
+        ),
+        (
+            "test_b.py",
+            "import lib\ndef test_f(): assert lib.f() == 1\n",
+        ),
+    ];
+    runs(&files, "LIMIT = 3", "LIMIT = 4", &["test_limit"]);
+}
+
+#[test]
+fn a_docstring_may_be_got_by_a_name_that_is_made_up() {
+    let lib = "def __getattr__(name):\n    if name == 'old': return globals()['_' + name]\n    raise AttributeError(name)\n\ndef _old():\n    'One.'\n    return 1\n";
+    let files = [
+        ("lib.py", lib),
+        (
+            "test_a.py",
+            "import lib\ndef test_asks(): assert lib.old.__doc__ in ('One.', 'Two.')\n",
+        ),
+        (
+            "test_b.py",
+            "import lib\ndef test_other(): assert lib.old() == 1\n",
+        ),
+    ];
+    runs(&files, "One.", "Two.", &["test_asks"]);
+}

@@ -8,10 +8,11 @@ import pytest
 if sys.version_info < (3, 12):
     pytest.skip("functions are told apart from Python 3.12 on", allow_module_level=True)
 
+from dx_py_test_runner.internals import identity
 from dx_py_test_runner.leftovers import Leftovers
 
 LIB = """
-import collections, contextvars, functools, itertools, logging, weakref
+import collections, contextvars, functools, io, itertools, logging, weakref
 
 limit = 3
 rows, table, seen = [[1]], {"a": {"b": 1}}, {1}
@@ -20,6 +21,7 @@ numbers = itertools.count()
 current = contextvars.ContextVar("current")
 logger = logging.getLogger("leftovers")
 by_key = weakref.WeakKeyDictionary()
+stream, text = io.BytesIO(b"ab"), io.StringIO("ab")
 
 
 class Box:
@@ -108,6 +110,10 @@ def names(leftovers):
         ("lib.current.set([])", ["current"]),
         ("lib.logger.setLevel(10)", ["logger"]),
         ("lib.by_key[lib.box] = 1", ["by_key"]),
+        ("lib.stream.write(b'x')", ["stream"]),
+        ("lib.stream.more = 1", ["stream"]),
+        ("lib.stream.close()", ["stream"]),
+        ("lib.text.read(1)", ["text"]),
         ("lib.also = lib.rows; lib.rows[0].append(2)", ["also", "rows"]),
     ],
 )
@@ -127,6 +133,7 @@ def test_what_differs_is_found_under_its_name_once(lib, leftovers, change, expec
         "lib.by_key[lib.Box()] = 1",
         "lib.table['a']['b'] = 2; lib.table['a']['b'] = 1",
         "next(iter(lib.rows))",
+        "lib.stream.read(); lib.stream.seek(0); lib.text.getvalue()",
     ],
 )
 def test_what_is_as_it_was_was_not_left(lib, leftovers, change):
@@ -195,7 +202,7 @@ def test_what_a_name_led_to_is_let_go_of_when_it_is_given_up(lib, leftovers):
     for number in range(20):
         lib.rows.append(number)
         leftovers.compare()
-    seen, gone = id(kept), id(other)
+    seen, gone = identity(kept), identity(other)
     assert seen in leftovers.known and gone not in leftovers.known
     kept.inner.append(1)
     other.inner.append(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import functools
 import hashlib
+import io
 import logging
 import os
 import sys
@@ -390,6 +391,19 @@ def _of_kept_results(state: State, each: Any) -> Callable[[], list[Any]]:
     return _nothing if is_foreign else lambda: get_referents(each)
 
 
+def _of_stream_in_memory(_state: State, each: Any) -> Callable[[], list[Any]]:
+    own: Any = io.BytesIO if isinstance(each, io.BytesIO) else io.StringIO
+
+    def look() -> list[Any]:
+        try:
+            held = [own.getvalue(each), own.tell(each)]
+        except ValueError:  # it is closed
+            held = []
+        return held + get_referents(each)
+
+    return look
+
+
 def _nothing() -> list[Any]:
     return []
 
@@ -402,6 +416,8 @@ _LOOKS: dict[type, Callable[[State, Any], Callable[[], list[Any]]]] = {
     contextvars.ContextVar: _of_context_variable,
     logging.Logger: _of_logger,
     functools._lru_cache_wrapper: _of_kept_results,
+    io.BytesIO: _of_stream_in_memory,
+    io.StringIO: _of_stream_in_memory,
     type(threading.Lock()): lambda _state, each: lambda: [each.locked()],
 }
 

@@ -9,10 +9,25 @@ use crate::world::World;
 /// Modules that are a part of every interpreter and have no file.
 const BUILT_IN: [&str; 6] = ["builtins", "errno", "gc", "itertools", "sys", "time"];
 
+/// Modules that every interpreter has, as a part of it or in a file of native code.
+const NATIVE: [&str; 11] = [
+    "array",
+    "atexit",
+    "binascii",
+    "cmath",
+    "faulthandler",
+    "marshal",
+    "math",
+    "mmap",
+    "pyexpat",
+    "select",
+    "unicodedata",
+];
+
 /// Something else may have the name of a module of the standard library.
 pub struct NotStandard;
 
-/// The file of the module that an import is of, as a key; none if the module is a part of the interpreter. An error if something else may have
+/// The file of the module that an import is of, as a key; none if the module has no text. An error if something else may have
 /// its name.
 pub fn standard_file(import: &Import, world: &World) -> Result<Option<String>, NotStandard> {
     let module = match &*import.module {
@@ -22,6 +37,7 @@ pub fn standard_file(import: &Import, world: &World) -> Result<Option<String>, N
     match world.standard_module(module) {
         Some(file) => Ok(Some(file)),
         None if BUILT_IN.contains(&module) => Ok(None),
+        None if NATIVE.contains(&module) && !world.may_hide(module) => Ok(None),
         None => Err(NotStandard),
     }
 }

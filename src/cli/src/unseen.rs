@@ -265,10 +265,9 @@ impl Difference {
 
     /// Whether what differs may be among all that a file knows by some name: its own, or what it asks others for.
     fn is_known_in(&self, file: &str, symbols: &Symbols) -> bool {
-        let documented = self.documented.iter().map(|name| name_hash(name));
-        let mut names = self.hashes.iter().copied().chain(documented);
-        self.by_file.contains_key(file)
-            || names.any(|name| symbols.asked.binary_search(&name).is_ok())
+        let mut names = self.hashes.iter();
+        self.by_file.get(file).is_some_and(|own| !own.is_empty())
+            || names.any(|name| symbols.asked.binary_search(name).is_ok())
     }
 
     /// Whether a part of a frame imports one of the names from elsewhere than the standard library.
@@ -302,7 +301,7 @@ impl Difference {
         let Some(text) = world.content(file) else {
             return !world.path(file).is_dir();
         };
-        if is_installed(file) {
+        if is_installed(file) && !is_about_distribution(file) {
             // Pytest looks at signatures to see which arguments there are.
             let is_pytest = is_pytests(file);
             return self.is_said_in(&text, &self.names_for_installed)
@@ -357,6 +356,12 @@ fn names_of_module(file: &Path) -> Option<(Option<&str>, &str)> {
 
 /// The folders of pytest's own modules.
 const PYTEST: [&str; 3] = ["_pytest", "pluggy", "pytest"];
+
+/// Whether a file is one of those that tell of an installed distribution, and holds no code.
+fn is_about_distribution(file: &str) -> bool {
+    let folder = Path::new(file).parent().and_then(Path::extension);
+    folder.is_some_and(|kind| kind == "dist-info" || kind == "egg-info")
+}
 
 /// Whether an installed file belongs to pytest.
 fn is_pytests(file: &str) -> bool {

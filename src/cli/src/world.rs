@@ -454,8 +454,8 @@ impl World {
         hasher.finish()
     }
 
-    /// The file of a module of the standard library, as a key; none if it has no file there, or if something else on the path may hide it.
-    pub fn standard_module(&self, module: &str) -> Option<String> {
+    /// Whether something on the path may hide a module of the standard library.
+    pub fn may_hide(&self, module: &str) -> bool {
         // A folder without an `__init__` comes after all modules of that name.
         let is_package = |folder: &Path| {
             let names = self.listing(&folder.join(module));
@@ -470,7 +470,12 @@ impl World {
                 })
             })
         };
-        if self.import_path.borrow().iter().any(is_before_it) {
+        self.import_path.borrow().iter().any(is_before_it)
+    }
+
+    /// The file of a module of the standard library, as a key; none if it has no file there, or if something else on the path may hide it.
+    pub fn standard_module(&self, module: &str) -> Option<String> {
+        if self.may_hide(module) {
             return None;
         }
         let folders = self.standard_library.borrow();

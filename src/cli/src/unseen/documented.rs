@@ -1,9 +1,10 @@
 //! Who sees that functions are documented otherwise: who asks for docstrings, and has hold of the function.
 
 use dx_py_core::Input;
-use dx_py_discovery::symbols::{Asks, name_hash, text_lists_attributes, text_reads_docs};
+use dx_py_discovery::Symbols;
+use dx_py_discovery::symbols::{Asks, Function, name_hash, text_lists_attributes, text_reads_docs};
 
-use super::{Difference, is_installed, is_pytests};
+use super::{Difference, is_about_distribution, is_installed, is_pytests};
 use crate::world::World;
 
 /// What code may do about the docstrings that differ.
@@ -53,14 +54,11 @@ impl Difference {
     fn of_docs_in_part(&self, file: &str, name: &str, world: &World) -> OfDocs {
         let mut found = OfDocs::default();
         match world.symbols(file) {
-            Some(symbols) if name.is_empty() => {
-                let handed = symbols.frame_hands.iter().copied();
-                found.add(self.of_docs_by(symbols.frame_asks, handed));
-            }
+            Some(symbols) if name.is_empty() => found.add(self.of_docs_by_frame(file, &symbols)),
             Some(symbols) => {
                 let functions = symbols.functions().iter();
                 for function in functions.filter(|function| function.name == name) {
-                    found.add(self.of_docs_by(function.asks, symbols.handed(function)));
+                    found.add(self.of_docs_by_function(file, &symbols, function));
                 }
             }
             None => (found.asks, found.hands) = (true, true),
@@ -73,7 +71,7 @@ impl Difference {
         let Some(text) = world.content(file) else {
             return OfDocs::default();
         };
-        if is_installed(file) {
+        if is_installed(file) && !is_about_distribution(file) {
             let asks = !is_pytests(file) && text_reads_docs(&text);
             // Who lists attributes elsewhere hands none of them to who asks for docstrings.
             let lists = asks && self.has_documented_methods && text_lists_attributes(&text);
@@ -86,11 +84,30 @@ impl Difference {
                 hands: self.is_said_in(&text, &self.documented),
             };
         };
-        let mut found = self.of_docs_by(symbols.frame_asks, symbols.frame_hands.iter().copied());
+        let mut found = self.of_docs_by_frame(file, &symbols);
         for function in symbols.functions() {
-            found.add(self.of_docs_by(function.asks, symbols.handed(function)));
+            found.add(self.of_docs_by_function(file, &symbols, function));
         }
         found
+    }
+
+    fn of_docs_by_frame(&self, file: &str, symbols: &Symbols) -> OfDocs {
+        let mut found = self.of_docs_by(symbols.frame_asks, symbols.frame_hands.iter().copied());
+        found.hands |= symbols.frame_gets_globals && self.is_documented_in(file, symbols);
+        found
+    }
+
+    fn of_docs_by_function(&self, file: &str, symbols: &Symbols, function: &Function) -> OfDocs {
+        let mut found = self.of_docs_by(function.asks, symbols.handed(function));
+        found.hands |= function.gets_globals && self.is_documented_in(file, symbols);
+        found
+    }
+
+    /// Whether one of the functions may be among all that a file knows by some name.
+    fn is_documented_in(&self, file: &str, symbols: &Symbols) -> bool {
+        let mut names = self.documented.iter().map(|name| name_hash(name));
+        self.by_file.contains_key(file)
+            || names.any(|name| symbols.asked.binary_search(&name).is_ok())
     }
 
     /// The same of code that asks so for docstrings and may hand these on.

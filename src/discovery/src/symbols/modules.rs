@@ -53,11 +53,52 @@ fn is_way_to_modules(node: Node<'_>) -> bool {
         true if name == "help" && is_label(node) => false,
         true if is_call_of_globals(node) => false,
         true => {
-            let is_named = is_of_argument(node) || is_bound(node);
+            let is_named = is_of_argument(node) || is_bound(node) || is_asked_for_one(node);
             is_way && !is_named && !is_in_package(node) && !is_local(node)
         }
         // A common word, and not what code asks for by a string.
         false => is_way && name != "help",
+    }
+}
+
+/// Whether a name is that in `sys.modules["x"]` or `sys.modules.get("x")`, which give the module that the string ends in the name of, or in
+/// `"x" in sys.modules`.
+fn is_asked_for_one(name: Node<'_>) -> bool {
+    let attribute = name
+        .parent()
+        .filter(|_| name.text() == "modules")
+        .filter(|parent| parent.kind() == "attribute" && parent.field("attribute") == Some(name));
+    let Some((modules, around)) = attribute.and_then(|all| Some((all, all.parent()?))) else {
+        return false;
+    };
+    let is_plain = |value: Node<'_>| {
+        let mut parts = value.named_children();
+        value.kind() == "string"
+            && !value.text().contains('\\')
+            && parts.all(|part| part.kind() != "interpolation")
+    };
+    match around.kind() {
+        "subscript" => {
+            let mut indices = around.fields("subscript");
+            around.field("value") == Some(modules) && indices.all(is_plain)
+        }
+        "attribute" => {
+            let is_get = around
+                .field("attribute")
+                .is_some_and(|get| get.text() == "get");
+            let call = around
+                .parent()
+                .filter(|call| call.field("function") == Some(around));
+            let arguments = call.and_then(|call| call.field("arguments"));
+            let first = arguments.and_then(|arguments| arguments.named_children().next());
+            is_get && first.is_some_and(is_plain)
+        }
+        "comparison_operator" => {
+            let mut operators = around.children().filter(|child| !child.is_named());
+            let is_first = around.named_children().next() == Some(modules);
+            !is_first && operators.all(|operator| matches!(operator.kind(), "in" | "not in"))
+        }
+        _ => false,
     }
 }
 
@@ -349,6 +390,9 @@ mod tests {
             "class A:\n        help: str",
             "def g(locate=False): return x(locate=locate)",
             "modules = x\n    del modules[0]",
+            "sys.modules['a.b'].c",
+            "sys.modules.get('a')",
+            "'a' in sys.modules and x not in sys.modules",
         ] {
             assert!(!gets_any(line), "{line}");
         }
@@ -361,6 +405,18 @@ mod tests {
             "x.modules",
             "getattr(x, 'modules')",
             "modules = x.modules",
+            "sys.modules[x]",
+            "sys.modules[f'{x}']",
+            "sys.modules['a' 'b']",
+            "sys.modules['\\x61']",
+            "sys.modules['a'], sys.modules",
+            "sys.modules.get(x)",
+            "sys.modules.values()",
+            "sys.modules in x",
+            "x in y.__globals__",
+            "x.__globals__['a']",
+            "x.__annotations__['a']",
+            "x in sys.modules.values()",
             "def g(reload):\n        def h():\n            from importlib import reload",
             "from importlib import reload\n    reload = reload or x",
             "def g(y=globals): return y",
