@@ -6,6 +6,7 @@ mod children;
 mod collected;
 mod configuration;
 mod daemon;
+mod deselection;
 mod fixtures;
 mod frames;
 mod functions;

@@ -29,7 +29,11 @@ fn tests_that_share_a_file_pass_on_second_opinion_and_run_alone_from_then_on() {
     std::fs::remove_dir_all(project.path().join(".dx")).expect("the database is there");
     let run = project.test(&["-n", "2"]);
     assert_eq!(run.code, 0, "{}{}", run.out, run.err);
-    assert!(run.out.contains("runs alone from now on"), "{}", run.out);
+    assert!(
+        run.out.contains("runs alone in the next 8 runs"),
+        "{}",
+        run.out
+    );
     let marked = |run: &crate::support::Run| {
         let tests = run.json["tests"].as_array().cloned().unwrap_or_default();
         tests
@@ -47,6 +51,42 @@ fn tests_that_share_a_file_pass_on_second_opinion_and_run_alone_from_then_on() {
     );
     let (_, flaky, _) = project.dx(&["flaky"]);
     assert!(flaky.contains("second opinion"), "{flaky}");
+}
+
+#[test]
+fn a_file_that_failed_by_chance_is_tried_beside_others_again() {
+    let chance = "import pathlib\nCHANCE = pathlib.Path(__file__).with_name('chance')\n\
+                  def test_a():\n    if CHANCE.exists():\n        CHANCE.unlink()\n        assert 0\n";
+    let project = Project::new(&[
+        (
+            "conftest.py",
+            "def pytest_sessionstart(session):\n    with open(session.config.rootpath / 'sessions', 'a') as file: file.write('.')\n",
+        ),
+        ("test_a.py", chance),
+        ("test_b.py", "def test_b(): pass\n"),
+    ]);
+    // Two sessions are for all, and the third is for what runs alone.
+    let runs_alone = || {
+        let sessions = project.path().join("sessions");
+        let _ = std::fs::remove_file(&sessions);
+        let run = project.test(&["-n", "2", "--all"]);
+        assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+        let sessions = std::fs::read_to_string(sessions).unwrap_or_default();
+        (sessions.len() > 2, run)
+    };
+    for runs in [8, 8] {
+        project.write("chance", "");
+        let (is_alone, run) = runs_alone();
+        let told = format!("runs alone in the next {runs} runs");
+        assert!(is_alone, "{}", run.out);
+        assert!(run.out.contains(&told), "{}", run.out);
+        for number in 0..runs {
+            assert!(runs_alone().0, "run {number}");
+        }
+        // It goes well, which is the end of it.
+        let (is_alone, run) = runs_alone();
+        assert!(!is_alone, "{}", run.out);
+    }
 }
 
 /// Skips its first test and fails its second where the other file's tests run at the same time.
@@ -182,7 +222,7 @@ fn a_module_that_needs_the_import_of_another_one_is_not_run_without_it() {
         let run = project.test(&[]);
         assert_eq!(run.code, 0, "{}{}", run.out, run.err);
         assert_eq!(run.ran(), 1, "{}", run.out);
-        let learned = run.out.contains("runs alone from now on");
+        let learned = run.out.contains("runs alone in the next 8 runs");
         assert_eq!(learned, edit == 0, "{}", run.out);
     }
 }
@@ -442,7 +482,11 @@ fn tests_that_lean_on_each_other_are_put_together_again() {
     assert_eq!(project.test(&["-n", "2"]).code, 0);
     let run = project.test(&["-n", "2", "--all"]);
     assert_eq!(run.code, 0, "{}", run.out);
-    assert!(run.out.contains("runs alone from now on"), "{}", run.out);
+    assert!(
+        run.out.contains("runs alone in the next 8 runs"),
+        "{}",
+        run.out
+    );
     let run = project.test(&["-n", "2", "--all"]);
     assert_eq!((run.code, workers_of(&run).len()), (0, 1), "{}", run.out);
 }

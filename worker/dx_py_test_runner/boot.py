@@ -133,10 +133,10 @@ def _run_pytest(
     economy.freeze()
     economy.leave_cache_to_orchestrator()
     economy.keep_parser()
+    economy.collect_once_is_enough()
     plugin = WorkerPlugin(wire, trace, role, engine)
     if engine == "lean":
         plugin.when_collected = economy.collect_seldom()
-        economy.collect_once_is_enough()
         economy.pass_over_pytests_plugins()
         if say.is_known():
             shortcuts.look_at_code()

@@ -52,8 +52,9 @@ _DEFINITIONS = ("_arg2node2fixturedefs", "_arg2nodeid2fixturedefs", "_arg2fixtur
 _NO_FIXTURES = FuncFixtureInfo((), (), [], {})
 
 
-def install(session: Any) -> tuple[Callable[[], None], Maker]:
+def install(session: Any, is_left_out: Callable[[Any], bool]) -> tuple[Callable[[], None], Maker]:
     """Collect plain functions the short way in this session; gives what undoes it, and what is asked first for items of a module.
+    `is_left_out` tells of a parametrised function whether no tests are made of it.
 
     Raises AttributeError if pytest's internals are others than those known here.
     """
@@ -69,8 +70,9 @@ def install(session: Any) -> tuple[Callable[[], None], Maker]:
     moulds: dict[Any, Mould] = {}
     fitting: Optional[bool] = None
 
-    def plain_item(parent: Any, name: str, function: Any) -> Optional[pytest.Function]:
-        """The only item of a function that nothing parametrises; none if it has several, or if pytest shall tell what is wrong."""
+    def plain_items(parent: Any, name: str, function: Any) -> Optional[tuple[pytest.Function, ...]]:
+        """The only item of a function that nothing parametrises, or nothing if it is left out; none if it has several, or if pytest
+        shall tell what is wrong."""
         try:
             item = pytest.Function.from_parent(parent, name=name, fixtureinfo=_NO_FIXTURES)
             # Of a method pytest looks at the function, not at what is bound to an instance.
@@ -78,10 +80,10 @@ def install(session: Any) -> tuple[Callable[[], None], Maker]:
             item.fixturenames = info.names_closure
             item._initrequest()
             if _is_parametrised(item):
-                return None
+                return () if is_left_out(item) else None
             if type(parent) is pytest.Module and _is_bare(function) and _has_plain_makers(parent):
                 closures.keep(parent, info)
-            return item
+            return (item,)
         except (Exception, OutcomeException):
             return None
 
@@ -109,8 +111,8 @@ def install(session: Any) -> tuple[Callable[[], None], Maker]:
         is_plain = plain.get(self)
         if is_plain is None:
             is_plain = plain[self] = self.session is session and _has_plain_hooks(self)
-        item = plain_item(self, name, function) if is_plain else None
-        return original(self, name, function) if item is None else iter((item,))
+        items = plain_items(self, name, function) if is_plain else None
+        return original(self, name, function) if items is None else iter(items)
 
     def undo() -> None:
         PyCollector._genfunctions = original  # type: ignore[method-assign]

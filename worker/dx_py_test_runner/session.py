@@ -14,7 +14,7 @@ from typing import Any, Optional
 import pytest
 from _pytest.terminal import getreportopt
 
-from . import bytecode, collect, needs, say, shortcuts, snapshot_end, wire
+from . import bytecode, collect, deselect, needs, say, shortcuts, snapshot_end, wire
 from .idle import Idle
 from .items import Items
 from .lean import Lean
@@ -194,13 +194,18 @@ class WorkerPlugin:
         is_part = narrow and not named and not reason
         is_shared = shared is not None and shared.is_partial
         # A conftest of some folder may want to see all tests.
-        late = _needs_everything(config) if (is_part or is_shared) and outcome.excinfo is None else ""
-        if late:
-            if is_part:
-                reason = late
+        is_done = outcome.excinfo is None
+        late = _needs_everything(config) if (is_part or is_shared) and is_done else ""
+        # Or to see those that were left out before it was loaded.
+        overheard = is_done and self._deselection.has_left_out and self._deselection.is_overheard()
+        if overheard:
+            self._deselection.end()
+        if late or overheard:
+            if late:
+                reason = late if is_part else reason
+                config.args = arguments
             if shared is not None:
                 shared.is_partial = False
-            config.args = arguments
             self._deselected.clear()
             self._collection_warnings.clear()
             session.perform_collect()
@@ -237,7 +242,7 @@ class WorkerPlugin:
         """Let plain functions be collected the short way; gives what ends it."""
         if self._engine == "lean" and say.is_known():
             try:
-                undo, self._make_item = collect.install(session)
+                undo, self._make_item = collect.install(session, self._deselection.takes)
                 return undo
             except AttributeError:  # other internals, of a version that nobody has seen yet
                 pass
@@ -327,12 +332,15 @@ class WorkerPlugin:
     def pytest_deselected(self, items: Any) -> None:
         """Count what pytest's own options leave out."""
         for item in items:
-            file = needs.file_of(item)
-            self._deselected[file] = self._deselected.get(file, 0) + 1
+            self._count_deselected(needs.file_of(item), 1)
+
+    def _count_deselected(self, file: str, number: int) -> None:
+        self._deselected[file] = self._deselected.get(file, 0) + number
 
     def pytest_sessionstart(self, session: Any) -> None:
         """Remember the root."""
         self._config = session.config
+        self._deselection = deselect.Deselection(session.config, self._count_deselected)
         self._root = session.config.rootpath
         Outcome.start = str(session.config.invocation_params.dir)
 

@@ -3,11 +3,12 @@
 //! Suites that nobody ever ran in parallel share ports, files and databases, and some tests lean on what another one of their file
 //! left behind. A failure that no changed input explains is kept back, and its file is run once more: alone, in one worker, with
 //! everything collected, as pytest would. If the test passes there, that is its outcome; the run says so, and the file runs alone
-//! from then on. Flakiness isn't hidden by it: such outcomes are marked in the catalog.
+//! for a while (`lessons`). Flakiness isn't hidden by it: such outcomes are marked in the catalog.
 //!
 //! To collect everything is most of what that takes. So where nothing was missing beside the others, the file is first collected and run
 //! by itself: a test that fails there as well, and in the same way, doesn't fail for what ran beside it.
 
+mod lessons;
 mod skips;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -15,33 +16,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use dx_py_core::{TestId, TestResult};
 use dx_py_executor::was_idle;
 use dx_py_protocol::CollectionReport;
-use globset::GlobSet;
-use serde::{Deserialize, Serialize};
-
+pub use lessons::{Learned, Serial};
 use skips::Skips;
 
 /// How many files are given a second opinion in one run.
 const MOST_FILES: usize = 20;
-
-/// The files that were found to need to run alone, with what was seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Learned(pub BTreeMap<String, String>);
-
-/// The files that run alone.
-#[derive(Clone, Debug, Default)]
-pub struct Serial {
-    /// Those that the configuration names.
-    pub configured: GlobSet,
-    /// Those that were found to need it.
-    pub learned: Learned,
-}
-
-impl Serial {
-    /// Whether a file, by its node ID, is one of them.
-    pub fn includes(&self, file: &str) -> bool {
-        self.learned.0.contains_key(file) || self.configured.is_match(file)
-    }
-}
 
 /// How a failure is heard again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,6 +105,8 @@ pub struct Alone {
     policy: Policy,
     stage: Stage,
     deferred: BTreeSet<String>,
+    /// The files that ran alone before, and are tried beside others.
+    tried: BTreeSet<String>,
     held: Vec<TestResult>,
     skips: Skips,
     reports: Vec<CollectionReport>,
@@ -180,6 +161,8 @@ impl Alone {
         let defers = self.policy.defers && self.policy.serial.includes(file);
         if defers {
             self.deferred.insert(file.to_owned());
+        } else if self.policy.defers && self.policy.serial.learned.tries(file) {
+            self.tried.insert(file.to_owned());
         }
         defers
     }
@@ -471,11 +454,21 @@ impl Alone {
         (held, std::mem::take(&mut self.reports))
     }
 
-    /// The files that were found to need to run alone in this run, and all that are known now.
-    pub fn learned(&mut self) -> (BTreeMap<String, String>, Learned) {
+    /// The files that were found to need to run alone in this run, each with why and for how many runs; and, if it isn't what it was, what is
+    /// known of all now.
+    pub fn learned(&mut self) -> (Vec<(String, String, u32)>, Option<Learned>) {
         let new = std::mem::take(&mut self.overturned);
-        self.policy.serial.learned.0.extend(new.clone());
-        (new, self.policy.serial.learned.clone())
+        let learned = &mut self.policy.serial.learned;
+        let before = learned.clone();
+        let mut runs = learned.take_in(&self.deferred, &self.tried, &new);
+        let told = new.into_iter().map(|(file, why)| {
+            let runs = runs.remove(&file).unwrap_or_default();
+            (file, why, runs)
+        });
+        (
+            told.collect(),
+            (*learned != before).then(|| learned.clone()),
+        )
     }
 }
 
@@ -545,8 +538,9 @@ mod tests {
         let mut again = ended("b.py::z", TestStatus::Passed);
         assert_eq!(alone.judge(&mut again), Judgement::Known);
         let (new, all) = alone.learned();
-        assert_eq!(new.keys().collect::<Vec<_>>(), ["b.py"]);
-        assert!(all.0.contains_key("b.py"));
+        let files: Vec<&str> = new.iter().map(|(file, ..)| &**file).collect();
+        assert_eq!(files, ["b.py"]);
+        assert!(all.unwrap().includes("b.py"));
     }
 
     #[test]
@@ -581,7 +575,7 @@ mod tests {
         let mut z = ended("b.py::z", TestStatus::Failed);
         assert_eq!(alone.judge(&mut z), Judgement::Contradicts);
         assert_eq!(told(alone.release().0), ["b.py::x", "b.py::z"]);
-        assert!(alone.learned().0.contains_key("b.py"));
+        assert!(alone.learned().1.unwrap().includes("b.py"));
     }
 
     #[test]
@@ -596,7 +590,7 @@ mod tests {
         assert!(alone.runs_now("a.py"));
         let mut x = ended("a.py::x", TestStatus::Error);
         assert_eq!(alone.judge(&mut x), Judgement::Counts);
-        assert!(!x.second_opinion && alone.learned().0.contains_key("a.py"));
+        assert!(!x.second_opinion && alone.learned().1.unwrap().includes("a.py"));
     }
 
     #[test]
@@ -683,13 +677,16 @@ mod tests {
             (false, false, true),
             (false, false, false),
         ];
+        let mut learned = Learned::default();
+        let why = BTreeMap::from([("s.py".into(), String::new())]);
+        learned.take_in(&BTreeSet::new(), &BTreeSet::new(), &why);
         for (lacks_imports, defers, is_ordered) in policies {
             let mut alone = Alone::new(Policy {
                 asks: true,
                 lacks_imports,
                 defers,
                 serial: Serial {
-                    learned: Learned(BTreeMap::from([("s.py".into(), String::new())])),
+                    learned: learned.clone(),
                     ..Serial::default()
                 },
                 ..Policy::default()

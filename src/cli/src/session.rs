@@ -517,7 +517,7 @@ fn environment_note(interpreter: &Interpreter) -> String {
 }
 
 fn learned_note(key: Digest) -> String {
-    format!("alone:{}", hex(key))
+    format!("lessons:{}", hex(key))
 }
 
 fn globs(key: &str, patterns: &[String]) -> anyhow::Result<GlobSet> {

@@ -25,6 +25,7 @@ const FILES: &[(&str, &str)] = carried![
     "compiled.py",
     "controller.py",
     "coverage_data.py",
+    "deselect.py",
     "economy.py",
     "errors.py",
     "fixture_inputs.py",

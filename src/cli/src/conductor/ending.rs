@@ -94,12 +94,12 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             self.note(format!("one worker from now on: {reason}"))?;
         }
         let (new, learned) = self.alone.learned();
-        for (file, why) in &new {
+        for (file, why, runs) in &new {
             self.note(format!(
-                "{file} runs alone from now on: {why} (`serial = [\"{file}\"]` in dx-py.toml says so to everyone)"
+                "{file} runs alone in the next {runs} runs: {why} (`serial = [\"{file}\"]` in dx-py.toml says so for good, and to everyone)"
             ))?;
         }
-        if !new.is_empty() {
+        if let Some(learned) = learned {
             self.keep_note(&self.intent.learned_note, learned);
         }
         if let Some(text) = &outcome.failed_start {

@@ -1,0 +1,147 @@
+//! What was learned of files that need to run alone.
+//!
+//! That a test fails beside others and passes alone may be due to what ran beside it, or to chance: a flaky test does the same now and
+//! then. Running alone costs a phase of its own with everything collected, so a file does it for some runs and is then tried beside
+//! others again. If that goes wrong once more it runs alone for twice as many (exponential backoff); a run that goes well takes one
+//! lesson back. While it is tried a failure costs a second opinion and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use globset::GlobSet;
+use serde::{Deserialize, Serialize};
+
+/// For how many runs a file runs alone at first.
+const AT_FIRST: u32 = 8;
+/// How often that is doubled at most.
+const DOUBLED: u32 = 6;
+
+/// What was seen of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Lesson {
+    why: String,
+    /// How often that was so, less how often it went well beside others since.
+    times: u32,
+    /// In how many runs it still runs alone.
+    runs: u32,
+}
+
+/// The files that were found to need to run alone, by their node IDs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Learned(BTreeMap<String, Lesson>);
+
+impl Learned {
+    /// Whether a file runs alone.
+    pub fn includes(&self, file: &str) -> bool {
+        self.0.get(file).is_some_and(|lesson| lesson.runs > 0)
+    }
+
+    /// Whether a file is tried beside others, after it was found to need to run alone.
+    pub fn tries(&self, file: &str) -> bool {
+        self.0.get(file).is_some_and(|lesson| lesson.runs == 0)
+    }
+
+    /// Takes in what a run has shown: which files ran alone, which were tried beside others, and of which files tests have another outcome
+    /// alone, and why. Gives for how many runs each of these runs alone now.
+    pub fn take_in(
+        &mut self,
+        alone: &BTreeSet<String>,
+        tried: &BTreeSet<String>,
+        overturned: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, u32> {
+        for file in alone {
+            if let Some(lesson) = self.0.get_mut(file) {
+                lesson.runs = lesson.runs.saturating_sub(1);
+            }
+        }
+        for file in tried.iter().filter(|file| !overturned.contains_key(*file)) {
+            if let Some(lesson) = self.0.get_mut(file) {
+                lesson.times = lesson.times.saturating_sub(1);
+            }
+        }
+        self.0.retain(|_, lesson| lesson.times > 0);
+        let learn = |(file, why): (&String, &String)| {
+            let lesson = self.0.entry(file.clone()).or_default();
+            lesson.times = lesson.times.saturating_add(1);
+            lesson.why.clone_from(why);
+            lesson.runs = AT_FIRST << (lesson.times - 1).min(DOUBLED);
+            (file.clone(), lesson.runs)
+        };
+        overturned.iter().map(learn).collect()
+    }
+}
+
+/// The files that run alone.
+#[derive(Clone, Debug, Default)]
+pub struct Serial {
+    /// Those that the configuration names.
+    pub configured: GlobSet,
+    /// Those that were found to need it.
+    pub learned: Learned,
+}
+
+impl Serial {
+    /// Whether a file, by its node ID, is one of them.
+    pub fn includes(&self, file: &str) -> bool {
+        self.learned.includes(file) || self.configured.is_match(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn overturned(names: &[&str]) -> BTreeMap<String, String> {
+        files(names)
+            .into_iter()
+            .map(|name| (name, String::from("why")))
+            .collect()
+    }
+
+    /// Lets a file go wrong beside others, and gives in how many runs it is alone after that.
+    fn goes_wrong(learned: &mut Learned) -> u32 {
+        let tried = if learned.tries("a.py") {
+            files(&["a.py"])
+        } else {
+            files(&[])
+        };
+        let told = learned.take_in(&files(&[]), &tried, &overturned(&["a.py"]))["a.py"];
+        let mut runs = 0;
+        while learned.includes("a.py") {
+            learned.take_in(&files(&["a.py"]), &files(&[]), &overturned(&[]));
+            runs += 1;
+        }
+        assert_eq!(told, runs);
+        runs
+    }
+
+    #[test]
+    fn who_goes_wrong_each_time_is_tried_ever_more_seldom() {
+        let mut learned = Learned::default();
+        let runs: Vec<u32> = (0..9).map(|_| goes_wrong(&mut learned)).collect();
+        assert_eq!(runs, [8, 16, 32, 64, 128, 256, 512, 512, 512]);
+        assert!(learned.tries("a.py") && !learned.tries("b.py"));
+    }
+
+    #[test]
+    fn who_goes_well_is_forgotten() {
+        let mut learned = Learned::default();
+        goes_wrong(&mut learned);
+        goes_wrong(&mut learned);
+        let well = |learned: &mut Learned| {
+            learned.take_in(
+                &files(&[]),
+                &files(&["a.py", "b.py"]),
+                &overturned(&["c.py"]),
+            )
+        };
+        assert_eq!(well(&mut learned), BTreeMap::from([("c.py".into(), 8)]));
+        assert!(learned.tries("a.py"));
+        well(&mut learned);
+        assert!(!learned.tries("a.py") && !learned.includes("a.py"));
+        assert_eq!(goes_wrong(&mut learned), 8);
+    }
+}
