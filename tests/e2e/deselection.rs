@@ -24,14 +24,16 @@ fn left_out(project: &Project, args: &[&str]) -> (u64, usize) {
             "{}",
             run.out
         );
-        let number = run.json["summary"]["deselected"].as_u64().unwrap();
+        let number = run.json["summary"]["deselected"]
+            .as_u64()
+            .expect("a number");
         let (others, _) = *found.get_or_insert((number, 0));
         assert_eq!(number, others, "{engine} -n {workers}: {}", run.out);
         let made = std::fs::read_to_string(project.path().join("made")).unwrap_or_default();
         let made = made.lines().filter(|name| name.starts_with("test_slow"));
         found = Some((number, made.count()));
     }
-    found.unwrap()
+    found.expect("three runs")
 }
 
 #[test]
