@@ -4,6 +4,7 @@
 //! outcomes that differ each time, as when something is collected as garbage later where more runs. The project is changed in place; a journal
 //! beside the database brings it back, even after a crash.
 
+mod shadows;
 mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +38,9 @@ pub struct MutateArgs {
     /// What dx-py is told to select by
     #[arg(long, value_name = "LEVEL")]
     select: Option<String>,
+    /// Only mutants of this kind, as the table names it
+    #[arg(long, value_name = "KIND")]
+    kind: Vec<String>,
     /// The binary; a release build of this tree without
     #[arg(long, value_name = "PATH")]
     dx: Option<PathBuf>,
@@ -88,6 +92,8 @@ struct Mutator<'a> {
     tests: Vec<PathBuf>,
     conftests: Vec<PathBuf>,
     data: Vec<PathBuf>,
+    /// Modules of the standard library that a file can hide.
+    hideable: Vec<String>,
 }
 
 impl Mutator<'_> {
@@ -275,11 +281,24 @@ impl Mutator<'_> {
                 .map(Some)
             }
             _ => {
-                let Some(file) = from(&self.tests, &mut self.random) else {
+                // Beside tests, or where the project's packages are: both are looked into before the standard library is.
+                let beside = from(&self.tests, &mut self.random);
+                let above =
+                    from(&self.sources, &mut self.random).and_then(|file| place_of_packages(&file));
+                let place = match self.random.below(2) {
+                    0 => beside.and_then(|file| file.parent().map(Path::to_path_buf)),
+                    _ => above,
+                };
+                let name = self.random.pick(&self.hideable).cloned();
+                let Some(new) = place
+                    .zip(name)
+                    .map(|(place, name)| place.join(format!("{name}.py")))
+                else {
                     return Ok(None);
                 };
-                let name = ["re.py", "json.py", "types.py", "datetime.py"][self.random.below(4)];
-                let new = file.with_file_name(name);
+                if new.exists() {
+                    return Ok(None);
+                }
                 let place = self.name(&new);
                 self.write(
                     new,
@@ -354,8 +373,15 @@ pub fn mutate(args: &MutateArgs) -> Result<()> {
         tests: Vec::new(),
         conftests: Vec::new(),
         data: Vec::new(),
+        hideable: Vec::new(),
     };
     gather(&dir, &mut mutator)?;
+    let all = mutator
+        .sources
+        .iter()
+        .chain(&mutator.tests)
+        .chain(&mutator.conftests);
+    mutator.hideable = shadows::hideable(&mutator.python, all)?;
     println!(
         "{} sources, {} test files, {} conftests, {} data files; seed {}",
         mutator.sources.len(),
@@ -368,11 +394,22 @@ pub fn mutate(args: &MutateArgs) -> Result<()> {
         bail!("{} has no Python files to change", dir.display());
     }
     mutator.check_imports()?;
-    let (mut tally, mut ran, mut total) = (Tally::default(), 0, 0);
+    let (mut tally, mut ran, mut total, mut drawn) = (Tally::default(), 0, 0, 0);
     while tally.changing() < args.count && tally.tried() < args.count * 8 {
         let Some(mutant) = mutator.next(&tally)? else {
             continue;
         };
+        if !args.kind.is_empty() && !args.kind.contains(&mutant.kind) {
+            drawn += 1;
+            if drawn > 1000 * args.count {
+                bail!(
+                    "no more mutants of the kind {} in {}",
+                    args.kind.join(", "),
+                    dir.display()
+                );
+            }
+            continue;
+        }
         let selected = project.test(&[], &json)?;
         replace(&saved, &dx)?;
         let all = project.test(&["--all"], &json)?;
@@ -475,6 +512,14 @@ fn differences(
         })
         .filter(|(_, got, expected)| got != expected)
         .collect()
+}
+
+/// The folder that holds the outermost package of a source.
+fn place_of_packages(source: &Path) -> Option<PathBuf> {
+    let mut folders = source.ancestors().skip(1);
+    folders
+        .find(|folder| !folder.join("__init__.py").exists())
+        .map(Path::to_path_buf)
 }
 
 /// Sorts the project's files by what a change of them means.
