@@ -254,12 +254,30 @@ pub(super) fn asked(root: Node<'_>, prose: &FxHashSet<usize>) -> Vec<u64> {
                 found.extend(identifiers(name).map(name_hash));
             }
         }
-        "string_content" => found.extend(words(node.text()).map(name_hash)),
+        "string_content" => found.extend(names_in(node.text()).map(name_hash)),
         _ => {}
     });
     let mut found: Vec<u64> = found.into_iter().collect();
     found.sort_unstable();
     found
+}
+
+/// What English puts behind an apostrophe. Modules have such names (`re`), and variables.
+const CONTRACTED: [&str; 7] = ["d", "ll", "m", "re", "s", "t", "ve"];
+
+/// The words in a string that may be names: all but those of contractions, as in `what you're after`.
+fn names_in(text: &str) -> impl Iterator<Item = &str> {
+    words(text).filter(|word| {
+        let start = word.as_ptr().addr() - text.as_ptr().addr();
+        let before = text[..start].strip_suffix('\'');
+        let is_open = !text[start + word.len()..].starts_with('\'');
+        let is_contracted = before.is_some_and(|before| {
+            let last = words(before).last().unwrap_or_default();
+            // Shorter ones may stand before strings of code: `rb'…'`.
+            last.len() > 2 && before.ends_with(last)
+        });
+        !(is_contracted && is_open && CONTRACTED.contains(word))
+    })
 }
 
 /// Whether `dir()`, `vars()` or `locals()` are called without a value, or taken for something else than a call: at the top of a file they
@@ -346,6 +364,17 @@ mod tests {
         let syntax = Syntax::of(source.as_bytes()).expect("it parses");
         let found = module_values(syntax.root());
         found.contains(&name_hash("lib")) || found.contains(&ANY_MODULE)
+    }
+
+    #[test]
+    fn what_english_contracts_is_no_name() {
+        let names = |text| names_in(text).collect::<Vec<_>>();
+        assert_eq!(names("what you're after"), ["what", "you", "after"]);
+        assert_eq!(names("it doesn't"), ["it", "doesn"]);
+        for text in ["re", "x 're'", "'re", "use 're.sub'", "abc're'", "rb're"] {
+            assert!(names(text).contains(&"re"), "{text}");
+        }
+        assert_eq!(names("that's s"), ["that", "s"]);
     }
 
     /// Whether code of the first function may get any module.
