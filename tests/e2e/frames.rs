@@ -1,7 +1,7 @@
 //! With `--select symbol` a plain definition or import at the top of a file runs the tests that reach a mention of its name: each way in
 //! which a test may see it without that is a test here.
 
-use crate::functions::{SELECTING, lib_and_tests, runs};
+use crate::functions::{SELECTING, lib_and_tests, ran_after_edit, runs};
 use crate::support::{Project, sees_functions};
 
 /// A library with a constant and a helper, of which one test uses neither.
@@ -122,6 +122,55 @@ fn a_new_name_runs_who_would_find_it_now() {
             &["test_asks"],
         );
     }
+}
+
+/// A word that is the name of a module in a package is no way to it without the package.
+#[test]
+fn a_module_of_a_package_is_got_by_its_name_from_the_package() {
+    let asking = |ask: &str, init: &str| {
+        let tests = format!(
+            "import logging.config, pkg.lib, tools\n\
+             resolve = logging.config.BaseConfigurator({{}}).resolve\n\
+             def test_asks(): assert 'OT' + 'HER' not in vars({ask})\n"
+        );
+        let other = "import tools\nfrom pkg.lib import f\ndef test_other(): assert f() == 1\n";
+        let files = [
+            ("pkg/__init__.py", init),
+            ("pkg/lib.py", "LIMIT = 3\n\ndef f(): return 1\n"),
+            ("tools.py", "NAME = 'lib'\nMORE = {'lib': 1}\n"),
+            ("test_a.py", &*tests),
+            ("test_b.py", other),
+        ];
+        ran_after_edit(
+            &files,
+            "pkg/lib.py",
+            "LIMIT = 3\n",
+            "LIMIT = 3\nOTHER = 1\n",
+        )
+    };
+    let own = ["test_asks"].map(str::to_owned);
+    for ask in [
+        "getattr(pkg, 'lib')",
+        "getattr(pkg, tools.NAME)",
+        "vars(pkg)[tools.NAME]",
+        "resolve('pkg.lib')",
+        "resolve(f'pkg.{tools.NAME}')",
+        "resolve('pkg.' + tools.NAME)",
+        "resolve('pkg.%s' % tools.NAME)",
+        "resolve('.'.join(['pkg', 'lib']))",
+        "resolve(pkg.__name__ + '.lib')",
+    ] {
+        let ran = asking(ask, "");
+        assert!(ran.contains(&own[0]), "{ask}: {ran:?}");
+        assert!(!sees_functions() || ran == own, "{ask}: {ran:?}");
+    }
+    let ran = asking(
+        "pkg.get(tools.NAME)",
+        "def get(name): return globals()[name]\n",
+    );
+    assert!(ran.contains(&own[0]), "{ran:?}");
+    let ran = asking("tools", "");
+    assert!(!sees_functions() || ran.is_empty(), "{ran:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ pub const SELECTING: [&str; 4] = ["-n", "1", "--select", "symbol"];
 
 /// Runs `files` in one process, makes an edit in `name`, and gives the tests that run then; each must have the outcome that pytest has
 /// after the edit.
-fn ran_after_edit(files: &[(&str, &str)], name: &str, from: &str, to: &str) -> Vec<String> {
+pub fn ran_after_edit(files: &[(&str, &str)], name: &str, from: &str, to: &str) -> Vec<String> {
     let project = Project::new(files);
     let run = project.test(&SELECTING);
     assert_eq!(run.code, 0, "{}{}", run.out, run.err);

@@ -10,7 +10,7 @@
 //! - in a variable of the environment that it read;
 //!
 //! or asks for annotations, if they or what they mention has changed, or for docstrings, if these have; or if code that it reached may get
-//! any module (`sys.modules`, `globals()`), hands that module around as a value, or has its name at the end of a string.
+//! any module (`sys.modules`, `globals()`), hands that module around as a value, or has its name at the end of a string (`ways`).
 //!
 //! A function's docstring is seen by who asks for docstrings and has hold of the function: other than to call it some code that the test
 //! reached must mention it, or, if it is a class's, may get attributes by names that it makes up.
@@ -20,7 +20,7 @@ use std::path::Path;
 use dx_py_core::{Digest, Fact, Input};
 use dx_py_discovery::Symbols;
 use dx_py_discovery::symbols::{
-    ABOUT_ITSELF, ANNOTATION_READERS, ANY_MODULE, Asks, INSIDE, Layout, name_hash, text_reads_docs,
+    ABOUT_ITSELF, ANNOTATION_READERS, Asks, INSIDE, Layout, name_hash, text_reads_docs,
 };
 use dx_py_select::Change;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -31,8 +31,10 @@ use crate::words::{has_at_start_of_word, has_word};
 use crate::world::World;
 
 mod documented;
+mod ways;
 
 use documented::OfDocs;
+use ways::{Modules, Ways};
 
 /// Judges changes of frames.
 pub struct Unseen<'a> {
@@ -75,11 +77,18 @@ impl<'a> Unseen<'a> {
             })
             .collect();
         let mut documented = OfDocs::default();
+        let mut ways = Ways::default();
         for fact in facts().filter(|fact| !fact.digest.is_absent()) {
+            let file = match (&fact.input, fact.input.part_of_file()) {
+                (Input::File(file), _) => Some(&**file),
+                (Input::Symbol(_), Some((file, "*"))) => Some(file),
+                _ => None,
+            };
+            if let Some(file) = file {
+                ways.add(difference.ways_of(file, world));
+            }
             let is_seen = match &fact.input {
-                Input::File(file) if in_parts.contains(&**file) => {
-                    difference.may_look_in(file, world)
-                }
+                Input::File(file) if in_parts.contains(&**file) => ways.lead_there(),
                 input => {
                     documented.add(difference.of_docs(input, world));
                     difference.is_seen_by(input, world)
@@ -89,7 +98,7 @@ impl<'a> Unseen<'a> {
                 return false;
             }
         }
-        !(documented.asks && documented.hands)
+        !(documented.asks && documented.hands || ways.lead_there())
     }
 }
 
@@ -122,14 +131,14 @@ struct Difference {
     hashes: FxHashSet<u64>,
     /// The same by the file that they are of.
     by_file: FxHashMap<String, FxHashSet<u64>>,
-    /// The last names of the modules.
-    modules: FxHashSet<u64>,
+    /// The modules.
+    modules: Modules,
     /// What strings end in that name a module, and its name within its package.
     endings: Vec<String>,
     dotted: Vec<String>,
     seen: FxHashMap<Input, bool>,
     of_docs: FxHashMap<Input, OfDocs>,
-    looked_in: FxHashMap<String, bool>,
+    ways: FxHashMap<String, Ways>,
 }
 
 impl Difference {
@@ -188,7 +197,7 @@ impl Difference {
         self.is_for_type_checkers |= before.type_checking != now.type_checking;
         self.by_file.insert(file.to_owned(), own);
         let (package, module) = names_of_module(Path::new(file))?;
-        self.modules.insert(name_hash(module));
+        self.modules.add(file, package, module, world);
         self.endings
             .extend(["'", "\""].map(|quote| format!("{module}{quote}")));
         let package = package.filter(|package| !package.is_empty());
@@ -280,24 +289,27 @@ impl Difference {
         })
     }
 
-    /// Whether code of a file of the project's may get a changed module, and look for names that it makes up.
-    fn may_look_in(&mut self, file: &str, world: &World) -> bool {
-        if let Some(known) = self.looked_in.get(file) {
+    /// How code of a file may get a changed module, and look for names that it makes up.
+    fn ways_of(&mut self, file: &str, world: &World) -> Ways {
+        if let Some(known) = self.ways.get(file) {
             return *known;
         }
-        let found = world.symbols(file).is_none_or(|symbols| {
-            let mut values = symbols.module_values.iter();
-            let mut ends = symbols.string_ends.iter();
-            values.any(|name| *name == ANY_MODULE || self.modules.contains(name))
-                || ends.any(|name| self.modules.contains(name))
-                || self.is_for_type_checkers && symbols.sets_type_checking
-        });
-        self.looked_in.insert(file.to_owned(), found);
+        let found = match is_installed(file) || !file.ends_with(".py") {
+            true => Ways::default(),
+            false => match world.symbols(file) {
+                Some(symbols) if self.is_for_type_checkers && symbols.sets_type_checking => {
+                    Ways::OPEN
+                }
+                Some(symbols) => self.modules.ways_of(&symbols),
+                None => Ways::OPEN,
+            },
+        };
+        self.ways.insert(file.to_owned(), found);
         found
     }
 
     /// Whether a file of which all counts has one of the names, or names a module.
-    fn is_seen_in(&mut self, file: &str, world: &World) -> bool {
+    fn is_seen_in(&self, file: &str, world: &World) -> bool {
         let Some(text) = world.content(file) else {
             return !world.path(file).is_dir();
         };
@@ -325,7 +337,6 @@ impl Difference {
                     || self.sees_docs(function.asks)
             })
             || asked.any(|name| self.hashes.contains(name))
-            || self.may_look_in(file, world)
     }
 
     /// Whether code that asks so for docstrings may see that some differ.

@@ -26,16 +26,18 @@ mod modules;
 mod names;
 mod parts;
 mod standard;
+mod strings;
 mod unread;
 
 use definitions::definitions;
 use docs::Docs;
 pub use docs::{Asks, INSIDE, text_lists_attributes, text_reads_docs};
 pub use modules::{ANNOTATION_READERS, ANY_MODULE};
-use modules::{asked, frame_gets_globals, frame_gets_modules, module_values, string_ends};
+use modules::{asked, frame_gets_globals, frame_gets_modules, module_values};
 use parts::Frame;
 pub use parts::{ABOUT_ITSELF, Import, Layout, Part};
 pub use standard::is_standard;
+pub use strings::Named;
 use unread::sets_type_checking;
 
 /// Names by which code learns of lines, also those of others, or of source that it was not seen to read.
@@ -72,8 +74,8 @@ pub struct Symbols {
     /// Last names of modules that code of the file may hand around as values, as hashes: what is imported, and used otherwise than for one
     /// of its attributes.
     pub module_values: Vec<u64>,
-    /// The last words of its strings, as hashes: the name of a module is at the end of what it is imported by.
-    pub string_ends: Vec<u64>,
+    /// What its strings may name modules by.
+    pub strings: Named,
     /// Whether code of the file may set what tells type checkers from interpreters.
     pub sets_type_checking: bool,
     /// Whether code of the frame may get any module, and so names in it that it doesn't mention.
@@ -156,7 +158,7 @@ impl Symbols {
             frame_names: frame.names,
             asked: asked(root, &prose),
             module_values: module_values(root),
-            string_ends: string_ends(root, &docs.strings),
+            strings: Named::of(root, &docs.strings),
             frame_gets_modules: frame_gets_modules(root),
             frame_gets_globals: frame_gets_globals(root),
             frame_asks: Asks::of_frame(root, &docs),

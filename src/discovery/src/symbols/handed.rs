@@ -3,9 +3,9 @@
 use super::attributes::ALL;
 use super::decorators::{Standard, decorators};
 use super::docs::Docs;
-use super::modules::is_inside;
 use super::names::Scopes;
 use super::outside_of_functions;
+use super::strings::is_inside;
 use crate::syntax::Node;
 use crate::tokens::{name_hash, words};
 

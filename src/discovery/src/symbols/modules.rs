@@ -4,9 +4,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::names::{is_bound, is_label, is_local, is_of_argument};
 use super::parts::ABOUT_ITSELF;
+use super::strings::{is_inside, names_in};
 use super::{identifiers, outside_of_functions};
 use crate::syntax::Node;
-use crate::tokens::{name_hash, words};
+use crate::tokens::name_hash;
 
 /// Names by which code gets modules, or what is in them, by strings or without any name.
 const WAYS_TO_MODULES: [&str; 27] = [
@@ -217,29 +218,6 @@ pub(super) fn module_values(root: Node<'_>) -> Vec<u64> {
     found.into_iter().collect()
 }
 
-/// Whether a piece of text is in one of these strings.
-pub(super) fn is_inside(content: Node<'_>, strings: &FxHashSet<usize>) -> bool {
-    let string = content.parent();
-    let around = string.and_then(Node::parent);
-    let mut nodes = [string, around].into_iter().flatten();
-    nodes.any(|node| strings.contains(&node.id()))
-}
-
-/// The words at the ends of strings, but for `docs`: hashes.
-pub(super) fn string_ends(root: Node<'_>, docs: &FxHashSet<usize>) -> Vec<u64> {
-    let contents = root
-        .descendants()
-        .filter(|node| node.kind() == "string_content" && !is_inside(*node, docs));
-    let ends: FxHashSet<u64> = contents
-        .filter_map(|content| {
-            let text = content.text();
-            let last = words(text).last().filter(|last| text.ends_with(last))?;
-            Some(name_hash(last))
-        })
-        .collect();
-    ends.into_iter().collect()
-}
-
 /// The names that may be asked of other modules: those of attributes and of imports, and the words of strings but for `prose`, sorted hashes.
 pub(super) fn asked(root: Node<'_>, prose: &FxHashSet<usize>) -> Vec<u64> {
     let mut found: FxHashSet<u64> = FxHashSet::default();
@@ -260,24 +238,6 @@ pub(super) fn asked(root: Node<'_>, prose: &FxHashSet<usize>) -> Vec<u64> {
     let mut found: Vec<u64> = found.into_iter().collect();
     found.sort_unstable();
     found
-}
-
-/// What English puts behind an apostrophe. Modules have such names (`re`), and variables.
-const CONTRACTED: [&str; 7] = ["d", "ll", "m", "re", "s", "t", "ve"];
-
-/// The words in a string that may be names: all but those of contractions, as in `what you're after`.
-fn names_in(text: &str) -> impl Iterator<Item = &str> {
-    words(text).filter(|word| {
-        let start = word.as_ptr().addr() - text.as_ptr().addr();
-        let before = text[..start].strip_suffix('\'');
-        let is_open = !text[start + word.len()..].starts_with('\'');
-        let is_contracted = before.is_some_and(|before| {
-            let last = words(before).last().unwrap_or_default();
-            // Shorter ones may stand before strings of code: `rb'…'`.
-            last.len() > 2 && before.ends_with(last)
-        });
-        !(is_contracted && is_open && CONTRACTED.contains(word))
-    })
 }
 
 /// Whether `dir()`, `vars()` or `locals()` are called without a value, or taken for something else than a call: at the top of a file they
@@ -366,41 +326,11 @@ mod tests {
         found.contains(&name_hash("lib")) || found.contains(&ANY_MODULE)
     }
 
-    #[test]
-    fn what_english_contracts_is_no_name() {
-        let names = |text| names_in(text).collect::<Vec<_>>();
-        assert_eq!(names("what you're after"), ["what", "you", "after"]);
-        assert_eq!(names("it doesn't"), ["it", "doesn"]);
-        for text in ["re", "x 're'", "'re", "use 're.sub'", "abc're'", "rb're"] {
-            assert!(names(text).contains(&"re"), "{text}");
-        }
-        assert_eq!(names("that's s"), ["that", "s"]);
-    }
-
     /// Whether code of the first function may get any module.
     fn gets_any(line: &str) -> bool {
         let source = format!("def f(x):\n    {line}\n");
         let symbols = crate::Symbols::of(source.as_bytes()).expect("it parses");
         symbols.functions()[0].gets_modules
-    }
-
-    #[test]
-    fn the_words_at_the_ends_of_strings_may_name_modules() {
-        let ends = |source: &str| {
-            let symbols = crate::Symbols::of(source.as_bytes()).expect("it parses");
-            symbols.string_ends.contains(&name_hash("lib"))
-        };
-        for source in ["x('lib')", "x('pkg.lib')", "x(f'{y}.lib')", "x('a' '.lib')"] {
-            assert!(ends(source), "{source}");
-        }
-        for source in [
-            "'About lib'\n",
-            "x(\"in 'lib' now\")",
-            "x('lib.py')",
-            "x('nolib')",
-        ] {
-            assert!(!ends(source), "{source}");
-        }
     }
 
     #[test]

@@ -1,0 +1,102 @@
+//! How code may get hold of a changed module as an object, without any name that tells which.
+
+use std::path::Path;
+
+use dx_py_discovery::Symbols;
+use dx_py_discovery::symbols::{ANY_MODULE, name_hash};
+use rustc_hash::FxHashSet;
+
+use crate::world::World;
+
+/// The modules of changed frames, by hashes of names.
+#[derive(Default)]
+pub(super) struct Modules {
+    /// Their last names.
+    names: FxHashSet<u64>,
+    /// The names of those that are in no package, whose name alone imports them.
+    outermost: FxHashSet<u64>,
+    /// The last names of the packages of others.
+    packages: FxHashSet<u64>,
+}
+
+/// What the files that a test reached have of such ways.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ways {
+    /// There is one.
+    is_open: bool,
+    /// A string ends in the name of a module, without that of its package.
+    ends_in_name: bool,
+    /// The package is handed around, or begins a string that may go on with the name.
+    begins_with_package: bool,
+}
+
+impl Ways {
+    /// A way.
+    pub(super) const OPEN: Self = Self {
+        is_open: true,
+        ends_in_name: false,
+        begins_with_package: false,
+    };
+
+    /// Adds those of another file. One may say the package, and the other its module.
+    pub(super) fn add(&mut self, other: Self) {
+        self.is_open |= other.is_open;
+        self.ends_in_name |= other.ends_in_name;
+        self.begins_with_package |= other.begins_with_package;
+    }
+
+    /// Whether they lead to one of the modules.
+    pub(super) fn lead_there(self) -> bool {
+        self.is_open || self.ends_in_name && self.begins_with_package
+    }
+}
+
+impl Modules {
+    /// Adds that of a file.
+    pub(super) fn add(&mut self, file: &str, package: Option<&str>, module: &str, world: &World) {
+        self.names.insert(name_hash(module));
+        // Of a folder without that file it can't be told.
+        match package.filter(|_| is_in_package(file, world)) {
+            Some(package) => self.packages.insert(name_hash(package)),
+            None => self.outermost.insert(name_hash(module)),
+        };
+    }
+
+    /// Those that a file has.
+    pub(super) fn ways_of(&self, symbols: &Symbols) -> Ways {
+        let has =
+            |words: &[u64], names: &FxHashSet<u64>| words.iter().any(|word| names.contains(word));
+        let (values, strings) = (&symbols.module_values, &symbols.strings);
+        let ends_in_name = has(&strings.bare, &self.names);
+        let ends_in_package =
+            has(&strings.bare, &self.packages) || has(&strings.after_dots, &self.packages);
+        // The module of a package is there by its name.
+        let mut functions = symbols.functions().iter();
+        let asks_for_globals =
+            symbols.frame_gets_globals || functions.any(|function| function.gets_globals);
+        Ways {
+            is_open: values.contains(&ANY_MODULE)
+                || has(values, &self.names)
+                || has(&strings.after_dots, &self.names)
+                || has(&strings.bare, &self.outermost)
+                || ends_in_name && ends_in_package,
+            ends_in_name,
+            begins_with_package: asks_for_globals
+                || has(values, &self.packages)
+                || has(&strings.before_dots, &self.packages),
+        }
+    }
+}
+
+/// Whether a module's file is in the folder of a package.
+fn is_in_package(file: &str, world: &World) -> bool {
+    let file = Path::new(file);
+    let is_package = file.file_name().is_some_and(|name| name == "__init__.py");
+    let folder = if is_package {
+        file.parent().and_then(Path::parent)
+    } else {
+        file.parent()
+    };
+    let init = folder.map(|folder| folder.join("__init__.py"));
+    init.is_some_and(|init| init.to_str().is_some_and(|init| world.path(init).is_file()))
+}
