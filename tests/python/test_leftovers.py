@@ -242,6 +242,22 @@ class Item:
         self.callspec = types.SimpleNamespace(params=params)
 
 
+def test_a_file_that_was_imported_is_looked_at_when_that_is_done(tmp_path, lib):
+    module = types.ModuleType("file_of_leftovers")
+    module.__file__, module.kept = str(tmp_path / "test_file.py"), []
+    found = Leftovers(lambda file: file in (lib.__file__, module.__file__), [])
+    found.begin()
+    found.begin(module.__file__)
+    sys.modules[module.__name__] = module
+    try:
+        assert names(found) == []
+        found.begin()
+        module.kept.append(1)
+        assert names(found) == ["kept"]
+    finally:
+        del sys.modules[module.__name__]
+
+
 def test_a_parameter_counts_if_several_functions_have_it(lib, leftovers):
     shared, own = [], []
     leftovers.hear_of([Item("a.py::f[1]", x=shared, y=own), Item("a.py::f[2]", y=own), Item("a.py::g[1]", x=shared)])

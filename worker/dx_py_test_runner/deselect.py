@@ -36,13 +36,15 @@ class Deselection:
     def __init__(self, config: Any, count: Callable[[str, int], None]) -> None:
         self._config = config
         self._count = count
-        self._expression = _expression(config)
+        self._is_on = True
+        self._text: Any = None
+        self._selects: Optional[Callable[[Any], bool]] = None
         #: Whether anything was left out.
         self.has_left_out = False
 
     def end(self) -> None:
         """Leave out nothing from now on."""
-        self._expression = None
+        self._is_on = False
 
     def is_overheard(self) -> bool:
         """Whether somebody hears of the tests of a session, or makes what they are of."""
@@ -53,7 +55,11 @@ class Deselection:
 
     def takes(self, item: Any) -> bool:
         """Whether the tests of a parametrised function are left out, which `item` would be if nothing parametrised it."""
-        if self._expression is None or self._expression(item.iter_markers()) or self.is_overheard():
+        # A hook may set another expression.
+        text = getattr(self._config.option, "markexpr", "")
+        if text != self._text:
+            self._text, self._selects = text, _expression(self._config, text)
+        if not self._is_on or self._selects is None or self._selects(item.iter_markers()) or self.is_overheard():
             return False
         number = _number_of_tests(item)
         if number is None:
@@ -63,9 +69,8 @@ class Deselection:
         return True
 
 
-def _expression(config: Any) -> Optional[Callable[[Any], bool]]:
+def _expression(config: Any, text: str) -> Optional[Callable[[Any], bool]]:
     """What `-m` says of marks; None if there is nothing to leave out, or if pytest shall tell what is wrong with it."""
-    text = getattr(config.option, "markexpr", "")
     if not text or _checks_ids(config):
         return None
     try:

@@ -251,7 +251,12 @@ class Leftovers:
             if self._modules.get(name, MISSING) is module or not issubclass(type(module), types.ModuleType):
                 continue
             file = module.__dict__.get("__file__")
-            if type(file) is str and file != self._imported and self.is_in_project(file):
+            if type(file) is not str:
+                continue
+            if file == self._imported:
+                # It is looked for again when its body is done.
+                self._count_of_modules -= 1
+            elif self.is_in_project(file):
                 self._modules[name] = module
                 new.append(name)
                 self._add(self._add_namespace(module.__dict__, _OWN_KEYS))

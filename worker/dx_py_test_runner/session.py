@@ -170,6 +170,9 @@ class WorkerPlugin:
         folders = [(asked.text(), asked.u8() == 1) for _ in range(asked.u32())]
         narrow, named = mode > 0, mode == 2
         self._in_parts = any("::" in path for path in (*paths, *map(str, session.config.args)))
+        if self._in_parts:
+            # What is named must be found, also if it is left out then.
+            self._deselection.end()
         config = session.config
         if shares:
             self._shared = Shared(session, share, inert)
