@@ -124,6 +124,60 @@ fn a_new_name_runs_who_would_find_it_now() {
     }
 }
 
+/// To import a name from a module hands it on, and nothing else: who mentions it sees what has become of it.
+#[test]
+fn a_name_that_is_handed_on_runs_the_tests_that_reach_a_mention_of_it() {
+    let lib = "LIMIT = 3\n\ndef helper(n=1): return n\n\nOTHER = 1\n";
+    let functions = "def a(): return 1\n\ndef b(): return LIMIT\n\ndef c(): return helper()\n";
+    let tests = "import mid\ndef test_a(): assert mid.a() == 1\ndef test_b(): assert mid.b()\ndef test_c(): assert mid.c()\n";
+    let all = ["test_a", "test_b", "test_c"];
+    let with = |imports: &str, lib: &str, from: &str, to: &str, expected: &[&str]| {
+        let mid = format!("{imports}\n{functions}");
+        let files = [("lib.py", lib), ("mid.py", &*mid), ("test_a.py", tests)];
+        runs(&files, from, to, expected);
+    };
+    for imports in [
+        "from lib import LIMIT, helper",
+        "from lib import (\n    LIMIT as LIMIT,\n    helper as helper,\n)",
+    ] {
+        with(imports, lib, "LIMIT = 3", "LIMIT = 4", &["test_b"]);
+        with(imports, lib, "n=1", "n=2", &["test_c"]);
+        // No test is there: the file can't be imported, which is told as pytest tells it.
+        with(imports, lib, "LIMIT = 3", "", &[]);
+    }
+    let more = "from lib import LIMIT, helper\n";
+    for used in [
+        "TABLE = [LIMIT]",
+        "class A:\n    limit = LIMIT",
+        "def d(n=LIMIT): return n",
+        "NAMES = ['LIMIT']",
+        "if LIMIT > 3: print()",
+        "LIMIT += 1",
+    ] {
+        with(
+            &format!("{more}{used}\n"),
+            lib,
+            "LIMIT = 3",
+            "LIMIT = 4",
+            &all,
+        );
+    }
+    let alias = "from lib import LIMIT as TOP, helper\nLIMIT = TOP\n";
+    with(alias, lib, "LIMIT = 3", "LIMIT = 4", &all);
+    let guarded = "try:\n    from lib import LIMIT\nexcept ImportError:\n    LIMIT = 1\nfrom lib import helper\n";
+    with(guarded, lib, "LIMIT = 3", "LIMIT = 4", &all);
+    // Whoever imports the other first finds that the name isn't there yet.
+    let cycle = "LIMIT = 3\n\ndef helper(n=1): return n\n\nimport mid\n";
+    let tests = "import lib, mid\ndef test_a(): assert mid.a() == 1\n";
+    let mid = format!("{more}{functions}");
+    let files = [("lib.py", cycle), ("mid.py", &*mid), ("test_a.py", tests)];
+    let [from, to] = [
+        "def helper(n=1): return n\n\nimport mid\n",
+        "import mid\n\ndef helper(n=1): return n\n",
+    ];
+    runs(&files, from, to, &[]);
+}
+
 /// A word that is the name of a module in a package is no way to it without the package.
 #[test]
 fn a_module_of_a_package_is_got_by_its_name_from_the_package() {

@@ -129,6 +129,8 @@ struct Difference {
     /// Whether what only type checkers read differs.
     is_for_type_checkers: bool,
     hashes: FxHashSet<u64>,
+    /// Those of names that aren't bound where they were before: new ones, those that are gone, and those that have moved.
+    moved: FxHashSet<u64>,
     /// The same by the file that they are of.
     by_file: FxHashMap<String, FxHashSet<u64>>,
     /// The modules.
@@ -166,6 +168,11 @@ impl Difference {
         let mut own: FxHashSet<u64> = FxHashSet::default();
         for name in before.difference(now)? {
             let parts = layouts.iter().filter_map(|layout| layout.parts.get(name));
+            let mut places = parts.clone().map(|part| part.place);
+            let place = places.next();
+            if places.next() != place {
+                self.moved.insert(name_hash(name));
+            }
             let is_imported = parts.clone().any(|part| part.import.is_some());
             let mut asked = parts.flat_map(|part| part.import.iter().chain(&part.decorators));
             if !asked.all(|import| is_certainly_there(import, world)) {
@@ -253,11 +260,14 @@ impl Difference {
                 && (own.is_some_and(|own| own.contains(name))
                     || symbols.asked.binary_search(name).is_ok())
         };
+        // To hand a name on fails if it isn't there, or not yet; what it stands for matters to those who mention it.
+        let is_moved = |name: &u64| self.moved.contains(name) && counts(name);
         if name.is_empty() {
             return symbols.frame_gets_modules
                 || symbols.frame_gets_globals && self.is_known_in(file, &symbols)
                 || self.sees_docs(symbols.frame_asks)
                 || symbols.frame_names.iter().any(counts)
+                || symbols.handed_on.iter().any(is_moved)
                 || own.is_none() && symbols.layout.annotated.iter().any(counts)
                 || self.is_imported(&symbols, world);
         }

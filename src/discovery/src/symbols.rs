@@ -67,8 +67,10 @@ pub struct Symbols {
     frame: Digest,
     /// The frame taken apart.
     pub layout: Layout,
-    /// The names that the frame mentions, as hashes, but for those that its parts bind.
+    /// The names that the frame mentions, as hashes, but for those that its parts bind and those that it only hands on.
     pub frame_names: Vec<u64>,
+    /// The names that the frame only hands on: it imports them from a module by what they are called there.
+    pub handed_on: Vec<u64>,
     /// The names that code of the file may ask others for, as hashes, sorted: attributes, words in strings, names of imports.
     pub asked: Vec<u64>,
     /// Last names of modules that code of the file may hand around as values, as hashes: what is imported, and used otherwise than for one
@@ -156,6 +158,7 @@ impl Symbols {
             frame: frame.digest,
             layout: frame.layout,
             frame_names: frame.names,
+            handed_on: frame.handed_on,
             asked: asked(root, &prose),
             module_values: module_values(root),
             strings: Named::of(root, &docs.strings),

@@ -51,6 +51,8 @@ pub struct Layout {
 pub struct Part {
     /// Its fingerprint.
     pub digest: Digest,
+    /// How many statements of the rest are before it: from there on the name is bound.
+    pub place: u64,
     /// What it imports, if it does: a part only if that is the standard library's.
     pub import: Option<Import>,
     /// What decorates it, which is the standard library's too.
@@ -170,8 +172,10 @@ pub(super) struct Frame {
     pub(super) layout: Layout,
     /// Its tokens.
     pub(super) tokens: Tokens,
-    /// The names that it mentions, but for those that parts bind.
+    /// The names that it mentions, but for those that parts bind and those that it only hands on.
     pub(super) names: Vec<u64>,
+    /// The names that it only hands on: it imports them from a module by what they are called there, and mentions them nowhere else.
+    pub(super) handed_on: Vec<u64>,
 }
 
 impl Frame {
@@ -228,31 +232,33 @@ impl Frame {
             hasher.field(name).field(digest.0);
         }
         let digest = hasher.finish();
-        let mut by_name: BTreeMap<&str, (Hasher, Option<Import>, Vec<Import>)> = BTreeMap::new();
+        let mut by_name: BTreeMap<&str, (Hasher, Part)> = BTreeMap::new();
         for Found { binding, place } in &parts {
             let own = Tokens::of(binding.node, &left_out);
             let is_own = |node| binding.function.is_some_and(|own| own.id() == node);
-            let (hasher, import, decorators) = by_name.entry(binding.name).or_default();
+            let place = *place as u64;
+            let (hasher, part) = by_name.entry(binding.name).or_insert_with(|| {
+                let part = Part {
+                    digest: Hasher::new().finish(),
+                    place,
+                    import: None,
+                    decorators: Vec::new(),
+                };
+                (Hasher::new(), part)
+            });
             hasher
                 .field(with_kinds(&own, &is_own).0)
-                .field((*place as u64).to_le_bytes());
+                .field(place.to_le_bytes());
             for import in binding.import.iter().chain(&binding.decorators) {
                 hash_import(hasher, Some(import));
             }
-            import.clone_from(&binding.import);
-            decorators.extend(binding.decorators.iter().cloned());
+            part.import.clone_from(&binding.import);
+            part.decorators.extend(binding.decorators.iter().cloned());
         }
-        let by_name = by_name
-            .into_iter()
-            .map(|(name, (hasher, import, decorators))| {
-                let digest = hasher.finish();
-                let part = Part {
-                    digest,
-                    import,
-                    decorators,
-                };
-                (name.to_owned(), part)
-            });
+        let by_name = by_name.into_iter().map(|(name, (hasher, part))| {
+            let digest = hasher.finish();
+            (name.to_owned(), Part { digest, ..part })
+        });
         let digests = by_name.collect();
         left_out.extend(parts.iter().map(|part| part.binding.node.id()));
         let functions = parts.iter().filter_map(|part| part.binding.function);
@@ -277,7 +283,11 @@ impl Frame {
         let mentioned = without_prose
             .name_hashes()
             .chain(annotations.evaluated.keys().copied());
-        let names = mentioned.filter(|name| !bound.contains(name));
+        let handed_on = handed_on(root, &|name| {
+            let is_evaluated = annotations.evaluated.contains_key(&name_hash(name));
+            (!is_evaluated).then(|| without_prose.count(name))
+        });
+        let names = mentioned.filter(|name| !bound.contains(name) && !handed_on.contains(name));
         Self {
             digest,
             layout: Layout {
@@ -290,9 +300,30 @@ impl Frame {
                 docs_of_classes: docs.of_classes.clone(),
             },
             names: names.collect(),
+            handed_on: handed_on.into_iter().collect(),
             tokens,
         }
     }
+}
+
+/// The names that a file imports from modules by what they are called there, and mentions as often as that says them; `count` tells how often
+/// the frame mentions a name, if nothing else does.
+fn handed_on(root: Node<'_>, count: &dyn Fn(&str) -> Option<u32>) -> FxHashSet<u64> {
+    let mut said: FxHashMap<&str, u32> = FxHashMap::default();
+    let imports = root
+        .named_children()
+        .filter(|node| node.kind() == "import_from_statement");
+    for name in imports.flat_map(|node| node.fields("name")) {
+        let asked = name.field("name").unwrap_or(name).text();
+        let alias = name.field("alias").map(Node::text);
+        if alias.is_none_or(|alias| alias == asked) {
+            *said.entry(asked).or_default() += 1 + u32::from(alias.is_some());
+        }
+    }
+    let only_there = said
+        .into_iter()
+        .filter(|(name, said)| count(name) == Some(*said));
+    only_there.map(|(name, _)| name_hash(name)).collect()
 }
 
 /// What is seen of a function without calling it, beside its signature, unless that is given as well.
