@@ -283,10 +283,11 @@ impl Frame {
         let mentioned = without_prose
             .name_hashes()
             .chain(annotations.evaluated.keys().copied());
-        let handed_on = handed_on(root, &|name| {
+        let mut handed_on = handed_on(root, &|name| {
             let is_evaluated = annotations.evaluated.contains_key(&name_hash(name));
             (!is_evaluated).then(|| without_prose.count(name))
         });
+        handed_on.retain(|name| !bound.contains(name));
         let names = mentioned.filter(|name| !bound.contains(name) && !handed_on.contains(name));
         Self {
             digest,
