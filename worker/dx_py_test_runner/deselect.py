@@ -11,7 +11,7 @@ from collections.abc import Callable
 from math import prod
 from typing import Any, Optional
 
-from . import say
+from . import needs
 
 #: Hooks by which others hear of tests that are collected, may mark them, or make their IDs.
 _HOOKS = (
@@ -48,10 +48,7 @@ class Deselection:
 
     def is_overheard(self) -> bool:
         """Whether somebody hears of the tests of a session, or makes what they are of."""
-        hooks = self._config.pluginmanager.hook
-        return any(
-            not say.module_of(one).startswith(_OWN) for name in _HOOKS for one in getattr(hooks, name).get_hookimpls()
-        )
+        return any(True for _ in needs.implementations(self._config, _HOOKS, _OWN))
 
     def takes(self, item: Any) -> bool:
         """Whether the tests of a parametrised function are left out, which `item` would be if nothing parametrised it."""
@@ -65,7 +62,7 @@ class Deselection:
         if number is None:
             return False
         self.has_left_out = True
-        self._count(item.nodeid.partition("::")[0], number)
+        self._count(needs.file_of(item), number)
         return True
 
 

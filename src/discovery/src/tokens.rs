@@ -27,8 +27,19 @@ pub fn name_hash(name: &str) -> u64 {
 
 /// The words in a string that may be names.
 pub fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !(c.is_alphanumeric() || c == '_'))
+    text.split(|letter| !is_of_word(letter))
         .filter(|word| !word.is_empty())
+}
+
+/// Whether a letter may be one of a name.
+pub(crate) fn is_of_word(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+/// What is before a word, which is a part of a text, and what is behind it.
+pub(crate) fn around<'s>(text: &'s str, word: &str) -> (&'s str, &'s str) {
+    let start = word.as_ptr().addr() - text.as_ptr().addr();
+    (&text[..start], &text[start + word.len()..])
 }
 
 impl Tokens {
@@ -161,8 +172,8 @@ fn count<'t>(counts: &mut FxHashMap<u64, u32>, nodes: impl IntoIterator<Item = N
 
 /// Whether a word, which is a part of a text, is followed by another name, with a dot between them, which isn't a file's ending.
 fn is_in_path_of_names(text: &str, word: &str) -> bool {
-    let end = word.as_ptr().addr() - text.as_ptr().addr() + word.len();
-    let next = text[end..].strip_prefix('.').unwrap_or_default();
+    let (_, after) = around(text, word);
+    let next = after.strip_prefix('.').unwrap_or_default();
     next.starts_with(|c: char| c.is_alphabetic() || c == '_') && !next.starts_with("py")
 }
 

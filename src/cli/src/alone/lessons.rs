@@ -18,7 +18,6 @@ const DOUBLED: u32 = 6;
 /// What was seen of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Lesson {
-    why: String,
     /// How often that was so, less how often it went well beside others since.
     times: u32,
     /// In how many runs it still runs alone.
@@ -41,7 +40,7 @@ impl Learned {
     }
 
     /// Takes in what a run has shown: which files ran alone, which were tried beside others, and of which files tests have another outcome
-    /// alone, and why. Gives for how many runs each of these runs alone now.
+    /// alone. Gives for how many runs each of these runs alone now.
     pub fn take_in(
         &mut self,
         alone: &BTreeSet<String>,
@@ -59,14 +58,13 @@ impl Learned {
             }
         }
         self.0.retain(|_, lesson| lesson.times > 0);
-        let learn = |(file, why): (&String, &String)| {
+        let learn = |file: &String| {
             let lesson = self.0.entry(file.clone()).or_default();
             lesson.times = lesson.times.saturating_add(1);
-            lesson.why.clone_from(why);
             lesson.runs = AT_FIRST << (lesson.times - 1).min(DOUBLED);
             (file.clone(), lesson.runs)
         };
-        overturned.iter().map(learn).collect()
+        overturned.keys().map(learn).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::syntax::Node;
-use crate::tokens::{name_hash, words};
+use crate::tokens::{around, is_of_word, name_hash, words};
 
 /// What the strings of a file may name modules by, but for docstrings: hashes of words.
 ///
@@ -23,7 +23,8 @@ pub struct Named {
 impl Named {
     /// Those in the strings below `root`, but for `docs`.
     pub(super) fn of(root: Node<'_>, docs: &FxHashSet<usize>) -> Self {
-        let [mut after_dots, mut bare, mut before_dots] = [(); 3].map(|()| FxHashSet::default());
+        let [mut after_dots, mut bare, mut before_dots] =
+            [(); 3].map(|()| FxHashSet::<u64>::default());
         let contents = root
             .descendants()
             .filter(|node| node.kind() == "string_content" && !is_inside(*node, docs));
@@ -43,27 +44,14 @@ impl Named {
                 }
             }
         }
-        let sorted = |found: FxHashSet<u64>| {
-            let mut found: Vec<u64> = found.into_iter().collect();
-            found.sort_unstable();
-            found
-        };
+        let [after_dots, bare, before_dots] =
+            [after_dots, bare, before_dots].map(|found| found.into_iter().collect());
         Self {
-            after_dots: sorted(after_dots),
-            bare: sorted(bare),
-            before_dots: sorted(before_dots),
+            after_dots,
+            bare,
+            before_dots,
         }
     }
-}
-
-fn is_of_word(letter: char) -> bool {
-    letter.is_alphanumeric() || letter == '_'
-}
-
-/// What is before a word of a text, and what is behind it.
-fn around<'s>(text: &'s str, word: &str) -> (&'s str, &'s str) {
-    let start = word.as_ptr().addr() - text.as_ptr().addr();
-    (&text[..start], &text[start + word.len()..])
 }
 
 /// Whether a piece of text is in one of these strings.
