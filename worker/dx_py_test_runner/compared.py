@@ -144,8 +144,3 @@ class Compared:
             apart.add(each, identity(each) in keyed)
         apart.look()
         chunk.leave_out(set(map(identity, objects)))
-
-    def leave_out(self, ids: set[int]) -> None:
-        """Compare these objects no more, by their identities; what the others are now is what they were."""
-        for chunk in self._chunks:
-            chunk.leave_out(ids)

@@ -56,9 +56,6 @@ _MOST_NAMES = 16
 #: How many objects may be compared.
 _MOST_OBJECTS = 8_000
 
-#: After how many tests that left something under a name it isn't compared any more: whoever mentions it may be one of them.
-_USUAL = 16
-
 #: After how many changes the state is walked anew, so that what is gone is let go of; and after how many comparisons, if names were given up.
 _WORTH_A_WALK = 400
 _WORTH_TO_LET_GO = 400
@@ -134,9 +131,8 @@ class Leftovers:
         #: The names that lead to what can't be compared.
         self.opaque: set[str] = set()
         self._begun = False
-        # In how many comparisons something was found under each name, and the names that were given up.
-        self._counts: dict[str, int] = {}
-        self._usual: frozenset[str] = frozenset()
+        # Names that lead to too much.
+        self._given_up: frozenset[str] = frozenset()
         self._kinds: dict[type, int] = {}
         self._files: dict[str, bool] = {}
         self._items: list[Any] = []
@@ -218,7 +214,7 @@ class Leftovers:
             sets = [left for names in sets if (left := names - largest)]
 
     def _give_up(self, name: str) -> None:
-        self._usual |= {name}
+        self._given_up |= {name}
         self.opaque.add(name)
 
     def _walk_once(self) -> None:
@@ -331,10 +327,10 @@ class Leftovers:
 
     def _add(self, pending: _Pairs) -> None:
         """Add what values lead to, which are reached by these names. The list is used up."""
-        known, kinds, usual = self.known, self._kinds, self._usual
+        known, kinds, given_up = self.known, self._kinds, self._given_up
         while pending:
             each, names = pending.pop()
-            if usual and not (names := names - usual):
+            if given_up and not (names := names - given_up):
                 continue
             kind = kinds.get(type(each), -1)
             if kind < 0:
@@ -452,15 +448,8 @@ class Leftovers:
     def compare(self) -> list[tuple[str, int]]:
         """What is otherwise than when it was last asked: the names that lead there, with digests of what there is now and wasn't."""
         left = self._differences()
-        given_up = []
-        for name in left:
-            count = self._counts[name] = self._counts.get(name, 0) + 1
-            if count == _USUAL:
-                given_up.append(name)
-        if given_up:
-            self._let_go(given_up)
         self._rounds += 1
-        is_worth_it = self._changes >= _WORTH_A_WALK or self._usual and self._rounds >= _WORTH_TO_LET_GO
+        is_worth_it = self._changes >= _WORTH_A_WALK or self._given_up and self._rounds >= _WORTH_TO_LET_GO
         if is_worth_it or len(self.known) > _MOST_OBJECTS:
             self._walk()
         return [(name, delta) for name, digests in left.items() for delta in digests]
@@ -494,20 +483,6 @@ class Leftovers:
         self._add_fixtures()
         self._compared.close()
         return left
-
-    def _let_go(self, given_up: list[str]) -> None:
-        """Give names up, and what they alone lead to."""
-        for name in given_up:
-            self._give_up(name)
-        usual = self._usual
-        gone = {one for one, (_, names) in self.known.items() if names and names <= usual}
-        for one in gone:
-            del self.known[one]
-            self._namespaces.pop(one, None)
-            self._looks.pop(one, None)
-        self._peculiar = [each for each in self._peculiar if identity(each[3]) not in gone]
-        for compared in self._all_compared():
-            compared.leave_out(gone)
 
     def _compare_modules(self, left: dict[str, set[int]]) -> None:
         modules = sys.modules
@@ -544,12 +519,12 @@ class Leftovers:
             value, former = now.get(key, MISSING), before.get(key, MISSING)
             if former is MISSING and self._kind(value) == MODULE:
                 continue  # a package has what was imported of it
-            if value is former or key in namespace.skipped or key in self._usual or is_equal([value], [former]):
+            if value is former or key in namespace.skipped or key in self._given_up or is_equal([value], [former]):
                 continue
             self._note(left, _names_of(key), [value], [former])
 
     def _note(self, left: dict[str, set[int]], names: frozenset[str], now: list[Any], before: list[Any]) -> None:
-        names -= self._usual
+        names -= self._given_up
         if not names:
             return
         self._changes += 1

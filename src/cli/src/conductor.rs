@@ -583,10 +583,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             RunnerEvent::TestFinished(result) => self.finished(result)?,
             RunnerEvent::Trace { process, trace } => {
                 self.look_at_project(&trace);
-                if !(trace.left.is_empty() && trace.opaque.is_empty()) {
-                    self.has_new_leftovers = true;
-                    self.intent.leftovers.add(&trace, &mut self.news);
-                }
+                self.has_new_leftovers |= self.intent.leftovers.add(&trace, &mut self.news);
                 self.recorder.later(move |recorder| {
                     recorder.trace(process, &trace);
                     Ok(())

@@ -22,7 +22,7 @@ use dx_py_protocol::Trace;
 use dx_py_select::{Read, ReadKind};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::leftovers::{Fills, fill};
+use crate::leftovers::{Common, Fills, fill};
 
 pub use scope::Scope;
 
@@ -43,10 +43,10 @@ pub struct Source {
 
 /// What of a test bears on what is found under a name.
 ///
-/// Where many tests leave something, as in a registry or a cache, it isn't compared what one of them does, and each that mentions the name
-/// counts. They find what any number of others left there, in whatever order, so what the *project* does there bears on all; an edit of one
-/// test among them is taken to be that test's own matter. Else the edit of any test would run them all. So it is with what more than one
-/// test was seen to leave just the same, as each does that comes first: without the one, another one does.
+/// Where a crowd leaves something, as in a registry or a cache, or it isn't compared and each that mentions the name counts, tests find what
+/// any number of others left there, in whatever order. So what the *project* does there bears on all; an edit of one test among them is
+/// taken to be that test's own matter. Else the edit of any test would run them all. So it is with what more than one test was seen to leave
+/// just the same, as each does that comes first: without the one, another one does.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Behind {
     /// What it ran of the project.
@@ -175,7 +175,7 @@ impl Functions {
             for (place, digests) in left.by_names() {
                 let name = name_hash(place);
                 let fill = fill(digests);
-                let behind = match fills.are_common(name, fill) {
+                let behind = match fills.is_crowded(name) || fills.are_common(name, fill) {
                     true => Behind::Project,
                     false => Behind::All,
                 };
@@ -194,10 +194,14 @@ impl Functions {
         self.found.get_mut().clear();
     }
 
-    /// More than one test function was seen to leave this under a name.
-    pub fn is_common(&mut self, name: u64, fill: u64) {
+    /// This under a name is known to be common.
+    pub fn is_common(&mut self, name: u64, common: Common) {
         let leavers = self.leavers.get_mut(&name).into_iter().flatten();
-        for leaver in leavers.filter(|leaver| leaver.fill == Some(fill)) {
+        let counts = |leaver: &&mut Leaver| match common {
+            Common::Fill(fill) => leaver.fill == Some(fill),
+            Common::Crowd => true,
+        };
+        for leaver in leavers.filter(counts) {
             leaver.behind = Behind::Project;
             self.found.get_mut().clear();
         }

@@ -20,12 +20,28 @@ pub struct Leftovers {
     left: BTreeMap<(u64, u64), BTreeSet<u64>>,
     /// Names of what isn't compared: whoever mentions them counts as one who leaves something there.
     opaque: BTreeSet<u64>,
-    /// By names all that anybody left there.
+    /// The test functions of which it was seen what they ran and left.
+    seen: BTreeSet<u64>,
+    /// By names all that anybody left there, and where there are crowds.
     #[serde(skip)]
-    found: Option<BTreeSet<(u64, u64)>>,
+    found: Option<Found>,
     /// What was told of in this run: parts of a function's tests may be told one after the other.
     #[serde(skip)]
     renewed: BTreeSet<(u64, u64)>,
+    /// The test functions that were seen in earlier runs, if any was told of in this one.
+    #[serde(skip)]
+    seen_before: Option<BTreeSet<u64>>,
+}
+
+/// From how many test functions on that left something under a name there is a *crowd*. Each leaves something of its own, as in a registry or
+/// a cache, and who finds what depends on which of them came before; so no test can go by what another one left there.
+const CROWD: usize = 16;
+
+/// What was found, by names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    digests: BTreeSet<(u64, u64)>,
+    fills: Fills,
 }
 
 /// Marks a digest that tells all of what there is: another test that left what has the same one left the same.
@@ -38,22 +54,51 @@ pub fn fill(digests: impl IntoIterator<Item = u64>) -> Option<u64> {
     is_exact.then(|| FxBuildHasher.hash_one(digests))
 }
 
-/// What more than one test function left, such as a cache that whoever comes first fills.
-#[derive(Debug, Default)]
+/// What more than one test function left, such as a cache that whoever comes first fills, and where there are crowds of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fills {
     /// By names and fills a test function that left it, none if there are more.
     by: FxHashMap<(u64, u64), Option<u64>>,
+    /// By names the test functions that left something there, until they are a crowd.
+    leavers: FxHashMap<u64, BTreeSet<u64>>,
+}
+
+/// What is known from now on of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Common {
+    /// More than one test function leaves this there.
+    Fill(u64),
+    /// A crowd leaves something there.
+    Crowd,
 }
 
 impl Fills {
-    /// A test function left this under a name. Gives whether it's known from now on that others do as well.
-    pub fn add(&mut self, test: u64, name: u64, fill: u64) -> bool {
-        let known = self.by.entry((name, fill)).or_insert(Some(test));
-        let is_another = known.is_some_and(|known| known != test);
-        if is_another {
-            *known = None;
-        }
-        is_another
+    /// A test function left this under a name, if it is known what. Gives what is known from now on.
+    pub fn add(
+        &mut self,
+        test: u64,
+        name: u64,
+        fill: Option<u64>,
+    ) -> impl Iterator<Item = Common> + use<> {
+        let leavers = self.leavers.entry(name).or_default();
+        let is_full = leavers.len() >= CROWD;
+        let is_crowd = !is_full && leavers.insert(test) && leavers.len() == CROWD;
+        let common = fill.filter(|fill| {
+            let known = self.by.entry((name, *fill)).or_insert(Some(test));
+            let is_another = known.is_some_and(|known| known != test);
+            if is_another {
+                *known = None;
+            }
+            is_another
+        });
+        let crowd = is_crowd.then_some(Common::Crowd);
+        crowd.into_iter().chain(common.map(Common::Fill))
+    }
+
+    /// Whether a crowd leaves something under a name.
+    pub fn is_crowded(&self, name: u64) -> bool {
+        let leavers = self.leavers.get(&name);
+        leavers.is_some_and(|leavers| leavers.len() >= CROWD)
     }
 
     /// Whether what was left there is known, and more than one left the same.
@@ -85,17 +130,19 @@ impl Leftovers {
 
     /// What more than one test function left, as far as is known.
     pub fn fills(&self) -> Fills {
-        let mut fills = Fills::default();
-        for ((test, name), digests) in &self.left {
-            if let Some(fill) = fill(digests.iter().copied()) {
-                fills.add(*test, *name, fill);
-            }
-        }
-        fills
+        fills(&self.left)
     }
 
-    /// Adds what a worker told; puts into `news` what is other than before.
-    pub fn add(&mut self, trace: &Trace, news: &mut News) {
+    /// Adds what a worker told; puts into `news` what is other than before. Gives whether there is more to keep.
+    pub fn add(&mut self, trace: &Trace, news: &mut News) -> bool {
+        let before = self.seen_before.get_or_insert_with(|| self.seen.clone());
+        let known = before.len().max(self.seen.len());
+        let tests = trace.ran.iter().map(|(owner, _)| owner);
+        // Others own what no single test ran.
+        let tests = tests.filter(|owner| owner.contains("::"));
+        let tests = tests.chain(trace.left.iter().map(|left| &left.test));
+        self.seen
+            .extend(tests.map(|test| name_hash(TestId::new(&**test).function())));
         for left in &trace.left {
             let id = TestId::new(&*left.test);
             let test = name_hash(id.function());
@@ -113,27 +160,36 @@ impl Leftovers {
                 news.entry(place.clone()).or_default();
             }
         }
+        self.seen.len() > known || !trace.left.is_empty() || !trace.opaque.is_empty()
     }
 
     /// Keeps what a test function left under a name; gives whether others may find what they didn't before.
     ///
     /// Of a function that left something there already, whatever is else than the last time. Of another one, what nobody left: which test
-    /// is the first to fill a cache differs from run to run.
+    /// is the first to fill a cache differs from run to run. Of one in a crowd, what nobody left either, if it left nothing there when it
+    /// was seen to run.
     fn is_new(&mut self, test: u64, name: u64, digests: BTreeSet<u64>) -> bool {
         let found = self.found.get_or_insert_with(|| {
             let left = self.left.iter();
-            left.flat_map(|((_, name), digests)| digests.iter().map(|digest| (*name, *digest)))
-                .collect()
+            let digests =
+                left.flat_map(|((_, name), digests)| digests.iter().map(|one| (*name, *one)));
+            Found {
+                digests: digests.collect(),
+                fills: fills(&self.left),
+            }
         });
         let mut is_other = false;
         for digest in &digests {
-            is_other |= found.insert((name, *digest));
+            is_other |= found.digests.insert((name, *digest));
         }
+        found.fills.add(test, name, None).for_each(drop);
+        let is_crowded = found.fills.is_crowded(name);
         let pair = (test, name);
         let is_renewed = !self.renewed.insert(pair);
         let Some(known) = self.left.get_mut(&pair) else {
             self.left.insert(pair, digests);
-            return is_other;
+            let seen = self.seen_before.as_ref();
+            return is_other && (!is_crowded || seen.is_some_and(|seen| seen.contains(&test)));
         };
         if digests.is_subset(known) {
             return false;
@@ -143,8 +199,18 @@ impl Leftovers {
         } else {
             *known = digests;
         }
-        true
+        !is_crowded
     }
+}
+
+/// What of this is common, by test functions and names.
+fn fills(left: &BTreeMap<(u64, u64), BTreeSet<u64>>) -> Fills {
+    let mut fills = Fills::default();
+    for ((test, name), digests) in left {
+        let fill = fill(digests.iter().copied());
+        fills.add(*test, *name, fill).for_each(drop);
+    }
+    fills
 }
 
 #[cfg(test)]
@@ -192,6 +258,43 @@ mod tests {
         assert!(news("a.py::f[1]", other, &[]).is_empty());
         assert!(news("a.py::h", other, &[]).is_empty());
         assert_eq!(news("a.py::i", first, &[("cache", 3)]), ["cache"]);
+    }
+
+    #[test]
+    fn in_a_crowd_what_one_leaves_is_its_own_matter() {
+        let mut known = Leftovers::default();
+        let mut run = |told: Trace| {
+            let mut news = News::new();
+            known.add(&told, &mut news);
+            known = blob::decode(&blob::encode(&known).unwrap()).unwrap();
+            news.contains_key("cache")
+        };
+        let left = |test: u64, digest| told(&format!("a.py::f{test}"), &[("cache", digest)], &[]);
+        for test in 1..CROWD as u64 {
+            assert!(run(left(test, 2 * test)), "{test}");
+        }
+        // Others, and something else by the same.
+        assert!(!run(left(99, 100)) && !run(left(1, 102)));
+        // One that was seen to leave nothing there leaves what nobody left, and what others do.
+        for (digest, is_news) in [(104, true), (102, false)] {
+            let test = format!("a.py::quiet{digest}");
+            let ran = vec![(test.clone(), vec![])];
+            let quiet = Trace {
+                ran,
+                ..Trace::default()
+            };
+            assert!(!run(quiet));
+            assert_eq!(run(told(&test, &[("cache", digest)], &[])), is_news);
+        }
+    }
+
+    #[test]
+    fn a_crowd_is_told_of_once() {
+        let mut fills = Fills::default();
+        let crowds = (0..2 * CROWD as u64).flat_map(|test| fills.add(test / 2, 1, Some(3)));
+        let crowds = crowds.filter(|common| *common == Common::Crowd).count();
+        assert_eq!(crowds, 1);
+        assert!(fills.is_crowded(1) && !fills.is_crowded(2));
     }
 
     #[test]

@@ -242,9 +242,9 @@ impl<'a> Recorder<'a> {
             self.writers.insert(path.as_str().into(), process);
         }
         self.touched.extend(trace.touched.iter().cloned());
-        for (name, fill) in self.left.add(trace) {
+        for (name, common) in self.left.add(trace) {
             for functions in self.functions.values_mut() {
-                functions.is_common(name, fill);
+                functions.is_common(name, common);
             }
         }
         let functions = self.functions.remove(&process);

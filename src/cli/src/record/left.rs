@@ -7,7 +7,7 @@ use dx_py_discovery::symbols::name_hash;
 use dx_py_protocol::{CollectedItem, Trace};
 use rustc_hash::FxHashMap;
 
-use crate::leftovers::{Fills, Leftovers, fill};
+use crate::leftovers::{Common, Fills, Leftovers, fill};
 
 /// What tests left; all names are hashes.
 pub(super) struct Left {
@@ -56,8 +56,8 @@ impl Left {
         }
     }
 
-    /// Adds what a worker told; gives the names and fills of which it is known from now on that more than one test function leaves them.
-    pub(super) fn add(&mut self, trace: &Trace) -> Vec<(u64, u64)> {
+    /// Adds what a worker told; gives what is common from now on, by its name.
+    pub(super) fn add(&mut self, trace: &Trace) -> Vec<(u64, Common)> {
         self.opaque
             .extend(trace.opaque.iter().map(|name| name_hash(name)));
         let mut common = Vec::new();
@@ -67,11 +67,8 @@ impl Left {
             let left_in_file = self.by_files.entry(id.file().to_owned()).or_default();
             for (place, digests) in left.by_names() {
                 let (name, fill) = (name_hash(place), fill(digests));
-                if let Some(fill) = fill
-                    && self.fills.add(test, name, fill)
-                {
-                    common.push((name, fill));
-                }
+                let news = self.fills.add(test, name, fill);
+                common.extend(news.map(|news| (name, news)));
                 if !self.fills.are_common(name, fill) {
                     let leavers = left_in_file.entry(name).or_default();
                     leavers.insert(simple_name(&id));
