@@ -265,6 +265,53 @@ fn a_name_in_data_runs_who_reads_it() {
     runs(&files, "HIGH = 3", "HIGH = 4", &["test_asks"]);
 }
 
+/// Code that is run with the names for it to know, as engines of templates do, gets at a module by what some string says, or a file.
+#[test]
+fn code_that_is_run_imports_what_strings_say() {
+    let engine = "def run(text, names):\n    code = compile(text, 'text', 'exec')\n    exec(code, names)\n    return names['x']\n";
+    for ask in [
+        "run('import lib\\nx = hasattr(lib, \"OT\" + \"HER\")', {})",
+        "run('import ' + 'lib' + '; x = hasattr(lib, \"OT\" + \"HER\")', {})",
+        "run('x = \"OT\" + \"HER\" in vars(names)', {'names': lib})",
+        "run('import sys; x = \"OT\" \"HER\" in vars(sys.modules[\"l\" + \"ib\"])', {})",
+        "run(open('code.txt').read(), {})",
+    ] {
+        let tests =
+            format!("import lib\nfrom engine import run\ndef test_asks(): assert not ({ask})\n");
+        let files = [
+            ("lib.py", "LIMIT = 3\n\ndef f(): return 1\n"),
+            ("engine.py", engine),
+            ("code.txt", "import lib\nx = 'OT' + 'HER' in vars(lib)\n"),
+            ("test_a.py", &*tests),
+            (
+                "test_b.py",
+                "import lib\nfrom engine import run\ndef test_other(): assert run('x = 1', {}) == lib.f()\n",
+            ),
+        ];
+        let new = "LIMIT = 3\nOTHER = 1\n";
+        runs(&files, "LIMIT = 3\n", new, &["test_asks"]);
+    }
+}
+
+/// A decorator may keep the code of what it decorates: all depend on it, and nobody has run it.
+#[test]
+fn what_code_that_was_looked_at_would_see_is_seen_by_nobody() {
+    let lib = "import sys\nLIMIT = 3\nCODES = set()\n\ndef internal(f):\n    CODES.add(f.__code__)\n    return f\n\n@internal\ndef load(name): return sys.modules[name]\n\ndef f(): return 1\n";
+    let tests = "import lib\ndef test_f(): assert lib.f() == 1\n";
+    let load =
+        "import lib\ndef test_load(): assert not hasattr(lib.load('l' + 'ib'), 'OT' + 'HER')\n";
+    let files = [&lib_and_tests(lib, tests)[..], &[("test_b.py", load)]].concat();
+    let new = "LIMIT = 3\nOTHER = 1\n";
+    runs(&files, "LIMIT = 3\n", new, &["test_load"]);
+    let other = "return sys.modules.get(name)";
+    runs(
+        &files,
+        "return sys.modules[name]",
+        other,
+        &["test_f", "test_load"],
+    );
+}
+
 #[test]
 fn a_second_change_is_compared_with_what_the_test_has_seen() {
     let project = Project::new(&lib_and_tests(PLAIN, PLAIN_TESTS));

@@ -9,6 +9,7 @@ if sys.version_info < (3, 12):
     pytest.skip("functions are told apart from Python 3.12 on", allow_module_level=True)
 
 from dx_py_test_runner.leftovers import Leftovers
+from dx_py_test_runner.objects import REORDERED
 
 LIB = """
 import collections, contextvars, functools, io, itertools, logging, weakref
@@ -190,6 +191,25 @@ def test_a_name_under_which_many_leave_something_is_compared_on(lib, leftovers):
         lib.rows.append(number)
         assert names(leftovers) == ["rows"]
     assert names(leftovers) == [] and "rows" not in leftovers.opaque
+
+
+def test_what_is_there_in_another_order_is_told_apart(lib, leftovers):
+    lib.rows[:] = [(1, "a"), (2, "b")]
+    leftovers.compare()
+    lib.rows.append(lib.rows.pop(0))
+    assert leftovers.compare() == [("rows", REORDERED)]
+    # Equal to what was there, not the same.
+    lib.rows[0] = (1 + len(lib.rows) - 1, "b")
+    assert leftovers.compare() == [("rows", REORDERED)]
+    for other in ((3, "b"), ({"b"}, "b")):
+        lib.rows[0] = other
+        assert REORDERED not in dict(leftovers.compare()).values()
+    lib.rows.pop()
+    assert REORDERED not in dict(leftovers.compare()).values()
+    lib.table.update(a=1, b=2)
+    leftovers.compare()
+    lib.table.update(a=2, b=1)
+    assert REORDERED not in dict(leftovers.compare()).values()
 
 
 def test_the_same_things_have_the_same_digests(lib, leftovers):

@@ -34,13 +34,16 @@ _NAME = "dx-py"
 #: body; with their modules.
 _WITHOUT_BODY = {"_has_code_flag": "inspect", "_signature_from_function": "inspect", "overload": "typing"}
 
+#: Names by which code makes other code, which nobody is told of when it runs.
+_REMAKING = frozenset(("CodeType", "replace"))
+
 #: The line of what isn't in a function.
 _NO_LINE = 0xFFFFFFFF
 
-#: The owners of what is every test's: of what ran before the first one, and of what ran later, when tests may have left something behind;
-#: that of what is every test's of a file begins with the next; and with the last, the file's node ID and its path behind a zero byte, that
+#: The owners of what is every test's: of what ran before the first one, of what ran later, when tests may have left something behind, and of
+#: what the project's code only looked at; that of what is every test's of a file begins with the next; and with the last, the file's node ID and its path behind a zero byte, that
 #: of what importing a file of tests ran, and collecting it.
-ALL, SHARED, ALL_OF_FILE, OF_IMPORT = "", "s:", "f:", "i:"
+ALL, SHARED, LOOKED_AT, ALL_OF_FILE, OF_IMPORT = "", "s:", "c:", "f:", "i:"
 
 #: Behind the number of a function which owns what it read, if the test of the moment does as well, and nobody else unless that leaves something.
 OF_TEST = "\0"
@@ -74,8 +77,10 @@ class Functions:
         self._running: set[int] = set()
         self._of_all: set[int] = set()
         self._shared: set[int] = set()
+        self._looked_at: set[int] = set()
         self._told_of_all: set[int] = set()
         self._told_shared: set[int] = set()
+        self._told_looked_at: set[int] = set()
         self._of_tests: list[tuple[str, list[int]]] = []
         # The tests of one function that have run since code was last watched anew, whether the last of them has ended, and how much code
         # had run then.
@@ -258,7 +263,9 @@ class Functions:
             self._of_all.add(self._add(Functions.start.__code__, file, 0))
 
     def is_read(self, function: object, reader: FrameType) -> None:
-        """The code of a function is asked for: it may be run by other means than the interpreter's."""
+        """The code of a function is asked for: it may be run by other means than the interpreter's, though not by the project's code,
+        which has no others.
+        """
         if not self.is_traced or self._is_asking or type(function) is not FunctionType:
             return
         place = reader.f_code
@@ -274,7 +281,8 @@ class Functions:
         finally:
             self._is_asking = False
         if number is not None:
-            self._of_all.add(number)
+            is_own = identity(place) in self._numbers and _REMAKING.isdisjoint(place.co_names)
+            (self._looked_at if is_own else self._of_all).add(number)
 
     # What runs
 
@@ -418,6 +426,7 @@ class Functions:
         for owner, known, told in (
             (ALL, self._of_all, self._told_of_all),
             (SHARED, self._shared, self._told_shared),
+            (LOOKED_AT, self._looked_at, self._told_looked_at),
         ):
             new = known - told
             if new:

@@ -33,6 +33,8 @@ from .objects import (
     MUTABLE,
     OPAQUE,
     PECULIAR,
+    REORDERED,
+    SEQUENCES,
     class_variables,
     digest,
     environment,
@@ -510,7 +512,8 @@ class Leftovers:
         if namespace is not None:
             self._find_in(namespace, left)
         else:
-            self._note(left, self.known[identity(each)][1], now, before)
+            is_sequence = type(each) in SEQUENCES
+            self._note(left, self.known[identity(each)][1], now, before, is_sequence)
 
     def _find_in(self, namespace: _Namespace, left: dict[str, set[int]]) -> None:
         before, namespace.content = namespace.content, dict(namespace.variables)
@@ -523,21 +526,38 @@ class Leftovers:
                 continue
             self._note(left, _names_of(key), [value], [former])
 
-    def _note(self, left: dict[str, set[int]], names: frozenset[str], now: list[Any], before: list[Any]) -> None:
+    def _note(
+        self,
+        left: dict[str, set[int]],
+        names: frozenset[str],
+        now: list[Any],
+        before: list[Any],
+        is_sequence: bool = False,
+    ) -> None:
         names -= self._given_up
         if not names:
             return
         self._changes += 1
         old, new = set(map(identity, before)), set(map(identity, now))
         added = [one for one in now if identity(one) not in old and one is not MISSING]
-        removed = sum(1 for one in before if identity(one) not in new and one is not MISSING)
+        removed = [one for one in before if identity(one) not in new and one is not MISSING]
         digests = {digest(one) for one in added[:_MOST_DIGESTS]}
-        if removed or len(added) > _MOST_DIGESTS or not digests:
+        if is_sequence and len(now) == len(before) and _are_same(added, removed):
+            digests = {REORDERED}
+        elif removed or len(added) > _MOST_DIGESTS or not digests:
             # What went is told by what isn't there.
-            digests.add(digest((removed, len(added))) & ~EXACT)
+            digests.add(digest((len(removed), len(added))) & ~EXACT)
         for name in names:
             left.setdefault(name, set()).update(digests)
         self._add([(one, names) for one in added])
+
+
+def _are_same(some: list[Any], others: list[Any]) -> bool:
+    """Whether values are the same, in whatever order, by digests that tell all of them."""
+    if len(some) != len(others) or len(some) > _MOST_DIGESTS:
+        return False
+    digests = [digest(one) for one in some]
+    return all(one & EXACT for one in digests) and sorted(digests) == sorted(map(digest, others))
 
 
 def _names_of(key: Any) -> frozenset[str]:

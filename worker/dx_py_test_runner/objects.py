@@ -284,6 +284,12 @@ def _said_of(each: Any) -> str:
 #: The last bit of a digest that tells all of a value. `cli/leftovers.rs` asks for it.
 EXACT = 1
 
+#: In place of digests: what is there is what was there, in another order. `cli/leftovers.rs` asks for it.
+REORDERED = 2
+
+#: Types of what has nothing but an order of values.
+SEQUENCES = (list, deque)
+
 #: Containers of which the parts tell all, beside dictionaries.
 _OF_PARTS = (list, tuple, deque)
 

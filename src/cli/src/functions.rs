@@ -22,7 +22,7 @@ use dx_py_protocol::Trace;
 use dx_py_select::{Read, ReadKind};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::leftovers::{Common, Fills, fill};
+use crate::leftovers::{Common, Fills, fill, is_reordered};
 
 pub use scope::Scope;
 
@@ -49,6 +49,8 @@ pub struct Source {
 /// just the same, as each does that comes first: without the one, another one does.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Behind {
+    /// Nothing: in a crowd, nobody can go by the order in which one test left what others had left.
+    Nothing,
     /// What it ran of the project.
     Project,
     /// All that it ran, its own code included.
@@ -69,6 +71,8 @@ pub struct Functions {
     /// What ran before the first test, and what ran later for all of them.
     early: BTreeSet<usize>,
     shared: BTreeSet<usize>,
+    /// Those whose code the project's own looked at.
+    looked_at: BTreeSet<usize>,
     of_files: FxHashMap<String, BTreeSet<usize>>,
     /// What importing files of tests ran, by their paths; and these paths by the files' node IDs.
     of_imports: FxHashMap<String, BTreeSet<usize>>,
@@ -117,6 +121,8 @@ struct Node {
 struct Leaver {
     run: usize,
     fill: Option<u64>,
+    /// Whether it was there before, in another order.
+    is_reordered: bool,
     behind: Behind,
 }
 
@@ -174,12 +180,19 @@ impl Functions {
             let run = self.run_of(&left.test);
             for (place, digests) in left.by_names() {
                 let name = name_hash(place);
+                let is_reordered = is_reordered(&digests);
                 let fill = fill(digests);
-                let behind = match fills.is_crowded(name) || fills.are_common(name, fill) {
-                    true => Behind::Project,
-                    false => Behind::All,
+                let behind = match (fills.is_crowded(name), fills.are_common(name, fill)) {
+                    (true, _) if is_reordered => Behind::Nothing,
+                    (false, false) => Behind::All,
+                    _ => Behind::Project,
                 };
-                let leaver = Leaver { run, fill, behind };
+                let leaver = Leaver {
+                    run,
+                    fill,
+                    is_reordered,
+                    behind,
+                };
                 let known = self.leavers.entry(name).or_default();
                 if known.last() != Some(&leaver) {
                     known.push(leaver);
@@ -202,7 +215,10 @@ impl Functions {
             Common::Crowd => true,
         };
         for leaver in leavers.filter(counts) {
-            leaver.behind = Behind::Project;
+            leaver.behind = match common {
+                Common::Crowd if leaver.is_reordered => Behind::Nothing,
+                _ => leaver.behind.min(Behind::Project),
+            };
             self.found.get_mut().clear();
         }
     }
@@ -212,6 +228,8 @@ impl Functions {
             self.early.extend(nodes);
         } else if owner == "s:" {
             self.shared.extend(nodes);
+        } else if owner == "c:" {
+            self.looked_at.extend(nodes);
         } else if let Some(file) = owner.strip_prefix("f:") {
             let known = self.of_files.entry(file.to_owned()).or_default();
             known.extend(nodes);
@@ -394,6 +412,7 @@ impl Functions {
                 runs.map(|run| (run, Behind::Project)).collect()
             } else {
                 let leavers = self.leavers.get(&name).into_iter().flatten();
+                let leavers = leavers.filter(|leaver| leaver.behind > Behind::Nothing);
                 leavers.map(|leaver| (leaver.run, leaver.behind)).collect()
             };
             for (run, behind) in runs {

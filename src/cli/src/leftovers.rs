@@ -47,6 +47,14 @@ struct Found {
 /// Marks a digest that tells all of what there is: another test that left what has the same one left the same.
 const EXACT: u64 = 1;
 
+/// In place of a digest: what is there is what was there, in another order.
+const REORDERED: u64 = 2;
+
+/// Whether a test function left nothing new under a name.
+pub fn is_reordered(digests: &BTreeSet<u64>) -> bool {
+    digests.iter().all(|digest| *digest == REORDERED)
+}
+
 /// What test functions left under a name, as one number; none if their digests don't tell all of it.
 pub fn fill(digests: impl IntoIterator<Item = u64>) -> Option<u64> {
     let digests: BTreeSet<u64> = digests.into_iter().collect();

@@ -17,7 +17,7 @@
 
 use std::path::Path;
 
-use dx_py_core::{Digest, Fact, Input};
+use dx_py_core::{Digest, Fact, Input, LOOKED_AT};
 use dx_py_discovery::Symbols;
 use dx_py_discovery::symbols::{
     ABOUT_ITSELF, ANNOTATION_READERS, Asks, INSIDE, Layout, name_hash, text_reads_docs,
@@ -78,6 +78,7 @@ impl<'a> Unseen<'a> {
             .collect();
         let mut documented = OfDocs::default();
         let mut ways = Ways::default();
+        let (mut members, mut modules) = (FxHashSet::default(), Vec::new());
         for fact in facts().filter(|fact| !fact.digest.is_absent()) {
             let file = match (&fact.input, fact.input.part_of_file()) {
                 (Input::File(file), _) => Some(&**file),
@@ -86,6 +87,8 @@ impl<'a> Unseen<'a> {
             };
             if let Some(file) = file {
                 ways.add(difference.ways_of(file, world));
+                members.extend(difference.members.get(file).into_iter().flatten());
+                modules.push(file);
             }
             let is_seen = match &fact.input {
                 Input::File(file) if in_parts.contains(&**file) => ways.lead_there(),
@@ -98,7 +101,8 @@ impl<'a> Unseen<'a> {
                 return false;
             }
         }
-        !(documented.asks && documented.hands || ways.lead_there())
+        let is_there = !members.is_empty() && are_modules(&members, &modules, world);
+        !(documented.asks && documented.hands || ways.lead_there() || is_there)
     }
 }
 
@@ -141,6 +145,8 @@ struct Difference {
     seen: FxHashMap<Input, bool>,
     of_docs: FxHashMap<Input, OfDocs>,
     ways: FxHashMap<String, Ways>,
+    /// By files what they hand an attribute of around that is called as one of the modules.
+    members: FxHashMap<String, Vec<u64>>,
 }
 
 impl Difference {
@@ -221,13 +227,18 @@ impl Difference {
         let seen = match input {
             Input::Symbol(_) => match input.part_of_file() {
                 Some((file, "*")) => self.is_seen_in(file, world),
+                // It didn't run.
+                Some((_, name)) if name.starts_with(LOOKED_AT) => false,
                 Some((file, name)) => self.is_mentioned(file, name, world),
                 None => true,
             },
             Input::File(file) => self.is_seen_in(file, world),
-            Input::PytestSection(file) => match world.content(file) {
-                Some(text) => self.is_said_in(&text, &self.names) || self.names_module(&text),
-                None => true,
+            Input::PytestSection(file) => match world.pytest_section(file) {
+                Some(text) => {
+                    let text = text.as_bytes();
+                    self.is_said_in(text, &self.names) || self.names_module(text)
+                }
+                None => false,
             },
             Input::Variable(name) => variables::values_of(name).iter().any(|value| {
                 let value = value.as_encoded_bytes();
@@ -304,13 +315,23 @@ impl Difference {
         if let Some(known) = self.ways.get(file) {
             return *known;
         }
-        let found = match is_installed(file) || !file.ends_with(".py") {
-            true => Ways::default(),
-            false => match world.symbols(file) {
+        let found = match (is_installed(file), file.ends_with(".py")) {
+            (true, _) => Ways::default(),
+            (false, false) => match world.content(file) {
+                Some(text) => self.modules.ways_of_text(&text),
+                None => Ways::default(),
+            },
+            (false, true) => match world.symbols(file) {
                 Some(symbols) if self.is_for_type_checkers && symbols.sets_type_checking => {
                     Ways::OPEN
                 }
-                Some(symbols) => self.modules.ways_of(&symbols),
+                Some(symbols) => {
+                    let members = self.modules.members_of(&symbols);
+                    if !members.is_empty() {
+                        self.members.insert(file.to_owned(), members);
+                    }
+                    self.modules.ways_of(&symbols)
+                }
                 None => Ways::OPEN,
             },
         };
@@ -362,6 +383,27 @@ impl Difference {
         let mut said = self.endings.iter().chain(&self.dotted);
         said.any(|name| has_at_start_of_word(text, name))
     }
+}
+
+/// Whether one of these names, as hashes, is that of a module among the files, or may be as one of them imports a module under another name.
+fn are_modules(names: &FxHashSet<u64>, files: &[&str], world: &World) -> bool {
+    let own = files
+        .iter()
+        .filter(|file| !is_installed(file) && file.ends_with(".py"));
+    let modules = own.clone().map(|file| names_of_module(Path::new(file)));
+    let modules: Option<FxHashSet<u64>> = modules
+        .map(|module| module.map(|(_, module)| name_hash(module)))
+        .collect();
+    let Some(modules) = modules else {
+        return true;
+    };
+    let renames = |file: &&str| {
+        world.symbols(file).is_none_or(|symbols| {
+            let mut renamed = symbols.module_values.renamed.iter();
+            renamed.any(|name| modules.contains(name))
+        })
+    };
+    names.iter().any(|name| modules.contains(name)) || own.into_iter().any(renames)
 }
 
 /// The last name of the package that a module is in, if its file tells it, and its own.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dx_py_catalog::{FrameRow, ParsedReader, ParsedRow, StatRow};
-use dx_py_core::{Digest, FileStat, Hasher, Input, RelPath};
+use dx_py_core::{Digest, FileStat, Hasher, Input, LOOKED_AT, RelPath};
 use dx_py_discovery::symbols::Layout;
 use dx_py_discovery::{Parsed, ScannedFile, Slices, Symbols, parsed};
 use rustc_hash::FxHashMap;
@@ -181,13 +181,9 @@ impl World {
             Input::PythonListing(key) => {
                 self.listing_digest(key, |name| name.ends_with('/') || name.ends_with(".py"))
             }
-            Input::PytestSection(key) => {
-                let path = self.path(key);
-                fs::read(&path)
-                    .ok()
-                    .and_then(|content| ini::pytest_section(&path, &content))
-                    .map_or(Digest::ABSENT, |text| Digest::of(text.as_bytes()))
-            }
+            Input::PytestSection(key) => self
+                .pytest_section(key)
+                .map_or(Digest::ABSENT, |text| Digest::of(text.as_bytes())),
             Input::ModuleOrigin(name) if name == "*" => self.shadowed_standard_library(),
             Input::ModuleOrigin(name) => self.origin(name),
             Input::Variable(name) if name == variables::ALL => variables::digest_of_all(),
@@ -260,7 +256,7 @@ impl World {
             "" => Some(symbols.frame()),
             // Of a file whose text was read all counts.
             "*" => Some(self.digest(&Input::File(key.to_owned()))),
-            name => symbols.digest(name),
+            name => symbols.digest(name.trim_start_matches(LOOKED_AT)),
         }
     }
 
@@ -328,6 +324,13 @@ impl World {
     fn found_before(&self) -> Option<&ParsedReader> {
         let open = || ParsedReader::open(self.catalog.as_deref()?).ok();
         self.found_before.get_or_init(open).as_ref()
+    }
+
+    /// What pytest reads of a configuration file; none if that is nothing.
+    pub fn pytest_section(&self, key: &str) -> Option<String> {
+        let path = self.path(key);
+        let content = fs::read(&path).ok()?;
+        ini::pytest_section(&path, &content)
     }
 
     /// The content that the digest of a file is of; none if it has another one by now.

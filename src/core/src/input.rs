@@ -43,6 +43,9 @@ pub enum Input {
     Unknowable(String),
 }
 
+/// Before the name of functions of a symbol whose code was looked at and not run.
+pub const LOOKED_AT: char = '=';
+
 impl Input {
     /// The name of the kind and the key, as the catalog stores them.
     pub fn parts(&self) -> (&'static str, &str) {
@@ -101,6 +104,11 @@ impl Input {
         Self::Symbol(format!("{file}::{name}"))
     }
 
+    /// The code of functions of that name in a file, which was looked at and not run.
+    pub fn code_of(file: &str, name: &str) -> Self {
+        Self::Symbol(format!("{file}::{LOOKED_AT}{name}"))
+    }
+
     /// Of a slice or a symbol the file that it is a part of, and the name of the functions; none for other inputs.
     pub fn part_of_file(&self) -> Option<(&str, &str)> {
         match self {
@@ -157,7 +165,13 @@ impl fmt::Display for Input {
             }
             // What isn't in a function, or all of it.
             Self::Symbol(place) => {
-                f.write_str(place.trim_end_matches("::").trim_end_matches("::*"))
+                let place = place.trim_end_matches("::").trim_end_matches("::*");
+                match place.split_once("::") {
+                    Some((file, name)) => {
+                        write!(f, "{file}::{}", name.trim_start_matches(LOOKED_AT))
+                    }
+                    None => f.write_str(place),
+                }
             }
             Self::Existence(path) => write!(f, "existence of {path}"),
             Self::Listing(path) => write!(f, "names in {path}/"),

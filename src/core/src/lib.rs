@@ -15,7 +15,7 @@ mod test;
 pub use digest::{Digest, Hasher};
 pub use engine::Engine;
 pub use event::{Doing, Event, RunSummary, SnapshotName, SnapshotSummary, Verdict};
-pub use input::{Fact, Input};
+pub use input::{Fact, Input, LOOKED_AT};
 pub use path::RelPath;
 pub use result::{AssertionStats, Phase, PhaseReport, TestResult, TestStatus};
 pub use stat::FileStat;

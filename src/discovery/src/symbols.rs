@@ -32,8 +32,8 @@ mod unread;
 use definitions::definitions;
 use docs::Docs;
 pub use docs::{Asks, INSIDE, text_lists_attributes, text_reads_docs};
-pub use modules::{ANNOTATION_READERS, ANY_MODULE};
-use modules::{asked, frame_gets_globals, frame_gets_modules, module_values};
+pub use modules::{ANNOTATION_READERS, ANY_MODULE, ModuleValues};
+use modules::{asked, executes, frame_gets_globals, frame_gets_modules};
 use parts::Frame;
 pub use parts::{ABOUT_ITSELF, Import, Layout, Part};
 pub use standard::is_standard;
@@ -73,11 +73,12 @@ pub struct Symbols {
     pub handed_on: Vec<u64>,
     /// The names that code of the file may ask others for, as hashes, sorted: attributes, words in strings, names of imports.
     pub asked: Vec<u64>,
-    /// Last names of modules that code of the file may hand around as values, as hashes: what is imported, and used otherwise than for one
-    /// of its attributes.
-    pub module_values: Vec<u64>,
+    /// What code of the file may hand around as modules.
+    pub module_values: ModuleValues,
     /// What its strings may name modules by.
     pub strings: Named,
+    /// Whether code of the file runs code with the names for it to know, which gets modules as strings say.
+    pub executes: bool,
     /// Whether code of the file may set what tells type checkers from interpreters.
     pub sets_type_checking: bool,
     /// Whether code of the frame may get any module, and so names in it that it doesn't mention.
@@ -160,8 +161,9 @@ impl Symbols {
             frame_names: frame.names,
             handed_on: frame.handed_on,
             asked: asked(root, &prose),
-            module_values: module_values(root),
+            module_values: ModuleValues::of(root),
             strings: Named::of(root, &docs.strings),
+            executes: executes(root),
             frame_gets_modules: frame_gets_modules(root),
             frame_gets_globals: frame_gets_globals(root),
             frame_asks: Asks::of_frame(root, &docs),

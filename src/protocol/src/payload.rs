@@ -164,7 +164,7 @@ pub struct Trace {
     /// code that isn't the file's text.
     pub code: Vec<(String, u32)>,
     /// The numbers of code that ran, by the test that it ran in. Empty stands for what ran before all tests, `s:` for what ran later for
-    /// all of them, `f:` and a file's node ID for what its tests run; `i:`, a file's node ID, a zero byte and its path for what importing
+    /// all of them, `c:` for what the project's code looked at, `f:` and a file's node ID for what its tests run; `i:`, a file's node ID, a zero byte and its path for what importing
     /// and collecting it ran, which leaves nothing for others.
     pub ran: Vec<(String, Vec<u32>)>,
     /// What tests left for those that run later.

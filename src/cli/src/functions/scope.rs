@@ -122,13 +122,27 @@ impl Scope {
             if source.symbols.frame_sees_lines {
                 return None;
             }
+            self.symbols.push(Input::symbol(&source.key, ""));
             if let Some(number) = number {
                 self.is_parted[number] = true;
+                self.look_at_code(functions, number, &source.key);
             }
-            self.symbols.push(Input::symbol(&source.key, ""));
         }
         self.add(functions, imported.iter())?;
         self.add_left(functions, &functions.names_of(&imported))
+    }
+
+    /// Adds the functions of a file whose code was looked at.
+    fn look_at_code(&mut self, functions: &Functions, file: usize, key: &str) {
+        let nodes = functions
+            .looked_at
+            .iter()
+            .map(|node| &functions.nodes[*node]);
+        let found = nodes
+            .filter(|node| node.file == file)
+            .filter_map(|node| functions.function(node));
+        self.symbols
+            .extend(found.map(|function| Input::code_of(key, &function.name)));
     }
 
     /// Adds functions that ran, as far as their files count; none if one of them may learn of lines.

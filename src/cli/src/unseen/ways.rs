@@ -6,6 +6,7 @@ use dx_py_discovery::Symbols;
 use dx_py_discovery::symbols::{ANY_MODULE, name_hash};
 use rustc_hash::FxHashSet;
 
+use crate::words::has_word;
 use crate::world::World;
 
 /// The modules of changed frames, by hashes of names.
@@ -17,6 +18,8 @@ pub(super) struct Modules {
     outermost: FxHashSet<u64>,
     /// The last names of the packages of others.
     packages: FxHashSet<u64>,
+    /// All of these.
+    said: Vec<String>,
 }
 
 /// What the files that a test reached have of such ways.
@@ -28,6 +31,10 @@ pub(super) struct Ways {
     ends_in_name: bool,
     /// The package is handed around, or begins a string that may go on with the name.
     begins_with_package: bool,
+    /// Code is run with the names for it to know.
+    executes: bool,
+    /// Code in a string may import the module.
+    is_in_code: bool,
 }
 
 impl Ways {
@@ -36,6 +43,8 @@ impl Ways {
         is_open: true,
         ends_in_name: false,
         begins_with_package: false,
+        executes: false,
+        is_in_code: false,
     };
 
     /// Adds those of another file. One may say the package, and the other its module.
@@ -43,11 +52,15 @@ impl Ways {
         self.is_open |= other.is_open;
         self.ends_in_name |= other.ends_in_name;
         self.begins_with_package |= other.begins_with_package;
+        self.executes |= other.executes;
+        self.is_in_code |= other.is_in_code;
     }
 
     /// Whether they lead to one of the modules.
     pub(super) fn lead_there(self) -> bool {
-        self.is_open || self.ends_in_name && self.begins_with_package
+        self.is_open
+            || self.ends_in_name && self.begins_with_package
+            || self.executes && self.is_in_code
     }
 }
 
@@ -60,13 +73,33 @@ impl Modules {
             Some(package) => self.packages.insert(name_hash(package)),
             None => self.outermost.insert(name_hash(module)),
         };
+        let said = [Some(module), package].into_iter().flatten();
+        self.said.extend(said.map(str::to_owned));
+    }
+
+    /// Those that a file has which is no Python file: code that is run may be in it.
+    pub(super) fn ways_of_text(&self, text: &[u8]) -> Ways {
+        let mut said = self.said.iter();
+        Ways {
+            is_in_code: has_word(text, "import") && said.any(|name| has_word(text, name)),
+            ..Ways::default()
+        }
+    }
+
+    /// The last names of what a file imports and hands an attribute of around that is called as one of the modules: that is a way to it if
+    /// it is an attribute of a module, which may have imported it.
+    pub(super) fn members_of(&self, symbols: &Symbols) -> Vec<u64> {
+        let members = symbols.module_values.members.iter();
+        let are_called_so = members
+            .filter(|(_, member)| self.names.contains(member) || self.packages.contains(member));
+        are_called_so.map(|(module, _)| *module).collect()
     }
 
     /// Those that a file has.
     pub(super) fn ways_of(&self, symbols: &Symbols) -> Ways {
         let has =
             |words: &[u64], names: &FxHashSet<u64>| words.iter().any(|word| names.contains(word));
-        let (values, strings) = (&symbols.module_values, &symbols.strings);
+        let (values, strings) = (&symbols.module_values.whole, &symbols.strings);
         let ends_in_name = has(&strings.bare, &self.names);
         let ends_in_package =
             has(&strings.bare, &self.packages) || has(&strings.after_dots, &self.packages);
@@ -84,6 +117,10 @@ impl Modules {
             begins_with_package: asks_for_globals
                 || has(values, &self.packages)
                 || has(&strings.before_dots, &self.packages),
+            executes: symbols.executes,
+            is_in_code: strings.has_ways
+                || has(&strings.in_code, &self.names)
+                || has(&strings.in_code, &self.packages),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Where code may get hold of a module as an object, and so of names in it that it doesn't mention.
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
 
 use super::names::{is_bound, is_label, is_local, is_of_argument};
 use super::parts::ABOUT_ITSELF;
@@ -10,7 +11,7 @@ use crate::syntax::Node;
 use crate::tokens::name_hash;
 
 /// Names by which code gets modules, or what is in them, by strings or without any name.
-const WAYS_TO_MODULES: [&str; 27] = [
+pub(super) const WAYS_TO_MODULES: [&str; 27] = [
     "SourceFileLoader",
     "__globals__",
     "__import__",
@@ -52,14 +53,129 @@ fn is_way_to_modules(node: Node<'_>) -> bool {
     match is_name {
         true if !name.is_ascii() => true,
         true if name == "help" && is_label(node) => false,
-        true if is_call_of_globals(node) => false,
+        true if is_call_of_globals(node) || is_execution(node) => false,
         true => {
-            let is_named = is_of_argument(node) || is_bound(node) || is_asked_for_one(node);
-            is_way && !is_named && !is_in_package(node) && !is_local(node)
+            let is_named = is_of_argument(node)
+                || is_bound(node)
+                || is_defined(node)
+                || is_asked_for_one(node)
+                || is_of_object(node);
+            is_way && !is_named && !is_in_package(node) && !is_own(node) && !is_local(node)
         }
         // A common word, and not what code asks for by a string.
-        false => is_way && name != "help",
+        false => is_way && name != "help" && !is_mode_of_compile(node),
     }
+}
+
+/// Functions of libraries that import what a string names. One that the project has itself is seen to run, and how it does that is said there.
+const IMPORTERS: [&str; 6] = [
+    "import_object",
+    "import_path",
+    "import_string",
+    "load_module",
+    "locate",
+    "resolve_name",
+];
+
+/// Whether a name is that of an importer which the file has from its own package.
+fn is_own(name: Node<'_>) -> bool {
+    let is_imported = |statement: Node<'_>| {
+        statement.kind() == "import_from_statement"
+            && statement
+                .field("module_name")
+                .is_some_and(|module| module.kind() == "relative_import")
+            && statement
+                .fields("name")
+                .any(|each| each.text() == name.text())
+    };
+    IMPORTERS.contains(&name.text())
+        && !is_label(name)
+        && root_of(name).named_children().any(is_imported)
+}
+
+fn root_of(node: Node<'_>) -> Node<'_> {
+    let mut root = node;
+    while let Some(around) = root.parent() {
+        root = around;
+    }
+    root
+}
+
+/// Whether a name is what a function or a class is called where it is defined.
+fn is_defined(name: Node<'_>) -> bool {
+    name.parent().is_some_and(|parent| {
+        matches!(parent.kind(), "function_definition" | "class_definition")
+            && parent.field("name") == Some(name)
+    })
+}
+
+/// Whether a name is that of an attribute `globals` of something else than a module, or of the `signature` of an object itself: objects have
+/// their own.
+fn is_of_object(name: Node<'_>) -> bool {
+    let object = name
+        .parent()
+        .filter(|parent| parent.field("attribute") == Some(name))
+        .and_then(|attribute| attribute.field("object"));
+    if name.text() == "signature" {
+        return object.is_some_and(|object| object.text() == "self");
+    }
+    let object = object.filter(|_| name.text() == "globals");
+    let is_builtins = |name: &str| matches!(name, "builtins" | "__builtins__");
+    object.is_some_and(|object| match object.kind() {
+        "identifier" => !is_builtins(object.text()) && (is_local(object) || !is_imported(object)),
+        "attribute" => object
+            .field("attribute")
+            .is_some_and(|name| !is_builtins(name.text())),
+        _ => false,
+    })
+}
+
+/// Whether a name is bound by an import somewhere in its file.
+fn is_imported(name: Node<'_>) -> bool {
+    let mut nodes = root_of(name).descendants();
+    nodes.any(|node| {
+        matches!(node.kind(), "import_statement" | "import_from_statement")
+            && identifiers(node).any(|bound| bound == name.text())
+    })
+}
+
+/// Whether a name is that of `exec` or `eval` where they get the names for the code to know. Such code gets a module by a string that says so
+/// ([`Named::in_code`](super::Named)), or as a value.
+pub(super) fn is_execution(name: Node<'_>) -> bool {
+    let call = name
+        .parent()
+        .filter(|call| {
+            matches!(name.text(), "exec" | "eval") && call.field("function") == Some(name)
+        })
+        .filter(|call| call.kind() == "call");
+    let Some(arguments) = call.and_then(|call| call.field("arguments")) else {
+        return false;
+    };
+    let mut given = arguments.named_children().filter(|given| !given.is_extra());
+    let is_plain = |given: &Node<'_>| {
+        !matches!(
+            given.kind(),
+            "list_splat" | "dictionary_splat" | "keyword_argument" | "none" | "call"
+        )
+    };
+    given.next().is_some_and(|code| code.kind() != "list_splat")
+        && given.next().is_some_and(|names| is_plain(&names))
+}
+
+/// Whether a piece of text says to `compile` what it is to make, and runs nothing.
+fn is_mode_of_compile(content: Node<'_>) -> bool {
+    let string = content.parent();
+    let around = string.and_then(Node::parent);
+    let arguments = around.and_then(|around| match around.kind() {
+        "keyword_argument" => around.parent(),
+        _ => Some(around),
+    });
+    let function = arguments
+        .and_then(Node::parent)
+        .filter(|call| call.kind() == "call")
+        .and_then(|call| call.field("function"));
+    matches!(content.text(), "exec" | "eval")
+        && function.is_some_and(|function| function.text() == "compile")
 }
 
 /// Whether a name is that in `sys.modules["x"]` or `sys.modules.get("x")`, which give the module that the string ends in the name of, or in
@@ -138,9 +254,25 @@ pub(super) fn is_call_of_globals(node: Node<'_>) -> bool {
             .is_some_and(|call| call.kind() == "call" && call.field("function") == Some(node))
 }
 
-/// Whether what isn't in functions may.
+/// Whether code somewhere in a file runs other code with the names for it to know.
+pub(super) fn executes(root: Node<'_>) -> bool {
+    let mut nodes = root.descendants();
+    nodes.any(|node| node.kind() == "identifier" && is_execution(node))
+}
+
+/// Whether what isn't in functions may. To import a way under its own name is none: whoever uses it says that.
 pub(super) fn frame_gets_modules(root: Node<'_>) -> bool {
-    any_outside_of_functions(root, is_way_to_modules)
+    any_outside_of_functions(root, |node| {
+        is_way_to_modules(node) && !(is_inside_import(node) && !is_renamed(node))
+    })
+}
+
+/// Whether a name in an import isn't the one that the import binds.
+fn is_renamed(name: Node<'_>) -> bool {
+    let dotted = name.parent();
+    dotted
+        .and_then(Node::parent)
+        .is_some_and(|around| around.kind() == "aliased_import")
 }
 
 /// Whether what isn't in functions may get all that the file knows.
@@ -170,52 +302,74 @@ pub const ANNOTATION_READERS: [&str; 9] = [
 /// Stands for every module: what the names of a module's own are is asked, or all of them are taken over.
 pub const ANY_MODULE: u64 = 0;
 
-/// What a file may hand around as a module, by its last name, or [`ANY_MODULE`]: any name that it imports and uses otherwise than for an
-/// attribute, whether it is a module or not.
-pub(super) fn module_values(root: Node<'_>) -> Vec<u64> {
-    let mut imported: FxHashMap<&str, Vec<&str>> = FxHashMap::default();
-    let mut found: FxHashSet<u64> = FxHashSet::default();
-    root.descendants().for_each(|node| match node.kind() {
-        "wildcard_import" => {
-            found.insert(ANY_MODULE);
-        }
-        "import_statement" | "import_from_statement" => {
-            let is_from = node.kind() == "import_from_statement";
-            for name in node.fields("name") {
-                let alias = name.field("alias");
-                let dotted = name.field("name").unwrap_or(name).text();
-                let first = dotted.split('.').next().unwrap_or(dotted);
-                let bound = alias.map_or(first, Node::text);
-                let modules = imported.entry(bound).or_default();
-                match is_from {
-                    true => modules.push(dotted),
-                    false => modules.extend(dotted.split('.')),
+/// What a file may hand around as modules, all names as hashes.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleValues {
+    /// Last names of what is imported and used otherwise than for one of its attributes, whether it is a module or not; or [`ANY_MODULE`].
+    pub whole: Vec<u64>,
+    /// Attributes of what is imported that are used so, each behind the last name of that.
+    pub members: Vec<(u64, u64)>,
+    /// Last names of what is imported under another name.
+    pub renamed: Vec<u64>,
+}
+
+impl ModuleValues {
+    /// Those of a file.
+    pub(super) fn of(root: Node<'_>) -> Self {
+        let mut imported: FxHashMap<&str, Vec<&str>> = FxHashMap::default();
+        let [mut whole, mut renamed] = [(); 2].map(|()| FxHashSet::<u64>::default());
+        let mut members: FxHashSet<(u64, u64)> = FxHashSet::default();
+        root.descendants().for_each(|node| match node.kind() {
+            "wildcard_import" => {
+                whole.insert(ANY_MODULE);
+            }
+            "import_statement" | "import_from_statement" => {
+                let is_from = node.kind() == "import_from_statement";
+                for name in node.fields("name") {
+                    let alias = name.field("alias");
+                    let dotted = name.field("name").unwrap_or(name).text();
+                    let first = dotted.split('.').next().unwrap_or(dotted);
+                    let bound = alias.map_or(first, Node::text);
+                    let last = dotted.rsplit('.').next().unwrap_or(dotted);
+                    if alias.is_some() && bound != last {
+                        renamed.insert(name_hash(last));
+                    }
+                    let modules = imported.entry(bound).or_default();
+                    match is_from {
+                        true => modules.push(dotted),
+                        false => modules.extend(dotted.split('.')),
+                    }
                 }
             }
+            _ => {}
+        });
+        if root.descendants().any(is_call_of_globals) {
+            let modules = imported.values().flatten();
+            whole.extend(modules.map(|name| name_hash(name)));
         }
-        _ => {}
-    });
-    if root.descendants().any(is_call_of_globals) {
-        let modules = imported.values().flatten();
-        found.extend(modules.map(|name| name_hash(name)));
+        root.descendants().for_each(|node| {
+            if node.kind() == "identifier"
+                && let Some(modules) = imported.get(node.text())
+            {
+                let modules = modules.iter().map(|name| name_hash(name));
+                match used_as_value(node) {
+                    Some(Used::Itself) => whole.extend(modules),
+                    Some(Used::Attribute(name)) => {
+                        members.extend(modules.map(|module| (module, name_hash(name))));
+                    }
+                    None => {}
+                }
+            }
+            if is_bare_question(node) {
+                whole.insert(ANY_MODULE);
+            }
+        });
+        Self {
+            whole: whole.into_iter().collect(),
+            members: members.into_iter().collect(),
+            renamed: renamed.into_iter().collect(),
+        }
     }
-    root.descendants().for_each(|node| {
-        if node.kind() == "identifier"
-            && let Some(modules) = imported.get(node.text())
-        {
-            match used_as_value(node) {
-                Some(Used::Itself) => found.extend(modules.iter().map(|name| name_hash(name))),
-                Some(Used::Attribute(name)) => {
-                    found.insert(name_hash(name));
-                }
-                None => {}
-            }
-        }
-        if is_bare_question(node) {
-            found.insert(ANY_MODULE);
-        }
-    });
-    found.into_iter().collect()
 }
 
 /// The names that may be asked of other modules: those of attributes and of imports, and the words of strings but for `prose`, sorted hashes.
@@ -322,8 +476,14 @@ mod tests {
     /// Whether code may hand the module around whose last name is `lib`.
     fn hands_around(source: &str) -> bool {
         let syntax = Syntax::of(source.as_bytes()).expect("it parses");
-        let found = module_values(syntax.root());
-        found.contains(&name_hash("lib")) || found.contains(&ANY_MODULE)
+        let found = ModuleValues::of(syntax.root());
+        let members = found
+            .members
+            .iter()
+            .filter(|(module, _)| *module != name_hash("Name"));
+        let members = members.map(|(_, member)| member);
+        let mut all = found.whole.iter().chain(members);
+        all.any(|name| [name_hash("lib"), ANY_MODULE].contains(name))
     }
 
     /// Whether code of the first function may get any module.
@@ -352,11 +512,37 @@ mod tests {
             "sys.modules['a.b'].c",
             "sys.modules.get('a')",
             "'a' in sys.modules and x not in sys.modules",
+            "exec(x, {})",
+            "exec(x, x.names, x)",
+            "eval(x, {}, {})",
+            "compile(x, x, 'exec')",
+            "compile(x, x, mode='eval')",
+            "x.globals",
+            "x.globals = y",
+            "import y\n    def g():\n        y = x()\n        return y.globals",
+            "self.a.globals",
+            "self.signature(x)",
+            "def locate(): pass",
         ] {
             assert!(!gets_any(line), "{line}");
         }
         for line in [
             "x(globals)",
+            "exec(x)",
+            "exec(x, None)",
+            "exec(x, globals())",
+            "exec(*x)",
+            "exec(x, **y)",
+            "y = exec",
+            "x('exec')",
+            "x.exec(1, 2)",
+            "import builtins\n    builtins.globals()",
+            "x.builtins.globals()",
+            "x().globals",
+            "import y\n    y.globals()",
+            "x.signature(y)",
+            "from .a import import_string\n    import_string(x)",
+            "x.import_string",
             "from runpy import y",
             "import runpy",
             "from importlib import import_module",
@@ -390,6 +576,43 @@ mod tests {
     }
 
     #[test]
+    fn an_importer_of_the_own_package_is_seen_to_run() {
+        let gets_any = |import: &str| {
+            let source = format!("{import} import import_string\ndef f(x): import_string(x)\n");
+            let symbols = crate::Symbols::of(source.as_bytes()).expect("it parses");
+            [
+                symbols.frame_gets_modules,
+                symbols.functions()[0].gets_modules,
+            ]
+        };
+        assert_eq!(gets_any("from .utils"), [false; 2]);
+        assert_eq!(gets_any("from werkzeug.utils"), [false, true]);
+    }
+
+    #[test]
+    fn to_import_a_way_is_to_use_it_only_under_another_name() {
+        let gets_any = |source: &str| {
+            let symbols = crate::Symbols::of(source.as_bytes()).expect("it parses");
+            symbols.frame_gets_modules
+        };
+        for source in [
+            "from importlib import import_module\n",
+            "import runpy\n",
+            "try:\n    from a import locate, load_module\nexcept ImportError: pass\n",
+        ] {
+            assert!(!gets_any(source), "{source}");
+        }
+        for source in [
+            "from importlib import import_module as get\n",
+            "import runpy as r\n",
+            "from importlib import import_module\nx = import_module('a')\n",
+            "from importlib import import_module\nget = import_module\n",
+        ] {
+            assert!(gets_any(source), "{source}");
+        }
+    }
+
+    #[test]
     fn a_module_that_is_used_for_its_attributes_is_no_value() {
         for source in [
             "import lib\nlib.f()\n",
@@ -398,6 +621,7 @@ mod tests {
             "from pkg import lib\nlib.f()\n",
             "import pkg.lib as other\nother.f()\n",
             "import lib\nx.lib\n",
+            "from x import Name\nf(Name.lib)\n",
             "def f(lib): return lib\n",
             "from lib import f\nf()\n",
             "def f(): return dir()\n",

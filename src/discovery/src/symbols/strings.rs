@@ -3,6 +3,7 @@
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
+use super::modules::WAYS_TO_MODULES;
 use crate::syntax::Node;
 use crate::tokens::{around, is_of_word, name_hash, words};
 
@@ -18,18 +19,24 @@ pub struct Named {
     pub bare: Vec<u64>,
     /// Words that a dot follows and no other word: `pkg` of `"pkg.%s"`, or of what is before the value in `f"pkg.{name}"`.
     pub before_dots: Vec<u64>,
+    /// What code in strings may import: words of those that have the word `import`, but for what another word follows behind a dot.
+    pub in_code: Vec<u64>,
+    /// Whether such code may get any module.
+    pub has_ways: bool,
 }
 
 impl Named {
     /// Those in the strings below `root`, but for `docs`.
     pub(super) fn of(root: Node<'_>, docs: &FxHashSet<usize>) -> Self {
-        let [mut after_dots, mut bare, mut before_dots] =
-            [(); 3].map(|()| FxHashSet::<u64>::default());
+        let [mut after_dots, mut bare, mut before_dots, mut in_code] =
+            [(); 4].map(|()| FxHashSet::<u64>::default());
+        let mut has_ways = false;
         let contents = root
             .descendants()
             .filter(|node| node.kind() == "string_content" && !is_inside(*node, docs));
         for content in contents {
             let text = content.text();
+            let imports = words(text).any(|word| word == "import");
             for word in words(text) {
                 let (before, after) = around(text, word);
                 if after.is_empty() {
@@ -42,14 +49,21 @@ impl Named {
                 if after_dot.is_some_and(|rest| !rest.starts_with(is_of_word)) {
                     before_dots.insert(name_hash(word));
                 }
+                if imports && after_dot.is_none_or(|rest| !rest.starts_with(is_of_word)) {
+                    in_code.insert(name_hash(word));
+                }
+                let is_used = before.ends_with('.') || after.starts_with(['(', '[', '.']);
+                has_ways |= is_used && WAYS_TO_MODULES.contains(&word);
             }
         }
-        let [after_dots, bare, before_dots] =
-            [after_dots, bare, before_dots].map(|found| found.into_iter().collect());
+        let [after_dots, bare, before_dots, in_code] =
+            [after_dots, bare, before_dots, in_code].map(|found| found.into_iter().collect());
         Self {
             after_dots,
             bare,
             before_dots,
+            in_code,
+            has_ways,
         }
     }
 }
@@ -89,6 +103,33 @@ mod tests {
         let named = &symbols.strings;
         [&named.after_dots, &named.bare, &named.before_dots]
             .map(|words| words.contains(&name_hash("lib")))
+    }
+
+    #[test]
+    fn code_in_strings_may_import_what_it_says() {
+        let named = |source: &str| {
+            let symbols = crate::Symbols::of(source.as_bytes()).expect("it parses");
+            let named = &symbols.strings;
+            [named.in_code.contains(&name_hash("lib")), named.has_ways]
+        };
+        for source in [
+            "x('import lib')",
+            "x('import pkg.lib; lib.x')",
+            "x('from lib import ')",
+        ] {
+            assert_eq!(named(source), [true, false], "{source}");
+        }
+        for source in [
+            "x('lib')",
+            "x('from lib.a import b')",
+            "x('import a'); y('lib')",
+        ] {
+            assert_eq!(named(source), [false; 2], "{source}");
+        }
+        for source in ["x('sys.modules')", "x('reload(a)')", "x(f'globals()[{a}]')"] {
+            assert_eq!(named(source), [false, true], "{source}");
+        }
+        assert_eq!(named("x('modules', 'no modules here')"), [false; 2]);
     }
 
     #[test]
