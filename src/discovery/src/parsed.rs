@@ -103,6 +103,7 @@ fn finder() -> Digest {
             include_str!("symbols/standard.rs"),
             include_str!("symbols/strings.rs"),
             include_str!("symbols/unread.rs"),
+            include_str!("symbols/ways.rs"),
             include_str!("syntax.rs"),
             include_str!("tokens.rs"),
         ] {

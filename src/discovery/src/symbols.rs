@@ -28,17 +28,20 @@ mod parts;
 mod standard;
 mod strings;
 mod unread;
+mod ways;
 
 use definitions::definitions;
 use docs::Docs;
 pub use docs::{Asks, INSIDE, text_lists_attributes, text_reads_docs};
-pub use modules::{ANNOTATION_READERS, ANY_MODULE, ModuleValues};
-use modules::{asked, executes, frame_gets_globals, frame_gets_modules};
+use modules::asked;
+pub use modules::{ANY_MODULE, ModuleValues};
 use parts::Frame;
 pub use parts::{ABOUT_ITSELF, Import, Layout, Part};
 pub use standard::is_standard;
 pub use strings::Named;
 use unread::sets_type_checking;
+pub use ways::ANNOTATION_READERS;
+use ways::{executes, frame_gets_globals, frame_gets_modules};
 
 /// Names by which code learns of lines, also those of others, or of source that it was not seen to read.
 const LINES: [&str; 17] = [

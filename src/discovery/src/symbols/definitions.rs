@@ -2,7 +2,7 @@
 
 use super::docs::{Asks, Docs};
 use super::handed;
-use super::modules::{gets_modules, is_call_of_globals};
+use super::ways::{gets_modules, is_call_of_globals};
 use super::{Function, Names, sees_lines};
 use crate::syntax::Node;
 use crate::tokens::{Tokens, name_hash};

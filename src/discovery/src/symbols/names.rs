@@ -117,6 +117,24 @@ pub(super) fn is_bound(name: Node<'_>) -> bool {
     })
 }
 
+/// Whether a node is in a statement that imports something.
+pub(super) fn is_inside_import(node: Node<'_>) -> bool {
+    let mut around = Some(node);
+    while let Some(node) = around {
+        if matches!(
+            node.kind(),
+            "import_statement" | "import_from_statement" | "future_import_statement"
+        ) {
+            return true;
+        }
+        if node.kind().ends_with("_statement") || node.kind() == "block" {
+            return false;
+        }
+        around = node.parent();
+    }
+    false
+}
+
 /// Whether a node is a string into which no value is put when the code runs.
 pub(super) fn is_plain_string(node: Node<'_>) -> bool {
     matches!(node.kind(), "string" | "concatenated_string")

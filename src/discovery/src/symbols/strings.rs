@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
-use super::modules::WAYS_TO_MODULES;
+use super::ways::WAYS_TO_MODULES;
 use crate::syntax::Node;
 use crate::tokens::{around, is_of_word, name_hash, words};
 
