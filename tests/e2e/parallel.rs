@@ -548,7 +548,7 @@ fn tests_that_wait_get_more_workers_than_cores_if_they_are_to() {
             .and_then(|count| count.parse::<usize>().ok())
             .unwrap_or_default()
     };
-    let mut waiting = project("time.sleep(0.5)");
+    let mut waiting = project("time.sleep(0.9)");
     let first = waiting.test(&["--all", "-n", "auto"]);
     assert_eq!(workers(&first), cores, "{}", first.out);
     for args in [
