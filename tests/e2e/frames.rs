@@ -1,7 +1,7 @@
 //! With `--select symbol` a plain definition or import at the top of a file runs the tests that reach a mention of its name: each way in
 //! which a test may see it without that is a test here.
 
-use crate::functions::{SELECTING, lib_and_tests, ran_after_edit, runs};
+use crate::functions::{SELECTING, edit_of, lib_and_tests, ran_after_edit, runs};
 use crate::support::{Project, sees_functions};
 
 /// A library with a constant and a helper, of which one test uses neither.
@@ -291,6 +291,31 @@ fn code_that_is_run_imports_what_strings_say() {
         let new = "LIMIT = 3\nOTHER = 1\n";
         runs(&files, "LIMIT = 3\n", new, &["test_asks"]);
     }
+}
+
+/// A package without a file of its own has its modules as attributes, too.
+#[test]
+fn a_module_is_got_as_an_attribute_of_a_folder() {
+    let files = [
+        ("lib.py", "import space.sub.inner\n"),
+        ("space/sub/inner.py", "LIMIT = 3\n\ndef f(): return 1\n"),
+        (
+            "test_a.py",
+            "import lib\nfrom space import sub\ndef names(of): return vars(of)\ndef test_asks(): assert 'OT' + 'HER' not in names(sub.inner)\n",
+        ),
+        (
+            "test_b.py",
+            "from space.sub.inner import f\ndef test_other(): assert f() == 1\n",
+        ),
+    ];
+    let new = "LIMIT = 3\nOTHER = 1\n";
+    edit_of(
+        "space/sub/inner.py",
+        &files,
+        "LIMIT = 3\n",
+        new,
+        &["test_asks"],
+    );
 }
 
 /// A decorator may keep the code of what it decorates: all depend on it, and nobody has run it.

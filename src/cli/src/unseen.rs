@@ -238,7 +238,7 @@ impl Difference {
                     let text = text.as_bytes();
                     self.is_said_in(text, &self.names) || self.names_module(text)
                 }
-                None => false,
+                None => true,
             },
             Input::Variable(name) => variables::values_of(name).iter().any(|value| {
                 let value = value.as_encoded_bytes();
@@ -391,12 +391,14 @@ fn are_modules(names: &FxHashSet<u64>, files: &[&str], world: &World) -> bool {
         .iter()
         .filter(|file| !is_installed(file) && file.ends_with(".py"));
     let modules = own.clone().map(|file| names_of_module(Path::new(file)));
-    let modules: Option<FxHashSet<u64>> = modules
-        .map(|module| module.map(|(_, module)| name_hash(module)))
-        .collect();
-    let Some(modules) = modules else {
+    let Some(modules) = modules.collect::<Option<Vec<_>>>() else {
         return true;
     };
+    // A package may be a folder without a file of its own.
+    let modules = modules
+        .into_iter()
+        .flat_map(|(package, module)| package.into_iter().chain([module]));
+    let modules: FxHashSet<u64> = modules.map(name_hash).collect();
     let renames = |file: &&str| {
         world.symbols(file).is_none_or(|symbols| {
             let mut renamed = symbols.module_values.renamed.iter();
