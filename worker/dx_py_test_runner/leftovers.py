@@ -541,8 +541,9 @@ class Leftovers:
         old, new = set(map(identity, before)), set(map(identity, now))
         added = [one for one in now if identity(one) not in old and one is not MISSING]
         removed = [one for one in before if identity(one) not in new and one is not MISSING]
-        digests = {digest(one) for one in added[:_MOST_DIGESTS]}
-        if is_sequence and len(now) == len(before) and _are_same(added, removed):
+        told = [digest(one) for one in added[:_MOST_DIGESTS]]
+        digests = set(told)
+        if is_sequence and len(now) == len(before) and len(told) == len(added) and _are_the_same(told, removed):
             digests = {REORDERED}
         elif removed or len(added) > _MOST_DIGESTS or not digests:
             # What went is told by what isn't there.
@@ -552,12 +553,10 @@ class Leftovers:
         self._add([(one, names) for one in added])
 
 
-def _are_same(some: list[Any], others: list[Any]) -> bool:
-    """Whether values are the same, in whatever order, by digests that tell all of them."""
-    if len(some) != len(others) or len(some) > _MOST_DIGESTS:
-        return False
-    digests = [digest(one) for one in some]
-    return all(one & EXACT for one in digests) and sorted(digests) == sorted(map(digest, others))
+def _are_the_same(told: list[int], values: list[Any]) -> bool:
+    """Whether values are those that digests tell all of, in whatever order."""
+    is_told = len(told) == len(values) and all(one & EXACT for one in told)
+    return is_told and sorted(told) == sorted(map(digest, values))
 
 
 def _names_of(key: Any) -> frozenset[str]:

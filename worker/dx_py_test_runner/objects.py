@@ -291,7 +291,7 @@ REORDERED = 2
 SEQUENCES = (list, deque)
 
 #: Containers of which the parts tell all, beside dictionaries.
-_OF_PARTS = (list, tuple, deque)
+_OF_PARTS = (*SEQUENCES, tuple)
 
 
 def digest(value: Any) -> int:

@@ -81,26 +81,20 @@ pub enum Common {
 }
 
 impl Fills {
-    /// A test function left this under a name, if it is known what. Gives what is known from now on.
-    pub fn add(
-        &mut self,
-        test: u64,
-        name: u64,
-        fill: Option<u64>,
-    ) -> impl Iterator<Item = Common> + use<> {
+    /// A test function left something under a name. Gives whether it's known from now on that a crowd does.
+    pub fn join(&mut self, test: u64, name: u64) -> bool {
         let leavers = self.leavers.entry(name).or_default();
-        let is_full = leavers.len() >= CROWD;
-        let is_crowd = !is_full && leavers.insert(test) && leavers.len() == CROWD;
-        let common = fill.filter(|fill| {
-            let known = self.by.entry((name, *fill)).or_insert(Some(test));
-            let is_another = known.is_some_and(|known| known != test);
-            if is_another {
-                *known = None;
-            }
-            is_another
-        });
-        let crowd = is_crowd.then_some(Common::Crowd);
-        crowd.into_iter().chain(common.map(Common::Fill))
+        leavers.len() < CROWD && leavers.insert(test) && leavers.len() == CROWD
+    }
+
+    /// A test function left this under a name. Gives whether it's known from now on that others do as well.
+    pub fn add(&mut self, test: u64, name: u64, fill: u64) -> bool {
+        let known = self.by.entry((name, fill)).or_insert(Some(test));
+        let is_another = known.is_some_and(|known| known != test);
+        if is_another {
+            *known = None;
+        }
+        is_another
     }
 
     /// Whether a crowd leaves something under a name.
@@ -190,7 +184,7 @@ impl Leftovers {
         for digest in &digests {
             is_other |= found.digests.insert((name, *digest));
         }
-        found.fills.add(test, name, None).for_each(drop);
+        found.fills.join(test, name);
         let is_crowded = found.fills.is_crowded(name);
         let pair = (test, name);
         let is_renewed = !self.renewed.insert(pair);
@@ -215,8 +209,10 @@ impl Leftovers {
 fn fills(left: &BTreeMap<(u64, u64), BTreeSet<u64>>) -> Fills {
     let mut fills = Fills::default();
     for ((test, name), digests) in left {
-        let fill = fill(digests.iter().copied());
-        fills.add(*test, *name, fill).for_each(drop);
+        fills.join(*test, *name);
+        if let Some(fill) = fill(digests.iter().copied()) {
+            fills.add(*test, *name, fill);
+        }
     }
     fills
 }
@@ -299,9 +295,8 @@ mod tests {
     #[test]
     fn a_crowd_is_told_of_once() {
         let mut fills = Fills::default();
-        let crowds = (0..2 * CROWD as u64).flat_map(|test| fills.add(test / 2, 1, Some(3)));
-        let crowds = crowds.filter(|common| *common == Common::Crowd).count();
-        assert_eq!(crowds, 1);
+        let crowds = (0..2 * CROWD as u64).filter(|test| fills.join(test / 2, 1));
+        assert_eq!(crowds.count(), 1);
         assert!(fills.is_crowded(1) && !fills.is_crowded(2));
     }
 

@@ -67,8 +67,14 @@ impl Left {
             let left_in_file = self.by_files.entry(id.file().to_owned()).or_default();
             for (place, digests) in left.by_names() {
                 let (name, fill) = (name_hash(place), fill(digests));
-                let news = self.fills.add(test, name, fill);
-                common.extend(news.map(|news| (name, news)));
+                if self.fills.join(test, name) {
+                    common.push((name, Common::Crowd));
+                }
+                if let Some(fill) = fill
+                    && self.fills.add(test, name, fill)
+                {
+                    common.push((name, Common::Fill(fill)));
+                }
                 if !self.fills.are_common(name, fill) {
                     let leavers = left_in_file.entry(name).or_default();
                     leavers.insert(simple_name(&id));
