@@ -65,6 +65,45 @@ fn every_kind_of_outcome_is_that_of_pytest() {
 }
 
 #[test]
+fn a_class_that_cannot_be_collected_is_told_of_until_it_can() {
+    const BROKEN: &str = "import pytest\n\ndef test_beside():\n    pass\n\nclass TestBroken:\n    @pytest.mark.parametrize('x', [1, 2], ids=['one'])\n    def test_x(self, x):\n        pass\n\nclass TestWhole:\n    def test_y(self):\n        pass\n";
+    let project = Project::new(&[
+        ("test_a.py", BROKEN),
+        ("test_b.py", "def test_b():\n    pass\n"),
+    ]);
+    let agrees = |args: &[&str], node: &str| {
+        let mut of_pytest = vec!["--continue-on-collection-errors"];
+        of_pytest.extend(args.iter().filter(|arg| arg.starts_with("test_")));
+        let (code, expected) = project.pytest(&of_pytest);
+        let run = project.test(args);
+        let said = format!("{args:?}\n{}\n{}", run.out, run.err);
+        assert_eq!((run.code, run.outcomes()), (code, expected), "{said}");
+        assert_eq!(
+            run.json["collection_errors"][0]["node"].as_str(),
+            (!node.is_empty()).then_some(node),
+            "{said}"
+        );
+    };
+    const BROKEN_CLASS: &str = "test_a.py::TestBroken";
+    for args in [&["-n", "2"][..], &[], &["--all"], &["test_a.py"]] {
+        agrees(args, BROKEN_CLASS);
+    }
+    agrees(&["test_b.py"], "");
+    agrees(&["test_a.py::test_beside"], "");
+    agrees(&["test_a.py::TestWhole"], "");
+    project.write("test_b.py", "def test_b():\n    assert True\n");
+    agrees(&[], BROKEN_CLASS);
+    // In a file that has come since pytest was asked which there are.
+    project.write("test_c.py", BROKEN);
+    project.write("test_a.py", &BROKEN.replace(", ids=['one']", ""));
+    for _ in 0..2 {
+        agrees(&[], "test_c.py::TestBroken");
+    }
+    project.write("test_c.py", &BROKEN.replace(", ids=['one']", ""));
+    agrees(&[], "");
+}
+
+#[test]
 fn a_worker_that_dies_costs_only_the_test_that_it_ran() {
     let project = Project::new(&[(
         "test_a.py",

@@ -118,7 +118,9 @@ pub struct Conductor<'scope, 'a> {
     /// files is a conftest.
     pub folders: Vec<(String, bool)>,
     announced: HashSet<TestId>,
+    /// The paths of files that couldn't be collected, or not all of them; and those of which the phase at hand says so.
     broken: BTreeSet<String>,
+    broken_now: HashSet<String>,
     seen_reports: HashSet<String>,
     greeted: bool,
     dirty: usize,
@@ -156,6 +158,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             busyness: Busyness::default(),
             announced: HashSet::new(),
             broken: BTreeSet::new(),
+            broken_now: HashSet::new(),
             seen_reports: HashSet::new(),
             greeted: false,
             dirty: 0,
@@ -282,6 +285,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
     fn take_collection_report(&mut self, report: CollectionReport) -> anyhow::Result<()> {
         if report.status.is_bad() {
             self.broken.insert(report.path.clone());
+            self.broken_now.insert(report.path.clone());
             if self.alone.is_later_phase() {
                 self.alone.confirm_report(&report.node);
             }
@@ -389,6 +393,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         else {
             return Ok(None);
         };
+        self.broken_now.clear();
         let count = dropped.iter().filter(|one| one.status.is_bad()).count();
         if count > 0 {
             self.note(format!(

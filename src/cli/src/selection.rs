@@ -3,6 +3,7 @@
 //! This says nothing of fresh or dirty: a test that is left out here isn't run and isn't reported.
 
 use std::collections::BTreeSet;
+use std::iter::zip;
 use std::path::{Path, PathBuf};
 
 use dx_py_catalog::Keywords;
@@ -186,15 +187,20 @@ impl Selection {
 
     /// Whether a report on the collector with this node ID (a file, a class, a folder) says something of the tests that are meant.
     pub fn concerns(&self, node: &str) -> bool {
-        let place = node.split("::").next().unwrap_or(node);
-        self.may_include_file(place)
-            || self.is_in_shard(place)
-                && self.patterns.iter().any(|pattern| match pattern {
-                    Pattern::Place { path, .. } => {
-                        RelPath::from_text(place).is_some_and(|place| path.is_within(&place))
-                    }
-                    Pattern::Glob(_) => true,
-                })
+        let (place, names) = node.split_once("::").unwrap_or((node, ""));
+        let is_met = |pattern: &Pattern| match (pattern, RelPath::from_text(place)) {
+            (Pattern::Glob(_), _) => true,
+            (Pattern::Place { .. }, None) => false,
+            // To a test that is named, pytest collects only what is around it.
+            (Pattern::Place { path, rest }, Some(place)) if names.is_empty() || rest.is_empty() => {
+                place.is_within(path) || names.is_empty() && path.is_within(&place)
+            }
+            (Pattern::Place { path, rest }, Some(place)) => {
+                let mut both = zip(names.split("::"), rest.split("::"));
+                place.is_within(path) && both.all(|(name, named)| name == named)
+            }
+        };
+        self.is_in_shard(place) && (self.patterns.is_empty() || self.patterns.iter().any(is_met))
     }
 
     /// Whether the names that `-k` looks into have to be known.

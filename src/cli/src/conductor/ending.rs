@@ -64,10 +64,15 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         let broken = self.broken.clone();
         self.recorder.later(move |recorder| {
             for path in new {
-                if let Some(file) = recorder.collected_from(&path) {
+                let collected = recorder.collected_from(&path);
+                let is_broken = broken.iter().any(|broken| recorder.key(broken) == path);
+                if is_broken {
+                    list.broken.push(path.clone());
+                }
+                if let Some(file) = collected {
                     list.insert(file);
-                } else if broken.iter().any(|broken| recorder.key(broken) == path) {
-                    list.broken.push(path);
+                } else if is_broken {
+                    // Its tests aren't known.
                 } else if let Some(facts) = recorder.facts_without_tests(&path) {
                     list.facts.extend(facts);
                 } else {

@@ -26,8 +26,11 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             self.preloads.add(told);
         }
         let files = Arc::new(files);
+        // What an earlier phase couldn't collect may be whole in this one. A file with tests in which a class couldn't be collected isn't.
         for file in files.iter() {
-            self.broken.remove(&file.path);
+            if !self.broken_now.contains(&file.path) {
+                self.broken.remove(&file.path);
+            }
         }
         // What a worker tells of its share isn't all that there is.
         let is_whole = done.full && !self.intent.split;
