@@ -3,7 +3,40 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Project, python};
+use crate::support::{Project, python, sees_functions};
+
+/// Tests of parts of the worker that go by what the interpreter is like.
+const OF_THE_WORKER: [&str; 3] = ["test_compared.py", "test_compiled.py", "test_leftovers.py"];
+
+#[test]
+fn the_workers_parts_are_as_their_tests_say_with_the_compiled_one_that_the_binary_brings() {
+    let project = Project::new(&[("test_a.py", "def test(): pass\n")]);
+    assert_eq!(project.test(&[]).code, 0);
+    let folders = std::fs::read_dir(project.path().join(".dx")).expect("it has run");
+    let worker = folders
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.join("dx_py_test_runner").is_dir())
+        .expect("the worker's files are there");
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
+    let output = Command::new(python())
+        .args(["-m", "pytest", "-rs", "-p", "no:cacheprovider"])
+        .args(["-p", "no:dx_py_test_runner.plugin", "--noconftest"])
+        .arg("--rootdir")
+        .arg(project.path())
+        .args(OF_THE_WORKER.map(|name| tests.join(name)))
+        .env("PYTHONPATH", worker)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    let has_compiled_part = cfg!(all(unix, target_pointer_width = "64"));
+    assert!(
+        !said.contains("SKIPPED") || !sees_functions() || !has_compiled_part,
+        "{said}"
+    );
+}
 
 #[test]
 fn a_test_that_replaces_pytests_clock_is_not_taken_for_long() {

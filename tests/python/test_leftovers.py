@@ -8,6 +8,7 @@ import pytest
 if sys.version_info < (3, 12):
     pytest.skip("functions are told apart from Python 3.12 on", allow_module_level=True)
 
+from dx_py_test_runner.compared import InChunks
 from dx_py_test_runner.leftovers import Leftovers
 from dx_py_test_runner.objects import REORDERED
 
@@ -75,10 +76,10 @@ def lib(tmp_path):
     del sys.modules[module.__name__]
 
 
-@pytest.fixture
-def leftovers(lib):
+@pytest.fixture(params=[InChunks, None], ids=["in chunks", "as in a worker"])
+def leftovers(request, lib):
     codes = [lib.Box.__init__.__code__]
-    found = Leftovers(lambda file: file == lib.__file__, codes)
+    found = Leftovers(lambda file: file == lib.__file__, codes, request.param)
     found.begin()
     return found
 
@@ -108,7 +109,7 @@ def names(leftovers):
         ("lib.defaults()", ["also", "kept"]),
         ("lib.defaults.calls = 1", ["calls"]),
         ("lib.current.set([])", ["current"]),
-        ("lib.logger.setLevel(10)", ["logger"]),
+        ("lib.logger.setLevel(lib.logger.level + 1)", ["logger"]),
         ("lib.by_key[lib.box] = 1", ["by_key"]),
         ("lib.stream.write(b'x')", ["stream"]),
         ("lib.stream.more = 1", ["stream"]),

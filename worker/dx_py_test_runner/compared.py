@@ -1,20 +1,34 @@
 """Objects and what they refer to, compared with what they did refer to: for `leftovers`.
 
-It is a matter of identity, and many objects are asked at once: what they refer to is one list, and the identities of what is in it are bytes.
+It is a matter of identity. The binary brings a compiled part along, by which an object is compared without a look at what it refers to:
+a hundred times as much of the memory would have to be read for that. Where that part can't be loaded, many objects are asked at once: what
+they refer to is one list, and the identities of what is in it are bytes.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+from array import array
 from gc import get_referents
 from itertools import chain
 from operator import is_
-from typing import Any, Optional
+from typing import Any, Callable, Optional, Protocol
 
 from .internals import identity
 from .objects import identities_of
 
+#: The compiled part, beside this file.
+_COMPILED = os.path.join(os.path.dirname(__file__), "_referents.so")
+
+#: An object that has changed, what it did refer to, and what it refers to now.
+Change = tuple[Any, list[Any], list[Any]]
+
 #: How many objects are compared at once.
 _CHUNK = 256
+
+#: How much of the memory for references may be unused, beside as much as is used.
+_ROOM = 4096
 
 keys_of, _count_of = dict.__iter__, dict.__len__
 
@@ -73,7 +87,7 @@ class _Chunk:
             found += each if type(each) is dict else keys_of(each)
         return found
 
-    def changed(self) -> list[tuple[Any, list[Any], list[Any]]]:
+    def changed(self) -> list[Change]:
         """The objects that don't refer to what they did, what that was, and what they refer to now, which is taken for what there was."""
         referents, keys = self.referents, iter(self.keys)
         keys_before = {
@@ -90,8 +104,22 @@ class _Chunk:
         return found
 
 
-class Compared:
+class Compared(Protocol):
     """Objects that are compared. Those that are added count from when `close` was called."""
+
+    def add(self, each: Any, is_keyed: bool) -> None:
+        """Add an object. One `is_keyed` if it is a dictionary whose keys count."""
+
+    def close(self) -> None:
+        """Look at what was added."""
+
+    def changed(self) -> list[Change]:
+        """The objects that don't refer to what they did when this was last asked, or when they were added; what that was; and what they
+        refer to now."""
+
+
+class InChunks:
+    """Objects that are compared many at once."""
 
     def __init__(self) -> None:
         self._chunks: list[_Chunk] = []
@@ -100,13 +128,13 @@ class Compared:
         self._restless: Optional[_Chunk] = None
 
     def add(self, each: Any, is_keyed: bool) -> None:
-        """Add an object. One `is_keyed` if it is a dictionary whose keys count."""
+        """See `Compared`."""
         self._open.add(each, is_keyed)
         if len(self._open.objects) >= _CHUNK:
             self.close()
 
     def close(self) -> None:
-        """Look at what was added."""
+        """See `Compared`."""
         if not self._open.objects:
             return
         chunk, self._open = self._open, _Chunk()
@@ -118,9 +146,8 @@ class Compared:
         else:
             last.take_in(chunk)
 
-    def changed(self) -> list[tuple[Any, list[Any], list[Any]]]:
-        """The objects that don't refer to what they did when this was last asked, or when they were added; what that was; and what they
-        refer to now."""
+    def changed(self) -> list[Change]:
+        """See `Compared`."""
         found, restless = [], []
         for chunk in self._chunks:
             if not chunk.is_as_it_was():
@@ -144,3 +171,106 @@ class Compared:
             apart.add(each, identity(each) in keyed)
         apart.look()
         chunk.leave_out(set(map(identity, objects)))
+
+
+class OneByOne:
+    """Objects that are compared by the compiled part's function `find`."""
+
+    def __init__(self, find: Callable[..., int]) -> None:
+        self._find = find
+        self._objects: list[Any] = []
+        # What each referred to. To have it here keeps the identities from being given to others.
+        self._referents: list[list[Any]] = []
+        # The same for the compiled part: addresses of objects, and of what they referred to, one object's after the other's in no order; where
+        # each object's begin, and how many there are; whether its keys count; and room for the answer.
+        self._addresses, self._flat = array("Q"), array("Q")
+        self._starts, self._counts, self._keyed = array("Q"), array("Q"), bytearray()
+        self._found = array("Q")
+        self._looked_at = self._in_use = 0
+
+    def add(self, each: Any, is_keyed: bool) -> None:
+        """See `Compared`."""
+        self._objects.append(each)
+        self._keyed.append(is_keyed)
+
+    def close(self) -> None:
+        """See `Compared`."""
+        new = self._objects[self._looked_at :]
+        if not new:
+            return
+        self._addresses.frombytes(identities_of(new))
+        for each, is_keyed in zip(new, self._keyed[self._looked_at :]):
+            referents = _referents_of(each, bool(is_keyed))
+            self._referents.append(referents)
+            self._starts.append(len(self._flat))
+            self._counts.append(len(referents))
+            self._in_use += len(referents)
+            self._flat.frombytes(identities_of(referents))
+        self._looked_at = len(self._objects)
+        self._found.frombytes(bytes(len(new) * self._found.itemsize))
+
+    def changed(self) -> list[Change]:
+        """See `Compared`."""
+        if not self._looked_at:
+            return []
+        addresses, starts, counts, flat = (
+            each.buffer_info()[0] for each in (self._addresses, self._starts, self._counts, self._flat)
+        )
+        keyed, found = bytes(self._keyed), self._found
+        count = self._find(addresses, keyed, starts, counts, flat, self._looked_at, found.buffer_info()[0])
+        changes = []
+        for place in found[:count]:
+            each, before = self._objects[place], self._referents[place]
+            now = _referents_of(each, bool(keyed[place]))
+            changes.append((each, before, now))
+            self._referents[place] = now
+            self._keep(place, identities_of(now), len(now))
+        return changes
+
+    def _keep(self, place: int, identities: bytes, count: int) -> None:
+        self._in_use += count - self._counts[place]
+        if count > self._counts[place]:
+            self._starts[place] = len(self._flat)
+            self._flat.frombytes(identities)
+        else:
+            start = self._starts[place]
+            self._flat[start : start + count] = array("Q", identities)
+        self._counts[place] = count
+        if len(self._flat) > 2 * self._in_use + _ROOM:
+            self._starts, self._flat = array("Q"), array("Q")
+            for referents in self._referents:
+                self._starts.append(len(self._flat))
+                self._flat.frombytes(identities_of(referents))
+
+
+def _referents_of(each: Any, is_keyed: bool) -> list[Any]:
+    referents = get_referents(each)
+    if is_keyed:
+        referents += keys_of(each)
+    return referents
+
+
+def _load(path: str) -> Optional[Callable[..., int]]:
+    """The function that the compiled part at that path has, if it can be loaded and is one for this interpreter."""
+    try:
+        from ctypes import PyDLL, c_char_p, c_size_t, c_void_p
+
+        if (
+            sys.implementation.name != "cpython"
+            or object.__basicsize__ != 2 * tuple.__itemsize__
+            or tuple.__itemsize__ != 8
+        ):
+            return None
+        find = PyDLL(path).dx_py_find_changed
+    except (ImportError, OSError, AttributeError):
+        return None
+    # It holds the GIL, since it looks at objects.
+    find.argtypes = (c_void_p, c_char_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p)
+    find.restype = c_size_t
+    return find
+
+
+def kind_of_compared(path: str = _COMPILED) -> Callable[[], Compared]:
+    """What makes an empty `Compared`, with the compiled part at that path if it can be loaded."""
+    find = _load(path)
+    return InChunks if find is None else lambda: OneByOne(find)

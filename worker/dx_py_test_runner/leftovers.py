@@ -21,7 +21,7 @@ from itertools import chain
 from operator import is_
 from typing import Any, Callable, Optional
 
-from .compared import Compared, keys_of
+from .compared import Compared, keys_of, kind_of_compared
 from .internals import identity
 from .objects import (
     ATOM,
@@ -111,10 +111,10 @@ class _Shared:
 
     __slots__ = ("compared", "fixture", "is_of_more", "known", "value")
 
-    def __init__(self, fixture: Any, value: Any) -> None:
+    def __init__(self, fixture: Any, value: Any, compared: Compared) -> None:
         self.fixture = fixture
         self.value = value
-        self.compared = Compared()
+        self.compared = compared
         # The identities of what it leads to, and whether that is reached by other ways, too.
         self.known: set[int] = set()
         self.is_of_more = False
@@ -122,9 +122,15 @@ class _Shared:
 
 class Leftovers:
     """The state of the project in this process, compared after each test. `is_of_project` says of a file whether it is the project's; `codes`
-    is the project's code that is known, a list to which more may be added."""
+    is the project's code that is known, a list to which more may be added; `compare` makes what compares objects."""
 
-    def __init__(self, is_of_project: Callable[[str], bool], codes: list[types.CodeType]) -> None:
+    def __init__(
+        self,
+        is_of_project: Callable[[str], bool],
+        codes: list[types.CodeType],
+        compare: Optional[Callable[[], Compared]] = None,
+    ) -> None:
+        self._new_compared = compare or kind_of_compared()
         self._is_of_project = is_of_project
         # The project's code, to which more is added; how much of it was looked at; and the attributes that it may set.
         self._codes = codes
@@ -151,7 +157,7 @@ class Leftovers:
         self._namespaces: dict[int, _Namespace] = {}
         self._modules: dict[str, Any] = {}
         self._count_of_modules = 0
-        self._compared_of_all = self._compared = Compared()
+        self._compared_of_all = self._compared = self._new_compared()
         self._peculiar: list[tuple[Callable[[], list[Any]], list[Any], frozenset[str], Any]] = []
         self._looks: dict[int, Callable[[], list[Any]]] = {}
         self._of_fixtures: list[_Shared] = []
@@ -298,7 +304,7 @@ class Leftovers:
         self._fixtures = [each for each in self._fixtures if each.cached_result is not None]
         for fixture in self._fixtures:
             if not any(shared.fixture is fixture for shared in kept):
-                shared = _Shared(fixture, fixture.cached_result[0])
+                shared = _Shared(fixture, fixture.cached_result[0], self._new_compared())
                 self._journal, self._compared = shared.known, shared.compared
                 self._add([(shared.value, frozenset((fixture.argname,)))])
                 shared.compared.close()

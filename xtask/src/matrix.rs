@@ -1,4 +1,4 @@
-//! `cargo xtask matrix`: the end-to-end tests, and some of the worker's unit tests, under older and newer versions of Python and pytest, as far as the machine has them.
+//! `cargo xtask matrix`: the end-to-end tests under older and newer versions of Python and pytest, as far as the machine has them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,12 +15,6 @@ const PAIRS: [(&str, &str); 5] = [
     ("3.12", "8.4.2"),
     ("3.13", "9.2.0"),
     ("3.14", "9.2.0"),
-];
-
-/// Tests of the worker's parts that go by what the interpreter is like.
-const UNIT_TESTS: [&str; 2] = [
-    "tests/python/test_leftovers.py",
-    "tests/python/test_compiled.py",
 ];
 
 /// An interpreter of that version: on `PATH`, or one that pyenv has installed.
@@ -61,11 +55,6 @@ pub fn matrix() -> Result<()> {
         println!("\n══ end-to-end tests: Python {version}, pytest {pytest}");
         let packages = format!("pytest=={pytest}\n");
         let venv = demo::environment_of(&format!("matrix/{version}"), &python, &packages)?;
-        run(Command::new(venv.join("bin/python"))
-            .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
-            .args(UNIT_TESTS)
-            .env("PYTHONPATH", root().join("worker"))
-            .current_dir(root()))?;
         run(Command::new("cargo")
             .args(["nextest", "run", "-p", "dx-py", "--no-fail-fast"])
             .args(["-E", "not test(plugins::)"])

@@ -1,4 +1,4 @@
-//! The worker's Python sources, which the binary carries, put where an interpreter can read them.
+//! The worker's Python sources and its compiled part, which the binary carries, put where an interpreter can read them.
 
 use std::fs;
 use std::io;
@@ -79,6 +79,12 @@ const FILES: &[(&str, &str)] = carried![
     "zygote.py",
 ];
 
+/// The compiled part of the workers, as the build script has made it for this platform; nothing if they do without it here.
+const COMPILED: (&str, &[u8]) = (
+    "_referents.so",
+    include_bytes!(concat!(env!("OUT_DIR"), "/referents.so")),
+);
+
 /// What makes the folder look like a virtual environment, to pytest 8 and to earlier ones: whatever a project's `norecursedirs` says, none
 /// collects from these files then. With `--doctest-modules` it would, and run the examples.
 const KEPT_FROM_COLLECTION: [&str; 2] = ["pyvenv.cfg", "bin/activate"];
@@ -92,6 +98,8 @@ pub fn unpack(dx: &Path) -> io::Result<PathBuf> {
     for (name, text) in FILES.iter().copied() {
         hasher.field(name).field(text);
     }
+    let (compiled, content) = COMPILED;
+    hasher.field(compiled).field(content);
     for name in KEPT_FROM_COLLECTION {
         hasher.field(name);
     }
@@ -104,6 +112,9 @@ pub fn unpack(dx: &Path) -> io::Result<PathBuf> {
     fs::create_dir(&package)?;
     for (name, text) in FILES.iter().copied() {
         fs::write(package.join(name), text)?;
+    }
+    if !content.is_empty() {
+        fs::write(package.join(compiled), content)?;
     }
     for name in KEPT_FROM_COLLECTION {
         let path = temporary.path().join(name);
