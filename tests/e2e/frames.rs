@@ -191,6 +191,10 @@ fn a_module_of_a_package_is_got_by_its_name_from_the_package() {
         let files = [
             ("pkg/__init__.py", init),
             ("pkg/lib.py", "LIMIT = 3\n\ndef f(): return 1\n"),
+            (
+                "pkg/inner.py",
+                "def names(): return list(globals())\n\nNAMES = names()\n",
+            ),
             ("tools.py", "NAME = 'lib'\nMORE = {'lib': 1}\n"),
             ("test_a.py", &*tests),
             ("test_b.py", other),
@@ -223,8 +227,68 @@ fn a_module_of_a_package_is_got_by_its_name_from_the_package() {
         "def get(name): return globals()[name]\n",
     );
     assert!(ran.contains(&own[0]), "{ran:?}");
+    // What a file of the package knows itself is no way to the package's modules.
+    let ran = asking("tools", "from .inner import names\n");
+    assert!(!sees_functions() || ran.is_empty(), "{ran:?}");
     let ran = asking("tools", "");
     assert!(!sees_functions() || ran.is_empty(), "{ran:?}");
+}
+
+/// Code that is run may import what it says, but for tests that run none.
+#[test]
+fn code_in_a_string_finds_a_new_name_where_it_is_run() {
+    let files = [
+        ("lib.py", "LIMIT = 3\n\ndef f(): return 1\n"),
+        (
+            "console.py",
+            "def run(code):\n    found = {}\n    exec(code, found)\n    return found\n\ndef other(): return 1\n",
+        ),
+        (
+            "texts.py",
+            "CODE = 'import lib\\nfound = \"OT\" + \"HER\" in vars(lib)'\n",
+        ),
+        (
+            "test_a.py",
+            "import console, texts\ndef test_runs(): assert not console.run(texts.CODE)['found']\n",
+        ),
+        (
+            "test_b.py",
+            "import console, lib, texts\ndef test_other(): assert console.other() == lib.f() and texts.CODE\n",
+        ),
+    ];
+    let new = "LIMIT = 3\nOTHER = 1\n";
+    runs(&files, "LIMIT = 3\n", new, &["test_runs"]);
+    // Importing the file runs some, and may run any.
+    let at_the_top = format!("{}\nrun('1')\n", files[1].1);
+    let mut files = files;
+    files[1].1 = &at_the_top;
+    runs(&files, "LIMIT = 3\n", new, &["test_other", "test_runs"]);
+}
+
+/// What `dir` and its like are given is told apart from who takes them.
+#[test]
+fn a_function_that_lists_names_finds_a_new_one_in_a_module_that_it_is_given() {
+    let files = [
+        ("lib.py", "LIMIT = 3\n\ndef f(): return 1\n"),
+        (
+            "view.py",
+            "class Lookup:\n    def __init__(self, ask): self.ask = ask\n    def names(self, of): return self.ask(of)\n\nclass View:\n    locals: dict\n    vars = Lookup(dir)\n",
+        ),
+        (
+            "test_a.py",
+            "import lib, view\ndef test_asks(): assert 'OT' + 'HER' not in view.View.vars.names(lib)\n",
+        ),
+        (
+            "test_b.py",
+            "import lib, view\ndef test_other(): assert view.View and lib.f()\n",
+        ),
+    ];
+    runs(
+        &files,
+        "LIMIT = 3\n",
+        "LIMIT = 3\nOTHER = 1\n",
+        &["test_asks"],
+    );
 }
 
 #[test]
@@ -448,12 +512,20 @@ fn a_docstring_runs_who_asks_for_docstrings() {
             "def name(x):\n    name.__doc__ = 'A name.'\n    return x\n",
         ),
         (
+            "site-packages/marks.py",
+            "def mark(x):\n    '''A help, and a signature.'''\n    return mark.__doc__ if x.__doc__ is None else x\n",
+        ),
+        (
+            "site-packages/wrappers.py",
+            "def wrap(x):\n    def wrapper(): return x()\n    wrapper.__doc__ = x.__doc__\n    return wrapper\n",
+        ),
+        (
             "conftest.py",
             "import os, sys\nsys.path.append(os.path.join(os.path.dirname(__file__), 'site-packages'))\n",
         ),
         (
             "test_a.py",
-            "import lib\ndef test_doc(): assert lib.A.__doc__\n",
+            "import lib\ndef test_doc(): assert lib.A.__doc__ != 1\n",
         ),
         (
             "test_b.py",
@@ -461,7 +533,7 @@ fn a_docstring_runs_who_asks_for_docstrings() {
         ),
         (
             "test_c.py",
-            "import lib, shows\ndef test_library(): assert shows.show(lib.A)\n",
+            "import lib, shows\ndef test_library(): assert shows.show(lib.A) != 1\n",
         ),
         (
             "test_d.py",
@@ -472,6 +544,14 @@ fn a_docstring_runs_who_asks_for_docstrings() {
             "import lib, names\ndef test_named(): assert names.name(lib.h)() == 3\n",
         ),
         ("test_f.py", RUNS_ALL),
+        (
+            "test_g.py",
+            "import lib, marks\ndef test_marked(): assert marks.mark(lib.A)\n",
+        ),
+        (
+            "test_i.py",
+            "import lib, wrappers\ndef test_wrapped(): assert wrappers.wrap(lib.h)() == 3\n",
+        ),
     ];
     let asking = ["test_doc", "test_library", "test_tool"];
     for of in ["lib", "inner"] {
@@ -485,6 +565,15 @@ fn a_docstring_runs_who_asks_for_docstrings() {
     // That of a class is among its attributes.
     let listing = ["test_all", "test_doc", "test_library", "test_tool"];
     runs(&files, "About A.", "On A.", &listing);
+    // One looks whether there is one.
+    let seeing = [
+        "test_all",
+        "test_doc",
+        "test_library",
+        "test_marked",
+        "test_tool",
+    ];
+    runs(&files, "    '''About A.'''\n", "", &seeing);
 }
 
 #[test]

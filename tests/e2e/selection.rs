@@ -60,6 +60,51 @@ fn an_edit_reruns_its_dependents_and_a_revert_needs_no_run() {
 }
 
 #[test]
+fn what_code_in_a_string_imports_is_an_input_also_if_it_was_imported_before() {
+    let project = Project::new(&[
+        ("lib.py", "def f():\n    return 1\n"),
+        ("pkg/__init__.py", ""),
+        ("pkg/lib.py", "def g():\n    return 1\n"),
+        (
+            "runs.py",
+            "def run(code):\n    found = {}\n    exec(code, found)\n    return found['x']\n",
+        ),
+        // They are imported first.
+        (
+            "test_a.py",
+            "import lib, pkg.lib\n\ndef test_a():\n    pass\n",
+        ),
+        (
+            "test_b.py",
+            "import runs\n\ndef test_run():\n    assert runs.run('import lib; x = lib.f()') == 1\n",
+        ),
+        (
+            "test_c.py",
+            "def test_eval():\n    assert eval('__import__(\"lib\").f()') == 1\n",
+        ),
+        (
+            "test_d.py",
+            "def test_inner():\n    assert eval(compile('(lambda: __import__(\"pkg.lib\").lib.g())()', '<x>', 'eval')) == 1\n",
+        ),
+    ]);
+    for args in [
+        &["--select", "module", "-n", "1"][..],
+        &["--select", "symbol", "-n", "1"],
+    ] {
+        project.write("lib.py", "def f():\n    return 1\n");
+        project.write("pkg/lib.py", "def g():\n    return 1\n");
+        let run = project.test(&[args, &["--all"]].concat());
+        assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+        project.write("lib.py", "def f():\n    return 2\n");
+        project.write("pkg/lib.py", "def g():\n    return 2\n");
+        let run = project.test(args);
+        for test in ["test_run", "test_eval", "test_inner"] {
+            assert_eq!(run.outcome(test), "failed", "{args:?}\n{}", run.out);
+        }
+    }
+}
+
+#[test]
 fn a_failing_test_runs_again() {
     let project = Project::new(&[(
         "test_a.py",

@@ -16,6 +16,7 @@ import os
 import sys
 from collections.abc import Iterable
 from importlib.util import resolve_name, source_from_cache
+from opcode import opmap
 from stat import S_ISDIR
 from types import CodeType, FrameType
 from typing import Any, Optional, Protocol
@@ -23,7 +24,7 @@ from typing import Any, Optional, Protocol
 from . import variables
 from .children import SPAWN_EVENTS, needs_of_child
 from .internals import variables_of_module
-from .readers import USER, Readers, forget_sources, is_for_traceback, is_linecache, is_subprocess
+from .readers import SKIP, USER, Readers, forget_sources, is_for_traceback, is_linecache, is_subprocess
 from .temporary import Read, Temporary, is_naming
 from .usual import Usual
 
@@ -51,6 +52,10 @@ OWN_EVENTS = {
 
 #: Events by which something begins that outlives whoever begins it, beside child processes.
 BEYOND_EVENTS = frozenset(("_thread.start_new_thread", "_thread.start_joinable_thread", "socket.bind"))
+
+#: The instruction that imports a module, and functions that import what a string says.
+_IMPORT = opmap["IMPORT_NAME"]
+_IMPORTERS = frozenset(("__import__", "import_module"))
 
 #: How often garbage is collected at once: finalizers may make more of it, and tuples in tuples are let go of one after the other.
 _COLLECTIONS = 4
@@ -366,7 +371,9 @@ class Trace:
                 if self.is_of_project(code.co_filename):
                     self.functions.watch(code)
                     self.functions.begins_body(code.co_filename)
-                self._scan(code)
+                self._scan(code.co_filename, _names_in(code)[0])
+            elif type(code) is CodeType and self._kinds[code.co_filename] == SKIP:
+                self._scan_text(code, _getframe(2))
         elif event == "import":
             name = args[0]
             if name.partition(".")[0] not in _STDLIB_NAMES:
@@ -429,18 +436,20 @@ class Trace:
 
     # Imports
 
-    def _scan(self, code: CodeType) -> None:
-        """Remember the names in a module's code: those that it imports are among them."""
-        file = code.co_filename
-        names: set[str] = set()
-        pending = [code]
-        while pending:
-            one = pending.pop()
-            names.update(one.co_names)
-            pending.extend(constant for constant in one.co_consts if type(constant) is CodeType)
+    def _scan(self, file: str, names: set[str]) -> None:
+        """Remember the names in the code of a file: those that it imports are among them."""
         self._names.setdefault(file, names).update(names)
         self._scanned.add(file)
         self._unsettled = True
+
+    def _scan_text(self, code: CodeType, frame: FrameType) -> None:
+        """Remember the names in code that is of no file, if it imports anything: it does so for the code that has it run."""
+        names, imports = _names_in(code)
+        owners = self.owners(frame) if imports else []
+        if owners:
+            file = owners[0].partition("\0")[0]
+            if not names <= self._names.get(file, set()):
+                self._scan(file, names)
 
     def _entries(self, folder: str, frame: FrameType) -> None:
         """Note that code in that frame may ask the entries of a folder for their size or time: their methods can't be observed."""
@@ -591,6 +600,24 @@ class Trace:
         new = (self._modules, self._imports, self._reads, self._written, self._touched)
         self._modules, self._imports, self._reads, self._written, self._touched = [], [], [], [], []
         return new
+
+
+def _names_in(code: CodeType) -> tuple[set[str], bool]:
+    """The names in code and in what is nested in it, and whether it imports anything, as far as that can be told."""
+    names: set[str] = set()
+    imports = False
+    pending = [code]
+    while pending:
+        one = pending.pop()
+        names.update(one.co_names)
+        imports = imports or _IMPORT in one.co_code[::2]
+        for constant in one.co_consts:
+            if type(constant) is CodeType:
+                pending.append(constant)
+            elif type(constant) is str and not _IMPORTERS.isdisjoint(one.co_names):
+                imports = True
+                names.update((constant, *constant.split(".")))
+    return names, imports
 
 
 def _mentions_stat(code: CodeType) -> bool:

@@ -19,9 +19,7 @@ use std::path::Path;
 
 use dx_py_core::{Digest, Fact, Input, LOOKED_AT};
 use dx_py_discovery::Symbols;
-use dx_py_discovery::symbols::{
-    ABOUT_ITSELF, ANNOTATION_READERS, Asks, INSIDE, Layout, name_hash, text_reads_docs,
-};
+use dx_py_discovery::symbols::{ABOUT_ITSELF, Asks, INSIDE, Layout, Questions, name_hash};
 use dx_py_select::Change;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -94,7 +92,9 @@ impl<'a> Unseen<'a> {
                 Input::File(file) if in_parts.contains(&**file) => ways.lead_there(),
                 input => {
                     documented.add(difference.of_docs(input, world));
-                    difference.is_seen_by(input, world)
+                    let is_seen = difference.is_seen_by(input, world);
+                    ways.executes |= difference.executing.contains(input);
+                    is_seen
                 }
             };
             if is_seen {
@@ -122,14 +122,16 @@ struct Difference {
     /// The names, and those among them that installed modules may ask for.
     names: Vec<String>,
     names_for_installed: Vec<String>,
-    /// The names by which installed modules may ask for annotations, if these differ, or mention what does.
-    annotation_readers: Vec<String>,
+    /// Whether annotations differ, or mention what does.
+    is_in_annotations: bool,
     /// The functions whose docstrings differ, and whether one of them is a class's.
     documented: Vec<String>,
     has_documented_methods: bool,
     /// Whether other docstrings differ, those of classes left aside, and whether those do.
     is_in_docs: bool,
     is_in_docs_of_classes: bool,
+    /// Whether something may be documented that wasn't, or be so no more.
+    is_in_presence_of_docs: bool,
     /// Whether what only type checkers read differs.
     is_for_type_checkers: bool,
     hashes: FxHashSet<u64>,
@@ -143,6 +145,8 @@ struct Difference {
     endings: Vec<String>,
     dotted: Vec<String>,
     seen: FxHashMap<Input, bool>,
+    /// The inputs that are functions which run code with the names for it to know, or files with one of which all counts.
+    executing: FxHashSet<Input>,
     of_docs: FxHashMap<Input, OfDocs>,
     ways: FxHashMap<String, Ways>,
     /// By files what they hand an attribute of around that is called as one of the modules.
@@ -191,9 +195,8 @@ impl Difference {
             self.names.push(name.to_owned());
         }
         let mut annotated = layouts.iter().flat_map(|layout| &layout.annotated);
-        if before.differs_in_annotations(now) || annotated.any(|name| own.contains(name)) {
-            self.annotation_readers = ANNOTATION_READERS.map(str::to_owned).to_vec();
-        }
+        self.is_in_annotations |=
+            before.differs_in_annotations(now) || annotated.any(|name| own.contains(name));
         for name in before.documented_otherwise(now) {
             let (class, simple) = name.rsplit_once('.').unwrap_or(("", name));
             // Two underscores may be put behind the name of a class, and the language takes some letters for others.
@@ -207,6 +210,7 @@ impl Difference {
             }
         }
         self.is_in_docs_of_classes |= before.differs_in_docs_of_classes(now);
+        self.is_in_presence_of_docs |= before.without_docs != now.without_docs;
         self.is_for_type_checkers |= before.type_checking != now.type_checking;
         self.by_file.insert(file.to_owned(), own);
         let (package, module) = names_of_module(Path::new(file))?;
@@ -256,6 +260,9 @@ impl Difference {
             | Input::Plugins
             | Input::Invocation => false,
         };
+        if executes(input, world) {
+            self.executing.insert(input.clone());
+        }
         self.seen.insert(input.clone(), seen);
         seen
     }
@@ -330,7 +337,8 @@ impl Difference {
                     if !members.is_empty() {
                         self.members.insert(file.to_owned(), members);
                     }
-                    self.modules.ways_of(&symbols)
+                    let is_package = Path::new(file).ends_with("__init__.py");
+                    self.modules.ways_of(&symbols, is_package)
                 }
                 None => Ways::OPEN,
             },
@@ -345,13 +353,16 @@ impl Difference {
             return !world.path(file).is_dir();
         };
         if is_installed(file) && !is_about_distribution(file) {
-            // Pytest looks at signatures to see which arguments there are.
-            let is_pytest = is_pytests(file);
+            let asks = || match questions_of(file, &text, world) {
+                Some(questions) => {
+                    self.is_in_annotations && questions.annotations
+                        || self.sees_docs(questions.docs)
+                }
+                None => true,
+            };
+            let differs = self.is_in_annotations || self.is_in_docs || self.is_in_docs_of_classes;
             return self.is_said_in(&text, &self.names_for_installed)
-                || !is_pytest && self.is_said_in(&text, &self.annotation_readers)
-                || !is_pytest
-                    && (self.is_in_docs || self.is_in_docs_of_classes)
-                    && text_reads_docs(&text);
+                || differs && !is_pytests(file) && asks();
         }
         let Some(symbols) = world.symbols(file).filter(|_| file.ends_with(".py")) else {
             return self.is_said_in(&text, &self.names) || self.names_module(&text);
@@ -372,7 +383,11 @@ impl Difference {
 
     /// Whether code that asks so for docstrings may see that some differ.
     fn sees_docs(&self, asks: Asks) -> bool {
-        asks.sees(self.is_in_docs, self.is_in_docs_of_classes)
+        asks.sees(
+            self.is_in_docs,
+            self.is_in_docs_of_classes,
+            self.is_in_presence_of_docs,
+        )
     }
 
     fn is_said_in<'n>(&self, text: &[u8], names: impl IntoIterator<Item = &'n String>) -> bool {
@@ -383,6 +398,24 @@ impl Difference {
         let mut said = self.endings.iter().chain(&self.dotted);
         said.any(|name| has_at_start_of_word(text, name))
     }
+}
+
+/// Whether what an input stands for runs code with the names for it to know.
+fn executes(input: &Input, world: &World) -> bool {
+    let (file, name) = match (input, input.part_of_file()) {
+        (Input::File(file), _) => (&**file, "*"),
+        (Input::Symbol(_), Some(part)) => part,
+        _ => return false,
+    };
+    if is_installed(file) || !file.ends_with(".py") {
+        return false;
+    }
+    world.symbols(file).is_none_or(|symbols| {
+        let mut functions = symbols.functions().iter();
+        let executes =
+            functions.any(|function| function.executes && (name == "*" || function.name == name));
+        executes || symbols.frame_executes && matches!(name, "" | "*")
+    })
 }
 
 /// Whether one of these names, as hashes, is that of a module among the files, or may be as one of them imports a module under another name.
@@ -428,7 +461,15 @@ fn is_about_distribution(file: &str) -> bool {
     folder.is_some_and(|kind| kind == "dist-info" || kind == "egg-info")
 }
 
-/// Whether an installed file belongs to pytest.
+/// What an installed module with that text may ask the project's objects for; none if that can't be told.
+fn questions_of(file: &str, text: &[u8], world: &World) -> Option<Questions> {
+    match Questions::are_in(text) {
+        true => world.questions(file).map(|found| *found),
+        false => Some(Questions::default()),
+    }
+}
+
+/// Whether an installed file belongs to pytest, which looks at signatures to see which arguments there are.
 fn is_pytests(file: &str) -> bool {
     file.split('/').any(|folder| PYTEST.contains(&folder))
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use dx_py_catalog::{FrameRow, ParsedReader, ParsedRow, StatRow};
 use dx_py_core::{Digest, FileStat, Hasher, Input, LOOKED_AT, RelPath};
-use dx_py_discovery::symbols::Layout;
+use dx_py_discovery::symbols::{Layout, Questions};
 use dx_py_discovery::{Parsed, ScannedFile, Slices, Symbols, parsed};
 use rustc_hash::FxHashMap;
 
@@ -60,6 +60,7 @@ pub struct World {
     listings: RefCell<FxHashMap<PathBuf, Arc<BTreeSet<String>>>>,
     slices: RefCell<FxHashMap<String, Option<Arc<Slices>>>>,
     symbols: RefCell<FxHashMap<String, Option<Arc<Symbols>>>>,
+    questions: RefCell<FxHashMap<String, Option<Arc<Questions>>>>,
     /// The catalog that has what earlier runs found in sources, and a reader of it once it is asked.
     catalog: Option<PathBuf>,
     found_before: OnceCell<Option<ParsedReader>>,
@@ -83,6 +84,7 @@ impl World {
             listings: RefCell::default(),
             slices: RefCell::default(),
             symbols: RefCell::default(),
+            questions: RefCell::default(),
             catalog: None,
             found_before: OnceCell::new(),
             newly_found: RefCell::default(),
@@ -263,6 +265,11 @@ impl World {
     /// The symbols of a file; none if only its whole content can be compared.
     pub fn symbols(&self, key: &str) -> Option<Arc<Symbols>> {
         self.once(&self.symbols, key)
+    }
+
+    /// What an installed module may ask objects of the project for; none if that can't be told.
+    pub fn questions(&self, key: &str) -> Option<Arc<Questions>> {
+        self.once(&self.questions, key)
     }
 
     /// What is in a source, which is looked for once.

@@ -8,7 +8,7 @@ use dx_py_core::{Digest, Hasher};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::symbols::Layout;
+use crate::symbols::{Layout, Questions};
 use crate::{Slices, Symbols};
 
 /// What is found in a source.
@@ -42,6 +42,14 @@ impl Parsed for Symbols {
 
     fn frame(&self) -> Option<(Digest, &Layout)> {
         Some((self.frame(), &self.layout))
+    }
+}
+
+impl Parsed for Questions {
+    const WHAT: &'static str = "questions";
+
+    fn parse(source: &[u8], _key: &str) -> Option<Self> {
+        Self::of(source)
     }
 }
 
@@ -100,6 +108,7 @@ fn finder() -> Digest {
             include_str!("symbols/modules.rs"),
             include_str!("symbols/names.rs"),
             include_str!("symbols/parts.rs"),
+            include_str!("symbols/questions.rs"),
             include_str!("symbols/standard.rs"),
             include_str!("symbols/strings.rs"),
             include_str!("symbols/unread.rs"),
@@ -157,5 +166,6 @@ def test_source():
     fn what_is_written_comes_back_unless_it_is_damaged_or_of_another_finder() {
         comes_back::<Slices>();
         comes_back::<Symbols>();
+        comes_back::<Questions>();
     }
 }

@@ -25,6 +25,7 @@ mod handed;
 mod modules;
 mod names;
 mod parts;
+mod questions;
 mod standard;
 mod strings;
 mod unread;
@@ -32,16 +33,17 @@ mod ways;
 
 use definitions::definitions;
 use docs::Docs;
-pub use docs::{Asks, INSIDE, text_lists_attributes, text_reads_docs};
+pub use docs::{Asks, INSIDE, text_lists_attributes};
 use modules::asked;
 pub use modules::{ANY_MODULE, ModuleValues};
 use parts::Frame;
 pub use parts::{ABOUT_ITSELF, Import, Layout, Part};
+pub use questions::Questions;
 pub use standard::is_standard;
 pub use strings::Named;
 use unread::sets_type_checking;
 pub use ways::ANNOTATION_READERS;
-use ways::{executes, frame_gets_globals, frame_gets_modules};
+use ways::{frame_executes, frame_gets_globals, frame_gets_modules};
 
 /// Names by which code learns of lines, also those of others, or of source that it was not seen to read.
 const LINES: [&str; 17] = [
@@ -80,8 +82,8 @@ pub struct Symbols {
     pub module_values: ModuleValues,
     /// What its strings may name modules by.
     pub strings: Named,
-    /// Whether code of the file runs code with the names for it to know, which gets modules as strings say.
-    pub executes: bool,
+    /// Whether code of the frame runs code with the names for it to know, which gets modules as strings say.
+    pub frame_executes: bool,
     /// Whether code of the file may set what tells type checkers from interpreters.
     pub sets_type_checking: bool,
     /// Whether code of the frame may get any module, and so names in it that it doesn't mention.
@@ -113,6 +115,8 @@ pub struct Function {
     pub gets_modules: bool,
     /// Whether it may get what its file knows by any name.
     pub gets_globals: bool,
+    /// Whether it runs code with the names for it to know.
+    pub executes: bool,
     /// How it may ask for docstrings.
     pub asks: Asks,
     /// Its name without those of classes, as a hash.
@@ -166,7 +170,7 @@ impl Symbols {
             asked: asked(root, &prose),
             module_values: ModuleValues::of(root),
             strings: Named::of(root, &docs.strings),
-            executes: executes(root),
+            frame_executes: frame_executes(root),
             frame_gets_modules: frame_gets_modules(root),
             frame_gets_globals: frame_gets_globals(root),
             frame_asks: Asks::of_frame(root, &docs),

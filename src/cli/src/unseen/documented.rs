@@ -2,9 +2,9 @@
 
 use dx_py_core::Input;
 use dx_py_discovery::Symbols;
-use dx_py_discovery::symbols::{Asks, Function, name_hash, text_lists_attributes, text_reads_docs};
+use dx_py_discovery::symbols::{Asks, Function, name_hash, text_lists_attributes};
 
-use super::{Difference, is_about_distribution, is_installed, is_pytests};
+use super::{Difference, is_about_distribution, is_installed, is_pytests, questions_of};
 use crate::world::World;
 
 /// What code may do about the docstrings that differ.
@@ -72,7 +72,10 @@ impl Difference {
             return OfDocs::default();
         };
         if is_installed(file) && !is_about_distribution(file) {
-            let asks = !is_pytests(file) && text_reads_docs(&text);
+            let questions = || questions_of(file, &text, world);
+            let asks = !is_pytests(file)
+                && questions()
+                    .is_none_or(|asked| asked.docs.sees_docs(self.is_in_presence_of_docs));
             // Who lists attributes elsewhere hands none of them to who asks for docstrings.
             let lists = asks && self.has_documented_methods && text_lists_attributes(&text);
             let hands = lists || !is_pytests(file) && self.is_said_in(&text, &self.documented);
@@ -114,7 +117,7 @@ impl Difference {
     fn of_docs_by(&self, asks: Asks, mut handed: impl Iterator<Item = u64>) -> OfDocs {
         let documented: Vec<u64> = self.documented.iter().map(|name| name_hash(name)).collect();
         OfDocs {
-            asks: asks.for_docs,
+            asks: asks.sees_docs(self.is_in_presence_of_docs),
             hands: self.has_documented_methods && asks.for_any_attribute
                 || handed.any(|name| documented.contains(&name)),
         }

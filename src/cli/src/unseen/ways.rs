@@ -31,8 +31,8 @@ pub(super) struct Ways {
     ends_in_name: bool,
     /// The package is handed around, or begins a string that may go on with the name.
     begins_with_package: bool,
-    /// Code is run with the names for it to know.
-    executes: bool,
+    /// Code is run with the names for it to know, by a function that the test reached or by what is outside of functions.
+    pub(super) executes: bool,
     /// Code in a string may import the module.
     is_in_code: bool,
 }
@@ -95,18 +95,18 @@ impl Modules {
         are_called_so.map(|(module, _)| *module).collect()
     }
 
-    /// Those that a file has.
-    pub(super) fn ways_of(&self, symbols: &Symbols) -> Ways {
+    /// Those that a file has; `is_package` says whether it is that of a package. What its functions run is told elsewhere.
+    pub(super) fn ways_of(&self, symbols: &Symbols, is_package: bool) -> Ways {
         let has =
             |words: &[u64], names: &FxHashSet<u64>| words.iter().any(|word| names.contains(word));
         let (values, strings) = (&symbols.module_values.whole, &symbols.strings);
         let ends_in_name = has(&strings.bare, &self.names);
         let ends_in_package =
             has(&strings.bare, &self.packages) || has(&strings.after_dots, &self.packages);
-        // The module of a package is there by its name.
+        // The modules of a package are among what its own file knows; what another one imports is handed around where it asks for all.
         let mut functions = symbols.functions().iter();
-        let asks_for_globals =
-            symbols.frame_gets_globals || functions.any(|function| function.gets_globals);
+        let asks_for_globals = is_package
+            && (symbols.frame_gets_globals || functions.any(|function| function.gets_globals));
         Ways {
             is_open: values.contains(&ANY_MODULE)
                 || has(values, &self.names)
@@ -117,7 +117,7 @@ impl Modules {
             begins_with_package: asks_for_globals
                 || has(values, &self.packages)
                 || has(&strings.before_dots, &self.packages),
-            executes: symbols.executes,
+            executes: false,
             is_in_code: strings.has_ways
                 || has(&strings.in_code, &self.names)
                 || has(&strings.in_code, &self.packages),

@@ -2,7 +2,7 @@
 
 use super::docs::{Asks, Docs};
 use super::handed;
-use super::ways::{gets_modules, is_call_of_globals};
+use super::ways::{executes, gets_modules, is_call_of_globals};
 use super::{Function, Names, sees_lines};
 use crate::syntax::Node;
 use crate::tokens::{Tokens, name_hash};
@@ -30,6 +30,7 @@ impl Definition<'_> {
             lines: self.outer.lines(),
             sees_lines: sees_lines(whole),
             gets_modules: gets_modules(self.outer),
+            executes: executes(self.outer),
             gets_globals: self.outer.descendants().any(is_call_of_globals),
             asks: Asks::of_function(self.outer, docs),
             simple: name_hash(simple),

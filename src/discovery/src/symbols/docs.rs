@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 use super::attributes::makes_names;
 use super::names::{is_bound, is_label, is_local, is_of_argument, is_plain_string};
 use super::outside_of_functions;
+use super::ways::is_defined;
 use crate::syntax::Node;
 use crate::tokens::words;
 
 /// What a docstring is asked for by.
-const DOC: &str = "__doc__";
+pub(super) const DOC: &str = "__doc__";
 
 /// Names by which code asks for docstrings without that one.
-const DOC_READERS: [&str; 9] = [
+pub(super) const DOC_READERS: [&str; 9] = [
     "Cmd",
     "classify_class_attrs",
     "co_consts",
@@ -43,13 +44,17 @@ pub(super) struct Docs {
     pub(super) digests: BTreeMap<String, Digest>,
     /// Those of classes, which aren't among the others.
     pub(super) of_classes: BTreeMap<String, Digest>,
+    /// The fingerprint of what has none.
+    pub(super) without: Digest,
 }
 
 /// How code may ask for docstrings.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asks {
-    /// For any.
+    /// For what any says.
     pub for_docs: bool,
+    /// Whether there is one.
+    pub for_presence: bool,
     /// For all attributes of what may be a class.
     pub for_attributes: bool,
     /// For these, or for one whose name it doesn't say.
@@ -57,13 +62,26 @@ pub struct Asks {
 }
 
 impl Asks {
-    /// Whether one of the two that differ is asked for.
-    pub fn sees(self, docs: bool, of_classes: bool) -> bool {
-        self.for_docs && (docs || of_classes) || self.for_attributes && of_classes
+    /// Whether one of the two that differ is asked for; `presence` says whether some may have come or gone.
+    pub fn sees(self, docs: bool, of_classes: bool, presence: bool) -> bool {
+        self.sees_docs(presence) && (docs || of_classes) || self.for_attributes && of_classes
+    }
+
+    /// Whether docstrings that differ are asked for.
+    pub fn sees_docs(self, presence: bool) -> bool {
+        self.for_docs || self.for_presence && presence
+    }
+
+    /// Adds what is asked for by a node of itself.
+    pub(super) fn add_question(&mut self, node: Node<'_>, docs: &Docs) {
+        let asks = asks(node, docs);
+        let is_for_presence = asks && is_about_presence(node);
+        self.for_presence |= is_for_presence;
+        self.for_docs |= asks && !is_for_presence;
     }
 
     fn add(&mut self, node: Node<'_>, docs: &Docs) {
-        self.for_docs |= asks(node, docs);
+        self.add_question(node, docs);
         self.for_attributes |= node.kind() == "identifier"
             && LISTS_OF_ATTRIBUTES.contains(&node.text())
             && !is_of_self(node)
@@ -103,7 +121,9 @@ impl Docs {
             strings: FxHashSet::default(),
             digests: BTreeMap::new(),
             of_classes: BTreeMap::new(),
+            without: Hasher::new().finish(),
         };
+        let mut without = Hasher::new();
         let mut hashers: BTreeMap<(String, bool), Hasher> = BTreeMap::new();
         for node in root.descendants() {
             let body = match node.kind() {
@@ -112,11 +132,13 @@ impl Docs {
                 _ => None,
             };
             let Some(body) = body else { continue };
-            let hasher = hashers.entry(owner(node)).or_default();
+            let owner = owner(node);
             let Some((statement, string)) = docstring(body) else {
-                hasher.field(b"");
+                without.field(&owner.0).field([u8::from(owner.1)]);
+                hashers.entry(owner).or_default().field(b"");
                 continue;
             };
+            let hasher = hashers.entry(owner).or_default();
             found.statements.insert(statement.id());
             found.strings.insert(string.id());
             hasher.field(string.text());
@@ -128,6 +150,7 @@ impl Docs {
             };
             digests.insert(name, hasher.finish());
         }
+        found.without = without.finish();
         found
     }
 }
@@ -173,13 +196,13 @@ fn docstring(body: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
 }
 
 /// Whether code asks for docstrings by a node; `docs` are no code.
-fn asks(node: Node<'_>, docs: &Docs) -> bool {
+pub(super) fn asks(node: Node<'_>, docs: &Docs) -> bool {
     match node.kind() {
         "identifier" => {
             let name = node.text();
             DOC_READERS.contains(&name)
                 || name == DOC && !is_set(node)
-                || name == "help" && !is_label(node) && !is_local(node) && !is_bound(node)
+                || name == "help" && is_built_in(node)
         }
         "string_content" => {
             let is_doc = node
@@ -189,6 +212,27 @@ fn asks(node: Node<'_>, docs: &Docs) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a name is that of what Python has everywhere, as far as the file's own names tell.
+pub(super) fn is_built_in(name: Node<'_>) -> bool {
+    !is_label(name) && !is_local(name) && !is_bound(name) && !is_defined(name)
+}
+
+/// Whether an attribute is only compared with None.
+fn is_about_presence(name: Node<'_>) -> bool {
+    let attribute = name
+        .parent()
+        .filter(|parent| parent.field("attribute") == Some(name));
+    let comparison = attribute.and_then(|attribute| attribute.parent());
+    let Some(comparison) = comparison.filter(|node| node.kind() == "comparison_operator") else {
+        return false;
+    };
+    let mut operators = comparison.fields("operators").map(Node::text);
+    let is_none = |node: Node<'_>| node.kind() == "none";
+    operators.all(|operator| matches!(operator, "is" | "is not"))
+        && comparison.named_children().count() == 2
+        && comparison.named_children().any(is_none)
 }
 
 /// Whether a value is given to a name, or to the attribute that it names.
@@ -214,6 +258,13 @@ fn is_asked_for_one(name: Node<'_>) -> bool {
     };
     let asked = match parent.kind() {
         "subscript" => parent.field("subscript"),
+        "comparison_operator" => {
+            let mut operators = parent.fields("operators").map(Node::text);
+            let asked = parent.named_children().next();
+            asked.filter(|asked| {
+                *asked != namespace && operators.all(|operator| matches!(operator, "in" | "not in"))
+            })
+        }
         "attribute" => {
             let method = parent.field("attribute").map(Node::text);
             let call = parent.parent().filter(|around| around.kind() == "call");
@@ -243,20 +294,6 @@ fn is_of_self(name: Node<'_>) -> bool {
     asked.is_some_and(|asked| asked.kind() == "identifier" && asked.text() == "self")
 }
 
-/// Whether the text of a module that isn't the project's asks for docstrings, other than to set them.
-pub fn text_reads_docs(text: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(text);
-    let mut rest = &*text;
-    while let Some(at) = rest.find(DOC) {
-        rest = &rest[at + DOC.len()..];
-        let behind = rest.trim_start_matches([' ', '\t']);
-        if !behind.starts_with('=') || behind.starts_with("==") {
-            return true;
-        }
-    }
-    words(&text).any(|word| DOC_READERS.contains(&word))
-}
-
 /// Whether the text of a module that isn't the project's may get attributes of a class without their names.
 pub fn text_lists_attributes(text: &[u8]) -> bool {
     let others = [
@@ -274,7 +311,7 @@ pub fn text_lists_attributes(text: &[u8]) -> bool {
 mod tests {
     use super::super::Symbols;
     use super::super::parts::tests::{difference, layout};
-    use super::{Asks, text_reads_docs};
+    use super::Asks;
 
     fn symbols(source: &str) -> Symbols {
         Symbols::of(source.as_bytes()).expect("it parses")
@@ -387,7 +424,28 @@ run(A, g)
         ] {
             assert_eq!(reads(line), docs, "{line}");
         }
-        for line in ["vars(x)", "type(self).__dict__", "map(vars, x)", "dir(x)"] {
+        let presence = Asks {
+            for_presence: true,
+            ..Asks::default()
+        };
+        for line in ["x.__doc__ is None", "if None is not x.y.__doc__: pass"] {
+            assert_eq!(reads(line), presence, "{line}");
+        }
+        for line in [
+            "x.__doc__ == None",
+            "x.__doc__ is y",
+            "x.__doc__ is y is None",
+        ] {
+            assert_eq!(reads(line), docs, "{line}");
+        }
+        for line in [
+            "vars(x)",
+            "type(self).__dict__",
+            "map(vars, x)",
+            "dir(x)",
+            "y in x.__dict__",
+            "x.__dict__ in y",
+        ] {
             let asks = reads(line);
             assert!(!asks.for_docs && asks.for_attributes, "{line}");
         }
@@ -399,6 +457,7 @@ run(A, g)
             "class A:\n        help: str",
             "vars(self)",
             "self.__dict__",
+            "if 'a' in x.__dict__ and 'b' not in y.__dict__: pass",
             "'Not a doc__.'",
         ] {
             assert_eq!(reads(line), Asks::default(), "{line}");
@@ -412,15 +471,5 @@ run(A, g)
         }
         let frame_asks = symbols("def f(): x.__doc__\n").frame_asks;
         assert_eq!(frame_asks, Asks::default());
-    }
-
-    #[test]
-    fn text_that_only_sets_docstrings_asks_for_none() {
-        assert!(!text_reads_docs(
-            b"x.__doc__ = y\n__doc__='a'\ndef help(): pass\n"
-        ));
-        for text in ["x.__doc__\n", "x.__doc__ == y", "import pydoc", "'__doc__'"] {
-            assert!(text_reads_docs(text.as_bytes()), "{text}");
-        }
     }
 }

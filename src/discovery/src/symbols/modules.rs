@@ -4,12 +4,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
 use super::identifiers;
-use super::names::is_inside_import;
+use super::names::{is_bound, is_inside_import, is_label};
 use super::parts::ABOUT_ITSELF;
 use super::strings::{is_inside, names_in};
-use super::ways::is_call_of_globals;
+use super::ways::{is_call_of_globals, root_of, string_of_module};
 use crate::syntax::Node;
-use crate::tokens::name_hash;
+use crate::tokens::{name_hash, words};
 
 /// Stands for every module: what the names of a module's own are is asked, or all of them are taken over.
 pub const ANY_MODULE: u64 = 0;
@@ -75,6 +75,9 @@ impl ModuleValues {
             if is_bare_question(node) {
                 whole.insert(ANY_MODULE);
             }
+            if let Some(said) = string_of_module(node) {
+                whole.extend(words(said.text()).map(name_hash));
+            }
         });
         Self {
             whole: whole.into_iter().collect(),
@@ -109,7 +112,9 @@ pub(super) fn asked(root: Node<'_>, prose: &FxHashSet<usize>) -> Vec<u64> {
 /// Whether `dir()`, `vars()` or `locals()` are called without a value, or taken for something else than a call: at the top of a file they
 /// tell its names.
 fn is_bare_question(node: Node<'_>) -> bool {
-    if node.kind() != "identifier" || !matches!(node.text(), "dir" | "locals" | "vars") {
+    let is_one = node.kind() == "identifier" && matches!(node.text(), "dir" | "locals" | "vars");
+    // A class may have attributes that are called so.
+    if !is_one || is_label(node) || is_bound(node) {
         return false;
     }
     let Some(parent) = node.parent() else {
@@ -119,7 +124,27 @@ fn is_bare_question(node: Node<'_>) -> bool {
     let arguments = parent.field("arguments");
     let is_question =
         !is_call || arguments.is_none_or(|arguments| arguments.named_children().count() == 0);
-    is_question && !is_inside_function(node)
+    is_question && !is_inside_function(node) && !is_given_to_own(node)
+}
+
+/// Whether what a name stands for is given to a function or a class of the file: called without a value in there, it tells of variables of
+/// a function.
+fn is_given_to_own(name: Node<'_>) -> bool {
+    let call = name
+        .parent()
+        .filter(|parent| parent.kind() == "argument_list")
+        .and_then(Node::parent);
+    let function = call.and_then(|call| call.field("function"));
+    let Some(function) = function.filter(|function| function.kind() == "identifier") else {
+        return false;
+    };
+    let mut definitions = root_of(name)
+        .named_children()
+        .filter(|node| matches!(node.kind(), "class_definition" | "function_definition"));
+    definitions.any(|node| {
+        node.field("name")
+            .is_some_and(|defined| defined.text() == function.text())
+    })
 }
 
 fn is_inside_function(node: Node<'_>) -> bool {
@@ -195,6 +220,9 @@ mod tests {
             "from lib import f\nf()\n",
             "def f(): return dir()\n",
             "import x\ndir(x)\n",
+            "class A:\n    locals: dict[str, str]\n    vars = 1\n",
+            "f(dir=1)\nx.vars\n",
+            "class Lookup: pass\nclass A:\n    __dir__ = Lookup(dir, fallback=1)\n",
         ] {
             assert!(!hands_around(source), "{source}");
         }
@@ -219,6 +247,10 @@ mod tests {
             "x = dir()\n",
             "x = list(map(f, vars()))\n",
             "ask = vars\n",
+            "class A:\n    vars = vars\n",
+            "ask = f(dir)\n",
+            "x = importlib.import_module('pkg.lib')\n",
+            "x = sys.modules['lib']\n",
         ] {
             assert!(hands_around(source), "{source}");
         }

@@ -44,6 +44,8 @@ pub struct Layout {
     pub docs: BTreeMap<String, Digest>,
     /// Those of its classes.
     pub docs_of_classes: BTreeMap<String, Digest>,
+    /// The fingerprint of the list of those that have none.
+    pub without_docs: Digest,
 }
 
 /// One part of a frame.
@@ -299,6 +301,7 @@ impl Frame {
                 type_checking,
                 docs: docs.digests.clone(),
                 docs_of_classes: docs.of_classes.clone(),
+                without_docs: docs.without,
             },
             names: names.collect(),
             handed_on: handed_on.into_iter().collect(),

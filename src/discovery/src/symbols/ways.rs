@@ -48,11 +48,12 @@ fn is_way_to_modules(node: Node<'_>) -> bool {
         true if !name.is_ascii() => true,
         true if name == "help" && is_label(node) => false,
         true if is_call_of_globals(node) || is_execution(node) => false,
+        true if string_of_module(node).is_some() => false,
         true => {
             let is_named = is_of_argument(node)
                 || is_bound(node)
                 || is_defined(node)
-                || is_asked_for_one(node)
+                || is_asked_whether(node)
                 || is_of_object(node);
             is_way && !is_named && !is_in_package(node) && !is_own(node) && !is_local(node)
         }
@@ -87,7 +88,8 @@ fn is_own(name: Node<'_>) -> bool {
         && root_of(name).named_children().any(is_imported)
 }
 
-fn root_of(node: Node<'_>) -> Node<'_> {
+/// The node that is around all others.
+pub(super) fn root_of(node: Node<'_>) -> Node<'_> {
     let mut root = node;
     while let Some(around) = root.parent() {
         root = around;
@@ -95,8 +97,51 @@ fn root_of(node: Node<'_>) -> Node<'_> {
     root
 }
 
+/// The string by which a name gets one module: in `import_module("x")`, in `sys.modules["x"]` and its like. To say the module there is as
+/// to say it anywhere.
+pub(super) fn string_of_module(name: Node<'_>) -> Option<Node<'_>> {
+    if name.kind() != "identifier" {
+        return None;
+    }
+    let around = name
+        .parent()
+        .filter(|parent| parent.field("attribute") == Some(name));
+    let said = match name.text() {
+        "__import__" | "import_module" | "importorskip" => first_argument(around.unwrap_or(name)),
+        "modules" => {
+            let modules = around?;
+            let around = modules.parent()?;
+            match around.kind() {
+                "subscript" => around
+                    .field("subscript")
+                    .filter(|_| around.fields("subscript").count() == 1),
+                "attribute" if around.field("attribute")?.text() == "get" => first_argument(around),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    said.filter(|said| is_said_as_it_is(*said))
+}
+
+/// The first argument of a call of that.
+fn first_argument(function: Node<'_>) -> Option<Node<'_>> {
+    let call = function
+        .parent()
+        .filter(|call| call.kind() == "call" && call.field("function") == Some(function))?;
+    call.field("arguments")?.named_children().next()
+}
+
+/// Whether a node is a string that says what it is.
+fn is_said_as_it_is(value: Node<'_>) -> bool {
+    let mut parts = value.named_children();
+    value.kind() == "string"
+        && !value.text().contains('\\')
+        && parts.all(|part| part.kind() != "interpolation")
+}
+
 /// Whether a name is what a function or a class is called where it is defined.
-fn is_defined(name: Node<'_>) -> bool {
+pub(super) fn is_defined(name: Node<'_>) -> bool {
     name.parent().is_some_and(|parent| {
         matches!(parent.kind(), "function_definition" | "class_definition")
             && parent.field("name") == Some(name)
@@ -172,9 +217,8 @@ fn is_mode_of_compile(content: Node<'_>) -> bool {
         && function.is_some_and(|function| function.text() == "compile")
 }
 
-/// Whether a name is that in `sys.modules["x"]` or `sys.modules.get("x")`, which give the module that the string ends in the name of, or in
-/// `"x" in sys.modules`.
-fn is_asked_for_one(name: Node<'_>) -> bool {
+/// Whether a name is that in `"x" in sys.modules`.
+fn is_asked_whether(name: Node<'_>) -> bool {
     let attribute = name
         .parent()
         .filter(|_| name.text() == "modules")
@@ -182,35 +226,10 @@ fn is_asked_for_one(name: Node<'_>) -> bool {
     let Some((modules, around)) = attribute.and_then(|all| Some((all, all.parent()?))) else {
         return false;
     };
-    let is_plain = |value: Node<'_>| {
-        let mut parts = value.named_children();
-        value.kind() == "string"
-            && !value.text().contains('\\')
-            && parts.all(|part| part.kind() != "interpolation")
-    };
-    match around.kind() {
-        "subscript" => {
-            let mut indices = around.fields("subscript");
-            around.field("value") == Some(modules) && indices.all(is_plain)
-        }
-        "attribute" => {
-            let is_get = around
-                .field("attribute")
-                .is_some_and(|get| get.text() == "get");
-            let call = around
-                .parent()
-                .filter(|call| call.field("function") == Some(around));
-            let arguments = call.and_then(|call| call.field("arguments"));
-            let first = arguments.and_then(|arguments| arguments.named_children().next());
-            is_get && first.is_some_and(is_plain)
-        }
-        "comparison_operator" => {
-            let mut operators = around.children().filter(|child| !child.is_named());
-            let is_first = around.named_children().next() == Some(modules);
-            !is_first && operators.all(|operator| matches!(operator.kind(), "in" | "not in"))
-        }
-        _ => false,
-    }
+    let mut operators = around.children().filter(|child| !child.is_named());
+    around.kind() == "comparison_operator"
+        && around.named_children().next() != Some(modules)
+        && operators.all(|operator| matches!(operator.kind(), "in" | "not in"))
 }
 
 /// Whether a name is only that of a module in a package, from which something is imported: it may be called `globals`.
@@ -248,10 +267,18 @@ pub(super) fn is_call_of_globals(node: Node<'_>) -> bool {
             .is_some_and(|call| call.kind() == "call" && call.field("function") == Some(node))
 }
 
-/// Whether code somewhere in a file runs other code with the names for it to know.
-pub(super) fn executes(root: Node<'_>) -> bool {
-    let mut nodes = root.descendants();
-    nodes.any(|node| node.kind() == "identifier" && is_execution(node))
+/// Whether a function runs code with the names for it to know.
+pub(super) fn executes(function: Node<'_>) -> bool {
+    function.descendants().any(is_named_execution)
+}
+
+/// Whether what isn't in functions does.
+pub(super) fn frame_executes(root: Node<'_>) -> bool {
+    any_outside_of_functions(root, is_named_execution)
+}
+
+fn is_named_execution(node: Node<'_>) -> bool {
+    node.kind() == "identifier" && is_execution(node)
 }
 
 /// Whether what isn't in functions may. To import a way under its own name is none: whoever uses it says that.
@@ -407,6 +434,9 @@ mod tests {
         for source in [
             "from importlib import import_module\n",
             "import runpy\n",
+            "from importlib import import_module\nx = import_module('a')\n",
+            "import importlib\nimportlib.import_module('.a', 'b')\n",
+            "try: __import__('a.b')\nexcept ImportError: pass\n",
             "try:\n    from a import locate, load_module\nexcept ImportError: pass\n",
         ] {
             assert!(!gets_any(source), "{source}");
@@ -414,8 +444,13 @@ mod tests {
         for source in [
             "from importlib import import_module as get\n",
             "import runpy as r\n",
-            "from importlib import import_module\nx = import_module('a')\n",
+            "from importlib import import_module\nx = import_module('a' + b)\n",
             "from importlib import import_module\nget = import_module\n",
+            "__import__('a' 'b')\n",
+            "__import__('\\x61')\n",
+            "__import__(f'{a}')\n",
+            "__import__(*a)\n",
+            "map(__import__, ['a'])\n",
         ] {
             assert!(gets_any(source), "{source}");
         }
