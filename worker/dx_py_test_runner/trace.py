@@ -14,7 +14,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.util import resolve_name, source_from_cache
 from opcode import opmap
 from stat import S_ISDIR
@@ -371,7 +371,7 @@ class Trace:
                 if self.is_of_project(code.co_filename):
                     self.functions.watch(code)
                     self.functions.begins_body(code.co_filename)
-                self._scan(code.co_filename, _names_in(code)[0])
+                self._scan(code.co_filename, _names_in(code))
             elif type(code) is CodeType and self._kinds[code.co_filename] == SKIP:
                 self._scan_text(code, _getframe(2))
         elif event == "import":
@@ -444,8 +444,8 @@ class Trace:
 
     def _scan_text(self, code: CodeType, frame: FrameType) -> None:
         """Remember the names in code that is of no file, if it imports anything: it does so for the code that has it run."""
-        names, imports = _names_in(code)
-        owners = self.owners(frame) if imports else []
+        names = _names_of_imports(code)
+        owners = self.owners(frame) if names else []
         if owners:
             file = owners[0].partition("\0")[0]
             if not names <= self._names.get(file, set()):
@@ -602,22 +602,31 @@ class Trace:
         return new
 
 
-def _names_in(code: CodeType) -> tuple[set[str], bool]:
-    """The names in code and in what is nested in it, and whether it imports anything, as far as that can be told."""
-    names: set[str] = set()
-    imports = False
+def _names_in(code: CodeType) -> set[str]:
+    """The names in code and in what is nested in it."""
+    return {name for one in _with_nested(code) for name in one.co_names}
+
+
+def _with_nested(code: CodeType) -> Iterator[CodeType]:
     pending = [code]
     while pending:
         one = pending.pop()
-        names.update(one.co_names)
+        yield one
+        pending.extend(constant for constant in one.co_consts if type(constant) is CodeType)
+
+
+def _names_of_imports(code: CodeType) -> set[str]:
+    """The names in code if it imports anything, as far as that can be told, with what strings say that it has imported."""
+    names: set[str] = set()
+    imports = False
+    for one in _with_nested(code):
         imports = imports or _IMPORT in one.co_code[::2]
-        for constant in one.co_consts:
-            if type(constant) is CodeType:
-                pending.append(constant)
-            elif type(constant) is str and not _IMPORTERS.isdisjoint(one.co_names):
-                imports = True
-                names.update((constant, *constant.split(".")))
-    return names, imports
+        names.update(one.co_names)
+        if not _IMPORTERS.isdisjoint(one.co_names):
+            imports = True
+            said = [constant for constant in one.co_consts if type(constant) is str]
+            names.update(part for name in said for part in (name, *name.split(".")))
+    return names if imports else set()
 
 
 def _mentions_stat(code: CodeType) -> bool:
