@@ -36,7 +36,7 @@ struct Expected<'a> {
 
 /// Takes the next referent; ends the walk at the first that is another than before.
 unsafe extern "C" fn visit(referent: Object, expected: *mut c_void) -> c_int {
-    // SAFETY: it is only called with what `find` hands to `traverse`.
+    // SAFETY: it is only called with what `is_as_it_was` hands to `traverse`.
     let expected = unsafe { &mut *expected.cast::<Expected<'_>>() };
     match expected.rest.split_first() {
         Some((first, rest)) if *first == referent => {
@@ -87,7 +87,11 @@ pub unsafe extern "C" fn dx_py_find_changed(
             if kind != known.0 {
                 known = (kind, PyType_GetSlot(kind, TRAVERSE));
             }
-            let expected = slice::from_raw_parts(flat.add(start), count);
+            // If no object refers to anything there is no such memory.
+            let expected = match count {
+                0 => &[],
+                _ => slice::from_raw_parts(flat.add(start), count),
+            };
             is_as_it_was(object, known.1, keyed != 0, expected)
         };
         if !is_as_it_was && let Some(found) = room.next() {

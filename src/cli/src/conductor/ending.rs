@@ -64,19 +64,17 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         let broken = self.broken.clone();
         self.recorder.later(move |recorder| {
             for path in new {
-                let collected = recorder.collected_from(&path);
                 let is_broken = broken.iter().any(|broken| recorder.key(broken) == path);
-                if is_broken {
-                    list.broken.push(path.clone());
-                }
-                if let Some(file) = collected {
+                if let Some(file) = recorder.collected_from(&path) {
                     list.insert(file);
-                } else if is_broken {
-                    // Its tests aren't known.
-                } else if let Some(facts) = recorder.facts_without_tests(&path) {
+                } else if !is_broken {
+                    let Some(facts) = recorder.facts_without_tests(&path) else {
+                        return Ok(());
+                    };
                     list.facts.extend(facts);
-                } else {
-                    return Ok(());
+                }
+                if is_broken {
+                    list.broken.push(path);
                 }
             }
             list.facts.sort();

@@ -72,9 +72,8 @@ impl Difference {
             return OfDocs::default();
         };
         if is_installed(file) && !is_about_distribution(file) {
-            let questions = || questions_of(file, &text, world);
             let asks = !is_pytests(file)
-                && questions()
+                && questions_of(file, &text, world)
                     .is_none_or(|asked| asked.docs.sees_docs(self.is_in_presence_of_docs));
             // Who lists attributes elsewhere hands none of them to who asks for docstrings.
             let lists = asks && self.has_documented_methods && text_lists_attributes(&text);

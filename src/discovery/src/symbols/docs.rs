@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::makes_names;
-use super::names::{is_bound, is_label, is_local, is_of_argument, is_plain_string};
+use super::names::{attribute_of, is_bound, is_label, is_local, is_of_argument, is_plain_string};
 use super::outside_of_functions;
 use super::ways::is_defined;
 use crate::syntax::Node;
@@ -196,7 +196,7 @@ fn docstring(body: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
 }
 
 /// Whether code asks for docstrings by a node; `docs` are no code.
-pub(super) fn asks(node: Node<'_>, docs: &Docs) -> bool {
+fn asks(node: Node<'_>, docs: &Docs) -> bool {
     match node.kind() {
         "identifier" => {
             let name = node.text();
@@ -221,10 +221,7 @@ pub(super) fn is_built_in(name: Node<'_>) -> bool {
 
 /// Whether an attribute is only compared with None.
 fn is_about_presence(name: Node<'_>) -> bool {
-    let attribute = name
-        .parent()
-        .filter(|parent| parent.field("attribute") == Some(name));
-    let comparison = attribute.and_then(|attribute| attribute.parent());
+    let comparison = attribute_of(name).and_then(Node::parent);
     let Some(comparison) = comparison.filter(|node| node.kind() == "comparison_operator") else {
         return false;
     };

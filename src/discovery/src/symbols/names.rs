@@ -7,10 +7,13 @@ use crate::syntax::{Node, Step};
 
 /// Whether a name is only what an argument or an attribute is called.
 pub(super) fn is_label(name: Node<'_>) -> bool {
-    is_of_argument(name)
-        || name.parent().is_some_and(|parent| {
-            parent.kind() == "attribute" && parent.field("attribute") == Some(name)
-        })
+    is_of_argument(name) || attribute_of(name).is_some()
+}
+
+/// The attribute that has this name.
+pub(super) fn attribute_of(name: Node<'_>) -> Option<Node<'_>> {
+    name.parent()
+        .filter(|parent| parent.kind() == "attribute" && parent.field("attribute") == Some(name))
 }
 
 /// Whether a name is only what an argument is called.

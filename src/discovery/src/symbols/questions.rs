@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ANNOTATION_READERS;
 use super::docs::{Asks, DOC, DOC_READERS, Docs, is_built_in};
-use super::names::{is_local, is_of_argument};
+use super::names::{attribute_of, is_local, is_of_argument};
 use super::strings::is_inside;
 use crate::syntax::{Node, Syntax};
 use crate::tokens::{around, words};
@@ -52,28 +52,23 @@ impl Questions {
 
 /// Whether a docstring is only made that of another object: whoever asks that one for it is found by this.
 fn is_handed_on(name: Node<'_>) -> bool {
-    let is_doc = |node: Node<'_>| {
-        node.kind() == "attribute"
-            && node
-                .field("attribute")
-                .is_some_and(|name| name.text() == DOC)
-    };
-    let Some(attribute) = name.parent().filter(|parent| is_doc(*parent)) else {
+    let is_doc = |name: Node<'_>| name.text() == DOC;
+    let Some(attribute) = attribute_of(name).filter(|_| is_doc(name)) else {
         return false;
     };
     attribute.parent().is_some_and(|around| {
+        let left = around.field("left");
         around.kind() == "assignment"
             && around.field("right") == Some(attribute)
-            && around.field("left").is_some_and(is_doc)
+            && left
+                .and_then(|left| left.field("attribute"))
+                .is_some_and(is_doc)
     })
 }
 
 /// Whether a docstring is that of a function at the top of the file.
 fn is_of_own(name: Node<'_>, own: &FxHashSet<&str>) -> bool {
-    let object = name
-        .parent()
-        .filter(|parent| parent.field("attribute") == Some(name))
-        .and_then(|attribute| attribute.field("object"));
+    let object = attribute_of(name).and_then(|attribute| attribute.field("object"));
     object.is_some_and(|object| {
         object.kind() == "identifier" && own.contains(object.text()) && !is_local(object)
     })

@@ -1,6 +1,6 @@
 //! Names by which code may get any module, and so names in it that it doesn't mention.
 
-use super::names::{is_bound, is_inside_import, is_label, is_local, is_of_argument};
+use super::names::{attribute_of, is_bound, is_inside_import, is_label, is_local, is_of_argument};
 use super::{identifiers, outside_of_functions};
 use crate::syntax::Node;
 
@@ -103,9 +103,7 @@ pub(super) fn string_of_module(name: Node<'_>) -> Option<Node<'_>> {
     if name.kind() != "identifier" {
         return None;
     }
-    let around = name
-        .parent()
-        .filter(|parent| parent.field("attribute") == Some(name));
+    let around = attribute_of(name);
     let said = match name.text() {
         "__import__" | "import_module" | "importorskip" => first_argument(around.unwrap_or(name)),
         "modules" => {
@@ -219,10 +217,7 @@ fn is_mode_of_compile(content: Node<'_>) -> bool {
 
 /// Whether a name is that in `"x" in sys.modules`.
 fn is_asked_whether(name: Node<'_>) -> bool {
-    let attribute = name
-        .parent()
-        .filter(|_| name.text() == "modules")
-        .filter(|parent| parent.kind() == "attribute" && parent.field("attribute") == Some(name));
+    let attribute = attribute_of(name).filter(|_| name.text() == "modules");
     let Some((modules, around)) = attribute.and_then(|all| Some((all, all.parent()?))) else {
         return false;
     };
