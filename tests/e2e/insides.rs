@@ -6,7 +6,12 @@ use std::process::Command;
 use crate::support::{Project, python, sees_functions};
 
 /// Tests of parts of the worker that go by what the interpreter is like.
-const OF_THE_WORKER: [&str; 3] = ["test_compared.py", "test_compiled.py", "test_leftovers.py"];
+const OF_THE_WORKER: [&str; 4] = [
+    "test_compared.py",
+    "test_compiled.py",
+    "test_kept_code.py",
+    "test_leftovers.py",
+];
 
 #[test]
 fn the_workers_parts_are_as_their_tests_say_with_the_compiled_one_that_the_binary_brings() {

@@ -46,6 +46,20 @@ fn what_tests_import_is_imported_ahead_if_that_is_the_same() {
         ("pid.py", "import os\nVALUE = os.getpid()\n"),
         ("clock.py", "import time\nVALUE = time.time()\n"),
         ("chance.py", "import random\nVALUE = random.Random()\n"),
+        ("certain.py", "import random\nVALUE = random.Random(1)\n"),
+        (
+            "drawn.py",
+            "import random\nVALUE = random.Random().random()\n",
+        ),
+        ("seeded.py", "import random\nrandom.seed(1)\n"),
+        (
+            "native.py",
+            "import _random\nVALUE = _random.Random()\nVALUE.seed()\n",
+        ),
+        (
+            "library.py",
+            "import ctypes.util\nVALUE = ctypes.util.find_library('c')\n",
+        ),
         ("secret.py", "import uuid\nVALUE = uuid.uuid4()\n"),
         ("stream.py", "import sys\nVALUE = [sys.stdout]\n"),
         (
@@ -71,7 +85,7 @@ fn what_tests_import_is_imported_ahead_if_that_is_the_same() {
         ("sub/part.py", "VALUE = 2\n"),
     ];
     let test = format!(
-        "import sys\nimport plain, asks, asks_all, pid, clock, chance, secret, stream, config, writes, starts, needs, ends, threads, sub.part\n{IS_FORK}def test_a():\n    assert pid.VALUE == os.getpid() and needs.VALUE == 1 and stream.VALUE\n    assert plain.VALUE == 1 and sub.part.VALUE == 2\n"
+        "import sys\nimport plain, asks, asks_all, pid, clock, chance, certain, drawn, seeded, native, library, secret, stream, config, writes, starts, needs, ends, threads, sub.part\n{IS_FORK}def test_a():\n    assert pid.VALUE == os.getpid() and needs.VALUE == 1 and stream.VALUE\n    assert plain.VALUE == 1 and sub.part.VALUE == 2\n"
     );
     let conftest = "import sys\nsys.modules['replaced'] = 1\n";
     let project = project(&test, &modules, &[("conftest.py", conftest)]);
@@ -86,7 +100,12 @@ fn what_tests_import_is_imported_ahead_if_that_is_the_same() {
         "asks_all isn't imported ahead: it asks for ",
         "pid isn't imported ahead: it calls posix.getpid",
         "clock isn't imported ahead: it calls time.time",
-        "chance isn't imported ahead: it calls Random.seed",
+        "chance: 1 modules, as tests import it",
+        "certain: 1 modules, as tests import it",
+        "drawn isn't imported ahead: it calls Random.random",
+        "seeded isn't imported ahead: it calls Random.seed",
+        "native isn't imported ahead: it calls Random.seed",
+        "  library: ",
         "secret isn't imported ahead: it calls posix.urandom",
         "stream isn't imported ahead: it keeps a standard stream",
         "config isn't imported ahead: it looks at ",
@@ -102,9 +121,73 @@ fn what_tests_import_is_imported_ahead_if_that_is_the_same() {
     assert_eq!(run.code, 0, "{}", run.out);
 }
 
+/// A generator that begins by chance does so in each fork, and one that begins with a number goes on from there.
+#[test]
+fn generators_of_random_numbers_begin_anew_in_each_fork() {
+    let modules = [(
+        "chance.py",
+        "import random\nBY_CHANCE, CERTAIN = random.Random(), random.Random(1)\n",
+    )];
+    let test = format!(
+        "import chance, random\n{IS_FORK}def test_a():\n    assert chance.CERTAIN.random() == random.Random(1).random()\n    print('drawn:', chance.BY_CHANCE.random(), 'end')\n"
+    );
+    let project = project(&test, &modules, &[]);
+    learn(&project, |status| {
+        status.contains("chance: 1 modules, as tests import it")
+    });
+    let drawn = || {
+        let run = run_warm(&project);
+        assert_eq!(run.code, 0, "{}", run.out);
+        let (_, rest) = run.out.split_once("drawn: ").expect("it says so");
+        rest.split(" end").next().expect("there is one").to_owned()
+    };
+    assert_ne!(drawn(), drawn());
+}
+
+/// Code that a worker had to make of bytecode is kept for the next ones, which make none of the same bytes.
+#[test]
+fn code_is_kept_between_runs() {
+    for bytecode in ["", "1"] {
+        let mut project = warm(&[
+            ("lib.py", "def value(): return 1\n"),
+            (
+                "conftest.py",
+                "import importlib, lib, pytest\n@pytest.fixture\ndef made(): return sorted(path.rpartition('/')[2] for path in importlib._bootstrap_external.marshal.loads.__self__._missed)\n",
+            ),
+            (
+                "test_a.py",
+                &format!(
+                    "import lib\n{IS_FORK}def test_a(made):\n    print('made:', len(made), made, 'value', lib.value())\n"
+                ),
+            ),
+        ]);
+        project.set("PYTHONDONTWRITEBYTECODE", bytecode);
+        start(&project);
+        let made = |expected: &str| {
+            within(Duration::from_secs(30), || {
+                let run = project.test(&["--all", "-rA"]);
+                assert_eq!(run.code, 0, "{}", run.out);
+                run.out.contains(expected)
+            })
+        };
+        // Those of the test file, of the conftest and of the module are made of bytes once these are there.
+        assert!(made("made: 0 [] value 1"), "{bytecode}");
+        project.write("lib.py", "def value(): return 23\n");
+        assert!(made("value 23"), "{bytecode}");
+        assert!(made("made: 0 [] value 23"), "{bytecode}");
+    }
+}
+
 /// pytest rewrites the assertions of plugins; what they say is the same in a fork.
 #[test]
 fn plugins_are_imported_ahead_with_their_assertions_rewritten() {
+    for bytecode in ["", "1"] {
+        plugins_are_imported_ahead(bytecode);
+    }
+}
+
+/// With bytecode that Python keeps, and without.
+fn plugins_are_imported_ahead(bytecode: &'static str) {
     let modules = [
         (
             "plugged/__init__.py",
@@ -123,7 +206,7 @@ fn plugins_are_imported_ahead_with_their_assertions_rewritten() {
         "import friend, pytest\n{IS_FORK}def test_a(check):\n    for one in (check, friend.check):\n        with pytest.raises(AssertionError) as info: one(4)\n        print('it says', str(info.value).splitlines())\n"
     );
     let info = "venv/site-packages/plugged-1.dist-info";
-    let project = project(
+    let mut project = project(
         &test,
         &modules,
         &[
@@ -138,6 +221,7 @@ fn plugins_are_imported_ahead_with_their_assertions_rewritten() {
             ),
         ],
     );
+    project.set("PYTHONDONTWRITEBYTECODE", bytecode);
     let said = |run: &Run| run.out.matches("it says ['assert 4 == 3']").count();
     let run = learn(&project, |status| {
         status.contains("friend: 3 modules, as tests import it")

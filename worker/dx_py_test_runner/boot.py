@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
 
         _leave_to_pytest(is_safe)
         return (control if argv[1] == "controller" else report)(argv[3:])
-    from dx_py_test_runner import economy
+    from dx_py_test_runner import economy, kept_code
     from dx_py_test_runner.observe import install
     from dx_py_test_runner.trace import Trace
     from dx_py_test_runner.wire import FATAL, Pack, Wire
@@ -89,6 +89,7 @@ def main(argv: list[str]) -> int:
         install(trace)
     status = _run_pytest(wire, trace, arguments, number, count, basetemp, run_id, role, engine, fatal)
     trace.heeded.clear()  # nobody is told of what comes now
+    kept_code.tell()
     return status
 
 

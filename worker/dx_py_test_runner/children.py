@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable
 from types import FrameType
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from .readers import LIBRARY, SUBPROCESS
 
@@ -37,17 +37,27 @@ _PLAIN_OPTION = re.compile(r"-\w?|-?\d+", re.ASCII)
 _exists, _real_path = os.path.exists, os.path.realpath
 
 
-def needs_of_child(frame: FrameType, event: str, args: tuple[Any, ...]) -> tuple[Optional[Iterable[str]], bool]:
-    """The files by which a child process that is started in `frame` may turn out otherwise, beside what it is given, or None if it may look
-    at anything of the project; and whether it gets the variables of this process without anybody asking for them."""
+class Needs(NamedTuple):
+    """By what a child process may turn out otherwise."""
+
+    #: Files, beside what it is given; None if it may look at anything of the project.
+    files: Optional[Iterable[str]]
+    #: Whether it gets the variables of this process without anybody asking for them.
+    inherits: bool
+    #: Whether nothing else than these files decides what it tells.
+    only_by_files: bool = False
+
+
+def needs_of_child(frame: FrameType, event: str, args: tuple[Any, ...]) -> Needs:
+    """What a child process needs that is started in `frame`."""
     answers = _answers_of_system(frame)
     if answers is not None:
-        return answers, False
+        return Needs(answers, inherits=False, only_by_files=bool(answers))
     # The others are given them.
     inherits = (
         args[3] is None if event == "subprocess.Popen" else event not in ("os.posix_spawn", "os.exec", "os.spawn")
     )
-    return _program(event, args), inherits
+    return Needs(_program(event, args), inherits)
 
 
 def _program(event: str, args: tuple[Any, ...]) -> Optional[list[str]]:

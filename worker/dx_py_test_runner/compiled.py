@@ -20,11 +20,15 @@ from importlib.util import MAGIC_NUMBER, source_from_cache, source_hash
 from types import CodeType, FunctionType
 from typing import Any, Optional
 
-_DIGEST = 32
+#: How long the digest before the code is, in a file of this package's.
+DIGEST = 32
 _DAY = 86400.0
 
 # Tests put others in their places.
 _open, _now, _stat, _access = open, time.time, os.stat, os.access
+
+#: Where the code is that was given for files which aren't there.
+places: dict[str, str] = {}
 
 #: A `.pyc` file that counts for its source without a look at its time.
 _UNCHECKED = (1).to_bytes(4, "little")
@@ -71,6 +75,7 @@ def _pyc(path: str, folder: str) -> Optional[bytes]:
         if code is None:
             return None
         body = write(place, code)
+    places[path] = place
     return b"".join((MAGIC_NUMBER, _UNCHECKED, source_hash(text), body))
 
 
@@ -95,7 +100,7 @@ def in_silence(make: Callable[[], CodeType]) -> Optional[CodeType]:
 
 def key(text: bytes, *parts: str) -> str:
     """The name under which code is kept that was made of a source, by what else it depends on beside the interpreter."""
-    hasher = hashlib.blake2b(digest_size=_DIGEST)
+    hasher = hashlib.blake2b(digest_size=DIGEST)
     tag = sys.implementation.cache_tag or ""
     names = [part.encode("utf-8", "surrogateescape") for part in (*parts, sys.version, tag, str(sys.flags.optimize))]
     for data in (text, *names):
@@ -109,8 +114,8 @@ def read(place: str) -> Optional[bytes]:
     try:
         with _open(place, "rb") as file:
             data = file.read()
-        body = data[_DIGEST:]
-        if hashlib.blake2b(body, digest_size=_DIGEST).digest() != data[:_DIGEST]:
+        body = data[DIGEST:]
+        if hashlib.blake2b(body, digest_size=DIGEST).digest() != data[:DIGEST]:
             return None
         if _now() - _stat(place).st_mtime > _DAY:
             os.utime(place)  # what isn't used for long is removed
@@ -136,7 +141,7 @@ def write(place: str, code: CodeType) -> bytes:
     try:
         os.makedirs(os.path.dirname(place), exist_ok=True)
         with _open(temporary, "wb") as file:
-            file.write(hashlib.blake2b(body, digest_size=_DIGEST).digest() + body)
+            file.write(hashlib.blake2b(body, digest_size=DIGEST).digest() + body)
         os.replace(temporary, place)
     except OSError:
         pass

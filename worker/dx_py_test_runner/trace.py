@@ -22,7 +22,7 @@ from types import CodeType, FrameType
 from typing import Any, Optional, Protocol
 
 from . import variables
-from .children import SPAWN_EVENTS, needs_of_child
+from .children import SPAWN_EVENTS, Needs, needs_of_child
 from .internals import variables_of_module
 from .readers import SKIP, USER, Readers, forget_sources, is_for_traceback, is_linecache, is_subprocess
 from .temporary import Read, Temporary, is_naming
@@ -341,7 +341,7 @@ class Trace:
             frame = _getframe(2)
             owners = self.owners(frame)
             if owners:
-                self._starts(owners, *needs_of_child(frame, event, args))
+                self._starts(owners, needs_of_child(frame, event, args))
         elif event in OWN_EVENTS:
             caller: Optional[FrameType] = _getframe(2)
             while caller is not None and caller.f_code.co_filename.startswith(self._own_dir):
@@ -481,19 +481,18 @@ class Trace:
         """Note that code in that frame starts a process in the way of `multiprocessing`; `subprocess` tells itself."""
         owners = [] if is_subprocess(frame) else self.owners(frame)
         if owners:
-            self._starts(owners, None, True)
+            self._starts(owners, Needs(None, inherits=True))
 
-    def _starts(self, owners: list[str], files: Optional[Iterable[str]], inherits: bool) -> None:
-        """Note that a process is started, which looks at these files, or at anything of the project, and at all variables if it inherits
-        them."""
+    def _starts(self, owners: list[str], needs: Needs) -> None:
+        """Note that a process is started which needs that, and all variables if it inherits them."""
         self.functions.reaches_out()
-        if files is None:
+        if needs.files is None:
             self.record(PROJECT, "", owners)
-        elif self.witness is not None:
+        elif self.witness is not None and not needs.only_by_files:
             self.witness.read(PROJECT, "")  # a process is more than what it looks at
-        for path in files or ():
+        for path in needs.files or ():
             self.record(FILE, path, owners)
-        if inherits:
+        if needs.inherits:
             self.record(VARIABLE, variables.ALL, owners)
 
     def _attempt(self, name: str, frame: FrameType) -> None:

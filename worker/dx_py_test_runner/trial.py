@@ -11,6 +11,7 @@ import gc
 import importlib
 import json
 import os
+import random
 import signal
 import sys
 import time
@@ -45,7 +46,7 @@ _VARYING = {
     ),
     "datetime": ("now", "utcnow", "today"),
     "date": ("today",),
-    # A generator that is made, or begins anew.
+    # A generator that is made, or begins anew, other than by `random`'s own class.
     "Random": ("seed",),
     "TextIOWrapper": ("isatty",),
     "BufferedWriter": ("isatty",),
@@ -84,11 +85,42 @@ class Reading:
 
     def wrote(self, path: str) -> None:
         """Hear of a path that is written, made or removed."""
-        if not path.endswith(".pyc"):
+        if not path.endswith((".pyc", "/__pycache__")):
             self._object(f"writes {path}")
 
     def _object(self, why: str) -> None:
         self.objection = self.objection or why
+
+
+class Generators:
+    """Hears of generators of random numbers that begin by chance while modules are imported: a fork can let them begin anew, if nobody has
+    asked them for a number before."""
+
+    def __init__(self) -> None:
+        self.begun: list[random.Random] = []
+
+    def called(self, frame: FrameType, event: str, function: Any) -> None:
+        """Hear, as a profiler, of calls."""
+        owner = getattr(function, "__self__", None) if event == "c_call" else None
+        if isinstance(owner, random.Random):
+            self.objection(frame, function, owner)
+
+    def objection(self, frame: FrameType, function: Any, generator: random.Random) -> str:
+        """What a generator is asked for that isn't the same each time, or nothing."""
+        name = f"Random.{function.__name__}"
+        if any(generator is one for one in self.begun):
+            return name
+        if function.__name__ != "seed":
+            return ""
+        if generator is _shared or frame.f_code is not random.Random.seed.__code__:
+            return name
+        if frame.f_locals.get("a") is None:
+            self.begun.append(generator)
+        return ""
+
+
+#: The one of the functions of `random`.
+_shared = getattr(random, "_inst", None)
 
 
 class Trial:
@@ -113,6 +145,8 @@ class Trial:
         self.refused: dict[str, str] = {}
         #: The paths that were looked at meanwhile.
         self.paths: set[str] = set()
+        #: What forks have to let begin anew.
+        self.generators: list[random.Random] = []
 
     def start(self, names: Iterable[str]) -> bool:
         """Begin to try modules; gives whether there are any. What comes of it is to be heard from `fileno` on."""
@@ -145,8 +179,8 @@ class Trial:
         """In the fork: try modules one after another, up to the first that is refused. Tells for each why, and whether it takes time."""
         with self._rewriting:
             for name in self._waiting:
-                why, duration = self._objection(name)
-                os.write(said, json.dumps((name, why, duration >= _WORTH_IT)).encode() + b"\n")
+                why, duration, begins = self._objection(name)
+                os.write(said, json.dumps((name, why, duration >= _WORTH_IT, begins)).encode() + b"\n")
                 if why:
                     break
 
@@ -155,12 +189,12 @@ class Trial:
         some = os.read(self._end, 1 << 16)
         lines = (self._heard + some).split(b"\n")
         self._heard = lines.pop()
-        for name, why, is_worth_it in map(json.loads, lines):
+        for name, why, is_worth_it, begins in map(json.loads, lines):
             self._waiting.remove(name)
             if why:
                 self.refused[name] = why
             elif is_worth_it:
-                self._import(name)
+                self._import(name, begins)
             self._until, self._has_refused = time.monotonic() + _PATIENCE, bool(why)
         if some:
             return True
@@ -189,22 +223,33 @@ class Trial:
         """Hear no more of it: in a fork, or since what comes of it is of no use."""
         os.close(self._end)
 
-    def _import(self, name: str) -> None:
-        before = len(sys.modules)
+    def _import(self, name: str, begins: bool) -> None:
+        before, generators = len(sys.modules), Generators()
         with self._rewriting, Reading(self._trace) as reading:
-            importlib.import_module(name)
+            sys.setprofile(generators.called if begins else None)
+            try:
+                importlib.import_module(name)
+            finally:
+                sys.setprofile(None)
+        self.generators += generators.begun
         self.paths |= reading.paths
         self.loaded[name] = len(sys.modules) - before
 
-    def _objection(self, name: str) -> tuple[str, float]:
-        """Import a module: why that can't be done ahead, or nothing, and how many seconds it took."""
+    def _objection(self, name: str) -> tuple[str, float, bool]:
+        """Import a module: why that can't be done ahead, or nothing, how many seconds it took, and whether generators of random numbers
+        begin there."""
         known, streams = set(sys.modules), _holders()
         asked: list[str] = []
+        generators = Generators()
 
         def watch(frame: FrameType, event: str, function: Any) -> None:
             # pytest's own rewriting isn't the module's affair.
             if event == "c_call" and not self._trace.is_internal(frame.f_code.co_filename):
                 owner = getattr(function, "__self__", None)
+                if isinstance(owner, random.Random):
+                    objection = generators.objection(frame, function, owner)
+                    asked.extend([objection] if objection else [])
+                    return
                 kind = getattr(owner, "__name__", type(owner).__name__)
                 home = str(getattr(function, "__module__", None) or kind)
                 if function.__name__ in _VARYING.get(home, ()):
@@ -223,7 +268,7 @@ class Trial:
             why = f"calls {asked[0]}"
         if not why and _holders() > streams:
             why = "keeps a standard stream"
-        return why, duration
+        return why, duration, bool(generators.begun)
 
     def _strange(self, names: set[str]) -> str:
         """What would be otherwise about modules that were imported, or nothing."""

@@ -12,6 +12,7 @@ import fcntl
 import importlib
 import json
 import os
+import random
 import selectors
 import signal
 import socket
@@ -23,6 +24,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Optional
 
 from . import economy
+from .kept_code import KeptCode
 from .observe import install
 from .preload import SEEN, preload
 from .trace import Trace
@@ -59,6 +61,8 @@ class Zygote:
         self._seen: dict[str, Any] = {}
         self._preloads: dict[str, Any] = {}
         self._trial: Optional[Trial] = None
+        self._generators: list[random.Random] = []
+        self._code = KeptCode(os.path.join(folder, f"{name}.code"))
 
     def serve(self, modules: list[str]) -> Optional[list[str]]:
         """Import what workers need, then fork them. Gives, in a worker, its arguments; None when the zygote is to end."""
@@ -69,6 +73,7 @@ class Zygote:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return None  # another one serves
+        self._code.sweep()
         # What is read while modules are imported is remembered in the forks, as if they had imported them.
         install(self._trace)
         preloaded = preload(modules)
@@ -101,7 +106,10 @@ class Zygote:
         self._selector.register(woken, selectors.EVENT_READ)
         last = _now()
         while not self._is_ending or self._workers:
-            for key, _ in self._selector.select(_PATIENCE):
+            has_time = not self._workers and bool(self._code.wanted)
+            if has_time:
+                self._code.read_one()
+            for key, _ in self._selector.select(0 if has_time else _PATIENCE):
                 last = _now()
                 if key.fileobj is listener:
                     argv = self._accept(listener)
@@ -165,6 +173,7 @@ class Zygote:
             self._selector.register(trial, selectors.EVENT_READ)
             return
         self._trial = None
+        self._generators += trial.generators
         self._state.setdefault("seen", {}).update(trial.loaded)
         self._state.setdefault("left out", {}).update(trial.refused)
         self._state["modules"] = len(sys.modules)
@@ -363,6 +372,7 @@ class Zygote:
             if pid not in self._workers:
                 continue  # a fork in which modules were tried
             self._tell(pid, f"exit {status}\n")
+            self._code.hear(pid)
             link = self._workers.pop(pid)
             try:
                 self._selector.unregister(link)
@@ -393,6 +403,10 @@ class Zygote:
         self._set_environment(rest[int(count) :])
         sys.path_importer_cache.clear()
         importlib.invalidate_caches()
+        self._code.install()
+        trial = self._trial
+        for generator in (*self._generators, *(trial.generators if trial is not None else ())):
+            generator.seed()
         _restart_clocks()
         argv = [sys.argv[0], str(sock), str(ring), *arguments]
         if hasattr(sys, "orig_argv"):

@@ -38,6 +38,7 @@ const FILES: &[(&str, &str)] = carried![
     "idle.py",
     "internals.py",
     "items.py",
+    "kept_code.py",
     "lean.py",
     "mould.py",
     "needs.py",
