@@ -43,6 +43,11 @@ fn what_tests_import_is_imported_ahead_if_that_is_the_same() {
         ("plain.py", "VALUE = 1\n"),
         ("asks.py", "import os\nVALUE = os.environ.get('SOME', '')\n"),
         ("asks_all.py", "import os\nVALUE = dict(os.environ)\n"),
+        ("terminal.py", "import os\nVALUE = os.environ.get('TERM')\n"),
+        (
+            "in_worker.py",
+            "import os\nVALUE = os.environ.get('PYTEST_XDIST_WORKER')\n",
+        ),
         ("pid.py", "import os\nVALUE = os.getpid()\n"),
         ("clock.py", "import time\nVALUE = time.time()\n"),
         ("chance.py", "import random\nVALUE = random.Random()\n"),
@@ -85,7 +90,7 @@ fn what_tests_import_is_imported_ahead_if_that_is_the_same() {
         ("sub/part.py", "VALUE = 2\n"),
     ];
     let test = format!(
-        "import sys\nimport plain, asks, asks_all, pid, clock, chance, certain, drawn, seeded, native, library, secret, stream, config, writes, starts, needs, ends, threads, sub.part\n{IS_FORK}def test_a():\n    assert pid.VALUE == os.getpid() and needs.VALUE == 1 and stream.VALUE\n    assert plain.VALUE == 1 and sub.part.VALUE == 2\n"
+        "import sys\nimport plain, asks, asks_all, terminal, in_worker, pid, clock, chance, certain, drawn, seeded, native, library, secret, stream, config, writes, starts, needs, ends, threads, sub.part\n{IS_FORK}def test_a():\n    assert pid.VALUE == os.getpid() and needs.VALUE == 1 and stream.VALUE\n    assert plain.VALUE == 1 and sub.part.VALUE == 2\n"
     );
     let conftest = "import sys\nsys.modules['replaced'] = 1\n";
     let project = project(&test, &modules, &[("conftest.py", conftest)]);
@@ -96,8 +101,10 @@ fn what_tests_import_is_imported_ahead_if_that_is_the_same() {
         "plain: 1 modules, as tests import it",
         "sub: 1 modules, as tests import it",
         "sub.part: 1 modules, as tests import it",
-        "asks isn't imported ahead: it asks for the variable SOME",
-        "asks_all isn't imported ahead: it asks for ",
+        "asks: 1 modules, as tests import it",
+        "asks_all isn't imported ahead: it asks for all variables",
+        "terminal isn't imported ahead: it asks for the variable TERM",
+        "in_worker isn't imported ahead: it asks for the variable PYTEST_XDIST_WORKER",
         "pid isn't imported ahead: it calls posix.getpid",
         "clock isn't imported ahead: it calls time.time",
         "chance: 1 modules, as tests import it",
@@ -142,6 +149,112 @@ fn generators_of_random_numbers_begin_anew_in_each_fork() {
         rest.split(" end").next().expect("there is one").to_owned()
     };
     assert_ne!(drawn(), drawn());
+}
+
+const ASKS: (&str, &str) = (
+    "asks.py",
+    "import os\nVALUE = os.environ.get('SOME', 'nothing')\n",
+);
+
+/// A project whose tests import a module that asks for a variable, and say what it has heard.
+fn asking(conftest: &str) -> Project {
+    let test = format!("import asks\n{IS_FORK}def test_a(): print('heard:', asks.VALUE)\n");
+    let project = project(&test, &[ASKS], &[("conftest.py", conftest)]);
+    learn(&project, |status| {
+        status.contains("asks: 1 modules, as tests import it") || status.contains("isn't imported")
+    });
+    project
+}
+
+/// What was imported ahead has asked for variables: it isn't there for a run where one has another value.
+#[test]
+fn variables_that_were_asked_for_ahead_are_compared() {
+    let mut project = asking("");
+    let heard = |project: &Project, value: &str| {
+        let run = project.test(&["--all", "-rA"]);
+        let line = format!("heard: {value}");
+        assert!(run.code == 0 && run.out.contains(&line), "{}", run.out);
+        run.out.contains("a fork: True")
+    };
+    assert!(heard(&project, "nothing"));
+    for (name, value) in [("OTHER", "nothing"), ("SOME", "first"), ("SOME", "second")] {
+        project.set(name, value);
+        let is_fork = heard(&project, value);
+        assert_eq!(is_fork, name == "OTHER", "{name}={value}");
+        let is_warm = || heard(&project, value);
+        assert!(within(Duration::from_secs(30), is_warm), "{name}={value}");
+    }
+}
+
+/// A conftest that comes to set a variable is in time: the worker starts over as a fresh interpreter.
+#[test]
+fn a_conftest_sets_variables_before_what_was_imported_ahead_asks() {
+    let project = asking("");
+    run_warm(&project);
+    project.write(
+        "conftest.py",
+        "import os\nos.environ['SOME'] = 'by conftest'\n",
+    );
+    for _ in 0..2 {
+        let run = project.test(&["--all", "-rA"]);
+        assert_eq!(run.code, 0, "{}", run.out);
+        assert!(run.out.contains("heard: by conftest"), "{}", run.out);
+    }
+}
+
+/// So is one that sets it for the time of an import.
+#[test]
+fn variables_that_are_changed_for_a_moment_are_not_asked_ahead() {
+    let conftest = "import os\nfrom unittest import mock\nwith mock.patch.dict(os.environ, SOME='for a moment'): import asks\n";
+    let project = asking(conftest);
+    let told = status(&project);
+    let line = "asks isn't imported ahead: it asks for the variable SOME";
+    assert!(told.contains(line), "{told}");
+    let run = run_warm(&project);
+    assert!(run.out.contains("heard: for a moment"), "{}", run.out);
+}
+
+/// A test file that comes to set a variable is too late for once; nothing is recorded of what its tests do then.
+#[test]
+fn tests_after_a_variable_was_changed_too_late_run_again() {
+    let project = asking("");
+    run_warm(&project);
+    let test = format!(
+        "import os\nos.environ['SOME'] = 'by test'\nimport asks\n{IS_FORK}def test_a(): print('heard:', asks.VALUE)\ndef test_b(): assert asks.VALUE == 'by test'\n"
+    );
+    project.write("test_a.py", &test);
+    project.test(&["-rA"]);
+    let run = project.test(&["-rA"]);
+    assert_eq!(run.code, 0, "{}", run.out);
+    assert!(run.out.contains("heard: by test"), "{}", run.out);
+}
+
+/// Which distributions there are may be asked ahead; those in the project's folders as well.
+#[test]
+fn distributions_that_were_asked_for_ahead_are_compared() {
+    let modules = [(
+        "versions.py",
+        "import importlib.metadata as m\nVALUE = {each.name: each.version for each in m.distributions() if each.name == 'some'}\n",
+    )];
+    let test =
+        format!("import versions\n{IS_FORK}def test_a(): print('there are:', versions.VALUE)\n");
+    let project = project(&test, &modules, &[]);
+    let is_ahead = |status: &str| status.contains("versions: 1 modules, as tests import it");
+    learn(&project, is_ahead);
+    let run = run_warm(&project);
+    assert!(run.out.contains("there are: {}"), "{}", run.out);
+    for version in ["1", "2"] {
+        project.write(
+            "some.dist-info/METADATA",
+            &format!("Metadata-Version: 2.1\nName: some\nVersion: {version}\n"),
+        );
+        let line = format!("there are: {{'some': '{version}'}}");
+        let run = project.test(&["--all", "-rA"]);
+        assert!(run.out.contains(&line), "{}", run.out);
+        learn(&project, is_ahead);
+        let run = run_warm(&project);
+        assert!(run.out.contains(&line), "{}", run.out);
+    }
 }
 
 /// Code that a worker had to make of bytecode is kept for the next ones, which make none of the same bytes.

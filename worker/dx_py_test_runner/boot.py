@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn, Optional
+from typing import Any, NoReturn
 
 # Of this package, of dx-py's records, and of the code that is kept there.
 _OWN = os.path.dirname(os.path.abspath(__file__))
@@ -46,6 +46,7 @@ def main(argv: list[str]) -> int:
 
     _leave_to_pytest(is_safe)
     trace = Trace(os.path.join(_OWN, ""), os.getcwd())
+    fork: Any = None
     try:
         import importlib.util
 
@@ -53,10 +54,10 @@ def main(argv: list[str]) -> int:
     except (ImportError, ValueError):
         spec = None
     if argv[1] == "zygote":
-        worker = None if spec is None else _fork_workers(argv, trace)
-        if worker is None:
+        fork = None if spec is None else _fork_workers(argv, trace)
+        if fork is None:
             os._exit(0)  # what was imported has nothing to do at the end of this process
-        argv = worker
+        argv = fork.argv
     sock_fd, ring_fd, number, count = (int(text) for text in argv[1:5])
     basetemp, run_id, role, engine = argv[5:9]
     arguments = argv[10:]
@@ -87,7 +88,7 @@ def main(argv: list[str]) -> int:
         os.environ["PYTEST_XDIST_TESTRUNUID"] = run_id
     if not trace.is_installed:
         install(trace)
-    status = _run_pytest(wire, trace, arguments, number, count, basetemp, run_id, role, engine, fatal)
+    status = _run_pytest(wire, trace, fork, arguments, number, count, basetemp, run_id, role, engine, fatal)
     trace.heeded.clear()  # nobody is told of what comes now
     kept_code.tell()
     return status
@@ -101,8 +102,8 @@ def _leave_to_pytest(is_safe: bool) -> None:
         sys.path[0] = os.getcwd()
 
 
-def _fork_workers(argv: list[str], trace: Any) -> Optional[list[str]]:
-    """Be the zygote; gives, in a worker, the worker's arguments."""
+def _fork_workers(argv: list[str], trace: Any) -> Any:
+    """Be the zygote; gives, in a worker, what was asked for."""
     from dx_py_test_runner.zygote import Zygote
 
     folder, name, idle = argv[2:5]
@@ -112,6 +113,7 @@ def _fork_workers(argv: list[str], trace: Any) -> Optional[list[str]]:
 def _run_pytest(
     wire: Any,
     trace: Any,
+    fork: Any,
     arguments: list[str],
     number: int,
     count: int,
@@ -166,6 +168,11 @@ def _run_pytest(
             import traceback
 
             return fatal(traceback.format_exc(), 1)
+        if fork is not None:
+            if trace.is_misled():
+                config._ensure_unconfigure()
+                fork.start_over()
+            fork.go_on()
         try:
             become_worker(config, number, count, basetemp, run_id)
             if count > 1 and config.option.basetemp:

@@ -144,6 +144,8 @@ def _counts(name: str) -> bool:
 class Seen:
     """What the making of a value was seen to do."""
 
+    hears_volatile = False
+
     def __init__(self) -> None:
         #: Files that were changed later may not be what was read.
         self.began = CLOCK[1]() - _TICK

@@ -237,18 +237,44 @@ def _wrap_stat(trace: Trace) -> Callable[[], None]:
 def _wrap_environ(trace: Trace) -> Callable[[], None]:
     """Wrap the look-up of variables, and what tells which there are; gives what puts it back."""
     environ: Any = type(os.environ)
-    originals = {name: getattr(environ, name) for name in ("__getitem__", "__iter__", "__len__", "__repr__")}
+    read, changing = ("__iter__", "__len__", "__repr__"), ("__setitem__", "__delitem__")
+    originals = {name: getattr(environ, name) for name in ("__getitem__", *read, *changing)}
     look_up = originals["__getitem__"]
 
     def __getitem__(self: Any, key: Any) -> Any:
         __tracebackhide__ = True  # pytest doesn't show this frame when there is no such variable
         try:
             name = _name(self, key)
-            if name is not None and not is_volatile(name) and not trace.is_usual(VARIABLE, name):
+            if (
+                name is not None
+                and (trace.witness is not None or not is_volatile(name))
+                and not trace.is_usual(VARIABLE, name)
+            ):
                 trace.variable(name, _getframe(1))
         except Exception:  # an observer must never change what it observes
             pass
         return look_up(self, key)
+
+    def of_change(original: Any) -> Callable[..., Any]:
+        def change(self: Any, key: Any, *value: Any) -> Any:
+            __tracebackhide__ = True
+            name = _name(self, key)
+            before = None if name is None else look_up_if_there(name)
+            result = original(self, key, *value)
+            if name is not None and look_up_if_there(name) != before:
+                trace.changed_variables.add(name)
+            return result
+
+        change.__name__ = original.__name__
+        change.__qualname__ = original.__qualname__
+        return change
+
+    def look_up_if_there(name: str) -> Optional[str]:
+        try:
+            value: str = look_up(os.environ, name)
+        except (KeyError, ValueError):
+            return None
+        return value
 
     def of_all(original: Any) -> Callable[[Any], Any]:
         def look_at_all(self: Any) -> Any:
@@ -264,7 +290,8 @@ def _wrap_environ(trace: Trace) -> Callable[[], None]:
         look_at_all.__qualname__ = original.__qualname__
         return look_at_all
 
-    wrapped: dict[str, Any] = {name: of_all(original) for name, original in originals.items()}
+    wrapped: dict[str, Any] = {name: of_all(originals[name]) for name in read}
+    wrapped.update((name, of_change(originals[name])) for name in changing)
     wrapped["__getitem__"] = __getitem__
     for name, function in wrapped.items():
         setattr(environ, name, function)

@@ -10,6 +10,7 @@ from .internals import variables_of_module
 from .readers import is_installed
 from .rewriting import is_rewritten
 from .trace import Trace
+from .variables import is_volatile
 
 #: Packages that put others into the place of the standard library's modules: what was imported before them is as it was.
 _PATCHES_ALL = ("gevent", "eventlet")
@@ -22,16 +23,16 @@ class Preloadable:
         self._trace = trace
         self._environment = _environment()
 
-    def told(self) -> tuple[list[str], list[str], list[str], list[str]]:
+    def told(self) -> tuple[list[str], list[str], list[str], list[str], list[str]]:
         """The installed modules that code of the project imports, and plugins; the packages of all installed modules that are loaded;
-        which of these have assertions that pytest has rewritten; and the folders that are searched beside those of the environment, where
-        something may come to hide modules.
+        which of these have assertions that pytest has rewritten; the folders that are searched beside those of the environment, where
+        something may come to hide modules; and the variables that were changed meanwhile, for a moment at least.
 
         None of these if importing modules ahead would not be the same, since the project's code has changed the environment by now, which
         they may ask.
         """
         if any(name in sys.modules for name in _PATCHES_ALL) or _environment() != self._environment:
-            return [], [], [], []
+            return [], [], [], [], []
         by_file: dict[str, list[str]] = {}
         for name, file in self._trace.known_modules:
             if is_installed(file) and _file_of(sys.modules.get(name)) == file:
@@ -43,7 +44,8 @@ class Preloadable:
         inside = (os.path.join(sys.prefix, ""), os.path.join(sys.base_prefix, ""))
         paths = [path for path in sys.path if isinstance(path, str) and path and not path.startswith(inside)]
         folders = [path for path in paths if not is_installed(os.path.join(path, ""))]
-        return sorted(found), sorted(_installed_packages()), _rewritten(), folders
+        changed = sorted(name for name in self._trace.changed_variables if not is_volatile(name))
+        return sorted(found), sorted(_installed_packages()), _rewritten(), folders, changed
 
 
 def _environment() -> dict[bytes, bytes]:

@@ -67,6 +67,9 @@ _EVERYBODY = "m:"
 class Witness(Protocol):
     """Hears of what is read and written for a while."""
 
+    #: Whether it is told also of variables that no outcome is meant to depend on.
+    hears_volatile: bool
+
     def read(self, kind: int, name: str) -> None:
         """Hear of something that is read."""
 
@@ -87,6 +90,10 @@ class Trace:
         self.collecting = False
         #: Told, while a value that is to be cached is made, of all that is read and written.
         self.witness: Optional[Witness] = None
+        #: The variables that were changed since the process began.
+        self.changed_variables: set[str] = set()
+        #: Those that modules had asked for which were imported ahead.
+        self.asked_ahead: frozenset[str] = frozenset()
         self._modules: list[tuple[str, str]] = []
         self._imports: list[tuple[str, str]] = []
         self._reads: list[tuple[str, int, str]] = []
@@ -171,10 +178,22 @@ class Trace:
     def variable(self, name: str, frame: Optional[FrameType]) -> None:
         """Note that code in that frame asks for a variable, or for all."""
         owners = self.owners(frame)
+        if variables.is_volatile(name):
+            if owners and self.witness is not None and self.witness.hears_volatile:
+                self.witness.read(VARIABLE, name)
+            return
         # Who looks at all of them is given each.
         is_told = (VARIABLE, variables.ALL, self._is_importing, *owners) in self._recorded
         if owners and (not is_told or self.witness is not None):
             self.record(VARIABLE, name, owners)
+
+    def is_misled(self) -> str:
+        """A variable that was changed after a module had asked for it which was imported ahead, or nothing."""
+        return min(self.changed_variables & self.asked_ahead, default="")
+
+    def doubt_everything(self, why: str) -> None:
+        """Let every test of this process depend on something that can't be compared."""
+        self._add(_EVERYBODY, UNKNOWABLE, why)
 
     def is_usual(self, kind: int, key: object) -> bool:
         """Whether every test is said to read that, so that nobody need be asked who does."""

@@ -17,12 +17,13 @@ import sys
 import time
 from collections.abc import Iterable
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple, Optional
 
 from .preload import changes
-from .readers import is_installed
+from .readers import LIBRARY, is_installed
 from .rewriting import Rewriting, is_rewritten
 from .trace import EXISTENCE, FILE, LISTING, TEXT, VARIABLE, Trace
+from .variables import ALL, is_volatile
 
 #: How long the import of a module may take, in seconds.
 _PATIENCE = 60.0
@@ -54,14 +55,42 @@ _VARYING = {
 }
 
 
+#: How the names of variables begin that plugins set in each worker, beside those that are no inputs.
+_SET_IN_WORKERS = ("COV_CORE_",)
+
+
+#: Where distributions are looked for, and how the folders end that tell of one.
+_METADATA = os.path.join(LIBRARY, "importlib", "metadata")
+_OF_DISTRIBUTIONS = (".dist-info", ".egg-info")
+#: How far above who reads a file the module is that wants it, at most.
+_NEAR = 12
+
+
+class Known(NamedTuple):
+    """What was seen where tests were collected."""
+
+    #: The packages that may be imported.
+    packages: frozenset[str]
+    #: The modules in which pytest rewrites assertions.
+    rewritten: frozenset[str]
+    #: The variables that something changes.
+    changed: frozenset[str]
+    #: Whether distributions are searched for where they are here.
+    finds_distributions: bool
+
+
 class Reading:
     """Hears what is read while modules are imported."""
 
-    def __init__(self, trace: Trace) -> None:
-        self._trace = trace
+    hears_volatile = True
+
+    def __init__(self, trace: Trace, known: Known) -> None:
+        self._trace, self._known = trace, known
         self._inside = os.path.join(trace.root, "")
         #: The files and folders that were looked at.
         self.paths: set[str] = set()
+        #: The variables that were asked for.
+        self.variables: set[str] = set()
         #: Why that can't be done ahead, or nothing.
         self.objection = ""
 
@@ -75,9 +104,18 @@ class Reading:
     def read(self, kind: int, name: str) -> None:
         """Hear of something that is read."""
         if kind == VARIABLE:
-            self._object(f"asks for the variable {name}" if name else "asks for all variables")
+            if name in ("", ALL):
+                self._object("asks for all variables")
+            elif name in self._known.changed or is_volatile(name) or name.startswith(_SET_IN_WORKERS):
+                self._object(f"asks for the variable {name}")
+            else:
+                self.variables.add(name)
         elif kind not in (FILE, EXISTENCE, LISTING, TEXT):
             self._object("starts a process or connects to another machine")
+        elif self._known.finds_distributions and _looks_for_distributions():
+            # Which there are in folders that are searched is compared in any case.
+            if any(part.lower().endswith(_OF_DISTRIBUTIONS) for part in name.split(os.sep)):
+                self.paths.add(name)
         elif self._trace.temporary.holds(name) or name.startswith(self._inside) and not is_installed(name):
             self._object(f"looks at {name}")
         else:
@@ -126,14 +164,11 @@ _shared = getattr(random, "_inst", None)
 class Trial:
     """Imports those modules for which that is the same as later, one after another, as it becomes known of each.
 
-    `packages` are those that may be imported with them, and `rewritten` the modules in which pytest rewrites assertions, both as they were
-    seen where the tests were collected.
+    `known` is what was seen where the tests were collected.
     """
 
-    def __init__(self, trace: Trace, packages: Iterable[str], rewritten: Iterable[str]) -> None:
-        self._trace = trace
-        self._packages = set(packages)
-        self._rewritten = set(rewritten)
+    def __init__(self, trace: Trace, known: Known) -> None:
+        self._trace, self._known = trace, known
         self._rewriting = Rewriting()
         self._waiting: list[str] = []
         self._pid = self._end = 0
@@ -145,6 +180,8 @@ class Trial:
         self.refused: dict[str, str] = {}
         #: The paths that were looked at meanwhile.
         self.paths: set[str] = set()
+        #: The variables that were asked for.
+        self.variables: set[str] = set()
         #: What forks have to let begin anew.
         self.generators: list[random.Random] = []
 
@@ -225,7 +262,7 @@ class Trial:
 
     def _import(self, name: str, begins: bool) -> None:
         before, generators = len(sys.modules), Generators()
-        with self._rewriting, Reading(self._trace) as reading:
+        with self._rewriting, Reading(self._trace, self._known) as reading:
             sys.setprofile(generators.called if begins else None)
             try:
                 importlib.import_module(name)
@@ -233,12 +270,13 @@ class Trial:
                 sys.setprofile(None)
         self.generators += generators.begun
         self.paths |= reading.paths
+        self.variables |= reading.variables
         self.loaded[name] = len(sys.modules) - before
 
     def _objection(self, name: str) -> tuple[str, float, bool]:
         """Import a module: why that can't be done ahead, or nothing, how many seconds it took, and whether generators of random numbers
         begin there."""
-        known, streams = set(sys.modules), _holders()
+        before, streams = set(sys.modules), _holders()
         asked: list[str] = []
         generators = Generators()
 
@@ -256,14 +294,14 @@ class Trial:
                     asked.append(f"{home}.{function.__name__}")
 
         began = time.perf_counter()
-        with Reading(self._trace) as reading:
+        with Reading(self._trace, self._known) as reading:
             sys.setprofile(watch)
             try:
                 why = changes(name, is_vouched_for=False)
             finally:
                 sys.setprofile(None)
         duration = time.perf_counter() - began
-        why = why or reading.objection or self._strange(sys.modules.keys() - known)
+        why = why or reading.objection or self._strange(sys.modules.keys() - before)
         if asked and not why:
             why = f"calls {asked[0]}"
         if not why and _holders() > streams:
@@ -276,11 +314,23 @@ class Trial:
             module = sys.modules[name]
             if not is_installed(getattr(module, "__file__", None)):
                 continue
-            if name.partition(".")[0] not in self._packages:
+            if name.partition(".")[0] not in self._known.packages:
                 return f"imports {name}, which the tests do not"
-            if is_rewritten(module) != (name in self._rewritten):
+            if is_rewritten(module) != (name in self._known.rewritten):
                 return f"imports {name}, whose assertions pytest treats in another way"
         return ""
+
+
+def _looks_for_distributions() -> bool:
+    """Whether what is read now is read since somebody asks which distributions there are."""
+    frame: Optional[FrameType] = sys._getframe(2)
+    for _ in range(_NEAR):
+        if frame is None:
+            break
+        if frame.f_code.co_filename.startswith(_METADATA):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _holders() -> int:

@@ -9,7 +9,6 @@ stale: it says so, and ends. Told to look by a run that needs no worker, a stale
 from __future__ import annotations
 
 import fcntl
-import importlib
 import json
 import os
 import random
@@ -24,6 +23,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Optional
 
 from . import economy
+from .forked import Fork, Request
 from .kept_code import KeptCode
 from .observe import install
 from .preload import SEEN, preload
@@ -62,10 +62,11 @@ class Zygote:
         self._preloads: dict[str, Any] = {}
         self._trial: Optional[Trial] = None
         self._generators: list[random.Random] = []
+        self._asked: dict[str, Optional[str]] = {}
         self._code = KeptCode(os.path.join(folder, f"{name}.code"))
 
-    def serve(self, modules: list[str]) -> Optional[list[str]]:
-        """Import what workers need, then fork them. Gives, in a worker, its arguments; None when the zygote is to end."""
+    def serve(self, modules: list[str]) -> Optional[Fork]:
+        """Import what workers need, then fork them. Gives, in a worker, what was asked for; None when the zygote is to end."""
         # What whoever started it has open is nothing to keep open for so long.
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         lock = os.open(self._path("lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -112,9 +113,9 @@ class Zygote:
             for key, _ in self._selector.select(0 if has_time else _PATIENCE):
                 last = _now()
                 if key.fileobj is listener:
-                    argv = self._accept(listener)
-                    if argv is not None:
-                        return argv
+                    fork = self._accept(listener)
+                    if fork is not None:
+                        return fork
                 elif key.fileobj is woken:
                     woken.recv(4096)
                     self._reap()
@@ -151,10 +152,17 @@ class Zygote:
         ]
         if names and self._trial is None:
             # It imports pytest, which the observer is to see.
-            from .trial import Trial
+            from .trial import Known, Trial
 
             self._preloads = known
-            self._trial = Trial(self._trace, known["packages"], known["rewritten"])
+            others = [folder for folder in folders if folder not in sys.path]
+            seen = Known(
+                packages=frozenset(known["packages"]),
+                rewritten=frozenset(known["rewritten"]),
+                changed=frozenset(known.get("variables", ())),
+                finds_distributions=not any(_distributions_in(folder) for folder in others),
+            )
+            self._trial = Trial(self._trace, seen)
             self._trial.start(names)
             self._selector.register(self._trial, selectors.EVENT_READ)
             self._keep_state()
@@ -169,11 +177,13 @@ class Zygote:
         goes_on = trial.hear()
         if len(trial.loaded) > loaded:
             self._note_files(trial.paths)
+            self._asked.update((name, os.environ.get(name)) for name in trial.variables)
+            self._generators += trial.generators
+            trial.generators.clear()
         if goes_on:
             self._selector.register(trial, selectors.EVENT_READ)
             return
         self._trial = None
-        self._generators += trial.generators
         self._state.setdefault("seen", {}).update(trial.loaded)
         self._state.setdefault("left out", {}).update(trial.refused)
         self._state["modules"] = len(sys.modules)
@@ -185,7 +195,9 @@ class Zygote:
         known, before = self._known_preloads(), self._preloads
         # More of them may hide what was imported.
         folders = set(known.get("folders", ())).difference(before.get("folders", ()))
-        return bool(before) and (not known or bool(folders))
+        return bool(before) and (
+            not known or bool(folders) or not self._asked.keys().isdisjoint(known.get("variables", ()))
+        )
 
     def _path(self, ending: str) -> str:
         return os.path.join(self._folder, f"{self._name}.{ending}")
@@ -261,6 +273,7 @@ class Zygote:
         self._folders = {
             folder: (_state_of(folder), _modules_in(folder, loaded)) for folder in searched if _is_folder(folder)
         }
+        self._distributions = {folder: _distributions_in(folder) for folder in self._folders}
         self._startup = {folder: _startup_lines(folder) for folder in self._folders}
         self._startup_files = {file: _state_of(file) for folder in self._folders for file in _startup_files(folder)}
 
@@ -271,6 +284,8 @@ class Zygote:
         changed = [folder for folder, (state, _) in self._folders.items() if _state_of(folder) != state]
         loaded = _loaded() if changed else set()
         if any(_modules_in(folder, loaded) != self._folders[folder][1] for folder in changed):
+            return True
+        if any(_distributions_in(folder) != self._distributions[folder] for folder in changed):
             return True
         is_touched = changed or any(_state_of(file) != state for file, state in self._startup_files.items())
         if is_touched and any(_startup_lines(folder) != lines for folder, lines in self._startup.items()):
@@ -293,7 +308,7 @@ class Zygote:
 
     # Workers
 
-    def _accept(self, listener: socket.socket) -> Optional[list[str]]:
+    def _accept(self, listener: socket.socket) -> Optional[Fork]:
         link, _ = listener.accept()
         fds: list[int] = []
         try:
@@ -309,23 +324,30 @@ class Zygote:
                     self._renew()
                 if not self._is_ending:
                     self._import_preloads()
-            elif self._is_stale():
-                link.sendall(b"stale\n")
-                self._end()
-            elif len(fds) == _STREAMS + len(parts[3].split()):
-                return self._fork(link, parts, fds)
-        except (OSError, ValueError, EOFError, struct.error):
+            else:
+                request = Request.of(parts[1:])
+                if self._is_stale() or self._is_asked_otherwise(request.environment):
+                    link.sendall(b"stale\n")
+                    self._end()
+                elif len(fds) == _STREAMS + len(request.numbers):
+                    return self._fork(link, request, fds)
+        except (OSError, ValueError, LookupError, EOFError, struct.error):
             pass  # whoever asked starts an interpreter instead
         for fd in fds:
             os.close(fd)
         link.close()
         return None
 
-    def _fork(self, link: socket.socket, parts: list[bytes], fds: list[int]) -> Optional[list[str]]:
+    def _is_asked_otherwise(self, environment: dict[bytes, bytes]) -> bool:
+        """Whether modules that were imported ahead would hear otherwise of some variable."""
+        values = ((environment.get(os.fsencode(name)), value) for name, value in self._asked.items())
+        return any(now != (None if value is None else os.fsencode(value)) for now, value in values)
+
+    def _fork(self, link: socket.socket, request: Request, fds: list[int]) -> Optional[Fork]:
         pid = os.fork()
         if pid == 0:
             link.close()
-            return self._become_worker(parts, fds)
+            return self._become_worker(request, fds)
         for fd in fds:
             os.close(fd)
         try:
@@ -380,8 +402,8 @@ class Zygote:
                 pass
             link.close()
 
-    def _become_worker(self, parts: list[bytes], fds: list[int]) -> list[str]:
-        """Make this process what a fresh interpreter would be for that request; gives its arguments."""
+    def _become_worker(self, request: Request, fds: list[int]) -> Fork:
+        """Make this process what a fresh interpreter would be for that request."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._selector.close()
@@ -391,34 +413,13 @@ class Zygote:
             one.close()
         os.close(self._lock)
         os.setpgid(0, 0)
-        _, mask, cwd, numbers, count, *rest = parts
-        wanted = [1, 2, *(int(number) for number in numbers.split())]
-        sock, ring, *others = [_moved(fd, max(wanted) + 1) for fd in fds]
-        for fd, number in zip(others, wanted):
-            os.dup2(fd, number, inheritable=True)
-            os.close(fd)
-        os.umask(int(mask))
-        os.chdir(os.fsdecode(cwd))
-        arguments = [os.fsdecode(part) for part in rest[: int(count)]]
-        self._set_environment(rest[int(count) :])
-        sys.path_importer_cache.clear()
-        importlib.invalidate_caches()
+        fork = Fork(request, fds, self._seed)
         self._code.install()
-        trial = self._trial
-        for generator in (*self._generators, *(trial.generators if trial is not None else ())):
+        for generator in self._generators:
             generator.seed()
-        _restart_clocks()
-        argv = [sys.argv[0], str(sock), str(ring), *arguments]
-        if hasattr(sys, "orig_argv"):
-            sys.orig_argv[:] = [sys.orig_argv[0], *argv]
-        return argv
-
-    def _set_environment(self, pairs: list[bytes]) -> None:
-        environment = dict(pair.split(b"=", 1) for pair in pairs if b"=" in pair[1:])
-        if b"PYTHONHASHSEED" in environment and self._seed is not None:
-            environment[b"PYTHONHASHSEED"] = os.fsencode(self._seed)  # the one that is in force
-        os.environb.clear()
-        os.environb.update(environment)
+        self._trace.changed_variables.clear()
+        self._trace.asked_ahead = frozenset(self._asked)
+        return fork
 
 
 def _state_of(file: str) -> Optional[tuple[int, int, int]]:
@@ -437,6 +438,11 @@ def _loaded() -> set[str]:
 def _modules_in(folder: str, loaded: set[str]) -> list[str]:
     """What in a folder that is searched may be one of these modules."""
     return sorted(name for name in _names_in(folder) if name.partition(".")[0] in loaded)
+
+
+def _distributions_in(folder: str) -> list[str]:
+    """What in a folder that is searched tells of a distribution."""
+    return sorted(name for name in _names_in(folder) if name.lower().endswith((".dist-info", ".egg-info")))
 
 
 def _startup_files(folder: str) -> list[str]:
@@ -497,18 +503,3 @@ def _request(link: socket.socket) -> tuple[list[bytes], list[int]]:
             raise EOFError
         data += more
     return data[4:].split(b"\0"), list(fds)
-
-
-def _moved(fd: int, least: int) -> int:
-    """The same stream under a number that is at least so large."""
-    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least)
-    os.close(fd)
-    return moved
-
-
-def _restart_clocks() -> None:
-    """Let what counts from the start of the process count from now."""
-    logging: Any = sys.modules.get("logging")
-    if logging is not None:
-        is_whole = isinstance(logging._startTime, int)
-        logging._startTime = time.time_ns() if is_whole else time.time()

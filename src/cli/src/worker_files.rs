@@ -31,6 +31,7 @@ const FILES: &[(&str, &str)] = carried![
     "fixture_inputs.py",
     "fixture_key.py",
     "fixture_store.py",
+    "forked.py",
     "functions.py",
     "leftovers.py",
     "objects.py",

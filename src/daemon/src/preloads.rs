@@ -20,6 +20,9 @@ pub struct Preloads {
     packages: BTreeSet<String>,
     rewritten: BTreeSet<String>,
     folders: BTreeSet<String>,
+    /// Variables that code changes while tests are collected.
+    #[serde(default)]
+    variables: BTreeSet<String>,
     /// Whether a worker was seen in which importing ahead would not have been the same.
     is_unlike: bool,
 }
@@ -33,6 +36,7 @@ impl Preloads {
             packages: told.packages.into_iter().collect(),
             rewritten: told.rewritten.into_iter().collect(),
             folders: told.folders.into_iter().collect(),
+            variables: told.variables.into_iter().collect(),
         });
     }
 
@@ -42,6 +46,7 @@ impl Preloads {
         self.packages.extend(other.packages);
         self.rewritten.extend(other.rewritten);
         self.folders.extend(other.folders);
+        self.variables.extend(other.variables);
     }
 }
 
@@ -92,6 +97,7 @@ mod tests {
             packages: vec!["pytest".to_owned()],
             rewritten: Vec::new(),
             folders: Vec::new(),
+            variables: Vec::new(),
         });
         preloads
     }

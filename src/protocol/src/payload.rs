@@ -106,6 +106,8 @@ pub struct Preloadable {
     pub rewritten: Vec<String>,
     /// The folders that are searched for modules beside those of the environment.
     pub folders: Vec<String>,
+    /// The variables that were changed meanwhile, for a moment at least.
+    pub variables: Vec<String>,
 }
 
 /// How collection ended.
@@ -346,6 +348,7 @@ impl Report {
                         packages: data.strs()?,
                         rewritten: data.strs()?,
                         folders: data.strs()?,
+                        variables: data.strs()?,
                     }),
                 },
             }),
@@ -460,7 +463,7 @@ impl Report {
                 if let Some(told) = &done.preloadable {
                     out.strs(&told.modules);
                     out.strs(&told.packages).strs(&told.rewritten);
-                    out.strs(&told.folders);
+                    out.strs(&told.folders).strs(&told.variables);
                 }
                 ResultKind::CollectionDone
             }
@@ -706,6 +709,7 @@ mod tests {
                     packages: vec![text()],
                     rewritten: vec![text()],
                     folders: Vec::new(),
+                    variables: vec![text()],
                 }),
             }),
             Report::Next,
