@@ -189,16 +189,19 @@ fn variables_that_were_asked_for_ahead_are_compared() {
 /// A conftest that comes to set a variable is in time: the worker starts over as a fresh interpreter.
 #[test]
 fn a_conftest_sets_variables_before_what_was_imported_ahead_asks() {
-    let project = asking("");
-    run_warm(&project);
-    project.write(
-        "conftest.py",
-        "import os\nos.environ['SOME'] = 'by conftest'\n",
-    );
-    for _ in 0..2 {
-        let run = project.test(&["--all", "-rA"]);
-        assert_eq!(run.code, 0, "{}", run.out);
-        assert!(run.out.contains("heard: by conftest"), "{}", run.out);
+    for after in [
+        "",
+        "import asks\nassert asks.VALUE == 'by conftest', 'heard otherwise'\n",
+    ] {
+        let project = asking("");
+        run_warm(&project);
+        let conftest = format!("import os\nos.environ['SOME'] = 'by conftest'\n{after}");
+        project.write("conftest.py", &conftest);
+        for _ in 0..2 {
+            let run = project.test(&["--all", "-rA"]);
+            assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+            assert!(run.out.contains("heard: by conftest"), "{}", run.out);
+        }
     }
 }
 

@@ -123,7 +123,7 @@ def _run_pytest(
     engine: str,
     fatal: Callable[[str, int], int],
 ) -> int:
-    from _pytest.config import ConftestImportFailure, UsageError, _prepareconfig
+    from _pytest.config import ConftestImportFailure, UsageError
     from dx_py_test_runner import ahead, bytecode, economy, say, shortcuts
     from dx_py_test_runner import plugin as snapshots
     from dx_py_test_runner.coverage_data import CoverageData
@@ -157,7 +157,7 @@ def _run_pytest(
     ahead.hand_out()
     try:
         try:
-            config = _prepareconfig(arguments, plugins)
+            config = _configured(arguments, plugins, trace, fork)
         except ConftestImportFailure as error:
             return fatal(_conftest_failure(error), 4)
         except pytest.exit.Exception as error:
@@ -168,11 +168,6 @@ def _run_pytest(
             import traceback
 
             return fatal(traceback.format_exc(), 1)
-        if fork is not None:
-            if trace.is_misled():
-                config._ensure_unconfigure()
-                fork.start_over()
-            fork.go_on()
         try:
             become_worker(config, number, count, basetemp, run_id)
             if count > 1 and config.option.basetemp:
@@ -192,6 +187,24 @@ def _run_pytest(
         sys.stderr.flush()
     wire.send(BYE, status=code & 0xFF, sequence=int(plugin.code_was_changed))
     return code
+
+
+def _configured(arguments: list[str], plugins: list[Any], trace: Any, fork: Any) -> Any:
+    """pytest's configuration, with conftests and plugins. A fork that has imported something too early for them starts over."""
+    from _pytest.config import _prepareconfig
+
+    try:
+        config = _prepareconfig(arguments, plugins)
+    except BaseException:
+        if fork is not None and trace.is_misled():
+            fork.start_over()
+        raise
+    if fork is not None:
+        if trace.is_misled():
+            config._ensure_unconfigure()
+            fork.start_over()
+        fork.go_on()
+    return config
 
 
 def usage_text(error: Exception) -> str:

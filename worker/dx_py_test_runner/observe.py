@@ -30,6 +30,8 @@ def install(trace: Trace) -> None:
     trace.heeded.update(_HANDLED)
     sys.addaudithook(_audit_hook(trace))
     _wrap_stat(trace)
+    # Before the look-up is: what is asked for this is nobody's affair.
+    trace.ignore_changes = _watch_changes(trace)
     _wrap_environ(trace)
     _wrap_others(trace)
 
@@ -237,8 +239,7 @@ def _wrap_stat(trace: Trace) -> Callable[[], None]:
 def _wrap_environ(trace: Trace) -> Callable[[], None]:
     """Wrap the look-up of variables, and what tells which there are; gives what puts it back."""
     environ: Any = type(os.environ)
-    read, changing = ("__iter__", "__len__", "__repr__"), ("__setitem__", "__delitem__")
-    originals = {name: getattr(environ, name) for name in ("__getitem__", *read, *changing)}
+    originals = {name: getattr(environ, name) for name in ("__getitem__", "__iter__", "__len__", "__repr__")}
     look_up = originals["__getitem__"]
 
     def __getitem__(self: Any, key: Any) -> Any:
@@ -255,27 +256,6 @@ def _wrap_environ(trace: Trace) -> Callable[[], None]:
             pass
         return look_up(self, key)
 
-    def of_change(original: Any) -> Callable[..., Any]:
-        def change(self: Any, key: Any, *value: Any) -> Any:
-            __tracebackhide__ = True
-            name = _name(self, key)
-            before = None if name is None else look_up_if_there(name)
-            result = original(self, key, *value)
-            if name is not None and look_up_if_there(name) != before:
-                trace.changed_variables.add(name)
-            return result
-
-        change.__name__ = original.__name__
-        change.__qualname__ = original.__qualname__
-        return change
-
-    def look_up_if_there(name: str) -> Optional[str]:
-        try:
-            value: str = look_up(os.environ, name)
-        except (KeyError, ValueError):
-            return None
-        return value
-
     def of_all(original: Any) -> Callable[[Any], Any]:
         def look_at_all(self: Any) -> Any:
             __tracebackhide__ = True
@@ -290,16 +270,51 @@ def _wrap_environ(trace: Trace) -> Callable[[], None]:
         look_at_all.__qualname__ = original.__qualname__
         return look_at_all
 
-    wrapped: dict[str, Any] = {name: of_all(originals[name]) for name in read}
-    wrapped.update((name, of_change(originals[name])) for name in changing)
+    wrapped: dict[str, Any] = {name: of_all(original) for name, original in originals.items()}
     wrapped["__getitem__"] = __getitem__
-    for name, function in wrapped.items():
-        setattr(environ, name, function)
+    return _put(wrapped, environ)
+
+
+def _watch_changes(trace: Trace) -> Callable[[], None]:
+    """Note which variables are changed; gives what ends that."""
+    environ: Any = type(os.environ)
+    originals = {name: getattr(environ, name) for name in ("__setitem__", "__delitem__")}
+    look_up = environ.__getitem__
+
+    def value_of(name: str) -> Optional[str]:
+        try:
+            value: str = look_up(os.environ, name)
+        except (KeyError, ValueError):
+            return None
+        return value
+
+    def watched(original: Any) -> Callable[..., Any]:
+        def change(self: Any, key: Any, *value: Any) -> Any:
+            __tracebackhide__ = True
+            name = _name(self, key)
+            before = None if name is None else value_of(name)
+            result = original(self, key, *value)
+            if name is not None and value_of(name) != before:
+                trace.changed_variables.add(name)
+            return result
+
+        change.__name__ = original.__name__
+        change.__qualname__ = original.__qualname__
+        return change
+
+    return _put({name: watched(original) for name, original in originals.items()}, environ)
+
+
+def _put(functions: dict[str, Any], kind: Any) -> Callable[[], None]:
+    """Put functions into the place of those of a class; gives what puts these back."""
+    originals = {name: getattr(kind, name) for name in functions}
+    for name, function in functions.items():
+        setattr(kind, name, function)
 
     def undo() -> None:
-        for name, function in wrapped.items():
-            if getattr(environ, name) is function:
-                setattr(environ, name, originals[name])
+        for name, function in functions.items():
+            if getattr(kind, name) is function:
+                setattr(kind, name, originals[name])
 
     return undo
 

@@ -245,6 +245,7 @@ class WorkerPlugin:
         done.u8(1)
         for texts in self._preloadable.told():
             done.texts(texts)
+        self._trace.ignore_changes()
         self._wire.send(wire.COLLECTION_DONE, done.bytes())
 
     def _collect_lean(self, session: Any) -> Callable[[], None]:

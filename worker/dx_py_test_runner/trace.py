@@ -14,7 +14,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import resolve_name, source_from_cache
 from opcode import opmap
 from stat import S_ISDIR
@@ -90,8 +90,9 @@ class Trace:
         self.collecting = False
         #: Told, while a value that is to be cached is made, of all that is read and written.
         self.witness: Optional[Witness] = None
-        #: The variables that were changed since the process began.
+        #: The variables that were changed since the process began, and what ends that they are noted.
         self.changed_variables: set[str] = set()
+        self.ignore_changes: Callable[[], None] = lambda: None
         #: Those that modules had asked for which were imported ahead.
         self.asked_ahead: frozenset[str] = frozenset()
         self._modules: list[tuple[str, str]] = []

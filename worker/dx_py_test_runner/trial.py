@@ -55,9 +55,11 @@ _VARYING = {
 }
 
 
+#: The generator of the functions of `random`.
+_shared = getattr(random, "_inst", None)
+
 #: How the names of variables begin that plugins set in each worker, beside those that are no inputs.
 _SET_IN_WORKERS = ("COV_CORE_",)
-
 
 #: Where distributions are looked for, and how the folders end that tell of one.
 _METADATA = os.path.join(LIBRARY, "importlib", "metadata")
@@ -112,10 +114,10 @@ class Reading:
                 self.variables.add(name)
         elif kind not in (FILE, EXISTENCE, LISTING, TEXT):
             self._object("starts a process or connects to another machine")
-        elif self._known.finds_distributions and _looks_for_distributions():
-            # Which there are in folders that are searched is compared in any case.
-            if any(part.lower().endswith(_OF_DISTRIBUTIONS) for part in name.split(os.sep)):
-                self.paths.add(name)
+        elif self._known.finds_distributions and _is_searched(name) and _looks_for_distributions():
+            pass  # Which there are in folders that are searched is compared in any case.
+        elif _tells_of_distribution(name) and _looks_for_distributions():
+            self.paths.add(name)
         elif self._trace.temporary.holds(name) or name.startswith(self._inside) and not is_installed(name):
             self._object(f"looks at {name}")
         else:
@@ -155,10 +157,6 @@ class Generators:
         if frame.f_locals.get("a") is None:
             self.begun.append(generator)
         return ""
-
-
-#: The one of the functions of `random`.
-_shared = getattr(random, "_inst", None)
 
 
 class Trial:
@@ -319,6 +317,15 @@ class Trial:
             if is_rewritten(module) != (name in self._known.rewritten):
                 return f"imports {name}, whose assertions pytest treats in another way"
         return ""
+
+
+def _is_searched(folder: str) -> bool:
+    """Whether modules and distributions are looked for in a folder."""
+    return any(os.path.abspath(each) == folder for each in sys.path)
+
+
+def _tells_of_distribution(path: str) -> bool:
+    return any(part.lower().endswith(_OF_DISTRIBUTIONS) for part in path.split(os.sep))
 
 
 def _looks_for_distributions() -> bool:
