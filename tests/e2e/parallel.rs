@@ -156,7 +156,7 @@ fn a_test_that_waits_in_vain_beside_others_is_heard_alone() {
         run.out
     );
     assert!(
-        run.out.contains("one worker from now on: test_"),
+        run.out.contains("one worker in the next 8 runs: test_"),
         "{}",
         run.out
     );

@@ -162,7 +162,7 @@ fn an_order_that_a_conftest_decides_on_is_kept_where_tests_fail_without_it() {
     assert_eq!(run.code, 0, "{}\n{}", run.out, run.err);
     assert!(
         run.out
-            .contains("note: one worker from now on: pytest_collection_modifyitems in"),
+            .contains("note: one worker in the next 8 runs: pytest_collection_modifyitems in"),
         "{}\n{}",
         run.out,
         run.err
@@ -217,8 +217,9 @@ fn a_suite_whose_sessions_cannot_start_beside_each_other_runs_in_one_worker() {
     let run = project.test(&["-n", "2"]);
     assert_eq!(run.tests.len(), 7, "{}\n{}", run.out, run.err);
     assert!(
-        run.out
-            .contains("note: one worker from now on: a worker could not start beside others"),
+        run.out.contains(
+            "note: one worker in the next 8 runs: a worker could not start beside others"
+        ),
         "{run:?}"
     );
     let run = project.test(&["-n", "2", "--all"]);

@@ -8,13 +8,16 @@ use std::collections::BTreeSet;
 use dx_py_protocol::Hello;
 use serde::{Deserialize, Serialize};
 
+use crate::lesson::Lesson;
+
 /// An arrangement.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrangement {
     /// Why one worker runs everything, in pytest's order; empty if several may.
     pub one_worker: String,
-    /// Whether that was seen to go wrong with several workers, so that no session can take it back.
-    pub learned: bool,
+    /// How often it was seen to go wrong with several workers. As long as that is heeded no session can take it back.
+    #[serde(default)]
+    lesson: Lesson,
     /// What may need a controller, as workers say.
     pub reporting: Vec<String>,
     /// Whether the controller's own session agrees.
@@ -54,39 +57,45 @@ impl Arrangement {
     /// The arrangement after everything was collected: `hello` and `collected` say why one worker is needed, if it is.
     pub fn after_collection(&self, hello: &str, collected: &str) -> Self {
         let mut better = self.clone();
-        if !self.learned {
+        if !self.lesson.is_heeded() {
             let reason = if hello.is_empty() { collected } else { hello };
             better.one_worker = reason.to_owned();
         }
         better
     }
 
-    /// The arrangement after tests failed in several workers, and passed in one and in the order that `ordered` says.
-    pub fn after_order(&self, ordered: &str) -> Self {
-        Self {
-            one_worker: ordered.to_owned(),
-            learned: true,
-            ..self.clone()
-        }
+    /// Learns that one worker is needed, for that reason. Gives for how many runs that is heeded.
+    fn learn(&mut self, reason: String) -> u32 {
+        self.one_worker = reason;
+        self.lesson.went_wrong()
     }
 
-    /// The arrangement after that test waited in vain beside others.
-    pub fn after_vain_wait(&self, test: &str) -> Self {
-        Self {
-            one_worker: format!("{test} waits in vain beside others, and not alone"),
-            learned: true,
-            ..self.clone()
-        }
+    /// Tests failed in several workers, and passed in one and in the order that `ordered` says. Gives for how many runs one is used.
+    pub fn learn_order(&mut self, ordered: &str) -> u32 {
+        self.learn(ordered.to_owned())
     }
 
-    /// The arrangement after a worker could not start beside others.
-    pub fn after_failed_start(&self, text: &str) -> Self {
+    /// That test waited in vain beside others. Gives for how many runs one worker is used.
+    pub fn learn_vain_wait(&mut self, test: &str) -> u32 {
+        self.learn(format!("{test} waits in vain beside others, and not alone"))
+    }
+
+    /// A worker could not start beside others. Gives for how many runs one is used.
+    pub fn learn_failed_start(&mut self, text: &str) -> u32 {
         let text = text.trim();
         let last = text.lines().next_back().unwrap_or(text);
-        Self {
-            one_worker: format!("a worker could not start beside others: {last}"),
-            learned: true,
-            ..self.clone()
+        self.learn(format!("a worker could not start beside others: {last}"))
+    }
+
+    /// Counts a run with so many workers in which nothing of that kind was learned. When it was heeded for long enough several are tried again.
+    pub fn went_well(&mut self, workers: usize) {
+        if self.lesson.is_heeded() {
+            self.lesson.was_heeded();
+            if !self.lesson.is_heeded() {
+                self.one_worker.clear();
+            }
+        } else if workers > 1 {
+            self.lesson.went_well();
         }
     }
 }
@@ -130,9 +139,24 @@ mod tests {
     }
 
     #[test]
-    fn what_was_learned_stays() {
-        let learned = Arrangement::default().after_failed_start("x\nOSError: port in use\n");
-        assert!(learned.one_worker.ends_with("OSError: port in use"));
-        assert_eq!(learned.after_collection("", ""), learned);
+    fn what_was_learned_stays_for_some_runs() {
+        let mut learned = Arrangement::default();
+        for expected in [8, 16] {
+            let runs = learned.learn_failed_start("x\nOSError: port in use\n");
+            assert_eq!(runs, expected);
+            for _ in 0..runs {
+                assert!(learned.one_worker.ends_with("OSError: port in use"));
+                assert_eq!(learned.after_collection("", ""), learned);
+                learned.went_well(1);
+            }
+            // What sessions say counts meanwhile.
+            assert_eq!(learned.workers(4), 4);
+            assert_eq!(learned.after_collection("--stepwise", "").workers(4), 1);
+        }
+        learned.went_well(1);
+        assert_ne!(learned, Arrangement::default());
+        learned.went_well(4);
+        learned.went_well(4);
+        assert_eq!(learned, Arrangement::default());
     }
 }

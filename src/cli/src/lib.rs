@@ -23,6 +23,7 @@ mod ini;
 mod invocation;
 mod jobs;
 mod leftovers;
+mod lesson;
 pub mod library;
 mod listener;
 mod lookup;

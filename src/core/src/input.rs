@@ -155,6 +155,15 @@ impl Input {
     }
 }
 
+/// What is said before the slash of a folder.
+fn folder(path: &str) -> &str {
+    match path {
+        "" => ".",
+        "/" => "",
+        path => path,
+    }
+}
+
 impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -174,8 +183,8 @@ impl fmt::Display for Input {
                 }
             }
             Self::Existence(path) => write!(f, "existence of {path}"),
-            Self::Listing(path) => write!(f, "names in {path}/"),
-            Self::PythonListing(path) => write!(f, "Python files in {path}/"),
+            Self::Listing(path) => write!(f, "names in {}/", folder(path)),
+            Self::PythonListing(path) => write!(f, "Python files in {}/", folder(path)),
             Self::PytestSection(path) => write!(f, "pytest's settings in {path}"),
             Self::ModuleOrigin(name) => write!(f, "where module `{name}` comes from"),
             Self::Variable(name) if name == "*" => f.write_str("an environment variable"),
@@ -201,6 +210,16 @@ pub struct Fact {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_projects_root_is_told_from_that_of_the_system() {
+        for (path, said) in [("", "./"), ("/", "/"), ("a/b", "a/b/"), ("/a", "/a/")] {
+            let listing = Input::Listing(path.to_owned()).to_string();
+            assert_eq!(listing, format!("names in {said}"));
+            let listing = Input::PythonListing(path.to_owned()).to_string();
+            assert_eq!(listing, format!("Python files in {said}"));
+        }
+    }
 
     #[test]
     fn every_input_comes_back_from_its_parts() {

@@ -1,28 +1,12 @@
-//! What was learned of files that need to run alone.
-//!
-//! That a test fails beside others and passes alone may be due to what ran beside it, or to chance: a flaky test does the same now and
-//! then. Running alone costs a phase of its own with everything collected, so a file does it for some runs and is then tried beside
-//! others again. If that goes wrong once more it runs alone for twice as many (exponential backoff); a run that goes well takes one
-//! lesson back. While it is tried a failure costs a second opinion and nothing else.
+//! What was learned of files that need to run alone, which costs a phase of its own with everything collected. While a file is tried
+//! beside others again a failure costs a second opinion and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use globset::GlobSet;
 use serde::{Deserialize, Serialize};
 
-/// For how many runs a file runs alone at first.
-const AT_FIRST: u32 = 8;
-/// How often that is doubled at most.
-const DOUBLED: u32 = 6;
-
-/// What was seen of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Lesson {
-    /// How often that was so, less how often it went well beside others since.
-    times: u32,
-    /// In how many runs it still runs alone.
-    runs: u32,
-}
+use crate::lesson::Lesson;
 
 /// The files that were found to need to run alone, by their node IDs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,12 +15,12 @@ pub struct Learned(BTreeMap<String, Lesson>);
 impl Learned {
     /// Whether a file runs alone.
     pub fn includes(&self, file: &str) -> bool {
-        self.0.get(file).is_some_and(|lesson| lesson.runs > 0)
+        self.0.get(file).is_some_and(Lesson::is_heeded)
     }
 
     /// Whether a file is tried beside others, after it was found to need to run alone.
     pub fn tries(&self, file: &str) -> bool {
-        self.0.get(file).is_some_and(|lesson| lesson.runs == 0)
+        self.0.get(file).is_some_and(|lesson| !lesson.is_heeded())
     }
 
     /// Takes in what a run has shown: which files ran alone, which were tried beside others, and of which files tests have another outcome
@@ -49,20 +33,18 @@ impl Learned {
     ) -> BTreeMap<String, u32> {
         for file in alone {
             if let Some(lesson) = self.0.get_mut(file) {
-                lesson.runs = lesson.runs.saturating_sub(1);
+                lesson.was_heeded();
             }
         }
         for file in tried.iter().filter(|file| !overturned.contains_key(*file)) {
             if let Some(lesson) = self.0.get_mut(file) {
-                lesson.times = lesson.times.saturating_sub(1);
+                lesson.went_well();
             }
         }
-        self.0.retain(|_, lesson| lesson.times > 0);
+        self.0.retain(|_, lesson| !lesson.is_over());
         let learn = |file: &String| {
             let lesson = self.0.entry(file.clone()).or_default();
-            lesson.times = lesson.times.saturating_add(1);
-            lesson.runs = AT_FIRST << (lesson.times - 1).min(DOUBLED);
-            (file.clone(), lesson.runs)
+            (file.clone(), lesson.went_wrong())
         };
         overturned.keys().map(learn).collect()
     }

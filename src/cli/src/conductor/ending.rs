@@ -85,16 +85,25 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
 
     /// Keeps what later runs do otherwise because of this one, and says so.
     fn learn(&mut self, outcome: &Outcome) -> anyhow::Result<()> {
+        let arrangement = &mut self.intent.arrangement;
+        let mut learned = Vec::new();
         if let Some(reason) = self.alone.overturned_by_order() {
-            self.intent.arrangement = self.intent.arrangement.after_order(&reason);
-            self.note(format!(
-                "one worker from now on: {reason}, and tests failed without it"
-            ))?;
+            let runs = arrangement.learn_order(&reason);
+            learned.push((runs, format!("{reason}, and tests failed without it")));
         }
         if let Some(test) = self.alone.waited_in_vain() {
-            self.intent.arrangement = self.intent.arrangement.after_vain_wait(test.as_str());
-            let reason = self.intent.arrangement.one_worker.clone();
-            self.note(format!("one worker from now on: {reason}"))?;
+            let runs = arrangement.learn_vain_wait(test.as_str());
+            learned.push((runs, arrangement.one_worker.clone()));
+        }
+        if let Some(text) = &outcome.failed_start {
+            let runs = arrangement.learn_failed_start(text);
+            learned.push((runs, arrangement.one_worker.clone()));
+        }
+        if learned.is_empty() {
+            arrangement.went_well(self.intent.workers);
+        }
+        for (runs, reason) in learned {
+            self.note(format!("one worker in the next {runs} runs: {reason}"))?;
         }
         let (new, learned) = self.alone.learned();
         for (file, why, runs) in &new {
@@ -104,11 +113,6 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         }
         if let Some(learned) = learned {
             self.keep_note(&self.intent.learned_note, learned);
-        }
-        if let Some(text) = &outcome.failed_start {
-            self.intent.arrangement = self.intent.arrangement.after_failed_start(text);
-            let reason = self.intent.arrangement.one_worker.clone();
-            self.note(format!("one worker from now on: {reason}"))?;
         }
         self.keep_leftovers();
         let arrangement = self.intent.arrangement.clone();
