@@ -237,7 +237,7 @@ fn tests_after_a_variable_was_changed_too_late_run_again() {
 fn distributions_that_were_asked_for_ahead_are_compared() {
     let modules = [(
         "versions.py",
-        "import importlib.metadata as m\nVALUE = {each.name: each.version for each in m.distributions() if each.name == 'some'}\n",
+        "import importlib.metadata as m\nVALUE = {each.metadata['Name']: each.version for each in m.distributions() if each.metadata['Name'] == 'some'}\n",
     )];
     let test =
         format!("import versions\n{IS_FORK}def test_a(): print('there are:', versions.VALUE)\n");
