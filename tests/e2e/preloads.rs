@@ -348,15 +348,51 @@ fn plugins_are_imported_ahead(bytecode: &'static str) {
     assert!(!run.out.contains("cannot be rewritten"), "{}", run.out);
 }
 
-/// What is asked where a conftest has set a variable before is asked too early in a warm interpreter; also by native code, unseen.
+/// Code that isn't Python may ask for variables unseen.
 #[test]
-fn nothing_is_imported_ahead_where_the_environment_is_changed() {
+fn native_code_is_not_imported_ahead_where_variables_are_changed() {
+    let test = format!("import plain, native\n{IS_FORK}def test_a(): import xxlimited\n");
+    let modules = [("plain.py", ""), ("native.py", "import xxlimited\n")];
+    let project = project(&test, &modules, &[]);
+    let output = std::process::Command::new(crate::support::python())
+        .args(["-c", "import xxlimited; print(xxlimited.__file__)"])
+        .output()
+        .expect("it starts");
+    let file = String::from_utf8(output.stdout).expect("it is a path");
+    let file = std::path::Path::new(file.trim());
+    let packages = project.path().join("venv/site-packages");
+    let name = file.file_name().expect("it is a file");
+    std::fs::copy(file, packages.join(name)).expect("works");
+    let (plain, native) = ("plain: 1 modules", "native: 2 modules, as tests import it");
+    learn(&project, |status| {
+        status.contains(plain) && status.contains(native)
+    });
+    assert_eq!(run_warm(&project).code, 0);
+    project.write("conftest.py", "import os\nos.environ['SOME'] = 'value'\n");
+    let run = project.test(&["--all", "-rA"]);
+    assert_eq!(run.code, 0, "{}", run.out);
+    learn(&project, |status| {
+        status.contains(plain)
+            && status
+                .contains("native isn't imported ahead: it brings xxlimited, which isn't Python")
+    });
+    assert_eq!(run_warm(&project).code, 0);
+    project.write("conftest.py", "");
+    learn(&project, |status| status.contains(native));
+}
+
+/// Nor is anything where it can't be told which.
+#[test]
+fn nothing_is_imported_ahead_where_the_environment_is_changed_unseen() {
     let test = format!("import plain\n{IS_FORK}");
     let project = project(&test, &[("plain.py", "")], &[]);
     learn(&project, |status| {
         status.contains("plain: 1 modules, as tests import it")
     });
-    project.write("conftest.py", "import os\nos.environ['SOME'] = 'value'\n");
+    project.write(
+        "conftest.py",
+        "import os\nos.environ._data[b'SOME'] = b'value'\n",
+    );
     learn(&project, |status| {
         status.contains("is warm") && !status.contains("plain")
     });

@@ -295,7 +295,7 @@ def _watch_changes(trace: Trace) -> Callable[[], None]:
             before = None if name is None else value_of(name)
             result = original(self, key, *value)
             if name is not None and value_of(name) != before:
-                trace.changed_variables.add(name)
+                trace.changed_variables.setdefault(name, before)
             return result
 
         change.__name__ = original.__name__

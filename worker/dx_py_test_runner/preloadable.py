@@ -28,10 +28,10 @@ class Preloadable:
         which of these have assertions that pytest has rewritten; the folders that are searched beside those of the environment, where
         something may come to hide modules; and the variables that were changed meanwhile, for a moment at least.
 
-        None of these if importing modules ahead would not be the same, since the project's code has changed the environment by now, which
-        they may ask.
+        None of these if importing modules ahead would not be the same, since nobody saw how the project's code has changed the environment,
+        which they may ask.
         """
-        if any(name in sys.modules for name in _PATCHES_ALL) or _environment() != self._environment:
+        if any(name in sys.modules for name in _PATCHES_ALL) or not self._sees_changes():
             return [], [], [], [], []
         by_file: dict[str, list[str]] = {}
         for name, file in self._trace.known_modules:
@@ -46,6 +46,11 @@ class Preloadable:
         folders = [path for path in paths if not is_installed(os.path.join(path, ""))]
         changed = sorted(name for name in self._trace.changed_variables if not is_volatile(name))
         return sorted(found), sorted(_installed_packages()), _rewritten(), folders, changed
+
+    def _sees_changes(self) -> bool:
+        before, now = self._environment, _environment()
+        changed = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
+        return changed <= {os.fsencode(name) for name in self._trace.changed_variables}
 
 
 def _environment() -> dict[bytes, bytes]:

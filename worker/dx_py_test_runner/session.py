@@ -245,6 +245,7 @@ class WorkerPlugin:
         done.u8(1)
         for texts in self._preloadable.told():
             done.texts(texts)
+        done.u8(int(any(True for _ in self._trace.staying_changes())))
         self._trace.ignore_changes()
         self._wire.send(wire.COLLECTION_DONE, done.bytes())
 

@@ -90,11 +90,13 @@ class Trace:
         self.collecting = False
         #: Told, while a value that is to be cached is made, of all that is read and written.
         self.witness: Optional[Witness] = None
-        #: The variables that were changed since the process began, and what ends that they are noted.
-        self.changed_variables: set[str] = set()
+        #: The variables that were changed since the process began, with their values before, and what ends that they are noted.
+        self.changed_variables: dict[str, Optional[str]] = {}
         self.ignore_changes: Callable[[], None] = lambda: None
         #: Those that modules had asked for which were imported ahead.
         self.asked_ahead: frozenset[str] = frozenset()
+        #: Whether some of these aren't Python code, and may have asked for any unseen.
+        self.is_native_ahead = False
         self._modules: list[tuple[str, str]] = []
         self._imports: list[tuple[str, str]] = []
         self._reads: list[tuple[str, int, str]] = []
@@ -189,8 +191,18 @@ class Trace:
             self.record(VARIABLE, name, owners)
 
     def is_misled(self) -> str:
-        """A variable that was changed after a module had asked for it which was imported ahead, or nothing."""
-        return min(self.changed_variables & self.asked_ahead, default="")
+        """A variable that was changed after a module had asked for it, or may have, which was imported ahead; or nothing."""
+        names = self.changed_variables.keys() & self.asked_ahead
+        if self.is_native_ahead:
+            names |= set(self.staying_changes())
+        return min(names, default="")
+
+    def staying_changes(self) -> Iterator[str]:
+        """The variables that are changed now, but for those that each worker gets."""
+        for name, before in self.changed_variables.items():
+            is_of_worker = variables.is_volatile(name) or name.startswith(variables.SET_IN_WORKERS)
+            if not is_of_worker and variables.value_of(name) != (None if before is None else os.fsencode(before)):
+                yield name
 
     def doubt_everything(self, why: str) -> None:
         """Let every test of this process depend on something that can't be compared."""

@@ -16,14 +16,16 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
+from importlib.machinery import EXTENSION_SUFFIXES
 from types import FrameType
 from typing import Any, NamedTuple, Optional
 
+from .internals import variables_of_module
 from .preload import changes
 from .readers import LIBRARY, is_installed
 from .rewriting import Rewriting, is_rewritten
 from .trace import EXISTENCE, FILE, LISTING, TEXT, VARIABLE, Trace
-from .variables import ALL, is_volatile
+from .variables import ALL, SET_IN_WORKERS, is_volatile
 
 #: How long the import of a module may take, in seconds.
 _PATIENCE = 60.0
@@ -58,9 +60,6 @@ _VARYING = {
 #: The generator of the functions of `random`.
 _shared = getattr(random, "_inst", None)
 
-#: How the names of variables begin that plugins set in each worker, beside those that are no inputs.
-_SET_IN_WORKERS = ("COV_CORE_",)
-
 #: Where distributions are looked for, and how the folders end that tell of one.
 _METADATA = os.path.join(LIBRARY, "importlib", "metadata")
 _OF_DISTRIBUTIONS = (".dist-info", ".egg-info")
@@ -77,6 +76,8 @@ class Known(NamedTuple):
     rewritten: frozenset[str]
     #: The variables that something changes.
     changed: frozenset[str]
+    #: Whether some stay changed.
+    stay_changed: bool
     #: Whether distributions are searched for where they are here.
     finds_distributions: bool
 
@@ -108,7 +109,7 @@ class Reading:
         if kind == VARIABLE:
             if name in ("", ALL):
                 self._object("asks for all variables")
-            elif name in self._known.changed or is_volatile(name) or name.startswith(_SET_IN_WORKERS):
+            elif name in self._known.changed or is_volatile(name) or name.startswith(SET_IN_WORKERS):
                 self._object(f"asks for the variable {name}")
             else:
                 self.variables.add(name)
@@ -180,6 +181,8 @@ class Trial:
         self.paths: set[str] = set()
         #: The variables that were asked for.
         self.variables: set[str] = set()
+        #: Whether some of what was imported isn't Python code.
+        self.is_native = False
         #: What forks have to let begin anew.
         self.generators: list[random.Random] = []
 
@@ -259,7 +262,7 @@ class Trial:
         os.close(self._end)
 
     def _import(self, name: str, begins: bool) -> None:
-        before, generators = len(sys.modules), Generators()
+        before, generators = set(sys.modules), Generators()
         with self._rewriting, Reading(self._trace, self._known) as reading:
             sys.setprofile(generators.called if begins else None)
             try:
@@ -269,7 +272,9 @@ class Trial:
         self.generators += generators.begun
         self.paths |= reading.paths
         self.variables |= reading.variables
-        self.loaded[name] = len(sys.modules) - before
+        new = sys.modules.keys() - before
+        self.loaded[name] = len(new)
+        self.is_native |= any(is_native(sys.modules[name]) for name in new)
 
     def _objection(self, name: str) -> tuple[str, float, bool]:
         """Import a module: why that can't be done ahead, or nothing, how many seconds it took, and whether generators of random numbers
@@ -312,11 +317,19 @@ class Trial:
             module = sys.modules[name]
             if not is_installed(getattr(module, "__file__", None)):
                 continue
+            if self._known.stay_changed and is_native(module):
+                return f"brings {name}, which isn't Python code and may ask for variables that the tests change"
             if name.partition(".")[0] not in self._known.packages:
                 return f"imports {name}, which the tests do not"
             if is_rewritten(module) != (name in self._known.rewritten):
                 return f"imports {name}, whose assertions pytest treats in another way"
         return ""
+
+
+def is_native(module: Any) -> bool:
+    """Whether a module is one of those that aren't Python code, and is installed."""
+    file = variables_of_module(module).get("__file__")
+    return isinstance(file, str) and file.endswith(tuple(EXTENSION_SUFFIXES)) and is_installed(file)
 
 
 def _is_searched(folder: str) -> bool:

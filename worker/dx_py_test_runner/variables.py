@@ -46,6 +46,8 @@ _VOLATILE = frozenset(
     }
 )
 _PREFIXES = ("PYTEST_", "DX_PY_")
+#: How the names of variables begin that plugins set in each worker, beside those that are no inputs.
+SET_IN_WORKERS = ("COV_CORE_",)
 
 
 def is_volatile(name: str) -> bool:

@@ -63,6 +63,7 @@ class Zygote:
         self._trial: Optional[Trial] = None
         self._generators: list[random.Random] = []
         self._asked: dict[str, Optional[str]] = {}
+        self._is_native = False
         self._code = KeptCode(os.path.join(folder, f"{name}.code"))
 
     def serve(self, modules: list[str]) -> Optional[Fork]:
@@ -160,6 +161,7 @@ class Zygote:
                 packages=frozenset(known["packages"]),
                 rewritten=frozenset(known["rewritten"]),
                 changed=frozenset(known.get("variables", ())),
+                stay_changed=known.get("stay_changed", False),
                 finds_distributions=not any(_distributions_in(folder) for folder in others),
             )
             self._trial = Trial(self._trace, seen)
@@ -178,6 +180,7 @@ class Zygote:
         if len(trial.loaded) > loaded:
             self._note_files(trial.paths)
             self._asked.update((name, os.environ.get(name)) for name in trial.variables)
+            self._is_native |= trial.is_native
             self._generators += trial.generators
             trial.generators.clear()
         if goes_on:
@@ -191,13 +194,15 @@ class Zygote:
         economy.freeze(is_zygote=True)
 
     def _is_out_of_date(self) -> bool:
-        """Whether runs have told since of a reason why what tests import should not be imported ahead."""
+        """Whether runs have told since of a reason why what tests import should not be imported ahead, or of one that is gone."""
         known, before = self._known_preloads(), self._preloads
+        if not (known and before):
+            return bool(before)
         # More of them may hide what was imported.
         folders = set(known.get("folders", ())).difference(before.get("folders", ()))
-        return bool(before) and (
-            not known or bool(folders) or not self._asked.keys().isdisjoint(known.get("variables", ()))
-        )
+        changed, changed_before = (set(each.get("variables", ())) for each in (known, before))
+        differs = known.get("stay_changed", False) != before.get("stay_changed", False)
+        return bool(folders or differs or changed & self._asked.keys() or changed_before - changed)
 
     def _path(self, ending: str) -> str:
         return os.path.join(self._folder, f"{self._name}.{ending}")
@@ -418,7 +423,7 @@ class Zygote:
         for generator in self._generators:
             generator.seed()
         self._trace.changed_variables.clear()
-        self._trace.asked_ahead = frozenset(self._asked)
+        self._trace.asked_ahead, self._trace.is_native_ahead = frozenset(self._asked), self._is_native
         return fork
 
 

@@ -23,6 +23,9 @@ pub struct Preloads {
     /// Variables that code changes while tests are collected.
     #[serde(default)]
     variables: BTreeSet<String>,
+    /// Whether some stay changed.
+    #[serde(default)]
+    stay_changed: bool,
     /// Whether a worker was seen in which importing ahead would not have been the same.
     is_unlike: bool,
 }
@@ -37,6 +40,7 @@ impl Preloads {
             rewritten: told.rewritten.into_iter().collect(),
             folders: told.folders.into_iter().collect(),
             variables: told.variables.into_iter().collect(),
+            stay_changed: told.stay_changed,
         });
     }
 
@@ -47,6 +51,7 @@ impl Preloads {
         self.rewritten.extend(other.rewritten);
         self.folders.extend(other.folders);
         self.variables.extend(other.variables);
+        self.stay_changed |= other.stay_changed;
     }
 }
 
@@ -98,6 +103,7 @@ mod tests {
             rewritten: Vec::new(),
             folders: Vec::new(),
             variables: Vec::new(),
+            stay_changed: false,
         });
         preloads
     }

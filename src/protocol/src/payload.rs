@@ -108,6 +108,8 @@ pub struct Preloadable {
     pub folders: Vec<String>,
     /// The variables that were changed meanwhile, for a moment at least.
     pub variables: Vec<String>,
+    /// Whether some are still changed, which code that isn't Python may ask for unseen.
+    pub stay_changed: bool,
 }
 
 /// How collection ended.
@@ -349,6 +351,7 @@ impl Report {
                         rewritten: data.strs()?,
                         folders: data.strs()?,
                         variables: data.strs()?,
+                        stay_changed: data.u8()? != 0,
                     }),
                 },
             }),
@@ -464,6 +467,7 @@ impl Report {
                     out.strs(&told.modules);
                     out.strs(&told.packages).strs(&told.rewritten);
                     out.strs(&told.folders).strs(&told.variables);
+                    out.u8(u8::from(told.stay_changed));
                 }
                 ResultKind::CollectionDone
             }
@@ -710,6 +714,7 @@ mod tests {
                     rewritten: vec![text()],
                     folders: Vec::new(),
                     variables: vec![text()],
+                    stay_changed: true,
                 }),
             }),
             Report::Next,
