@@ -2,7 +2,7 @@
 //!
 //! A miss is a test that the selection calls fresh and whose outcome in a full run is another one; a difference is one that ran in both, with
 //! outcomes that differ each time, as when something is collected as garbage later where more runs. The project is changed in place; a journal
-//! beside the database brings it back, even after a crash.
+//! beside it brings it back, even after a crash.
 
 mod shadows;
 mod tally;
@@ -47,6 +47,13 @@ pub struct MutateArgs {
     /// Arguments for pytest
     #[arg(last = true)]
     args: Vec<String>,
+}
+
+/// Where it is kept what is to be brought back: beside the project, since tests may look at the names in its root.
+fn journal_of(dir: &Path) -> PathBuf {
+    let mut name = dir.file_name().unwrap_or_default().to_owned();
+    name.push(".dx-mutation");
+    dir.with_file_name(name)
 }
 
 /// A change that is taken back when it goes out of scope.
@@ -144,7 +151,7 @@ impl Mutator<'_> {
         kind: &str,
         place: String,
     ) -> Result<Mutant> {
-        let journal = self.dir.join(".dx-mutation");
+        let journal = journal_of(self.dir);
         let original = fs::read(&path).ok();
         fs::create_dir(&journal).with_context(|| {
             format!(
@@ -321,10 +328,11 @@ pub fn mutate(args: &MutateArgs) -> Result<()> {
         .project
         .canonicalize()
         .with_context(|| format!("{} isn't there", args.project.display()))?;
-    if dir.join(".dx-mutation").exists() {
+    let journal = journal_of(&dir);
+    if journal.exists() {
         bail!(
             "{} is left over from a run that was killed: its `content` belongs at its `path`",
-            dir.join(".dx-mutation").display()
+            journal.display()
         );
     }
     let python = match &args.python {
