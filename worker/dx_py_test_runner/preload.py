@@ -76,6 +76,9 @@ _STANDARD = (
 )
 
 
+#: How the names of folders and files end, in lower case, that tell of an installed distribution.
+OF_DISTRIBUTIONS = (".dist-info", ".egg-info")
+
 #: Stands, among the modules that are asked for, for those that tests were seen to import.
 SEEN = "*"
 

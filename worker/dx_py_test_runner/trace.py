@@ -181,8 +181,9 @@ class Trace:
     def variable(self, name: str, frame: Optional[FrameType]) -> None:
         """Note that code in that frame asks for a variable, or for all."""
         owners = self.owners(frame)
-        if variables.is_volatile(name):
-            if owners and self.witness is not None and self.witness.hears_volatile:
+        # Nobody else is told of these.
+        if self.witness is not None and variables.is_volatile(name):
+            if owners and self.witness.hears_volatile:
                 self.witness.read(VARIABLE, name)
             return
         # Who looks at all of them is given each.

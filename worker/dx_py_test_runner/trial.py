@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any, NamedTuple, Optional
 
 from .internals import variables_of_module
-from .preload import changes
+from .preload import OF_DISTRIBUTIONS, changes
 from .readers import LIBRARY, is_installed
 from .rewriting import Rewriting, is_rewritten
 from .trace import EXISTENCE, FILE, LISTING, TEXT, VARIABLE, Trace
@@ -60,9 +60,8 @@ _VARYING = {
 #: The generator of the functions of `random`.
 _shared = getattr(random, "_inst", None)
 
-#: Where distributions are looked for, and how the folders end that tell of one.
+#: Where distributions are looked for.
 _METADATA = os.path.join(LIBRARY, "importlib", "metadata")
-_OF_DISTRIBUTIONS = (".dist-info", ".egg-info")
 #: How far above who reads a file the module is that wants it, at most.
 _NEAR = 12
 
@@ -338,7 +337,7 @@ def _is_searched(folder: str) -> bool:
 
 
 def _tells_of_distribution(path: str) -> bool:
-    return any(part.lower().endswith(_OF_DISTRIBUTIONS) for part in path.split(os.sep))
+    return any(part.lower().endswith(OF_DISTRIBUTIONS) for part in path.split(os.sep))
 
 
 def _looks_for_distributions() -> bool:

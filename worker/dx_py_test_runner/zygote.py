@@ -26,7 +26,7 @@ from . import economy
 from .forked import Fork, Request
 from .kept_code import KeptCode
 from .observe import install
-from .preload import SEEN, preload
+from .preload import OF_DISTRIBUTIONS, SEEN, preload
 from .trace import Trace
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Zygote:
         self._preloads: dict[str, Any] = {}
         self._trial: Optional[Trial] = None
         self._generators: list[random.Random] = []
-        self._asked: dict[str, Optional[str]] = {}
+        self._asked: dict[str, Optional[bytes]] = {}
         self._is_native = False
         self._code = KeptCode(os.path.join(folder, f"{name}.code"))
 
@@ -179,7 +179,7 @@ class Zygote:
         goes_on = trial.hear()
         if len(trial.loaded) > loaded:
             self._note_files(trial.paths)
-            self._asked.update((name, os.environ.get(name)) for name in trial.variables)
+            self._asked.update((name, os.environb.get(os.fsencode(name))) for name in trial.variables)
             self._is_native |= trial.is_native
             self._generators += trial.generators
             trial.generators.clear()
@@ -345,8 +345,7 @@ class Zygote:
 
     def _is_asked_otherwise(self, environment: dict[bytes, bytes]) -> bool:
         """Whether modules that were imported ahead would hear otherwise of some variable."""
-        values = ((environment.get(os.fsencode(name)), value) for name, value in self._asked.items())
-        return any(now != (None if value is None else os.fsencode(value)) for now, value in values)
+        return any(environment.get(os.fsencode(name)) != value for name, value in self._asked.items())
 
     def _fork(self, link: socket.socket, request: Request, fds: list[int]) -> Optional[Fork]:
         pid = os.fork()
@@ -447,7 +446,7 @@ def _modules_in(folder: str, loaded: set[str]) -> list[str]:
 
 def _distributions_in(folder: str) -> list[str]:
     """What in a folder that is searched tells of a distribution."""
-    return sorted(name for name in _names_in(folder) if name.lower().endswith((".dist-info", ".egg-info")))
+    return sorted(name for name in _names_in(folder) if name.lower().endswith(OF_DISTRIBUTIONS))
 
 
 def _startup_files(folder: str) -> list[str]:

@@ -86,23 +86,23 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
     /// Keeps what later runs do otherwise because of this one, and says so.
     fn learn(&mut self, outcome: &Outcome) -> anyhow::Result<()> {
         let arrangement = &mut self.intent.arrangement;
-        let mut learned = Vec::new();
+        let mut reasons = Vec::new();
         if let Some(reason) = self.alone.overturned_by_order() {
             let runs = arrangement.learn_order(&reason);
-            learned.push((runs, format!("{reason}, and tests failed without it")));
+            reasons.push((runs, format!("{reason}, and tests failed without it")));
         }
         if let Some(test) = self.alone.waited_in_vain() {
             let runs = arrangement.learn_vain_wait(test.as_str());
-            learned.push((runs, arrangement.one_worker.clone()));
+            reasons.push((runs, arrangement.one_worker.clone()));
         }
         if let Some(text) = &outcome.failed_start {
             let runs = arrangement.learn_failed_start(text);
-            learned.push((runs, arrangement.one_worker.clone()));
+            reasons.push((runs, arrangement.one_worker.clone()));
         }
-        if learned.is_empty() {
+        if reasons.is_empty() {
             arrangement.went_well(self.intent.workers);
         }
-        for (runs, reason) in learned {
+        for (runs, reason) in reasons {
             self.note(format!("one worker in the next {runs} runs: {reason}"))?;
         }
         let (new, learned) = self.alone.learned();
