@@ -18,6 +18,7 @@ mod leftovers;
 mod looks;
 mod outcomes;
 mod parallel;
+mod places;
 mod plugin_mode;
 mod plugins;
 mod preloads;
@@ -25,6 +26,7 @@ mod projects;
 mod pytest_cache;
 mod reporting;
 mod samples;
+
 mod search_path;
 mod selection;
 mod slices;

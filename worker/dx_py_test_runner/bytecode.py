@@ -11,10 +11,11 @@ checkout is fresh: each rewrites a share beforehand, and finds the others' then.
 from __future__ import annotations
 
 import ast
+import fnmatch
 import os
 from pathlib import Path
 from types import CodeType
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import pytest
 from _pytest.assertion import rewrite
@@ -59,9 +60,10 @@ def prepare(paths: list[str]) -> None:
         return
     state = _config.stash.get(rewrite.assertstate_key, None)
     patterns = getattr(getattr(state, "hook", None), "fnpats", ())
+    is_ignored = _ignored(_config)
     for path in paths:
         source = Path(path)
-        if not any(fnmatch_ex(pattern, source) for pattern in patterns):
+        if is_ignored(source) or not any(fnmatch_ex(pattern, source) for pattern in patterns):
             continue
         try:
             place = os.path.join(_folder, _key(source))
@@ -70,6 +72,18 @@ def prepare(paths: list[str]) -> None:
                 _rewritten(source, place)
         except Exception:  # the import tells what is wrong with it
             continue
+
+
+def _ignored(config: Any) -> Callable[[Path], bool]:
+    """Whether `--ignore` or `--ignore-glob` lets pytest pass a file over."""
+    ignored = {Path(os.path.abspath(path)) for path in config.getoption("ignore", None) or ()}
+    globs = [os.path.abspath(glob) for glob in config.getoption("ignore_glob", None) or ()]
+
+    def is_ignored(source: Path) -> bool:
+        met = (source, *source.parents)
+        return not ignored.isdisjoint(met) or any(fnmatch.fnmatch(str(one), glob) for one in met for glob in globs)
+
+    return is_ignored
 
 
 def heed(config: Any) -> None:

@@ -165,10 +165,9 @@ class WorkerPlugin:
         if command[0] != wire.COLLECT:
             raise session.Interrupted("stopped")
         asked = Unpack(command[3])
-        mode, paths, new, shares, share = asked.u8(), asked.texts(), asked.texts(), asked.u8(), asked.texts()
+        narrow, paths, new, shares, share = asked.u8() == 1, asked.texts(), asked.texts(), asked.u8(), asked.texts()
         inert = dict(asked.pairs())
         folders = [(asked.text(), asked.u8() == 1) for _ in range(asked.u32())]
-        narrow, named = mode > 0, mode == 2
         self._in_parts = any("::" in path for path in (*paths, *map(str, session.config.args)))
         if self._in_parts:
             # What is named must be found, also if it is left out then.
@@ -178,10 +177,9 @@ class WorkerPlugin:
             self._shared = Shared(session, share, inert)
             self._shared.is_partial &= not _needs_everything(config)
         bytecode.prepare(new)
-        # What the user named is everything.
-        reason = _needs_everything(config) if narrow and not named else ""
+        reason = _needs_everything(config) if narrow else ""
         arguments = config.args
-        forget = collect.unnamed(session, arguments) if narrow and not named else lambda: None
+        forget = collect.unnamed(session, arguments) if narrow else lambda: None
         see_all: Callable[[], None] = lambda: None  # noqa: E731
         search_path = SearchPath(config, folders)
         if narrow and not reason:
@@ -194,7 +192,7 @@ class WorkerPlugin:
         outcome = yield
         see_all()
         shared = self._shared
-        is_part = narrow and not named and not reason
+        is_part = narrow and not reason
         is_shared = shared is not None and shared.is_partial
         # A conftest of some folder may want to see all tests.
         is_done = outcome.excinfo is None

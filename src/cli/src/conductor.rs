@@ -57,9 +57,8 @@ pub struct Intent<'a> {
     pub wanted: usize,
     /// The paths that are collected, if not everything is.
     pub narrow: Option<BTreeSet<String>>,
-    /// The files that hold the tests which are known of them, as far as what they read and import says; none if the user named places, and
-    /// pytest wouldn't collect more either.
-    pub settled: Option<HashSet<String>>,
+    /// The files that hold the tests which are known of them, as far as what they read and import says.
+    pub settled: HashSet<String>,
     /// Whether each worker makes the items of a share of them only, and tells of these.
     pub split: bool,
     /// The list of files as it will be when those that are new have been collected: all of them are in this run.

@@ -21,6 +21,7 @@ use crate::early::{Early, role};
 use crate::file_list::FileList;
 use crate::invocation::Invocation;
 use crate::jobs::{UNKNOWN, WORTHWHILE};
+use crate::places;
 use crate::plan::Plan;
 use crate::record::{Recorder, RecorderThread, Recording};
 use crate::report::{Reporter, emit};
@@ -78,13 +79,12 @@ pub fn execute(
     let args = asked.args;
     // Collecting a part spares time while the part is small; else everything is collected, which is what pytest does.
     // A conftest of another folder that has a say in all tests must be loaded.
-    let narrow = plan.names_places
-        || !plan.ask_pytest
-            && session.wide.is_empty()
-            && !session.arrangement.keeps_together(plan.collected_files())
-            && plan.paths.len() * 2 <= plan.known_files.max(2);
-    let wanted = if plan.ask_pytest || plan.names_places {
-        asked.workers
+    let narrow = !plan.ask_pytest
+        && session.wide.is_empty()
+        && !session.arrangement.keeps_together(plan.collected_files())
+        && plan.paths.len() * 2 <= plan.known_files.max(2);
+    let wanted = if plan.ask_pytest {
+        files_at_start(session, asked).map_or(asked.workers, |files| asked.workers.min(files))
     } else {
         match plan.paths.len() {
             files if files < asked.workers && has_long_divisible_file(session, &plan) => {
@@ -145,7 +145,6 @@ pub fn execute(
     let mut run_plan = RunPlan {
         workers,
         collect: narrow.then(|| plan.paths.clone()),
-        named: plan.names_places,
         rewrite: modules_to_rewrite(session, &plan, workers, narrow),
         inert: inert(session, &shares),
         folders: search_path::folders(session, &plan),
@@ -163,7 +162,7 @@ pub fn execute(
         narrow && new.all(|path| plan.paths.contains(path))
     });
     let (leftovers, leftovers_note) = session.leftovers()?;
-    let settled = (!plan.names_places).then(|| settled(session, &plan));
+    let settled = settled(session, &plan);
     let mut intent = Intent {
         renewal,
         heard_of,
@@ -223,7 +222,7 @@ pub fn execute(
         }
         let whole = RunPlan {
             workers: 1,
-            collect: plan.names_places.then(|| plan.paths.clone()),
+            collect: None,
             rewrite: Vec::new(),
             shares: Vec::new(),
             inert: Vec::new(),
@@ -280,7 +279,7 @@ pub fn execute(
                 first_process: outcome.last_process,
                 ..whole.clone()
             };
-            if let (NextPhase::Only(paths), false) = (next, plan.names_places) {
+            if let NextPhase::Only(paths) = next {
                 local.block_on(&runtime, standby.keep_for_a_part());
                 later.collect = Some(paths);
                 if !conductor.folders.is_empty() {
@@ -308,16 +307,35 @@ pub fn execute(
     }
     snapshots::end(session, args, &mut summary)?;
     session.keep_what_was_looked_at()?;
+    if !asked.invocation.paths.is_empty() {
+        places::keep_latest_lists(session, asked.invocation)?;
+    }
     session.catalog.finish_run(run, &summary)?;
     database::prune_bytecode(&session.project.dx_dir());
     if !outcome.interrupted && outcome.fatal.is_none() {
         daemon::keep_warm(
             &session.project,
             &session.interpreter.executable,
-            Some((preloads, !narrow)),
+            Some((preloads, !narrow && asked.invocation.paths.is_empty())),
         );
     }
     report_end(reporters, &summary, &outcome)
+}
+
+/// In how many files pytest looks for tests, if it starts from some places and they tell; at least one.
+fn files_at_start(session: &Session, asked: &Execution<'_>) -> Option<usize> {
+    let points = session
+        .start
+        .as_ref()
+        .filter(|_| !asked.invocation.paths.is_empty())?;
+    let project = &session.project;
+    let is_test_file = |path: &RelPath| project.is_test_file(path);
+    let files = session.sources.scan.files.iter();
+    let files = files.filter(|file| is_test_file(&file.path) && session.starts_around(&file.path));
+    let others = points.iter();
+    let others =
+        others.filter(|point| !is_test_file(point) && point.to_path(&project.root).is_file());
+    Some(files.count() + others.count()).filter(|files| *files > 0)
 }
 
 /// The files among those that are collected that hold the tests which are known of them, as far as what they read and import says.
@@ -331,15 +349,20 @@ fn settled(session: &Session, plan: &Plan) -> HashSet<String> {
 
 /// Whether a run sees which functions its tests run.
 fn sees_functions(session: &Session, asked: &Execution<'_>) -> bool {
-    let is_for_a_change = !asked.is_forced() && most_have_run(session);
+    let is_for_a_change = !asked.is_forced() && most_have_run(session, asked.selection);
     session.project.level().sees_functions(is_for_a_change)
 }
 
-/// Whether most of the project's tests have run before: what the others do for the first time is the smaller part of a run.
-fn most_have_run(session: &Session) -> bool {
+/// Whether most of the tests that may be meant have run before: what the others do for the first time is the smaller part of a run.
+fn most_have_run(session: &Session, selection: &Selection) -> bool {
     let files = session.sources.scan.files.iter();
-    let of_tests = files.filter(|file| session.project.is_test_file(&file.path));
-    let known = &session.state.files;
+    let of_tests = files.filter(|file| {
+        session.project.is_test_file(&file.path) && selection.may_include_file(file.path.as_str())
+    });
+    let known = session.state.files.iter();
+    let known: Vec<_> = known
+        .filter(|file| selection.may_include_file(&file.file))
+        .collect();
     let tests = known.iter().flat_map(|file| &file.tests);
     let (all, ran) = tests.fold((0, 0), |(all, ran), test| {
         (all + 1, ran + usize::from(test.last.is_some()))
@@ -359,7 +382,7 @@ fn shares(session: &Session, plan: &Plan, workers: usize) -> Vec<Vec<String>> {
     let list = session.file_list.as_ref();
     let is_known = list.is_some_and(|list| list.broken.is_empty()) && session.wide.is_empty();
     let is_heard = session.arrangement.controller;
-    if workers < 2 || plan.ask_pytest || plan.names_places || !is_known || is_heard {
+    if workers < 2 || plan.ask_pytest || !is_known || is_heard {
         return Vec::new();
     }
     if session.arrangement.keeps_together(plan.collected_files()) {
@@ -443,7 +466,8 @@ fn modules_to_rewrite(session: &Session, plan: &Plan, workers: usize, narrow: bo
     let paths: HashSet<&str> = plan.paths.iter().map(String::as_str).collect();
     let collected = |file: &&RelPath| {
         project.is_test_file(file)
-            && (!narrow || plan.names_places || paths.contains(file.as_str()))
+            && session.starts_around(file)
+            && (!narrow || paths.contains(file.as_str()))
     };
     let new = session.sources.new.iter().filter(collected);
     new.map(|file| file.to_path(&project.root).display().to_string())

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dx_py_core::{Digest, Engine, Hasher};
+use dx_py_core::{Digest, Engine, Hasher, RelPath};
 
 use crate::pytest_options;
 use crate::settings::Project;
@@ -110,20 +110,38 @@ impl Invocation {
     /// The digest of the paths that pytest starts from: those that are given, else `testpaths`.
     pub fn base_digest(&self, project: &Project) -> Digest {
         let mut hasher = Hasher::new();
-        let configured = if project.cwd == project.root {
-            &project.ini.test_paths[..]
-        } else {
-            &[]
-        };
-        let paths = if self.paths.is_empty() {
-            configured
-        } else {
-            &self.paths[..]
-        };
-        for path in paths {
+        for path in self.base(project) {
             hasher.field(path.trim_end_matches('/'));
         }
         hasher.finish()
+    }
+
+    /// The files and folders that pytest starts from: those that are given, else `testpaths`, else the working directory. None if one of
+    /// them isn't there, or isn't in the project: a pattern, or the name of a package.
+    pub fn starting_points(&self, project: &Project) -> Option<Vec<RelPath>> {
+        let base = self.base(project);
+        if base.is_empty() {
+            return Some(vec![RelPath::new(&project.root, &project.cwd)?]);
+        }
+        let mut places = base.iter().map(|argument| {
+            let place = argument.split("::").next().unwrap_or(argument);
+            let place = project.cwd.join(place).canonicalize().ok()?;
+            RelPath::new(&project.root, &place)
+        });
+        let mut points: Vec<RelPath> = places.by_ref().collect::<Option<_>>()?;
+        points.sort();
+        points.dedup();
+        Some(points)
+    }
+
+    fn base<'a>(&'a self, project: &'a Project) -> &'a [String] {
+        if !self.paths.is_empty() {
+            &self.paths
+        } else if project.cwd == project.root {
+            &project.ini.test_paths
+        } else {
+            &[]
+        }
     }
 
     /// The arguments for a worker.

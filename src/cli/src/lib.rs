@@ -28,6 +28,7 @@ pub mod library;
 mod listener;
 mod lookup;
 mod opening;
+mod places;
 mod plan;
 mod plugin_mode;
 mod pytest_cache;
@@ -37,6 +38,7 @@ mod record;
 pub mod reference;
 mod report;
 mod run;
+
 mod scratch;
 mod search_path;
 mod selection;

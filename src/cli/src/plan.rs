@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use dx_py_catalog::CatalogError;
-use dx_py_core::{RelPath, TestId, TestStatus, Verdict};
+use dx_py_core::{TestId, TestStatus, Verdict};
 
 use crate::file_list::by_place;
 use crate::selection::{Candidate, Names, Selection};
@@ -28,8 +27,6 @@ pub struct Plan {
     pub stale: Vec<(String, String)>,
     /// Files that hold dirty tests, or that must be collected, as paths for pytest.
     pub paths: Vec<String>,
-    /// Whether these are the places that the user named, since pytest wouldn't collect all of them by itself.
-    pub names_places: bool,
     /// How many files are known.
     pub known_files: usize,
     /// Tests that were left out by the selection, but for those of files that are collected again.
@@ -46,13 +43,12 @@ impl Plan {
     }
 }
 
-/// Compares every known test with the world. Of those that are fresh a sample is `verified`. `paths_are_free` says that pytest isn't given paths of its own, which would count.
+/// Compares every known test with the world. Of those that are fresh a sample is `verified`.
 pub fn make_plan(
     session: &Session,
     selection: &Selection,
     forced: Option<&str>,
     verified: Sample,
-    paths_are_free: bool,
 ) -> Result<Plan, CatalogError> {
     let mut plan = Plan {
         fresh: BTreeMap::new(),
@@ -61,7 +57,6 @@ pub fn make_plan(
         dirty_files: BTreeSet::new(),
         stale: Vec::new(),
         paths: Vec::new(),
-        names_places: false,
         known_files: 0,
         deselected: 0,
         ask_pytest: session.file_list.is_none(),
@@ -176,35 +171,6 @@ pub fn make_plan(
             .iter()
             .filter(|path| selection.may_include_file(path));
         plan.paths.extend(broken.cloned());
-    }
-    // A place that the user names, and that pytest wouldn't collect by itself, is collected all the same; the others with it then.
-    let root = &session.project.root;
-    let places = selection.places(root);
-    let is_collected = |file: &RelPath| match &session.file_list {
-        Some(list) => {
-            let mut known = session.state.files.iter();
-            let known = known.find(|known| known.path == file.as_str());
-            known.is_some_and(|known| list.files.contains(&known.file))
-                || list.broken.iter().any(|path| path == file.as_str())
-        }
-        None => session.project.looks_at(file),
-    };
-    let is_outside = |place: &PathBuf| {
-        RelPath::new(root, place).is_some_and(|inner| {
-            // Of a file that isn't named as test files are pytest collects more if it is named itself.
-            let is_test_file = session.project.is_test_file(&inner);
-            place.is_file() && !(is_test_file && is_collected(&inner))
-                || place.is_dir() && !session.project.looks_into(&inner)
-        })
-    };
-    if paths_are_free && places.iter().any(is_outside) {
-        plan.ask_pytest = false;
-        plan.names_places = true;
-        plan.deselected = 0; // what the places hold is collected, and counted then
-        plan.paths = places
-            .iter()
-            .map(|place| place.display().to_string())
-            .collect();
     }
     Ok(plan)
 }

@@ -15,6 +15,7 @@ use crate::execution::{Execution, execute};
 use crate::forecast::Forecast;
 use crate::invocation::Invocation;
 use crate::opening::Opening;
+use crate::places;
 use crate::plan::{Plan, explain, make_plan};
 use crate::report::{Reporter, emit, reporters, text_output};
 use crate::scratch;
@@ -90,6 +91,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
     let most = wanted.count(told.as_ref(), of_all);
     let early = Early::for_all(&opening, args, &invocation, most)?;
     let mut session = Session::compare(opening, &invocation)?;
+    places::narrow_to_places(&mut session, &mut invocation, &selection)?;
     if let Some(revision) = &args.changed_since {
         let changed = changes::since(revision, &session.project.root)?;
         let (tests, files) = changes::reached(&session, &changed);
@@ -102,13 +104,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
         _ => None,
     };
     let sample = Sample::new(args.verify_fresh.unwrap_or(0.0), scratch::salt());
-    let plan = make_plan(
-        &session,
-        &selection,
-        forced,
-        sample,
-        invocation.paths.is_empty(),
-    )?;
+    let plan = make_plan(&session, &selection, forced, sample)?;
     if args.dry_run {
         session.sources.save();
         let forecast = Forecast::of(&session, &plan, &selection);

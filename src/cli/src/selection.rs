@@ -159,6 +159,12 @@ impl Selection {
             .collect()
     }
 
+    /// Whether a pattern chooses by node IDs, wherever they are.
+    pub fn has_globs(&self) -> bool {
+        let mut patterns = self.patterns.iter();
+        patterns.any(|pattern| matches!(pattern, Pattern::Glob(_)))
+    }
+
     fn is_in_shard(&self, file: &str) -> bool {
         self.shard.is_none_or(|shard| shard.includes(file))
     }

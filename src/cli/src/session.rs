@@ -101,6 +101,8 @@ pub struct Session {
     /// The recorded sets of inputs, compared with the digests now.
     pub sets: SetStates,
     opened_ms: i64,
+    /// The files and folders that pytest starts from, if that can be told.
+    pub start: Option<Vec<RelPath>>,
     always: GlobSet,
     key: Digest,
     base: Digest,
@@ -182,7 +184,10 @@ impl Session {
         let held = sets.held_by_symbols();
         let held = held.iter().map(String::as_str);
         sets.distrust(&compiles::broken(&interpreter.executable, &world, held));
-        let base = invocation.base_digest(&project);
+        let (base, start) = (
+            invocation.base_digest(&project),
+            invocation.starting_points(&project),
+        );
         let learned = catalog
             .note(&learned_note(key))?
             .and_then(|value| blob::decode(&value).ok())
@@ -209,6 +214,7 @@ impl Session {
                 configured: globs("serial", &project.config.serial)?,
                 learned,
             },
+            start,
             key,
             base,
             project,
@@ -217,8 +223,27 @@ impl Session {
         Ok(session)
     }
 
+    /// Lets pytest start from the paths of this invocation, which is the session's in all else.
+    ///
+    /// # Errors
+    /// If the catalog can't be read.
+    pub fn start_from(&mut self, invocation: &Invocation) -> anyhow::Result<()> {
+        self.base = invocation.base_digest(&self.project);
+        self.start = invocation.starting_points(&self.project);
+        (self.file_list, self.renewal) = (None, None);
+        self.wide.clear();
+        self.file_list_reason.clear();
+        self.check_file_list()
+    }
+
+    /// Whether a file lies where pytest starts from, as far as that can be told.
+    pub fn starts_around(&self, file: &RelPath) -> bool {
+        let start = self.start.as_ref();
+        start.is_none_or(|points| points.iter().any(|point| file.is_within(point)))
+    }
+
     fn check_file_list(&mut self) -> anyhow::Result<()> {
-        let Some(value) = self.catalog.note(&self.file_list_note())? else {
+        let Some(value) = self.catalog.note(&self.file_list_note(self.base))? else {
             self.file_list_reason = "pytest has not yet been asked which files hold tests".into();
             return Ok(());
         };
@@ -251,11 +276,13 @@ impl Session {
         let holds_python = |folder: &str| {
             RelPath::from_text(folder).is_some_and(|folder| {
                 let mut files = self.sources.scan.files.iter();
-                self.project.looks_into(&folder) && files.any(|file| file.path.is_within(&folder))
+                let is_there = |path: &RelPath| path.is_within(&folder) && self.starts_around(path);
+                self.project.looks_into(&folder) && files.any(|file| is_there(&file.path))
             })
         };
         let is_test_file = |path: &str| {
-            RelPath::from_text(path).is_some_and(|path| self.project.is_test_file(&path))
+            RelPath::from_text(path)
+                .is_some_and(|path| self.project.is_test_file(&path) && self.starts_around(&path))
         };
         let folders = Folders {
             names: &|folder| self.world.names(folder),
@@ -291,8 +318,14 @@ impl Session {
         opening::busyness_note(self.key)
     }
 
-    fn file_list_note(&self) -> String {
-        format!("files:{}:{}", hex(self.key), hex(self.base))
+    /// Under which name it is kept of which places the files are known, by the names of their lists.
+    pub fn lists_note(&self) -> String {
+        format!("lists:{}", hex(self.key))
+    }
+
+    /// Under which name the list of the files is kept that pytest collects when it starts from paths with this digest.
+    pub fn file_list_note(&self, base: Digest) -> String {
+        format!("files:{}:{}", hex(self.key), hex(base))
     }
 
     /// Keeps a list of collected files.
@@ -300,7 +333,7 @@ impl Session {
     /// # Errors
     /// If it can't be written.
     pub fn file_list_record(&self, list: &FileList) -> anyhow::Result<(String, Vec<u8>)> {
-        Ok((self.file_list_note(), blob::encode(list)?))
+        Ok((self.file_list_note(self.base), blob::encode(list)?))
     }
 
     /// Inputs that every test has.
@@ -326,11 +359,13 @@ impl Session {
         inputs
     }
 
-    /// What the file at `path` reaches through its imports now, to judge its tests by.
+    /// What the file at `path` reaches through its imports and by pytest now, to judge its tests by.
     pub fn reach(&self, path: &str) -> Reach<'_> {
-        let closure = RelPath::from_text(path)
-            .map(|path| self.sources.graph.closure(&path))
-            .unwrap_or_default();
+        let closure = RelPath::from_text(path).map(|path| self.sources.graph.closure(&path));
+        let mut closure = closure.unwrap_or_default();
+        // A conftest that has a say in all tests bears on those that ran where pytest didn't come to it, too.
+        let wide = self.wide.iter().map(std::path::Path::new);
+        closure.extend(wide.filter_map(|file| RelPath::new(&self.project.root, file)));
         Reach {
             session: self,
             closure,

@@ -285,11 +285,6 @@ impl Project {
         self.collected().files.is_match(file.file_name())
     }
 
-    /// Whether pytest looks at this file by itself, by its name and place.
-    pub fn looks_at(&self, file: &RelPath) -> bool {
-        self.is_test_file(file) && file.parent().is_some_and(|folder| self.looks_into(&folder))
-    }
-
     /// Whether pytest looks into this folder by itself, when it is started here without paths.
     pub fn looks_into(&self, folder: &RelPath) -> bool {
         let passed_over = glob_set(self.ini.no_recurse.iter());

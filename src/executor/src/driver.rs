@@ -439,7 +439,6 @@ async fn answer<C: Connection>(
                 session.is_adopting = true;
                 let command = Command::Collect {
                     only: None,
-                    named: false,
                     rewrite: Vec::new(),
                     share: Some(share),
                     inert: Vec::new(),

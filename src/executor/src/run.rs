@@ -28,8 +28,6 @@ pub struct RunPlan {
     pub workers: usize,
     /// What each collects: everything, or only these paths.
     pub collect: Option<Vec<String>>,
-    /// Whether these are what the user named.
-    pub named: bool,
     /// Absolute paths of test modules that are new: each worker rewrites its share of them before it collects.
     pub rewrite: Vec<String>,
     /// For each slot the node IDs of the files whose items it makes; empty if each makes all. Each imports all that is collected,
@@ -549,13 +547,12 @@ pub(crate) fn collect_command(plan: &RunPlan, slot: u32) -> Command {
         .filter(|(file, _)| share.is_some() && !own.contains(file));
     Command::Collect {
         only: plan.collect.clone(),
-        named: plan.named,
         rewrite: rewrite.step_by(plan.workers.max(1)).cloned().collect(),
         share: share.cloned(),
         inert: others.cloned().collect(),
         folders: match plan.collect {
-            Some(_) if !plan.named => plan.folders.clone(),
-            _ => Vec::new(),
+            Some(_) => plan.folders.clone(),
+            None => Vec::new(),
         },
     }
 }

@@ -13,8 +13,6 @@ pub enum Command {
     Collect {
         /// Only these; `None` for everything.
         only: Option<Vec<String>>,
-        /// Whether that is what the user named, so that hooks that look at all tests see these.
-        named: bool,
         /// Absolute paths of new test modules that this worker rewrites before it collects, so that others needn't.
         rewrite: Vec<String>,
         /// The node IDs of the files whose items are made, where several workers share that; the modules of others are imported only.
@@ -81,13 +79,12 @@ impl Command {
         match self {
             Self::Collect {
                 only,
-                named,
                 rewrite,
                 share,
                 inert,
                 folders,
             } => {
-                out.u8(u8::from(only.is_some()) + u8::from(*named));
+                out.u8(u8::from(only.is_some()));
                 out.strs(only.as_deref().unwrap_or_default());
                 out.strs(rewrite);
                 out.u8(u8::from(share.is_some()));
@@ -146,14 +143,13 @@ impl Command {
         let mut data = Reader::new(payload);
         let command = match header.kind()? {
             MessageKind::Collect => {
-                let mode = data.u8()?;
+                let is_part = data.u8()? > 0;
                 let paths = data.strs()?;
                 let rewrite = data.strs()?;
                 let is_shared = data.u8()? > 0;
                 let share = data.strs()?;
                 Self::Collect {
-                    only: (mode > 0).then_some(paths),
-                    named: mode == 2,
+                    only: is_part.then_some(paths),
                     rewrite,
                     share: is_shared.then_some(share),
                     inert: data.pairs()?,

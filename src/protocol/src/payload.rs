@@ -621,9 +621,9 @@ mod tests {
             prop_assert_eq!(Report::decode(&header, &payload).unwrap(), report);
             for command in [
                 Command::Run { file: file.clone(), tests: tests.iter().map(|test| TestId::new(test.as_str())).collect() },
-                Command::Collect { only: Some(tests.clone()), named: false, rewrite: Vec::new(), share: Some(vec![file.clone()]), inert: vec![(file.clone(), "a b:c".into())], folders: vec![(file.clone(), true)] },
-                Command::Collect { only: Some(tests), named: true, rewrite: vec![file.clone()], share: None, inert: Vec::new(), folders: Vec::new() },
-                Command::Collect { only: None, named: false, rewrite: Vec::new(), share: Some(Vec::new()), inert: Vec::new(), folders: Vec::new() },
+                Command::Collect { only: Some(tests.clone()), rewrite: Vec::new(), share: Some(vec![file.clone()]), inert: vec![(file.clone(), "a b:c".into())], folders: vec![(file.clone(), true)] },
+                Command::Collect { only: Some(tests), rewrite: vec![file.clone()], share: None, inert: Vec::new(), folders: Vec::new() },
+                Command::Collect { only: None, rewrite: Vec::new(), share: Some(Vec::new()), inert: Vec::new(), folders: Vec::new() },
                 Command::TellTest {
                     id: TestId::new(file.as_str()),
                     status: TestStatus::Failed,

@@ -145,9 +145,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
     /// what was imported before, as from a list of subclasses, they come with other files. Tests of a function that is gone from a file that
     /// was changed are gone, and those of one that has as many new ones have got other IDs, which may be made of the time of day.
     fn missing(&self, files: &[Collected]) -> HashMap<String, Vec<TestId>> {
-        let Some(settled) = &self.intent.settled else {
-            return HashMap::new();
-        };
+        let settled = &self.intent.settled;
         let collected: HashMap<&str, &Collected> =
             files.iter().map(|file| (&*file.file, file)).collect();
         let there: HashSet<&str> = files
@@ -186,8 +184,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
     fn look_for(&mut self, missing: HashMap<String, Vec<TestId>>) -> anyhow::Result<usize> {
         let mut dirty = Vec::new();
         for (file, tests) in missing {
-            let is_settled = self.intent.settled.as_ref();
-            let is_settled = is_settled.is_some_and(|settled| settled.contains(&file));
+            let is_settled = self.intent.settled.contains(&file);
             for id in tests {
                 match self.intent.verdicts.get(&id) {
                     Some(Verdict::Fresh { status, duration })

@@ -1,0 +1,147 @@
+//! Places that the user names. The oracle is pytest, which is given the same places.
+
+use crate::support::Project;
+
+const LOGS: &str = "with open('imported', 'a') as log: log.write(__name__ + '\\n')\n";
+
+/// A project of which each module says when it is imported.
+fn project(files: &[(&str, &str)]) -> Project {
+    let texts: Vec<(&str, String)> = files
+        .iter()
+        .map(|(path, text)| (*path, format!("{LOGS}{text}")))
+        .collect();
+    let files: Vec<(&str, &str)> = texts
+        .iter()
+        .map(|(path, text)| (*path, text.as_str()))
+        .collect();
+    Project::new(&files)
+}
+
+/// What was imported since this was last asked, each module once.
+fn imported(project: &Project) -> Vec<String> {
+    let log = project.path().join("imported");
+    let text = std::fs::read_to_string(&log).unwrap_or_default();
+    let _ = std::fs::remove_file(&log);
+    let mut names: Vec<String> = text.lines().map(str::to_owned).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+const TESTS: [(&str, &str); 4] = [
+    (
+        "tests/test_a.py",
+        "def test_a(): pass\ndef test_more(): pass\n",
+    ),
+    ("tests/test_b.py", "def test_b(): pass\n"),
+    ("tests/sub/test_s.py", "def test_s(): pass\n"),
+    ("other/test_o.py", "def test_o(): pass\n"),
+];
+
+#[test]
+fn nothing_else_is_imported_where_the_project_is_not_known() {
+    for named in ["tests/test_a.py", "tests/test_a.py::test_a", "tests", "."] {
+        let project = project(&TESTS);
+        let (code, outcomes) = project.pytest(&[named]);
+        let by_pytest = imported(&project);
+        let run = project.test(&[named]);
+        assert_eq!((run.code, run.outcomes()), (code, outcomes), "{}", run.out);
+        assert_eq!(imported(&project), by_pytest, "{named}: {}", run.out);
+        // Which files there are is known of the place now, and pytest isn't asked.
+        let again = project.test(&[named]);
+        assert!(again.out.contains("nothing to run"), "{}", again.out);
+        assert!(imported(&project).is_empty(), "{named}: {}", again.out);
+        // Of all others it isn't.
+        let (code, outcomes) = project.pytest(&[]);
+        let _ = imported(&project);
+        let whole = project.test(&["--all"]);
+        assert_eq!((whole.code, whole.outcomes()), (code, outcomes));
+        assert_eq!(imported(&project).len(), 4, "{}", whole.out);
+    }
+}
+
+#[test]
+fn a_wider_place_tells_of_what_it_holds() {
+    let project = project(&TESTS);
+    project.test(&["tests"]);
+    let _ = imported(&project);
+    for inner in ["tests/sub", "tests/test_a.py", "tests/test_a.py::test_a"] {
+        let run = project.test(&[inner]);
+        assert!(run.out.contains("nothing to run"), "{}", run.out);
+        assert!(imported(&project).is_empty(), "{inner}: {}", run.out);
+    }
+    project.write(
+        "tests/sub/test_s.py",
+        &format!("{LOGS}def test_s(): assert 1\n"),
+    );
+    let run = project.test(&["tests/sub"]);
+    assert_eq!((run.code, run.ran()), (0, 1), "{}", run.out);
+    assert_eq!(imported(&project), ["test_s"]);
+}
+
+#[test]
+fn what_pytest_does_not_come_to_by_itself_is_remembered() {
+    let mut files = TESTS.to_vec();
+    files.push(("tests/plain.py", "def test_p(): pass\n"));
+    let project = project(&files);
+    project.write("pytest.ini", "[pytest]\ntestpaths = tests\n");
+    for known in [false, true] {
+        for named in ["other", "tests/plain.py"] {
+            let (code, outcomes) = project.pytest(&[named]);
+            let run = project.test(&["--all", named]);
+            assert_eq!((run.code, run.outcomes()), (code, outcomes), "{}", run.out);
+            let _ = imported(&project);
+            let again = project.test(&[named]);
+            assert!(again.out.contains("nothing to run"), "{}", again.out);
+            assert!(
+                imported(&project).is_empty(),
+                "{known} {named}: {}",
+                again.out
+            );
+        }
+        assert_eq!(project.test(&[]).code, 0);
+    }
+}
+
+#[test]
+fn new_files_elsewhere_are_not_run() {
+    for as_pytest in [false, true] {
+        let args: &[&str] = if as_pytest {
+            &["--", "tests/test_a.py"]
+        } else {
+            &["tests/test_a.py"]
+        };
+        let project = project(&TESTS);
+        assert_eq!(project.test(args).outcomes().len(), 2);
+        project.write("tests/test_new.py", "def test_new(): assert 0\n");
+        project.write("tests/new/test_new.py", "def test_new(): assert 0\n");
+        let _ = imported(&project);
+        let run = project.test(args);
+        assert_eq!((run.code, run.outcomes().len()), (0, 2), "{}", run.out);
+        assert!(imported(&project).is_empty(), "{}", run.out);
+    }
+}
+
+/// Hooks of a folder's conftest hear of all tests, if pytest comes to that folder.
+#[test]
+fn a_conftest_that_was_not_loaded_bears_on_the_whole_project() {
+    let project = project(&TESTS);
+    project.write(
+        "other/conftest.py",
+        "import pytest\ndef pytest_collection_modifyitems(items):\n    for item in items:\n        if item.name == 'test_a': item.add_marker(pytest.mark.skip)\n",
+    );
+    for edit in ["", "# touched\n"] {
+        // After the edit it is known of nothing which files there are.
+        project.write("conftest.py", edit);
+        let (_, alone) = project.pytest(&["tests/test_a.py"]);
+        let run = project.test(&["tests/test_a.py"]);
+        assert_eq!(run.outcomes(), alone, "{}", run.out);
+        let (_, outcomes) = project.pytest(&[]);
+        let whole = project.test(&[]);
+        assert_eq!(whole.outcomes(), outcomes, "{edit:?}: {}", whole.out);
+        assert_ne!(
+            alone.get("tests/test_a.py::test_a"),
+            outcomes.get("tests/test_a.py::test_a")
+        );
+    }
+}
