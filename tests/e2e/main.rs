@@ -26,7 +26,6 @@ mod projects;
 mod pytest_cache;
 mod reporting;
 mod samples;
-
 mod search_path;
 mod selection;
 mod slices;

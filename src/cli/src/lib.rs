@@ -38,7 +38,6 @@ mod record;
 pub mod reference;
 mod report;
 mod run;
-
 mod scratch;
 mod search_path;
 mod selection;
