@@ -145,3 +145,71 @@ fn a_conftest_that_was_not_loaded_bears_on_the_whole_project() {
         );
     }
 }
+
+/// What pytest is told of files goes by the folder in which it is started.
+#[test]
+fn an_edit_is_found_from_any_folder() {
+    for (folder, named) in [
+        ("tests", &[][..]),
+        ("tests/sub", &[".."]),
+        ("other", &["../tests/test_a.py"]),
+        ("", &["tests"]),
+    ] {
+        let mut project = project(&TESTS);
+        project.enter(folder);
+        for edit in ["pass", "assert 1", "assert 0"] {
+            let text = format!("{LOGS}def test_a(): {edit}\n");
+            project.write("tests/test_a.py", &text);
+            let (code, outcomes) = project.pytest(named);
+            let run = project.test(named);
+            assert_eq!(
+                (run.code, run.outcomes()),
+                (code, outcomes),
+                "{folder}: {}{}",
+                run.out,
+                run.err
+            );
+            if edit == "assert 1" {
+                assert_eq!(run.ran(), 1, "{folder}: {}", run.out);
+            }
+        }
+    }
+}
+
+/// pytest works where the places that it is given have their configuration.
+#[test]
+fn a_place_may_lie_in_another_project() {
+    let project = project(&TESTS);
+    project.write("one/pytest.ini", "[pytest]\npython_files = check_*.py\n");
+    project.write("one/tests/test_no.py", "def test_no(): pass\n");
+    project.write("two/pyproject.toml", "[tool.pytest.ini_options]\n");
+    project.write("two/test_two.py", "def test_two(): pass\n");
+    for edit in ["pass", "assert 1", "assert 0"] {
+        project.write("one/tests/check_a.py", &format!("def test_a(): {edit}\n"));
+        for named in [
+            &["one/tests"][..],
+            &["one/tests/check_a.py::test_a"],
+            &["two"],
+            &["one/tests/test_no.py", "two"],
+            &["--", "one"],
+        ] {
+            let plain: Vec<&str> = named.iter().copied().filter(|word| *word != "--").collect();
+            let (code, outcomes) = project.pytest(&plain);
+            let run = project.test(named);
+            assert_eq!(
+                (run.code, run.outcomes()),
+                (code, outcomes),
+                "{named:?}: {}{}",
+                run.out,
+                run.err
+            );
+        }
+    }
+    for (folder, is_there) in [("one", true), ("two", true), ("one/tests", false)] {
+        assert_eq!(
+            project.path().join(folder).join(".dx").exists(),
+            is_there,
+            "{folder}"
+        );
+    }
+}

@@ -118,6 +118,8 @@ pub struct Project {
     dir: TempDir,
     python: PathBuf,
     env: Vec<(&'static str, OsString)>,
+    /// In which of its folders everything is started.
+    folder: PathBuf,
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -142,6 +144,7 @@ impl Project {
             dir: TempDir::new().expect("a temporary folder can be made"),
             python: python(),
             env: Vec::new(),
+            folder: PathBuf::new(),
         };
         if !files.iter().any(|(name, _)| *name == "pytest.ini") {
             project.write("pytest.ini", "[pytest]\n");
@@ -184,6 +187,11 @@ impl Project {
     /// Sets an environment variable for what is run from now on.
     pub fn set(&mut self, name: &'static str, value: impl Into<OsString>) {
         self.env.push((name, value.into()));
+    }
+
+    /// Starts everything in this folder of the project from now on.
+    pub fn enter(&mut self, folder: &str) {
+        self.folder = folder.into();
     }
 
     /// Lets another interpreter run the tests.
@@ -231,7 +239,9 @@ impl Project {
     /// signs of a CI system.
     pub fn start(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(self.path()).stdin(Stdio::null());
+        command
+            .current_dir(self.path().join(&self.folder))
+            .stdin(Stdio::null());
         for name in ["CI", "GITHUB_ACTIONS", "PYTEST_ADDOPTS", "PYTHONHASHSEED"] {
             command.env_remove(name);
         }

@@ -29,6 +29,7 @@ use crate::run::exit;
 use crate::search_path;
 use crate::selection::Selection;
 use crate::session::Session;
+use crate::settings::Project;
 use crate::snapshots;
 use crate::specs::Specs;
 
@@ -144,7 +145,7 @@ pub fn execute(
     let slow_after = session.project.config.slow_after.unwrap_or(SLOW_AFTER);
     let mut run_plan = RunPlan {
         workers,
-        collect: narrow.then(|| plan.paths.clone()),
+        collect: narrow.then(|| for_pytest(&session.project, &plan.paths)),
         rewrite: modules_to_rewrite(session, &plan, workers, narrow),
         inert: inert(session, &shares),
         folders: search_path::folders(session, &plan),
@@ -281,7 +282,7 @@ pub fn execute(
             };
             if let NextPhase::Only(paths) = next {
                 local.block_on(&runtime, standby.keep_for_a_part());
-                later.collect = Some(paths);
+                later.collect = Some(for_pytest(&session.project, &paths));
                 if !conductor.folders.is_empty() {
                     later.folders = conductor.folders.clone();
                 }
@@ -320,6 +321,19 @@ pub fn execute(
         );
     }
     report_end(reporters, &summary, &outcome)
+}
+
+/// These paths, which are relative to the project's root, as pytest takes them: from the working directory, or absolute.
+fn for_pytest(project: &Project, paths: &[String]) -> Vec<String> {
+    let absolute = paths.iter().map(|path| project.root.join(path));
+    absolute
+        .map(|path| {
+            path.strip_prefix(&project.cwd)
+                .unwrap_or(&path)
+                .display()
+                .to_string()
+        })
+        .collect()
 }
 
 /// In how many files pytest looks for tests, if it starts from some places and they tell; at least one.

@@ -116,9 +116,31 @@ fn ini_entries(text: &str, section: &str) -> Option<Entries> {
 }
 
 impl PytestIni {
-    /// Finds the configuration as pytest does when it starts in `start` without arguments: the nearest folder upwards that has
-    /// a configuration file with a section for pytest; else the nearest with a `pyproject.toml` or `setup.py`; else `start`.
-    pub fn find(start: &Path) -> Self {
+    /// Finds the configuration as pytest does when it starts in `cwd` with arguments that name these files and folders, all absolute: from
+    /// where they have in common, or `cwd`, the nearest folder upwards that has a configuration file with a section for pytest; else the
+    /// nearest with a `pyproject.toml` or `setup.py`; else the same from each; else what they and `cwd` have in common.
+    pub fn find(cwd: &Path, named: &[PathBuf]) -> Self {
+        let folder_of = |path: &PathBuf| match path.parent() {
+            Some(parent) if path.is_file() => parent.to_path_buf(),
+            _ => path.clone(),
+        };
+        let folders: Vec<PathBuf> = named.iter().map(folder_of).collect();
+        let common = folders.iter().cloned().reduce(|a, b| in_common(&a, &b));
+        let common = common.unwrap_or_else(|| cwd.to_path_buf());
+        let starts = std::iter::once(&common).chain(&folders);
+        starts
+            .into_iter()
+            .find_map(|start| Self::search(start))
+            .unwrap_or_else(|| {
+                let root = match in_common(cwd, &common) {
+                    root if root.parent().is_none() => common,
+                    root => root,
+                };
+                Self::from_entries(&root, None, &[])
+            })
+    }
+
+    fn search(start: &Path) -> Option<Self> {
         let mut fallback = None;
         for folder in start.ancestors() {
             for name in CANDIDATES {
@@ -127,7 +149,7 @@ impl PytestIni {
                     continue;
                 };
                 if let Some(entries) = entries_of(&path, &content) {
-                    return Self::from_entries(folder, Some(path), &entries);
+                    return Some(Self::from_entries(folder, Some(path), &entries));
                 }
             }
             let marked =
@@ -136,7 +158,7 @@ impl PytestIni {
                 fallback = Some(folder);
             }
         }
-        Self::from_entries(fallback.unwrap_or(start), None, &[])
+        fallback.map(|folder| Self::from_entries(folder, None, &[]))
     }
 
     fn from_entries(root: &Path, file: Option<PathBuf>, entries: &[(String, Vec<String>)]) -> Self {
@@ -174,6 +196,12 @@ impl PytestIni {
     }
 }
 
+/// The nearest folder that both lie in.
+fn in_common(a: &Path, b: &Path) -> PathBuf {
+    let pairs = a.components().zip(b.components());
+    pairs.take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,11 +221,32 @@ mod tests {
             "[tool:pytest]\ntestpaths =\n    tests\n    more\npythonpath = src\n",
         );
         write(dir.path(), "a/b/x.txt", "");
-        let ini = PytestIni::find(&dir.path().join("a/b"));
+        let ini = PytestIni::find(&dir.path().join("a/b"), &[]);
         assert_eq!(ini.root, dir.path());
         assert_eq!(ini.test_paths, ["tests", "more"]);
         assert_eq!(ini.python_path, ["src"]);
         assert_eq!(ini.python_files, ["test_*.py", "*_test.py"]);
+    }
+
+    #[test]
+    fn places_have_the_configuration_that_they_share() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        write(root, "pyproject.toml", "[tool.pytest.ini_options]\n");
+        write(root, "a/pytest.ini", "");
+        write(root, "a/tests/test_a.py", "");
+        write(root, "b/tests/test_b.py", "");
+        let found = |named: &[&str]| {
+            let named: Vec<PathBuf> = named.iter().map(|name| root.join(name)).collect();
+            PytestIni::find(root, &named).root
+        };
+        assert_eq!(found(&["a/tests/test_a.py"]), root.join("a"));
+        assert_eq!(found(&["a/tests", "a"]), root.join("a"));
+        assert_eq!(found(&["b/tests"]), root);
+        assert_eq!(found(&["a/tests", "b/tests"]), root);
+        std::fs::remove_file(root.join("pyproject.toml")).unwrap();
+        assert_eq!(found(&["a/tests", "b/tests"]), root.join("a"));
+        assert_eq!(found(&["b/tests", "b"]), root);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::report::{Reporter, emit, reporters, text_output};
 use crate::scratch;
 use crate::selection::Selection;
 use crate::session::Session;
-use crate::settings::{Project, Workers};
+use crate::settings::{Project, Workers, working_directory};
 use crate::specs::snapshot_mode;
 use crate::verification::Sample;
 
@@ -56,12 +56,12 @@ pub fn audit(args: &TestArgs) -> anyhow::Result<u8> {
 /// If the run can't be done. [`exit_code_of`] tells the code.
 pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
     let began = Instant::now();
-    let mut project = Project::find()?;
-    project.config.select = args.select.or(project.config.select);
     let mut invocation = Invocation {
         engine: args.engine,
-        ..Invocation::new(&args.pytest_args, args.no_capture, &project.cwd)
+        ..Invocation::new(&args.pytest_args, args.no_capture, &working_directory()?)
     };
+    let mut project = Project::of_places(args.patterns.iter().chain(&invocation.paths))?;
+    project.config.select = args.select.or(project.config.select);
     invocation.override_selection(
         &project.addopts(),
         args.keywords.is_some(),

@@ -212,6 +212,15 @@ fn glob_set<'a>(patterns: impl Iterator<Item = &'a String>) -> GlobSet {
     globs.build().unwrap_or_default()
 }
 
+/// The working directory, without links.
+///
+/// # Errors
+/// If it is gone.
+pub fn working_directory() -> Result<PathBuf, SettingsError> {
+    let cwd = std::env::current_dir().map_err(SettingsError::WorkingDirectory)?;
+    fs::canonicalize(&cwd).map_err(|source| SettingsError::Folder { path: cwd, source })
+}
+
 impl Project {
     /// How finely it is told which tests a change can reach.
     pub fn level(&self) -> Level {
@@ -223,8 +232,25 @@ impl Project {
     /// # Errors
     /// If the working directory is gone, or dx-py.toml is unreadable or invalid.
     pub fn find() -> Result<Self, SettingsError> {
-        let cwd = std::env::current_dir().map_err(SettingsError::WorkingDirectory)?;
-        Self::around(&cwd)
+        Self::around(&working_directory()?)
+    }
+
+    /// Finds the project in which pytest works if it is started in the working directory with these arguments: that of the places they
+    /// name, if they name any.
+    ///
+    /// # Errors
+    /// As [`Project::find`].
+    pub fn of_places<'a>(
+        arguments: impl IntoIterator<Item = &'a String>,
+    ) -> Result<Self, SettingsError> {
+        let cwd = working_directory()?;
+        let places = arguments.into_iter().map(|argument| {
+            let place = argument.split("::").next().unwrap_or(argument);
+            // A pattern is looked for here.
+            fs::canonicalize(cwd.join(place)).unwrap_or_else(|_| cwd.clone())
+        });
+        let places: Vec<PathBuf> = places.collect();
+        Self::of(&cwd, &places)
     }
 
     /// Finds the project around a folder, as from a process that works there.
@@ -236,11 +262,15 @@ impl Project {
             path: folder.to_path_buf(),
             source,
         })?;
-        let ini = PytestIni::find(&cwd);
+        Self::of(&cwd, &[])
+    }
+
+    fn of(cwd: &Path, places: &[PathBuf]) -> Result<Self, SettingsError> {
+        let ini = PytestIni::find(cwd, places);
         let root = ini.root.clone();
         let (config, config_path) = load_config(&root)?;
         Ok(Self {
-            cwd,
+            cwd: cwd.to_path_buf(),
             root,
             ini,
             config,

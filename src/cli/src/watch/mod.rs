@@ -37,7 +37,7 @@ const KEYS: &str = "a all · f failed · p pattern · t name · u update · ⏎ 
 /// # Errors
 /// If there is no project, or its files can't be watched.
 pub fn watch(args: &TestArgs) -> anyhow::Result<u8> {
-    let project = Project::find()?;
+    let project = Project::of_places(&args.patterns)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
