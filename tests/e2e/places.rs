@@ -213,3 +213,28 @@ fn a_place_may_lie_in_another_project() {
         );
     }
 }
+
+#[test]
+fn records_are_found_by_a_place() {
+    let mut project = project(&TESTS);
+    project.write("one/pytest.ini", "[pytest]\n");
+    project.write("one/test_one.py", "def test_one(): pass\n");
+    project.enter("tests");
+    assert_eq!(project.test(&[]).code, 0);
+    assert_eq!(project.test(&["../one"]).code, 0);
+    for (asked, id) in [
+        ("test_a.py::test_a", "tests/test_a.py::test_a"),
+        ("tests/test_a.py::test_a", "tests/test_a.py::test_a"),
+        ("sub", "tests/sub/test_s.py::test_s"),
+        ("test_b", "tests/test_b.py::test_b"),
+        ("../one/test_one.py::test_one", "test_one.py::test_one"),
+    ] {
+        let python = project.python().display().to_string();
+        let (code, out, err) = project.dx(&["why", "--python", &python, asked]);
+        assert_eq!(code, 0, "{asked}: {err}");
+        assert!(out.starts_with(&format!("{id} is fresh")), "{asked}: {out}");
+        let (code, out, err) = project.dx(&["history", asked]);
+        assert_eq!(code, 0, "{asked}: {err}");
+        assert!(out.contains(id), "{asked}: {out}");
+    }
+}

@@ -189,6 +189,11 @@ impl Project {
         self.env.push((name, value.into()));
     }
 
+    /// The interpreter that runs the tests.
+    pub fn python(&self) -> &Path {
+        &self.python
+    }
+
     /// Starts everything in this folder of the project from now on.
     pub fn enter(&mut self, folder: &str) {
         self.folder = folder.into();

@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::Context;
 use chrono::{DateTime, Local, SecondsFormat};
 use dx_py_catalog::{Catalog, Evidence, FlakyRow, HistoryRow, KnownFile, KnownTest, Pass, RunRow};
 use dx_py_core::{TestStatus, Verdict};
@@ -23,12 +22,12 @@ use crate::settings::Project;
 /// # Errors
 /// If the database can't be used.
 pub fn why(args: &WhyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let project = Project::find()?;
+    let (project, wanted) = Project::of_test(&args.test)?;
     let invocation = Invocation::new(&args.pytest_args, false, &project.cwd);
     let mut session = Session::open(project, args.common.python.as_deref(), &invocation)?;
     session.sources.save();
     let meant = session.state.files.iter().flat_map(|file| &file.tests);
-    let meant = meant.filter(|test| test.id.as_str().contains(&args.test));
+    let meant = meant.filter(|test| test.id.as_str().contains(&wanted));
     let sets: Vec<_> = meant
         .flat_map(|test| &test.passes)
         .map(|pass| pass.set)
@@ -42,20 +41,19 @@ pub fn why(args: &WhyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         .collect();
     let exact: Vec<_> = tests
         .iter()
-        .filter(|(_, test)| test.id.as_str() == args.test)
+        .filter(|(_, test)| test.id.as_str() == wanted)
         .collect();
     let found = if exact.is_empty() {
         tests
             .iter()
-            .filter(|(_, test)| test.id.as_str().contains(&args.test))
+            .filter(|(_, test)| test.id.as_str().contains(&wanted))
             .collect()
     } else {
         exact
     };
     if found.is_empty() {
         eprintln!(
-            "no test whose ID contains `{}` is on record\nRecords belong to an interpreter and to the arguments for pytest: run `dx-py test` first, or give the same --python and, after `--`, the same arguments as in the run.",
-            args.test
+            "no test whose ID contains `{wanted}` is on record\nRecords belong to an interpreter, to a working directory and to the arguments for pytest: run `dx-py test` first, or ask in the folder where it was started, with the same --python and, after `--`, the same arguments."
         );
         return Ok(exit::NO_TESTS);
     }
@@ -143,9 +141,8 @@ fn print_json(rows: impl Iterator<Item = Value>, out: &mut dyn Write) -> anyhow:
     Ok(0)
 }
 
-fn existing_catalog() -> anyhow::Result<Option<Catalog>> {
-    let cwd = std::env::current_dir().context("the working directory can't be determined")?;
-    let Some((catalog, aside)) = library::records(&cwd)? else {
+fn existing_catalog(project: &Project) -> anyhow::Result<Option<Catalog>> {
+    let Some((catalog, aside)) = library::records(&project.root)? else {
         eprintln!("nothing is on record yet: run `dx-py test` first");
         return Ok(None);
     };
@@ -194,10 +191,14 @@ fn sparkline(times: &[Duration]) -> String {
 /// # Errors
 /// If the database can't be read.
 pub fn history(args: &HistoryArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let Some(catalog) = existing_catalog()? else {
+    let (project, wanted) = match &args.test {
+        Some(test) => Project::of_test(test).map(|(project, part)| (project, Some(part)))?,
+        None => (Project::find()?, None),
+    };
+    let Some(catalog) = existing_catalog(&project)? else {
         return Ok(exit::NO_TESTS);
     };
-    let Some(wanted) = &args.test else {
+    let Some(wanted) = &wanted else {
         if args.json {
             let told = |run: &RunRow| {
                 json!({
@@ -289,7 +290,7 @@ pub fn history(args: &HistoryArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
 /// # Errors
 /// If the database can't be read.
 pub fn flaky(args: &FlakyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let Some(catalog) = existing_catalog()? else {
+    let Some(catalog) = existing_catalog(&Project::find()?)? else {
         return Ok(exit::NO_TESTS);
     };
     let rows = catalog.flaky()?;

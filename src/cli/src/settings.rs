@@ -253,6 +253,24 @@ impl Project {
         Self::of(&cwd, &places)
     }
 
+    /// Finds the project of a test that is named by a part of its ID, or by a place as on pytest's command line. Gives how its ID has that,
+    /// which tells files from the project's root.
+    ///
+    /// # Errors
+    /// As [`Project::find`].
+    pub fn of_test(text: &str) -> Result<(Self, String), SettingsError> {
+        let project = Self::of_places([&text.to_owned()])?;
+        let (place, names) = text.split_once("::").unwrap_or((text, ""));
+        let place = fs::canonicalize(project.cwd.join(place)).ok();
+        let inner = place.and_then(|place| RelPath::new(&project.root, &place));
+        let part = match inner {
+            Some(inner) if names.is_empty() => inner.as_str().to_owned(),
+            Some(inner) => format!("{inner}::{names}"),
+            None => text.to_owned(),
+        };
+        Ok((project, part))
+    }
+
     /// Finds the project around a folder, as from a process that works there.
     ///
     /// # Errors
