@@ -568,3 +568,20 @@ fn a_worker_of_dx_py_takes_no_notice_of_it() {
     let session = finish(command);
     assert_eq!((session.code, session.ran.len()), (0, 0), "{}", session.out);
 }
+
+/// The records are those of the project in which pytest works with these arguments.
+#[test]
+fn places_may_lie_in_another_project() {
+    let plain = Plain::shop();
+    plain.project.write("one/pytest.ini", "[pytest]\n");
+    let tests = "def test_one(): pass\ndef test_two(): pass\n";
+    plain.project.write("one/test_one.py", tests);
+    let run = plain.project.test(&["one"]);
+    assert_eq!((run.code, run.ran()), (0, 2), "{}{}", run.out, run.err);
+    for named in ["one", "one/test_one.py::test_two"] {
+        let session = plain.pytest(&["--dx", named]);
+        let told = "dx-py: 2 tests on record, 2 fresh";
+        assert!(session.out.contains(told), "{}", session.out);
+        assert_eq!(session.ran.len(), 0, "{}", session.out);
+    }
+}

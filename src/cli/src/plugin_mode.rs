@@ -15,11 +15,11 @@ use dx_py_core::{
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
-use crate::args::{PluginAction, PluginArgs, PluginSessionArgs};
+use crate::args::{PluginAction, PluginArgs};
 use crate::changes;
 use crate::invocation::Invocation;
 use crate::session::Session;
-use crate::settings::Project;
+use crate::settings::{Project, working_directory};
 
 /// What is told isn't what a session of the plugin tells.
 #[derive(Debug, thiserror::Error)]
@@ -85,34 +85,33 @@ struct Outcome {
 /// # Errors
 /// If the database can't be used, or what is told isn't valid.
 pub fn plugin(args: &PluginArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let project = Project::find()?;
+    let (PluginAction::Ask(asked) | PluginAction::Tell(asked)) = &args.action;
+    let mut invocation =
+        Invocation::new(&asked.pytest_args, asked.no_capture, &working_directory()?);
+    let project = Project::of_places(&invocation.paths)?;
+    // pytest has collected what they name. What is known of folders is known of a run without any.
+    invocation.paths.clear();
+    let open = |project| Session::open(project, asked.common.python.as_deref(), &invocation);
     // Who only asks leaves nothing behind where dx-py was never used.
     let is_known = project.dx_dir().join("catalog.db").exists();
     match &args.action {
         PluginAction::Ask(_) if !is_known => print(&unknown(&project), out)?,
         PluginAction::Tell(_) if !is_known => {}
         PluginAction::Ask(args) => {
-            let mut session = open(project, args)?;
+            let mut session = open(project)?;
             let answer = answer(&session, args.changed_since.as_deref())?;
             session.keep_what_was_looked_at()?;
             print(&answer, out)?;
         }
-        PluginAction::Tell(args) => {
+        PluginAction::Tell(_) => {
             let mut text = String::new();
             let mut input = std::io::stdin().lock();
             input.read_to_string(&mut text).map_err(ToldError::Read)?;
             let told: Told = serde_json::from_str(&text).map_err(ToldError::Invalid)?;
-            record(&mut open(project, args)?, told)?;
+            record(&mut open(project)?, told)?;
         }
     }
     Ok(0)
-}
-
-fn open(project: Project, args: &PluginSessionArgs) -> anyhow::Result<Session> {
-    let mut invocation = Invocation::new(&args.pytest_args, args.no_capture, &project.cwd);
-    // pytest has collected what they name. What is known of folders is known of a run without any.
-    invocation.paths.clear();
-    Session::open(project, args.common.python.as_deref(), &invocation)
 }
 
 fn print(answer: &Answer, out: &mut dyn Write) -> anyhow::Result<()> {
