@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::counts::Expect;
 use super::peers::Peer;
@@ -115,6 +115,18 @@ fn edited(dir: &Path, round: usize) -> Result<()> {
     )?)
 }
 
+/// Changes the body of a function of one source, which still gives the same.
+fn edited_within(dir: &Path, round: usize) -> Result<()> {
+    let path = dir.join("src/shop/part0.py");
+    let text = fs::read_to_string(&path)?;
+    let edit = format!("    edit = \"{round} {}\"\n", std::process::id());
+    let mut kept: Vec<String> = text.lines().map(|line| format!("{line}\n")).collect();
+    kept.retain(|line| !line.starts_with("    edit = "));
+    let of_function = kept.iter().position(|line| line.starts_with("def "));
+    kept.insert(of_function.context("there is a function")? + 1, edit);
+    Ok(fs::write(path, kept.concat())?)
+}
+
 impl Case {
     fn new(peer: Peer, title: &str, workers: usize) -> Self {
         Self {
@@ -156,6 +168,14 @@ impl Case {
         }
     }
 
+    fn edit_within(peer: Peer, workers: usize) -> Self {
+        Self {
+            prepare: edited_within,
+            expect: Expect::Part,
+            ..Self::new(peer, "one function edited", workers)
+        }
+    }
+
     fn all(workers: usize) -> Self {
         Self {
             more: &["--all"],
@@ -163,16 +183,16 @@ impl Case {
         }
     }
 
-    fn warm(workers: usize) -> Self {
-        Self {
-            title: "--all, with records and a warm interpreter".to_owned(),
-            warm: true,
-            ..Self::all(workers)
-        }
-    }
-
     fn once(self) -> Self {
         Self { once: true, ..self }
+    }
+
+    fn kept_warm(self) -> Self {
+        Self {
+            title: format!("{}, interpreter kept warm", self.title),
+            warm: true,
+            ..self
+        }
     }
 
     /// Its heading in a table.
@@ -202,7 +222,7 @@ fn usual(cores: usize) -> Vec<Case> {
         Case::unchanged(Peer::Dx, cores),
         Case::edit(Peer::Dx, cores),
         Case::all(cores),
-        Case::warm(cores),
+        Case::all(cores).kept_warm(),
         Case::first(Peer::Testmon, cores).once(),
         Case::unchanged(Peer::Testmon, cores),
         Case::edit(Peer::Testmon, cores),
@@ -271,7 +291,14 @@ pub fn suites(cores: usize, quick: bool) -> Vec<Suite> {
             groups * 200
         ),
         content: Content::Typical(groups),
-        cases: usual(cores),
+        cases: usual(cores)
+            .into_iter()
+            .chain([
+                Case::edit_within(Peer::Dx, cores),
+                Case::edit_within(Peer::Dx, cores).kept_warm(),
+                Case::edit_within(Peer::Testmon, cores),
+            ])
+            .collect(),
     });
     let files = size(20, 4);
     all.push(Suite {
@@ -323,5 +350,22 @@ mod tests {
         assert_ne!(first, read());
         assert_eq!(first.lines().count(), read().lines().count());
         assert!(read().contains("EDIT = \"1 "));
+    }
+
+    #[test]
+    fn an_edit_of_a_function_changes_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        suites::typical(dir.path(), 1).unwrap();
+        let read = || fs::read_to_string(dir.path().join("src/shop/part0.py")).unwrap();
+        let before = read();
+        let mut texts = Vec::new();
+        for round in 0..2 {
+            edited_within(dir.path(), round).unwrap();
+            let text = read();
+            let kept: Vec<&str> = text.lines().filter(|line| !line.contains("edit")).collect();
+            assert!(kept.iter().copied().eq(before.lines()));
+            texts.push(text);
+        }
+        assert_ne!(texts[0], texts[1]);
     }
 }

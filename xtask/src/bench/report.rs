@@ -23,7 +23,8 @@ pub fn legend(cores: usize, installed: &[Installed]) -> String {
          `right` is the same number of tests for each outcome. karva counts expected failures as passed, rustest as skipped and errors as \
          failed, and tiderace's last line has expected failures only in its total: that is allowed for. By its \
          default scheduler tiderace gives tests the package fixtures of other packages, so it is called with the other one. Bytecode is warm, and what runners keep of earlier runs, such as durations, stays unless a row says otherwise. *First-ever run*: \
-         no records are there. *One edit*: one source file, or one test file where the suite has no sources, gets another line.\n\n",
+         no records are there. *One edit*: one source file, or one test file where the suite has no sources, gets another line. *One \
+         function edited*: its body gets another line.\n\n",
     );
     let version = |peer: Peer| {
         installed.iter().find(|one| one.peer == peer).map_or_else(
