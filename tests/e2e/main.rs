@@ -33,3 +33,4 @@ mod snapshots;
 mod support;
 mod temporary;
 mod watch;
+mod wide_fixtures;

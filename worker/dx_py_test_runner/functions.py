@@ -6,8 +6,8 @@ of them, and is left alone until the file ends: that was half of the cost. Half 
 runs with several parameters is watched as one: each of its tests is said to run what any of them ran.
 
 What runs outside of tests (imports, collection, hooks) is every test's. So is what runs in a module's body, also if it is a test that
-imports it, and what runs in a test that sets up a fixture for others as well. What a test leaves behind for others is looked for when the
-tests of its function have run. In the same way it is looked for what a file of tests leaves when it is imported and collected: if that is
+imports it. What runs while a fixture is set up that tests share is theirs who use it. What a test leaves behind for others is looked for
+when the tests of its function have run. In the same way it is looked for what a file of tests leaves when it is imported and collected: if that is
 nothing, what ran for it matters to those alone that import the file. What the modules run that it imports first is every test's, though.
 """
 
@@ -20,6 +20,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from .internals import identity
+from .wide_fixtures import WideFixtures
 
 if TYPE_CHECKING:
     from .leftovers import Leftovers
@@ -94,9 +95,10 @@ class Functions:
         self._counts: dict[int, int] = {}
         self._usual: list[int] = []
         self._apart: set[int] = set()
-        self._is_shared = False
-        # The names of such fixtures that are being set up.
-        self._set_up: list[str] = []
+        self._wide_fixtures = WideFixtures()
+        # Those that are being set up, with what had run before; and whether something was begun for one that isn't seen.
+        self._set_up: list[tuple[Any, set[int]]] = []
+        self._has_reached_out = False
         self._imports = False
         self._is_asking = False
         # The owner of what runs for the file that is collected, and its path; and the files of the modules whose bodies run for it.
@@ -206,7 +208,7 @@ class Functions:
 
     def is_of_test(self) -> bool:
         """Whether what is read now matters to others than the test of the moment by what that leaves alone."""
-        is_apart = not self._has_ended and not self._is_shared and not self._imports
+        is_apart = not self._has_ended and not self._set_up and not self._imports
         return is_apart and _count_threads() == self._threads
 
     def imports(self) -> None:
@@ -291,7 +293,7 @@ class Functions:
         if test is None and not self._has_ended:
             self._has_ended = True
             self._count_at_end = len(self._running)
-            if self._is_shared or self._imports:
+            if self._imports:
                 self._gather()
             return
         function = "" if test is None else test.partition("[")[0]
@@ -331,23 +333,41 @@ class Functions:
             self._usual += usual
             self._of_tests.append((ALL_OF_FILE + self._file, usual))
 
+    def runs(self, item: Any) -> None:
+        """The test of the moment is this one."""
+        if self.is_traced:
+            self._wide_fixtures.hear_of(item)
+
     def share(self, fixture: Any) -> None:
         """The test of the moment sets up a fixture that others will use."""
-        self._is_shared = True
-        self._set_up.append(fixture.argname)
+        before = self._running.copy()
+        if self.is_traced:
+            # What ran in the test may run for the fixture, too.
+            self._take_running()
+        self._set_up.append((fixture, before))
         if self._leftovers is not None:
             self._leftovers.watch_fixture(fixture)
 
-    def has_shared(self, fixture: Any) -> None:
+    def has_shared(self, fixture: Any, request: Any, has_failed: bool) -> None:
         """Such a fixture is set up, or has failed to: what the test of the moment makes of its value is what that one leaves."""
-        self._set_up.remove(fixture.argname)
+        _, before = self._set_up.pop()
+        if self.is_traced:
+            of_fixture = self._running.copy()
+            ran = [*self._take_running(), *self._usual]
+            self._wide_fixtures.add(fixture, request, ran)
+            if has_failed or self._has_reached_out or self._has_ended:
+                self._shared.update(ran)
+            # What asked for it while it was set up itself runs the same.
+            self._running.update(before, of_fixture if self._set_up else ())
+        self._has_reached_out = self._has_reached_out and bool(self._set_up)
         self._attempt(lambda leftovers: leftovers.look_at_fixtures())
 
     def reaches_out(self) -> None:
         """A thread, another process or a connection is begun. What tests leave there isn't seen, so a fixture that is set up now, and for which
         it may be, is as one whose value can't be compared."""
+        self._has_reached_out = bool(self._set_up)
         if self._leftovers is not None:
-            self._leftovers.opaque.update(self._set_up)
+            self._leftovers.opaque.update(fixture.argname for fixture, _ in self._set_up)
 
     def hear_of(self, items: Iterable[Any]) -> None:
         """Learn which tests there are, beside those that were told before."""
@@ -378,7 +398,9 @@ class Functions:
             self._look(tests)
         self._tests = tests[-1:] if not self._has_ended else []
         is_between = not tests or (self._has_ended and len(self._running) != self._count_at_end)
-        is_shared, self._is_shared = self._is_shared, self._is_shared and not self._has_ended
+        if tests:
+            uses = self._wide_fixtures.uses(self._function, goes_on=not self._has_ended)
+            self._of_tests += [(use, []) for use in uses]
         if self._imports and self._has_ended:
             self._imports = False
             self._listen(self._begins)
@@ -389,7 +411,7 @@ class Functions:
         self._of_tests += [(test, found) for test in tests]
         if tests:
             self._leave_usual(found)
-        if is_shared or (is_between and self._file and found):
+        if is_between and self._file and found:
             self._shared.update(found, self._usual)
         elif not tests:
             self._of_all.update(found)
@@ -423,6 +445,7 @@ class Functions:
             return False, [], []
         places, self._told = self._places[self._told :], len(self._places)
         ran, self._of_tests = self._of_tests, []
+        ran += self._wide_fixtures.take()
         for owner, known, told in (
             (ALL, self._of_all, self._told_of_all),
             (SHARED, self._shared, self._told_shared),

@@ -517,6 +517,7 @@ class WorkerPlugin:
         name = item.nodeid
         self._wire.queue(wire.TEST_STARTED, wire.pack_text(name), self._sequence)
         self._trace.enter("t:" + name)
+        self._trace.functions.runs(item)
         self._snapshots.item = item
         self._outcome = outcome = Outcome()
         began = self._clock()
@@ -655,22 +656,23 @@ class WorkerPlugin:
 
 
 class SharedFixtures:
-    """The plugin that tells `trace` while something is set up that tests share: what runs and is written for it is every test's."""
+    """The plugin that tells `trace` while something is set up that tests share: what is read and written for it is every test's, what runs
+    for it that of its users."""
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, None, None]:
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, Any, None]:
         """Note that a fixture is set up that tests share; pytest does so."""
         before, is_wide = self._trace.is_sharing, fixturedef.scope != "function"
         self._trace.is_sharing = before or is_wide
         is_compared = is_wide and not (fixturedef.func.__module__ or "").startswith("_pytest.")
         if is_compared:
             self._trace.functions.share(fixturedef)
-        yield
+        outcome = yield
         if is_compared:
-            self._trace.functions.has_shared(fixturedef)
+            self._trace.functions.has_shared(fixturedef, request, outcome.excinfo is not None)
         self._trace.is_sharing = before
 
 

@@ -5,8 +5,8 @@
 //! tell under which names that which differs is found. A test that mentions one of these names, in any function that it ran, reaches
 //! whatever the other one ran, and whatever that one may have found in turn.
 //!
-//! What ran outside of tests (imports, collection, fixtures that tests share) is every test's, but for what importing a file of tests ran
-//! and left nothing: that is of those who import the file. What a function read it may have kept in the
+//! What ran outside of tests (imports, collection) is every test's, but for what importing a file of tests ran and left nothing: that is of
+//! those who import the file. What ran for a fixture that tests share is of the tests that use it. What a function read it may have kept in the
 //! same ways. If that was in a test, those depend on it that find what the test left; else those tests that reach the function.
 
 mod scope;
@@ -25,6 +25,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::leftovers::{Common, Fills, fill, is_reordered};
 
 pub use scope::Scope;
+
+/// More fixtures than this no process sets up.
+const MOST_FIXTURES: usize = 1 << 20;
 
 /// Behind a function's number: it read that in a test that is an owner, too.
 const OF_TEST: char = '\0';
@@ -78,11 +81,13 @@ pub struct Functions {
     of_imports: FxHashMap<String, BTreeSet<usize>>,
     imported: FxHashMap<String, String>,
     of_tests: FxHashMap<String, BTreeSet<usize>>,
+    /// What ran for fixtures that tests share, by the numbers that the worker gave them.
+    of_fixtures: Vec<BTreeSet<usize>>,
     /// What the tests of each test function ran, in the order in which they were told of, and their numbers by the names of these functions.
     runs: Vec<Run>,
     run_numbers: FxHashMap<String, usize>,
-    /// The files that they are in, by their node IDs, which are those of inputs where pytest's root is the project's.
-    test_files: FxHashSet<String>,
+    /// The files that they are in, by their node IDs, which are those of inputs where pytest's root is the project's; with their numbers.
+    test_files: FxHashMap<String, Vec<usize>>,
     /// By names, as hashes, who left something there; and the names under which any that mentions them may have.
     leavers: FxHashMap<u64, Vec<Leaver>>,
     opaque: FxHashSet<u64>,
@@ -126,11 +131,12 @@ struct Leaver {
     behind: Behind,
 }
 
-/// What the tests of a function ran: their file, by its node ID, and the functions beside those that all tests of the file run; and what was
-/// read meanwhile.
+/// What the tests of a function ran: their file, by its node ID, and the functions beside those that all tests of the file run; which of the
+/// fixtures that tests share they use; and what was read meanwhile.
 struct Run {
     file: String,
     nodes: BTreeSet<usize>,
+    fixtures: BTreeSet<usize>,
     reads: BTreeSet<Read>,
 }
 
@@ -240,6 +246,21 @@ impl Functions {
             self.imported.insert(file.to_owned(), path.to_owned());
             let known = self.of_imports.entry(path.to_owned()).or_default();
             known.extend(nodes);
+        } else if let Some(number) = owner.strip_prefix("x:") {
+            let number = number.parse().ok();
+            match number.and_then(|number| self.fixture(number)) {
+                Some(known) => known.extend(nodes),
+                None => self.is_blind = true,
+            }
+        } else if let Some((number, function)) = owner
+            .strip_prefix("u:")
+            .and_then(|use_of| use_of.split_once('\0'))
+        {
+            let run = self.run_of(function);
+            match number.parse() {
+                Ok(number) => drop(self.runs[run].fixtures.insert(number)),
+                Err(_) => self.is_blind = true,
+            }
         } else {
             let run = self.run_of(owner);
             self.runs[run].nodes.extend(&nodes);
@@ -248,16 +269,38 @@ impl Functions {
         }
     }
 
+    /// What ran for a fixture; none for a number that no worker gives.
+    fn fixture(&mut self, number: usize) -> Option<&mut BTreeSet<usize>> {
+        if number >= self.of_fixtures.len() {
+            let count = Some(number + 1).filter(|count| *count <= MOST_FIXTURES)?;
+            self.of_fixtures.resize_with(count, BTreeSet::new);
+        }
+        self.of_fixtures.get_mut(number)
+    }
+
+    /// What ran for the fixtures with these numbers.
+    fn nodes_of_fixtures<'a>(
+        &'a self,
+        fixtures: impl IntoIterator<Item = &'a usize>,
+    ) -> impl Iterator<Item = &'a usize> {
+        let fixtures = fixtures.into_iter();
+        fixtures
+            .filter_map(|number| self.of_fixtures.get(*number))
+            .flatten()
+    }
+
     /// The number of what the tests of a test's function ran.
     fn run_of(&mut self, test: &str) -> usize {
         let test = TestId::new(test);
         if let Some(run) = self.run_numbers.get(test.function()) {
             return *run;
         }
-        self.test_files.insert(test.file().to_owned());
+        let of_file = self.test_files.entry(test.file().to_owned()).or_default();
+        of_file.push(self.runs.len());
         self.runs.push(Run {
             file: test.file().to_owned(),
             nodes: BTreeSet::new(),
+            fixtures: BTreeSet::new(),
             reads: BTreeSet::new(),
         });
         self.run_numbers
@@ -392,7 +435,29 @@ impl Functions {
         let path = self.imported.get(&run.file);
         let of_import = path.and_then(|path| self.of_imports.get(path));
         let of_all = of_file.into_iter().chain(of_import).flatten();
-        run.nodes.iter().chain(of_all)
+        let of_fixtures = self.nodes_of_fixtures(&run.fixtures);
+        run.nodes.iter().chain(of_all).chain(of_fixtures)
+    }
+
+    /// The fixtures that at least half of the test functions of a file use which ran: what runs for them counts for all of its tests, so that
+    /// it is kept once.
+    fn usual_fixtures(&self, file: &str) -> BTreeSet<usize> {
+        let runs = self.test_files.get(file).map_or(&[][..], Vec::as_slice);
+        let mut counts: FxHashMap<usize, usize> = FxHashMap::default();
+        for number in runs.iter().flat_map(|run| &self.runs[*run].fixtures) {
+            *counts.entry(*number).or_default() += 1;
+        }
+        let usual = counts
+            .into_iter()
+            .filter(|(_, count)| count * 2 >= runs.len());
+        usual.map(|(number, _)| number).collect()
+    }
+
+    /// What ran for the fixtures that a test uses.
+    fn nodes_for(&self, test: &str) -> impl Iterator<Item = &usize> {
+        let run = self.run_numbers.get(TestId::new(test).function());
+        let fixtures = run.map(|run| &self.runs[*run].fixtures);
+        self.nodes_of_fixtures(fixtures.into_iter().flatten())
     }
 
     /// What may bear on what is found under a name.
@@ -438,7 +503,7 @@ impl Functions {
     /// Whether a function is in a file of tests that ran.
     fn is_of_tests(&self, node: usize) -> bool {
         let source = self.source(&self.nodes[node]);
-        source.is_some_and(|source| self.test_files.contains(&source.key))
+        source.is_some_and(|source| self.test_files.contains_key(&source.key))
     }
 
     /// What a test ran isn't asked for again.

@@ -77,6 +77,7 @@ const FILES: &[(&str, &str)] = carried![
     "usual.py",
     "variables.py",
     "warning_messages.py",
+    "wide_fixtures.py",
     "wire.py",
     "zygote.py",
 ];

@@ -37,6 +37,8 @@ impl Functions {
         let start: BTreeSet<usize> = self.shared.iter().chain(own).copied().collect();
         scope.add(self, self.early.iter())?;
         scope.add(self, start.iter())?;
+        // What these mention matters to those that use them alone.
+        scope.add(self, self.nodes_of_fixtures(&self.usual_fixtures(file)))?;
         let mut names = self.names_of(&start);
         names.insert(name_hash(ANYBODY));
         scope.add_left(self, &names)?;
@@ -96,6 +98,9 @@ impl Scope {
             own.add(functions, ran.iter())?;
             own.add_left(functions, &functions.names_of(ran))?;
         }
+        let of_fixtures: BTreeSet<usize> = functions.nodes_for(test).copied().collect();
+        own.add(functions, of_fixtures.iter())?;
+        own.add_left(functions, &functions.names_of(&of_fixtures))?;
         own.symbols.append(&mut own.of_own);
         Some((own.symbols, own.reads))
     }
