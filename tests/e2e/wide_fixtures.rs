@@ -243,3 +243,52 @@ fn what_most_of_a_file_use_counts_for_the_file() {
     let ran = if sees_functions() { 0 } else { 3 };
     assert_eq!(project.test(&SELECTING).ran(), ran);
 }
+
+/// What one leaves comes of what ran for it, and of nothing that its first user ran besides, other fixtures included.
+#[test]
+fn what_it_leaves_comes_of_what_set_it_up() {
+    let lib = format!("STATE = None\n{LIB}");
+    let files = [
+        ("lib.py", lib.as_str()),
+        (
+            "conftest.py",
+            "import lib, pytest\n\
+            @pytest.fixture(scope='session')\ndef wide(): return lib.own()\n\
+            @pytest.fixture(scope='module')\ndef asking(request, wide): return wide\n\
+            @pytest.fixture(scope='module', autouse=True)\ndef setting(): lib.STATE = lib.made()\n",
+        ),
+        (
+            "test_a.py",
+            "import lib\n\
+            def test_first(wide): assert lib.other() == 1\n\
+            def test_asking(asking): pass\n\
+            def test_state(): assert lib.STATE == 1\n\
+            def test_none(): pass\ndef test_nor_here(): pass\ndef test_nor_there(): pass\n",
+        ),
+    ];
+    runs(
+        &files,
+        "own(): return 1",
+        "own(): return 2",
+        &["test_asking", "test_first"],
+    );
+    runs(
+        &files,
+        "other(): return 1",
+        "other(): return 2",
+        &["test_first"],
+    );
+    runs(
+        &files,
+        "made(): return 1",
+        "made(): return 2",
+        &[
+            "test_asking",
+            "test_first",
+            "test_none",
+            "test_nor_here",
+            "test_nor_there",
+            "test_state",
+        ],
+    );
+}

@@ -20,7 +20,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from .internals import identity
-from .wide_fixtures import WideFixtures
+from .wide_fixtures import WideFixtures, name_of
 
 if TYPE_CHECKING:
     from .leftovers import Leftovers
@@ -64,7 +64,7 @@ class Functions:
         self.is_traced = False
         self._is_internal = is_internal
         self._leftovers: Optional[Leftovers] = None
-        self._left: list[tuple[str, list[tuple[str, int]]]] = []
+        self._left: list[tuple[str, str, list[tuple[str, int]]]] = []
         self._told_opaque: set[str] = set()
         self._tool = 0
         self._local = 0
@@ -344,12 +344,15 @@ class Functions:
         if self.is_traced:
             # What ran in the test may run for the fixture, too.
             self._take_running()
+            self._look_between()
         self._set_up.append((fixture, before))
         if self._leftovers is not None:
             self._leftovers.watch_fixture(fixture)
 
     def has_shared(self, fixture: Any, request: Any, has_failed: bool) -> None:
         """Such a fixture is set up, or has failed to: what the test of the moment makes of its value is what that one leaves."""
+        if self.is_traced:
+            self._look_between()
         _, before = self._set_up.pop()
         if self.is_traced:
             of_fixture = self._running.copy()
@@ -379,7 +382,13 @@ class Functions:
         if tests is None:
             self._attempt(lambda leftovers: leftovers.begin())
         elif left := self._attempt(lambda leftovers: leftovers.compare()):
-            self._left += [(test, left) for test in tests]
+            self._left += [(test, "", left) for test in tests]
+
+    def _look_between(self) -> None:
+        """Find what was left since a fixture began to be set up, for that, or else what the tests of the moment have left so far."""
+        if self._tests and (left := self._attempt(lambda leftovers: leftovers.compare())):
+            fixture = name_of(self._set_up[-1][0]) if self._set_up else ""
+            self._left += [(test, fixture, left) for test in self._tests]
 
     def _attempt(self, look: Callable[[Leftovers], Any]) -> Any:
         if self._leftovers is None:
@@ -399,8 +408,7 @@ class Functions:
         self._tests = tests[-1:] if not self._has_ended else []
         is_between = not tests or (self._has_ended and len(self._running) != self._count_at_end)
         if tests:
-            uses = self._wide_fixtures.uses(self._function, goes_on=not self._has_ended)
-            self._of_tests += [(use, []) for use in uses]
+            self._wide_fixtures.end_function(self._function, goes_on=not self._has_ended)
         if self._imports and self._has_ended:
             self._imports = False
             self._listen(self._begins)
@@ -425,8 +433,9 @@ class Functions:
         numbers = self._numbers
         return [numbers[each] for each in ran if each in numbers]
 
-    def take_left(self) -> tuple[list[tuple[str, list[tuple[str, int]]]], list[str]]:
-        """What tests left since this was last asked: the names under which it is found, with digests; and names of what isn't compared."""
+    def take_left(self) -> tuple[list[tuple[str, str, list[tuple[str, int]]]], list[str]]:
+        """What tests left since this was last asked, with the fixtures that were set up then: the names under which it is found, with
+        digests; and names of what isn't compared."""
         left, self._left = self._left, []
         opaque = [] if self._leftovers is None else sorted(self._leftovers.opaque - self._told_opaque)
         self._told_opaque.update(opaque)

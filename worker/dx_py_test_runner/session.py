@@ -595,8 +595,9 @@ class WorkerPlugin:
             out.text(owner)
             out.numbers(numbers)
         out.u32(len(left))
-        for owner, found in left:
+        for owner, fixture, found in left:
             out.text(owner)
+            out.text(fixture)
             out.u32(len(found))
             for name, delta in found:
                 out.text(name)

@@ -7,9 +7,14 @@ from typing import Any
 
 from .internals import identity
 
-#: The owners of what ran for such a fixture, with its number; and, running nothing, of the tests of a function that use it, with that
-#: number and the function behind a zero byte.
+#: The owners of what ran for such a fixture, with its name; and, running nothing, of who uses it, with its name and behind a zero byte the
+#: test function, or the first of these with the name of another fixture.
 OF_FIXTURE, USE = "x:", "u:"
+
+
+def name_of(fixture: Any) -> str:
+    """A fixture's name, with where it is defined."""
+    return f"{getattr(fixture, 'baseid', '')}::{fixture.argname}"
 
 
 class WideFixtures:
@@ -17,19 +22,21 @@ class WideFixtures:
     while it runs which ones it was given."""
 
     def __init__(self) -> None:
-        # By identity their numbers; and what keeps the identities.
-        self._numbers: dict[int, int] = {}
+        # By identity their names; and what keeps the identities.
+        self._names: dict[int, str] = {}
         self._kept: list[Any] = []
-        # By number what ran for each, how much of that was told, and which others it may have been given.
-        self._ran: list[set[int]] = []
-        self._told: list[set[int]] = []
-        self._given: list[set[int]] = []
+        # By name what ran for each, how much of that was told, and which others it may have been given.
+        self._ran: dict[str, set[int]] = {}
+        self._told: dict[str, set[int]] = {}
+        self._given: dict[str, set[str]] = {}
         # Of the tests of the moment's function what they ask for and are given, and fixtures that they set up; whether some don't tell.
         self._asked_for: list[Any] = []
         self._given_to_tests: list[dict[str, Any]] = []
-        self._set_up: set[int] = set()
+        self._set_up: set[str] = set()
         self._is_unclear = False
+        # As owners who uses which, and what of it was told.
         self._uses: set[str] = set()
+        self._told_uses: set[str] = set()
 
     def hear_of(self, item: Any) -> None:
         """A test is about to run."""
@@ -44,53 +51,65 @@ class WideFixtures:
 
     def add(self, fixture: Any, request: Any, ran: Iterable[int]) -> None:
         """That ran while this one was set up, at that request."""
-        number = self._numbers.get(identity(fixture))
-        if number is None:
-            number = self._numbers[identity(fixture)] = len(self._kept)
+        name = self._names.get(identity(fixture))
+        if name is None:
+            name = self._names[identity(fixture)] = name_of(fixture)
             self._kept.append(fixture)
-            for each in (self._ran, self._told, self._given):
-                each.append(set())
-        self._ran[number].update(ran)
-        self._set_up.add(number)
-        # It may have asked for any that its test was given until now.
+        self._ran.setdefault(name, set()).update(ran)
+        self._set_up.add(name)
         given = getattr(request, "_fixture_defs", None)
-        self._given[number].update(range(number) if given is None else self._numbers_of(given.values()))
+        asked_for = getattr(fixture, "argnames", None)
+        if given is not None and asked_for is not None and "request" not in asked_for:
+            given = {each: given[each] for each in asked_for if each in given}
+        # By the request it may have asked for any that its test was given until now.
+        others = self._given.setdefault(name, set())
+        others.update(self._ran if given is None else self._names_of(given.values()))
+        self._use((name, *others), OF_FIXTURE + name)
 
-    def _numbers_of(self, fixtures: Iterable[Any]) -> Iterator[int]:
+    def _names_of(self, fixtures: Iterable[Any]) -> Iterator[str]:
         for fixture in fixtures:
-            number = self._numbers.get(identity(fixture))
-            if number is not None:
-                yield number
+            name = self._names.get(identity(fixture))
+            if name is not None:
+                yield name
 
-    def uses(self, function: str, goes_on: bool) -> list[str]:
-        """As owners the new uses by the tests of a function that were heard of; `goes_on` if the last of them still runs."""
-        found = self._set_up
+    def _use(self, names: Iterable[str], user: str) -> None:
+        self._uses.update(f"{USE}{name}\0{user}" for name in self._with_given(names))
+
+    def _with_given(self, names: Iterable[str]) -> set[str]:
+        found = set(names)
+        pending = list(found)
+        while pending:
+            new = self._given[pending.pop()] - found
+            found |= new
+            pending += new
+        return found
+
+    def end_function(self, function: str, goes_on: bool) -> None:
+        """The tests that were heard of were of this function; `goes_on` if the last of them still runs."""
         if self._kept:
+            found = self._set_up
             if self._is_unclear:
-                found.update(range(len(self._kept)))
+                found.update(self._ran)
             for given in self._given_to_tests:
-                found.update(self._numbers_of(given.values()))
+                found.update(self._names_of(given.values()))
             for asked_for in self._asked_for:
                 for definitions in asked_for.name2fixturedefs.values():
-                    found.update(self._numbers_of(definitions))
-            pending = list(found)
-            while pending:
-                new = self._given[pending.pop()] - found
-                found |= new
-                pending += new
+                    found.update(self._names_of(definitions))
+            self._use(found, function)
         if not goes_on:
             self._asked_for, self._given_to_tests = [], []
             self._set_up, self._is_unclear = set(), False
-        owners = {f"{USE}{number}\0{function}" for number in found} - self._uses
-        self._uses |= owners
-        return sorted(owners)
 
     def take(self) -> list[tuple[str, list[int]]]:
-        """As owners the fixtures for which more has run since this was last asked, with that."""
-        taken = []
-        for number, (ran, told) in enumerate(zip(self._ran, self._told)):
+        """As owners, with what they ran, the fixtures for which more has run since this was last asked, and who is new to use which."""
+        taken: list[tuple[str, list[int]]] = []
+        for name, ran in self._ran.items():
+            told = self._told.setdefault(name, set())
             new = ran - told
             if new:
                 told |= new
-                taken.append((f"{OF_FIXTURE}{number}", list(new)))
+                taken.append((OF_FIXTURE + name, list(new)))
+        taken += [(use, []) for use in sorted(self._uses - self._told_uses)]
+        self._told_uses |= self._uses
+        self._uses = set()
         return taken

@@ -26,9 +26,6 @@ use crate::leftovers::{Common, Fills, fill, is_reordered};
 
 pub use scope::Scope;
 
-/// More fixtures than this no process sets up.
-const MOST_FIXTURES: usize = 1 << 20;
-
 /// Behind a function's number: it read that in a test that is an owner, too.
 const OF_TEST: char = '\0';
 
@@ -81,8 +78,9 @@ pub struct Functions {
     of_imports: FxHashMap<String, BTreeSet<usize>>,
     imported: FxHashMap<String, String>,
     of_tests: FxHashMap<String, BTreeSet<usize>>,
-    /// What ran for fixtures that tests share, by the numbers that the worker gave them.
+    /// What ran for fixtures that tests share, and their numbers by the names that the worker gives them.
     of_fixtures: Vec<BTreeSet<usize>>,
+    fixture_numbers: FxHashMap<String, usize>,
     /// What the tests of each test function ran, in the order in which they were told of, and their numbers by the names of these functions.
     runs: Vec<Run>,
     run_numbers: FxHashMap<String, usize>,
@@ -183,7 +181,12 @@ impl Functions {
             self.add_ran(owner, nodes);
         }
         for left in &trace.left {
-            let run = self.run_of(&left.test);
+            // What the set-up of a fixture has left comes of what that ran.
+            let run = if left.fixture.is_empty() {
+                self.run_of(&left.test)
+            } else {
+                self.run_of(&format!("x:{}", left.fixture))
+            };
             for (place, digests) in left.by_names() {
                 let name = name_hash(place);
                 let is_reordered = is_reordered(&digests);
@@ -246,21 +249,15 @@ impl Functions {
             self.imported.insert(file.to_owned(), path.to_owned());
             let known = self.of_imports.entry(path.to_owned()).or_default();
             known.extend(nodes);
-        } else if let Some(number) = owner.strip_prefix("x:") {
-            let number = number.parse().ok();
-            match number.and_then(|number| self.fixture(number)) {
-                Some(known) => known.extend(nodes),
-                None => self.is_blind = true,
-            }
-        } else if let Some((number, function)) = owner
+        } else if let Some(name) = owner.strip_prefix("x:") {
+            let number = self.fixture(name);
+            self.of_fixtures[number].extend(nodes);
+        } else if let Some((name, user)) = owner
             .strip_prefix("u:")
             .and_then(|use_of| use_of.split_once('\0'))
         {
-            let run = self.run_of(function);
-            match number.parse() {
-                Ok(number) => drop(self.runs[run].fixtures.insert(number)),
-                Err(_) => self.is_blind = true,
-            }
+            let (number, run) = (self.fixture(name), self.run_of(user));
+            self.runs[run].fixtures.insert(number);
         } else {
             let run = self.run_of(owner);
             self.runs[run].nodes.extend(&nodes);
@@ -269,13 +266,15 @@ impl Functions {
         }
     }
 
-    /// What ran for a fixture; none for a number that no worker gives.
-    fn fixture(&mut self, number: usize) -> Option<&mut BTreeSet<usize>> {
-        if number >= self.of_fixtures.len() {
-            let count = Some(number + 1).filter(|count| *count <= MOST_FIXTURES)?;
-            self.of_fixtures.resize_with(count, BTreeSet::new);
+    /// The number of a fixture.
+    fn fixture(&mut self, name: &str) -> usize {
+        if let Some(number) = self.fixture_numbers.get(name) {
+            return *number;
         }
-        self.of_fixtures.get_mut(number)
+        self.of_fixtures.push(BTreeSet::new());
+        let number = self.of_fixtures.len() - 1;
+        self.fixture_numbers.insert(name.to_owned(), number);
+        number
     }
 
     /// What ran for the fixtures with these numbers.

@@ -50,6 +50,11 @@ const EXACT: u64 = 1;
 /// In place of a digest: what is there is what was there, in another order.
 const REORDERED: u64 = 2;
 
+/// Whether the owner of what ran is a test. Others own what no single test ran, `x:` and `u:` what ran for a fixture.
+fn is_test(owner: &str) -> bool {
+    owner.contains("::") && !owner.starts_with("x:") && !owner.starts_with("u:")
+}
+
 /// Whether a test function left nothing new under a name.
 pub fn is_reordered(digests: &BTreeSet<u64>) -> bool {
     digests.iter().all(|digest| *digest == REORDERED)
@@ -140,8 +145,7 @@ impl Leftovers {
         let before = self.seen_before.get_or_insert_with(|| self.seen.clone());
         let known = before.len().max(self.seen.len());
         let tests = trace.ran.iter().map(|(owner, _)| owner);
-        // Others own what no single test ran.
-        let tests = tests.filter(|owner| owner.contains("::"));
+        let tests = tests.filter(|owner| is_test(owner));
         let tests = tests.chain(trace.left.iter().map(|left| &left.test));
         self.seen
             .extend(tests.map(|test| name_hash(TestId::new(&**test).function())));
@@ -227,6 +231,7 @@ mod tests {
         Trace {
             left: vec![Left {
                 test: test.into(),
+                fixture: String::new(),
                 places: places
                     .iter()
                     .map(|(name, digest)| ((*name).into(), *digest))

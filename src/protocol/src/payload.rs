@@ -182,6 +182,8 @@ pub struct Trace {
 pub struct Left {
     /// The test.
     pub test: String,
+    /// The fixture that was set up for it when this was left; empty if there is none.
+    pub fixture: String,
     /// The names of which code must mention one to find it, `*` for any, each with digests of what is there.
     pub places: Vec<(String, u64)>,
 }
@@ -388,6 +390,7 @@ impl Report {
                 left: data.list(|data| {
                     Ok(Left {
                         test: data.str()?,
+                        fixture: data.str()?,
                         places: data.list(|data| Ok((data.str()?, data.u64()?)))?,
                     })
                 })?,
@@ -510,10 +513,12 @@ impl Report {
                     });
                 });
                 out.list(&trace.left, |out, left| {
-                    out.str(&left.test)
-                        .list(&left.places, |out, (name, delta)| {
+                    out.str(&left.test).str(&left.fixture).list(
+                        &left.places,
+                        |out, (name, delta)| {
                             out.str(name).u64(*delta);
-                        });
+                        },
+                    );
                 });
                 out.strs(&trace.opaque);
                 ResultKind::Trace
@@ -740,6 +745,7 @@ mod tests {
                 ran: vec![(text(), vec![0, 70_000])],
                 left: vec![Left {
                     test: text(),
+                    fixture: text(),
                     places: vec![(text(), u64::MAX)],
                 }],
                 opaque: vec![text()],
