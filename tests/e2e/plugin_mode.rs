@@ -460,12 +460,14 @@ fn a_session_that_the_records_do_not_compare_with_runs_everything() {
         &finish(command),
         "nothing is on record for this interpreter",
     );
-    // A root directory of its own.
+    // A root directory of its own, by an option and by a configuration.
+    let session = plain.pytest(&["--dx", "--rootdir=tests", "tests"]);
+    because(&session, "the records here are of ");
     plain
         .project
         .write("tests/pytest.ini", "[pytest]\npythonpath = ..\n");
     let session = plain.pytest(&["--dx", "tests"]);
-    because(&session, "the records here are of ");
+    because(&session, "nothing is on record for this interpreter");
 }
 
 #[test]
