@@ -112,13 +112,18 @@ fn what_it_leaves_elsewhere_is_found_by_others() {
     let set_up = [
         ("lib.STATE = lib.made()", "lib.STATE == 1"),
         ("lib.KEPT.append(lib.made())", "lib.KEPT == [1]"),
+        ("lib.cached()", "lib.cached() == 1"),
+        ("lib.Thing.size = lib.made()", "lib.Thing().size == 1"),
         (
             "os.environ['OF_WIDE'] = str(lib.made())",
             "os.environ.get('OF_WIDE') == '1'",
         ),
     ];
     for (does, finds) in set_up {
-        let lib = format!("STATE = None\nKEPT = []\n{LIB}");
+        let lib = format!(
+            "import functools\nSTATE = None\nKEPT = []\nclass Thing: size = 0\n\n\
+            @functools.lru_cache\ndef cached(): return made()\n\n{LIB}"
+        );
         let conftest = format!(
             "import lib, os, pytest\n@pytest.fixture(scope='module')\ndef wide(): {does}\n"
         );
