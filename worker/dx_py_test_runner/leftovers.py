@@ -170,7 +170,7 @@ class Leftovers:
         self._places: list[tuple[Any, str]] = []
         self._placed = (0, 0)
         self._values: list[Any] = []
-        self._changes = self._rounds = 0
+        self._changes = self._rounds = self._count_after_walk = 0
 
     # What there is
 
@@ -205,6 +205,7 @@ class Leftovers:
         if len(self.known) > _MOST_OBJECTS:
             self._give_up_largest()
             self._walk_once()
+        self._count_after_walk = len(self.known)
 
     def _give_up_largest(self) -> None:
         """Give up the names that lead to the most objects, so that few enough are left to be compared after each test."""
@@ -458,7 +459,8 @@ class Leftovers:
         left = self._differences()
         self._rounds += 1
         is_worth_it = self._changes >= _WORTH_A_WALK or self._given_up and self._rounds >= _WORTH_TO_LET_GO
-        if is_worth_it or len(self.known) > _MOST_OBJECTS:
+        # Namespaces are known by no names that could be given up: with thousands of them there may always be more.
+        if is_worth_it or len(self.known) > max(_MOST_OBJECTS, self._count_after_walk * 5 // 4):
             self._walk()
         return [(name, delta) for name, digests in left.items() for delta in digests]
 

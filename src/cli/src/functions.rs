@@ -9,6 +9,7 @@
 //! those who import the file. What ran for a fixture that tests share is of the tests that use it. What a function read it may have kept in the
 //! same ways. If that was in a test, those depend on it that find what the test left; else those tests that reach the function.
 
+mod behind;
 mod scope;
 
 use std::cell::RefCell;
@@ -24,6 +25,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::leftovers::{Common, Fills, fill, is_reordered};
 
+use behind::Mentions;
 pub use scope::Scope;
 
 /// Behind a function's number: it read that in a test that is an owner, too.
@@ -47,7 +49,7 @@ pub struct Source {
 /// any number of others left there, in whatever order. So what the *project* does there bears on all; an edit of one test among them is
 /// taken to be that test's own matter. Else the edit of any test would run them all. So it is with what more than one test was seen to leave
 /// just the same, as each does that comes first: without the one, another one does.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Behind {
     /// Nothing: in a crowd, nobody can go by the order in which one test left what others had left.
     Nothing,
@@ -91,8 +93,8 @@ pub struct Functions {
     opaque: FxHashSet<u64>,
     /// Both.
     watched: FxHashSet<u64>,
-    /// What is behind what is found under a name, as far as it was asked for.
-    found: RefCell<FxHashMap<u64, Arc<Origin>>>,
+    /// Who mentions what, since the last addition, if it was asked for.
+    mentions: RefCell<Option<Arc<Mentions>>>,
 }
 
 struct File {
@@ -135,13 +137,6 @@ struct Run {
     file: String,
     nodes: BTreeSet<usize>,
     fixtures: BTreeSet<usize>,
-    reads: BTreeSet<Read>,
-}
-
-/// What bears on what is found under a name: functions that ran in tests that left it, or what these may have found, and what was read there.
-#[derive(Default)]
-struct Origin {
-    nodes: BTreeSet<usize>,
     reads: BTreeSet<Read>,
 }
 
@@ -213,7 +208,7 @@ impl Functions {
             self.opaque.insert(name);
             self.watch(name);
         }
-        self.found.get_mut().clear();
+        *self.mentions.get_mut() = None;
     }
 
     /// This under a name is known to be common.
@@ -228,7 +223,7 @@ impl Functions {
                 Common::Crowd if leaver.is_reordered => Behind::Nothing,
                 _ => leaver.behind.min(Behind::Project),
             };
-            self.found.get_mut().clear();
+            *self.mentions.get_mut() = None;
         }
     }
 
@@ -427,15 +422,15 @@ impl Functions {
             .collect()
     }
 
-    /// The functions that ran in tests of a function, or for their file.
-    fn nodes_of_run(&self, run: usize) -> impl Iterator<Item = &usize> {
+    /// The sets of functions that ran in tests of a function, for their file, and for the fixtures that they use.
+    fn sets_of_run(&self, run: usize) -> impl Iterator<Item = &BTreeSet<usize>> {
         let run = &self.runs[run];
         let of_file = self.of_files.get(&run.file);
         let path = self.imported.get(&run.file);
         let of_import = path.and_then(|path| self.of_imports.get(path));
-        let of_all = of_file.into_iter().chain(of_import).flatten();
-        let of_fixtures = self.nodes_of_fixtures(&run.fixtures);
-        run.nodes.iter().chain(of_all).chain(of_fixtures)
+        let of_fixtures = run.fixtures.iter().map(|number| &self.of_fixtures[*number]);
+        let of_all = of_file.into_iter().chain(of_import);
+        std::iter::once(&run.nodes).chain(of_all).chain(of_fixtures)
     }
 
     /// The fixtures that at least half of the test functions of a file use which ran: what runs for them counts for all of its tests, so that
@@ -457,46 +452,6 @@ impl Functions {
         let run = self.run_numbers.get(TestId::new(test).function());
         let fixtures = run.map(|run| &self.runs[*run].fixtures);
         self.nodes_of_fixtures(fixtures.into_iter().flatten())
-    }
-
-    /// What may bear on what is found under a name.
-    fn behind(&self, name: u64) -> Arc<Origin> {
-        if let Some(known) = self.found.borrow().get(&name) {
-            return known.clone();
-        }
-        let mut origin = Origin::default();
-        let mut names = FxHashSet::from_iter([name]);
-        let mut pending = vec![name];
-        let mut known = vec![None; self.runs.len()];
-        while let Some(name) = pending.pop() {
-            let runs: Vec<(usize, Behind)> = if self.opaque.contains(&name) {
-                let mentions = |node: &usize| self.nodes[*node].names.contains(&name);
-                let runs = 0..self.runs.len();
-                let runs = runs.filter(|run| self.nodes_of_run(*run).any(mentions));
-                runs.map(|run| (run, Behind::Project)).collect()
-            } else {
-                let leavers = self.leavers.get(&name).into_iter().flatten();
-                let leavers = leavers.filter(|leaver| leaver.behind > Behind::Nothing);
-                leavers.map(|leaver| (leaver.run, leaver.behind)).collect()
-            };
-            for (run, behind) in runs {
-                if known[run] >= Some(behind) {
-                    continue;
-                }
-                known[run] = Some(behind);
-                origin.reads.extend(self.runs[run].reads.iter().cloned());
-                for node in self.nodes_of_run(run) {
-                    if behind == Behind::All || !self.is_of_tests(*node) {
-                        origin.nodes.insert(*node);
-                    }
-                    let new = self.nodes[*node].names.iter();
-                    pending.extend(new.filter(|name| names.insert(**name)));
-                }
-            }
-        }
-        let origin = Arc::new(origin);
-        self.found.borrow_mut().insert(name, origin.clone());
-        origin
     }
 
     /// Whether a function is in a file of tests that ran.

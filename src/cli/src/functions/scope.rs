@@ -30,6 +30,7 @@ impl Functions {
             symbols: Vec::new(),
             of_own: Vec::new(),
             reads: Vec::new(),
+            names: FxHashSet::default(),
         };
         scope.add_files(self, files, source)?;
         let own = [self.of_files.get(file), self.of_imports.get(own)];
@@ -61,6 +62,8 @@ pub struct Scope {
     of_own: Vec<Input>,
     /// What was read by functions.
     pub reads: Vec<Read>,
+    /// The names of which it was found what is behind them.
+    names: FxHashSet<u64>,
 }
 
 impl Scope {
@@ -82,6 +85,7 @@ impl Scope {
             symbols: Vec::new(),
             of_own: self.of_own.clone(),
             reads: Vec::new(),
+            names: self.names.clone(),
         };
         let texts: FxHashSet<&str> = texts.collect();
         own.add_files(functions, files, |path| {
@@ -188,31 +192,29 @@ impl Scope {
     /// Adds what is behind what was left under these names, functions in whatever file; none if one isn't known. If one of them may learn
     /// of lines, it's those of the test that left something, which runs again then, and is seen to leave something else.
     fn add_left(&mut self, functions: &Functions, names: &FxHashSet<u64>) -> Option<()> {
-        for name in names {
-            let origin = functions.behind(*name);
-            self.reads.extend(origin.reads.iter().cloned());
-            for number in &origin.nodes {
-                let node = &functions.nodes[*number];
-                if self.is_reached[*number] {
-                    continue;
-                }
-                let (source, function) = (functions.source(node)?, functions.function(node)?);
-                let symbol = Input::symbol(&source.key, &function.name);
-                if self.own == Some(node.file) {
-                    self.is_reached[*number] = true;
-                    self.of_own.push(symbol);
-                    continue;
-                }
-                if !self.counts[node.file] {
-                    self.counts[node.file] = true;
-                    self.is_parted[node.file] = !functions.files[node.file].is_opaque;
-                    self.symbols.push(Input::File(source.key.clone()));
-                    let frame = Input::symbol(&source.key, "");
-                    self.symbols
-                        .extend(self.is_parted[node.file].then_some(frame));
-                }
-                self.reach(functions, *number);
+        let origin = functions.behind(names, &mut self.names);
+        self.reads.extend(origin.reads);
+        for number in &origin.nodes {
+            let node = &functions.nodes[*number];
+            if self.is_reached[*number] {
+                continue;
             }
+            let (source, function) = (functions.source(node)?, functions.function(node)?);
+            let symbol = Input::symbol(&source.key, &function.name);
+            if self.own == Some(node.file) {
+                self.is_reached[*number] = true;
+                self.of_own.push(symbol);
+                continue;
+            }
+            if !self.counts[node.file] {
+                self.counts[node.file] = true;
+                self.is_parted[node.file] = !functions.files[node.file].is_opaque;
+                self.symbols.push(Input::File(source.key.clone()));
+                let frame = Input::symbol(&source.key, "");
+                self.symbols
+                    .extend(self.is_parted[node.file].then_some(frame));
+            }
+            self.reach(functions, *number);
         }
         Some(())
     }
