@@ -8,6 +8,7 @@ import pytest
 if sys.version_info < (3, 12):
     pytest.skip("functions are told apart from Python 3.12 on", allow_module_level=True)
 
+from dx_py_test_runner import leftovers as leftovers_module
 from dx_py_test_runner.compared import InChunks
 from dx_py_test_runner.leftovers import Leftovers
 from dx_py_test_runner.objects import REORDERED
@@ -284,3 +285,19 @@ def test_a_module_that_a_test_imports_is_as_its_body_left_it(lib, leftovers):
     finally:
         del sys.modules[module.__name__]
     assert "late_of_leftovers" in names(leftovers)
+
+
+def test_a_state_that_stays_large_is_not_walked_after_each_test(lib, monkeypatch):
+    # Namespaces are known without a name that could be given up for them.
+    found = Leftovers(lambda file: file == lib.__file__, [])
+    found.begin()
+    named = sum(bool(names) for _, names in found.known.values())
+    assert named < len(found.known)
+    monkeypatch.setattr(leftovers_module, "_MOST_OBJECTS", named)
+    names(found)
+    walks, walk = [], found._walk
+    monkeypatch.setattr(found, "_walk", lambda: (walks.append(1), walk()))
+    for number in range(5):
+        lib.limit = number
+        names(found)
+    assert not walks
