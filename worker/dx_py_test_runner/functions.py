@@ -344,7 +344,7 @@ class Functions:
         if self.is_traced:
             # What ran in the test may run for the fixture, too.
             self._take_running()
-            self._look_between()
+            self._look(self._tests)
         self._set_up.append((fixture, before))
         if self._leftovers is not None:
             self._leftovers.watch_fixture(fixture)
@@ -352,7 +352,7 @@ class Functions:
     def has_shared(self, fixture: Any, request: Any, has_failed: bool) -> None:
         """Such a fixture is set up, or has failed to: what the test of the moment makes of its value is what that one leaves."""
         if self.is_traced:
-            self._look_between()
+            self._look(self._tests)
         _, before = self._set_up.pop()
         if self.is_traced:
             of_fixture = self._running.copy()
@@ -378,17 +378,13 @@ class Functions:
             self._leftovers.hear_of(items)
 
     def _look(self, tests: Optional[list[str]]) -> None:
-        """Find what these tests have left; or, without any, take what there is for what there was before the next one."""
+        """Find what these tests have left, or the fixture that is set up for them; or, with None, take what there is for what there was
+        before the next one."""
         if tests is None:
             self._attempt(lambda leftovers: leftovers.begin())
-        elif left := self._attempt(lambda leftovers: leftovers.compare()):
-            self._left += [(test, "", left) for test in tests]
-
-    def _look_between(self) -> None:
-        """Find what was left since a fixture began to be set up, for that, or else what the tests of the moment have left so far."""
-        if self._tests and (left := self._attempt(lambda leftovers: leftovers.compare())):
+        elif tests and (left := self._attempt(lambda leftovers: leftovers.compare())):
             fixture = name_of(self._set_up[-1][0]) if self._set_up else ""
-            self._left += [(test, fixture, left) for test in self._tests]
+            self._left += [(test, fixture, left) for test in tests]
 
     def _attempt(self, look: Callable[[Leftovers], Any]) -> Any:
         if self._leftovers is None:

@@ -346,7 +346,7 @@ fn sees_functions(session: &Session, asked: &Execution<'_>) -> bool {
 fn most_have_run(session: &Session, selection: &Selection) -> bool {
     let files = session.sources.scan.files.iter();
     let of_tests = files.filter(|file| {
-        session.project.is_test_file(&file.path) && selection.may_include_file(file.path.as_str())
+        selection.may_include_file(file.path.as_str()) && session.project.is_test_file(&file.path)
     });
     let known = session.state.files.iter();
     let known: Vec<_> = known

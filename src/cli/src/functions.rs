@@ -223,7 +223,6 @@ impl Functions {
                 Common::Crowd if leaver.is_reordered => Behind::Nothing,
                 _ => leaver.behind.min(Behind::Project),
             };
-            *self.mentions.get_mut() = None;
         }
     }
 

@@ -127,9 +127,8 @@ impl PytestIni {
         let folders: Vec<PathBuf> = named.iter().map(folder_of).collect();
         let common = folders.iter().cloned().reduce(|a, b| in_common(&a, &b));
         let common = common.unwrap_or_else(|| cwd.to_path_buf());
-        let starts = std::iter::once(&common).chain(&folders);
+        let mut starts = std::iter::once(&common).chain(&folders);
         starts
-            .into_iter()
             .find_map(|start| Self::search(start))
             .unwrap_or_else(|| {
                 let root = match in_common(cwd, &common) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use dx_py_core::{Digest, Engine, Hasher, RelPath};
 
 use crate::pytest_options;
-use crate::settings::Project;
+use crate::settings::{Project, place_of};
 
 /// Variables that pytest itself reads, and those by which Python finds modules and decides how it runs them.
 const VARIABLES: [&str; 14] = [
@@ -123,12 +123,10 @@ impl Invocation {
         if base.is_empty() {
             return Some(vec![RelPath::new(&project.root, &project.cwd)?]);
         }
-        let mut places = base.iter().map(|argument| {
-            let place = argument.split("::").next().unwrap_or(argument);
-            let place = project.cwd.join(place).canonicalize().ok()?;
-            RelPath::new(&project.root, &place)
-        });
-        let mut points: Vec<RelPath> = places.by_ref().collect::<Option<_>>()?;
+        let places = base
+            .iter()
+            .map(|argument| RelPath::new(&project.root, &place_of(argument, &project.cwd)?));
+        let mut points: Vec<RelPath> = places.collect::<Option<_>>()?;
         points.sort();
         points.dedup();
         Some(points)

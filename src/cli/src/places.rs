@@ -80,11 +80,7 @@ fn starting_paths(project: &Project, selection: &Selection, places: &[PathBuf]) 
         }
     }
     for place in places {
-        let inner = place.strip_prefix(&project.cwd).unwrap_or(place);
-        let argument = match inner.display().to_string() {
-            here if here.is_empty() => ".".to_owned(),
-            argument => argument,
-        };
+        let argument = project.argument(place);
         if !paths.contains(&argument) {
             paths.push(argument);
         }

@@ -212,6 +212,12 @@ fn glob_set<'a>(patterns: impl Iterator<Item = &'a String>) -> GlobSet {
     globs.build().unwrap_or_default()
 }
 
+/// What an argument of pytest's names before the names of classes and functions, without links; none if it isn't there.
+pub fn place_of(argument: &str, cwd: &Path) -> Option<PathBuf> {
+    let place = argument.split("::").next().unwrap_or(argument);
+    fs::canonicalize(cwd.join(place)).ok()
+}
+
 /// The working directory, without links.
 ///
 /// # Errors
@@ -245,9 +251,8 @@ impl Project {
     ) -> Result<Self, SettingsError> {
         let cwd = working_directory()?;
         let places = arguments.into_iter().map(|argument| {
-            let place = argument.split("::").next().unwrap_or(argument);
             // A pattern is looked for here.
-            fs::canonicalize(cwd.join(place)).unwrap_or_else(|_| cwd.clone())
+            place_of(argument, &cwd).unwrap_or_else(|| cwd.clone())
         });
         let places: Vec<PathBuf> = places.collect();
         Self::of(&cwd, &places)
@@ -260,13 +265,13 @@ impl Project {
     /// As [`Project::find`].
     pub fn of_test(text: &str) -> Result<(Self, String), SettingsError> {
         let project = Self::of_places([&text.to_owned()])?;
-        let (place, names) = text.split_once("::").unwrap_or((text, ""));
-        let place = fs::canonicalize(project.cwd.join(place)).ok();
+        let place = place_of(text, &project.cwd);
         let inner = place.and_then(|place| RelPath::new(&project.root, &place));
-        let part = match inner {
-            Some(inner) if names.is_empty() => inner.as_str().to_owned(),
-            Some(inner) => format!("{inner}::{names}"),
-            None => text.to_owned(),
+        let names = text.split_once("::").filter(|(_, names)| !names.is_empty());
+        let part = match (inner, names) {
+            (Some(inner), Some((_, names))) => format!("{inner}::{names}"),
+            (Some(inner), None) => inner.as_str().to_owned(),
+            (None, _) => text.to_owned(),
         };
         Ok((project, part))
     }
@@ -294,6 +299,15 @@ impl Project {
             config,
             config_path,
         })
+    }
+
+    /// How pytest is told of a file or folder: from the working directory, or, where it lies elsewhere, absolute.
+    pub fn argument(&self, place: &Path) -> String {
+        let inner = place.strip_prefix(&self.cwd).unwrap_or(place);
+        match inner.display().to_string() {
+            here if here.is_empty() => ".".to_owned(),
+            argument => argument,
+        }
     }
 
     /// The folder of the database.

@@ -16,14 +16,7 @@ use crate::settings::Project;
 /// These paths, which are relative to the project's root, as pytest takes them: from the working directory, or absolute.
 pub(super) fn for_pytest(project: &Project, paths: &[String]) -> Vec<String> {
     let absolute = paths.iter().map(|path| project.root.join(path));
-    absolute
-        .map(|path| {
-            path.strip_prefix(&project.cwd)
-                .unwrap_or(&path)
-                .display()
-                .to_string()
-        })
-        .collect()
+    absolute.map(|path| project.argument(&path)).collect()
 }
 
 /// In how many files pytest looks for tests, if it starts from some places and they tell; at least one.
@@ -35,7 +28,7 @@ pub(super) fn files_at_start(session: &Session, asked: &Execution<'_>) -> Option
     let project = &session.project;
     let is_test_file = |path: &RelPath| project.is_test_file(path);
     let files = session.sources.scan.files.iter();
-    let files = files.filter(|file| is_test_file(&file.path) && session.starts_around(&file.path));
+    let files = files.filter(|file| session.starts_around(&file.path) && is_test_file(&file.path));
     let others = points.iter();
     let others =
         others.filter(|point| !is_test_file(point) && point.to_path(&project.root).is_file());
@@ -137,9 +130,9 @@ pub(super) fn modules_to_rewrite(
     let project = &session.project;
     let paths: HashSet<&str> = plan.paths.iter().map(String::as_str).collect();
     let collected = |file: &&RelPath| {
-        project.is_test_file(file)
-            && session.starts_around(file)
+        session.starts_around(file)
             && (!narrow || paths.contains(file.as_str()))
+            && project.is_test_file(file)
     };
     let new = session.sources.new.iter().filter(collected);
     new.map(|file| file.to_path(&project.root).display().to_string())
