@@ -112,6 +112,39 @@ fn functions_are_not_seen_while_most_tests_have_not_run() {
     assert_eq!(run(&[]), if sees_functions() { 1 } else { 3 });
 }
 
+/// Files that pytest is told to pass over, or doesn't come to, are none that have yet to run.
+#[test]
+fn functions_are_seen_where_most_test_files_are_passed_over() {
+    let tests = "import lib\ndef test_f(): assert lib.f()\ndef test_g(): assert lib.g()\n";
+    let named = ["-n", "1", "--", "tests", "--ignore=tests/other"];
+    let configured = ["-n", "1"];
+    let configuration =
+        "[pytest]\ntestpaths = tests\naddopts = --ignore=tests/other\npythonpath = .\n";
+    for (arguments, configuration) in [
+        (&named[..], "[pytest]\npythonpath = .\n"),
+        (&configured[..], configuration),
+    ] {
+        let project = Project::new(&[
+            ("pytest.ini", configuration),
+            ("lib.py", "def f(): return 1\n\ndef g(): return 2\n"),
+            ("tests/test_a.py", tests),
+            ("tests/other/test_b.py", tests),
+            ("tests/other/test_c.py", tests),
+            ("docs/test_d.py", tests),
+        ]);
+        let after = |from: &str, to: &str| {
+            project.write("lib.py", &project.read("lib.py").replace(from, to));
+            project.test(arguments).ran()
+        };
+        assert_eq!(project.test(arguments).ran(), 2);
+        assert_eq!(after("return 1", "return 3"), 2);
+        assert_eq!(
+            after("return 3", "return 4"),
+            if sees_functions() { 1 } else { 2 }
+        );
+    }
+}
+
 #[test]
 fn comments_and_lines_that_move_run_nothing() {
     let files = lib_and_tests(

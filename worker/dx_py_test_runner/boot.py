@@ -1,9 +1,10 @@
-"""Starts a worker: `python boot.py SOCKET_FD RING_FD NUMBER COUNT BASETEMP RUN_ID ROLE ENGINE -- PYTEST_ARGUMENTS…`; or, with the one
+"""Starts a worker: `python boot.py SOCKET_FD RING_FD NUMBER COUNT BASETEMP RUN_ID ROLE ENGINE WHEN -- PYTEST_ARGUMENTS…`; or, with the one
 argument `controller` or `report` before the dashes, the session for plugins that report, or the one that reports coverage; or
 `zygote FOLDER NAME SECONDS MODULES…`, the zygote that forks workers, named so, which ends when it was idle for so long.
 
 The role is `told` for a worker whose reports a controller will hear, `lone` for one that is all there is, so that plugins say in it
-what they have to say at the end, and `mute` for every other. The engine is `lean` or `pytest`.
+what they have to say at the end, and `mute` for every other. The engine is `lean` or `pytest`. A worker that is to begin `later`, not `now`, runs
+nothing of the project's before it was told something: there may be no work for it.
 
 The interpreter is then made to look as `python -m pytest PYTEST_ARGUMENTS…` would leave it, and pytest is configured and run.
 """
@@ -59,8 +60,8 @@ def main(argv: list[str]) -> int:
             os._exit(0)  # what was imported has nothing to do at the end of this process
         argv = fork.argv
     sock_fd, ring_fd, number, count = (int(text) for text in argv[1:5])
-    basetemp, run_id, role, engine = argv[5:9]
-    arguments = argv[10:]
+    basetemp, run_id, role, engine, when = argv[5:10]
+    arguments = argv[11:]
     for fd in (sock_fd, ring_fd):
         os.set_inheritable(fd, False)
     economy.note_streams()
@@ -88,7 +89,8 @@ def main(argv: list[str]) -> int:
         os.environ["PYTEST_XDIST_TESTRUNUID"] = run_id
     if not trace.is_installed:
         install(trace)
-    status = _run_pytest(wire, trace, fork, arguments, number, count, basetemp, run_id, role, engine, fatal)
+    waits = when == "later"
+    status = _run_pytest(wire, trace, fork, arguments, number, count, basetemp, run_id, role, engine, waits, fatal)
     trace.heeded.clear()  # nobody is told of what comes now
     kept_code.tell()
     return status
@@ -121,6 +123,7 @@ def _run_pytest(
     run_id: str,
     role: str,
     engine: str,
+    waits: bool,
     fatal: Callable[[str, int], int],
 ) -> int:
     from _pytest.config import ConftestImportFailure, UsageError
@@ -154,6 +157,8 @@ def _run_pytest(
     snapshots.told = os.environ.pop(snapshots.VARIABLE, "")
     snapshots.fixtures_limit = os.environ.pop(snapshots.LIMIT_VARIABLE, "")
     code = 1
+    if waits:
+        wire.wait()
     ahead.hand_out()
     try:
         try:

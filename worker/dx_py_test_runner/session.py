@@ -160,6 +160,8 @@ class WorkerPlugin:
         """Ask what to collect, collect it, tell what came of it."""
         self._hello(session)
         command = self._wire.receive()
+        if command is not None and command[0] == wire.BEGIN:
+            command = self._wire.receive()
         if command is None:
             os._exit(1)
         if command[0] != wire.COLLECT:

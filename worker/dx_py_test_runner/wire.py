@@ -26,7 +26,7 @@ from .errors import RingError
 if TYPE_CHECKING:
     from . import _native
 
-COLLECT, RUN, FINISH, STOP, TELL_TEST, TELL_COLLECTION = range(1, 7)
+COLLECT, RUN, FINISH, STOP, TELL_TEST, TELL_COLLECTION, BEGIN = range(1, 8)
 (
     HELLO,
     COLLECTED,
@@ -345,6 +345,11 @@ class Wire:
             return
         if not self._queue(kind, payload, sequence, duration_ns, status):
             self.send(kind, payload, sequence, duration_ns, status)
+
+    def wait(self) -> None:
+        """Wait for a command, and leave it to `receive`, so that an interpreter that starts over finds it; end if the orchestrator is gone."""
+        if not self._socket.recv(1, socket.MSG_PEEK):
+            os._exit(1)
 
     def receive(self) -> Optional[Command]:
         """The next command; None if the orchestrator is gone."""

@@ -6,8 +6,9 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 
-use dx_py_core::Input;
+use dx_py_core::{Input, RelPath};
 
 use crate::world::World;
 
@@ -27,11 +28,54 @@ for path in sys.stdin.buffer.read().split(b'\0')[:-1]:
 /// Under what it is kept that a content can be compiled, by the digest of the interpreter that said so.
 const WHAT: &str = "compiles";
 
+/// Of how many files it may be asked before it is known which of them matter.
+const MOST_AHEAD: usize = 8;
+
+/// What the interpreter is asked while other things are looked up: of files that have changed, and of which it is likely to matter.
+pub struct Ahead {
+    files: Vec<String>,
+    broken: Option<JoinHandle<Vec<String>>>,
+}
+
+impl Ahead {
+    /// Asks of these files; of none if there are many.
+    pub fn ask(interpreter: &Path, root: &Path, files: &[RelPath]) -> Self {
+        let count = files.len();
+        let files = files.iter().take_while(|_| count <= MOST_AHEAD);
+        let files: Vec<String> = files.map(|file| file.as_str().to_owned()).collect();
+        let (interpreter, root, asked) = (interpreter.to_owned(), root.to_owned(), files.clone());
+        let broken = (!files.is_empty()).then(|| {
+            std::thread::spawn(move || {
+                let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+                not_compiling(&interpreter, &root, &asked)
+            })
+        });
+        Self { files, broken }
+    }
+
+    /// Those of `files` of which it wasn't asked, and of the others those that it can't compile.
+    fn answer<'a>(self, files: &[&'a str]) -> (Vec<&'a str>, Vec<String>) {
+        let is_asked = |file: &&&str| self.files.iter().any(|asked| asked == **file);
+        let rest: Vec<&str> = files
+            .iter()
+            .filter(|file| !is_asked(file))
+            .copied()
+            .collect();
+        let broken = match self.broken {
+            Some(broken) if rest.len() < files.len() => broken.join().unwrap_or(self.files),
+            _ => Vec::new(),
+        };
+        let is_meant = |file: &String| files.contains(&file.as_str());
+        (rest, broken.into_iter().filter(is_meant).collect())
+    }
+}
+
 /// The files among these, which are keys of inputs, that this interpreter can't compile; a content that it could isn't asked for again.
 pub fn broken<'a>(
     interpreter: &Path,
     world: &World,
     files: impl Iterator<Item = &'a str>,
+    ahead: Ahead,
 ) -> Vec<String> {
     let mark = world.digest(&Input::Interpreter).0;
     let unknown = files.filter(|file| {
@@ -40,7 +84,8 @@ pub fn broken<'a>(
             .is_none_or(|found| *found != mark[..])
     });
     let unknown: Vec<&str> = unknown.collect();
-    let broken = not_compiling(interpreter, world.root(), &unknown);
+    let (rest, mut broken) = ahead.answer(&unknown);
+    broken.extend(not_compiling(interpreter, world.root(), &rest));
     for file in unknown {
         // The interpreter has read what the digest is of, if that is there still.
         if !broken.iter().any(|broken| broken == file) && world.content(file).is_some() {
@@ -97,5 +142,28 @@ mod tests {
         let (python, root) = (Path::new("/there/is/no/python"), Path::new("/"));
         assert_eq!(not_compiling(python, root, &files), files);
         assert!(not_compiling(python, root, &[]).is_empty());
+        let ahead = Ahead::ask(python, root, &[RelPath::from_text("a.py").unwrap()]);
+        assert_eq!(
+            ahead.answer(&files),
+            (vec!["b.py"], vec!["a.py".to_owned()])
+        );
+    }
+
+    #[test]
+    fn what_was_asked_ahead_and_does_not_matter_is_not_told() {
+        let paths: Vec<RelPath> = (0..9)
+            .filter_map(|number| RelPath::from_text(&format!("{number}.py")))
+            .collect();
+        let ask = |count| {
+            Ahead::ask(
+                Path::new("/there/is/no/python"),
+                Path::new("/"),
+                &paths[..count],
+            )
+        };
+        assert_eq!(ask(2).answer(&["1.py"]), (vec![], vec!["1.py".to_owned()]));
+        assert_eq!(ask(2).answer(&["7.py"]), (vec!["7.py"], vec![]));
+        // After many changes it is asked of those alone that matter.
+        assert_eq!(ask(9).answer(&["7.py"]), (vec!["7.py"], vec![]));
     }
 }

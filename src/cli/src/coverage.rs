@@ -33,6 +33,14 @@ impl Coverage {
         )
     }
 
+    /// The arguments more that pytest needs to measure it, or not to.
+    pub fn arguments(self, is_measured: bool) -> &'static [&'static str] {
+        match self {
+            Self::Asked | Self::Configured if !is_measured => &["--no-cov"],
+            _ => &[],
+        }
+    }
+
     fn from_words<'a>(
         given: impl Iterator<Item = &'a str> + Clone,
         configured: impl Iterator<Item = &'a str> + Clone,

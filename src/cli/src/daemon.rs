@@ -89,6 +89,7 @@ fn any_worker(project: &Project, python: PathBuf) -> anyhow::Result<LaunchSpec> 
         run_id: scratch::run_id(),
         role: Role::Mute,
         engine: Engine::default(),
+        waits: false,
         inherit_output: false,
         zygotes: None,
     })

@@ -1,10 +1,14 @@
 //! The first workers of a run, which get ready while it is looked up what they shall do.
 //!
-//! Where everything runs in any case they are started before anything is compared with the world.
+//! Where everything runs in any case they are started before anything is compared with the world. Where a source has changed they are, too,
+//! but run nothing of the project's until it is known that there are tests for them: what a conftest begins, such as a database, isn't begun
+//! in vain, and not ended half-way.
 
 use anyhow::Context;
-use dx_py_daemon::Role;
+use dx_py_core::{Digest, blob};
+use dx_py_daemon::{LaunchSpec, Role};
 use dx_py_executor::{HeadStart, Processes};
+use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
@@ -12,8 +16,69 @@ use crate::args::TestArgs;
 use crate::arrangement::Arrangement;
 use crate::coverage::Coverage;
 use crate::invocation::Invocation;
-use crate::opening::Opening;
+use crate::opening::{Opening, shape_note};
+use crate::session::Session;
 use crate::specs::Specs;
+use crate::walk::Walk;
+
+/// What workers are started for, as far as they must know it from the beginning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// How many there are.
+    pub workers: usize,
+    /// Whether coverage is measured.
+    pub measured: bool,
+    /// Whether they see which functions run.
+    pub sees_functions: bool,
+}
+
+impl Shape {
+    /// What the workers of the last run were started for, if that was for a change of the same sources. Whoever edits a file will again.
+    fn after_same_change(opening: &Opening, change: Digest) -> anyhow::Result<Option<Self>> {
+        let note = opening.catalog.note(&shape_note(opening.key))?;
+        let known = note.and_then(|value| blob::decode::<(Digest, Self)>(&value).ok());
+        Ok(known
+            .filter(|(last, _)| *last == change)
+            .map(|(_, shape)| shape))
+    }
+
+    /// What they are likely to be started for if these sources have changed.
+    fn guess(walk: &Walk, most: usize) -> Self {
+        let project = &walk.opening.project;
+        let new = &walk.sources.new;
+        let are_tests = new.iter().all(|path| project.is_test_file(path));
+        let wanted = if are_tests { most.min(new.len()) } else { most };
+        Self {
+            workers: walk.opening.arrangement.workers(wanted),
+            measured: false,
+            sees_functions: project.level().sees_functions(true),
+        }
+    }
+
+    /// Keeps it for the next change of the same sources.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn keep_for_change(&self, session: &mut Session) -> anyhow::Result<()> {
+        if session.sources.new.is_empty() {
+            return Ok(());
+        }
+        let (note, value) = (session.shape_note(), blob::encode(&(session.change, self))?);
+        if session.catalog.note(&note)?.as_ref() != Some(&value) {
+            session.catalog.set_note(&note, &value)?;
+        }
+        Ok(())
+    }
+}
+
+/// When workers may run what is the project's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// At once.
+    Now,
+    /// When [`Early::begin`] says so.
+    Later,
+}
 
 /// Workers that were started, and the event loop that they belong to.
 pub struct Early {
@@ -25,31 +90,41 @@ pub struct Early {
     pub local: LocalSet,
     /// The event loop.
     pub runtime: Runtime,
-    count: usize,
+    shape: Shape,
+    beginning: Beginning,
 }
 
 impl Early {
-    /// Starts so many workers, with more arguments for pytest; none if the run has a controller, which would have to come before them.
+    /// Starts workers; none if the run has a controller, which would have to come before them.
     ///
     /// # Errors
     /// If there can't be an event loop.
     pub fn start(
         specs: Specs,
-        count: usize,
+        shape: &Shape,
         arrangement: &Arrangement,
-        measured: bool,
-        more: &[&str],
+        coverage: Coverage,
+        beginning: Beginning,
     ) -> anyhow::Result<Self> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .context("can't start the event loop")?;
         let local = LocalSet::new();
+        let count = shape.workers;
         let workers = (count == 1 || !arrangement.controller).then(|| {
-            let spec = specs.workers(count, role(count, false, measured), more);
+            let (role, more) = (
+                role(count, false, shape.measured),
+                coverage.arguments(shape.measured),
+            );
+            let spec = specs.workers(count, role, more);
+            let waiting = Processes(LaunchSpec {
+                waits: beginning == Beginning::Later,
+                ..spec.clone()
+            });
             let workers = HeadStart::new(Processes(spec));
             let slots = u32::try_from(count).unwrap_or(u32::MAX);
-            local.block_on(&runtime, async { workers.start(slots) });
+            local.block_on(&runtime, async { workers.start(&waiting, slots) });
             workers
         });
         Ok(Self {
@@ -57,8 +132,18 @@ impl Early {
             workers,
             local,
             runtime,
-            count,
+            shape: shape.clone(),
+            beginning,
         })
+    }
+
+    /// Lets the workers begin that wait for that: there are tests for them.
+    pub fn begin(&self) {
+        if self.beginning == Beginning::Later
+            && let Some(workers) = &self.workers
+        {
+            self.local.block_on(&self.runtime, workers.begin());
+        }
     }
 
     /// Starts the workers of a run that is sure to need so many: all tests run, and there are as many files. Nothing otherwise.
@@ -84,22 +169,70 @@ impl Early {
         if !is_whole || opening.catalog.file_count(opening.universe)? < wanted {
             return Ok(None);
         }
-        let specs = Specs::new(
-            &opening.project,
-            &opening.interpreter,
-            args,
-            invocation,
-            wanted,
-            opening.project.level().sees_functions(false),
-        )?;
-        let count = opening.arrangement.workers(wanted);
-        Self::start(specs, count, &opening.arrangement, false, &[]).map(Some)
+        let shape = Shape {
+            workers: opening.arrangement.workers(wanted),
+            measured: false,
+            sees_functions: opening.project.level().sees_functions(false),
+        };
+        Self::of(opening, args, invocation, &shape, Beginning::Now).map(Some)
     }
 
-    /// Whether these are the workers of a run with so many of them, arranged like this, and with these arguments more.
-    pub fn is_for(&self, workers: usize, arrangement: &Arrangement, more: &[&str]) -> bool {
-        let has_workers = workers == 1 || !arrangement.controller;
-        self.count == workers && self.workers.is_some() == has_workers && more.is_empty()
+    /// Starts the workers that tests are likely to need if sources have changed. Nothing if none has, or nothing is recorded.
+    ///
+    /// # Errors
+    /// If the catalog can't be read, or the worker's files not be written.
+    pub fn for_change(
+        walk: &Walk,
+        args: &TestArgs,
+        invocation: &Invocation,
+        most: usize,
+    ) -> anyhow::Result<Option<Self>> {
+        let opening = &walk.opening;
+        let is_forced = args.all || Coverage::of(invocation, &opening.project) == Coverage::Asked;
+        let has_records = walk
+            .recorded
+            .state
+            .files
+            .iter()
+            .any(|file| !file.tests.is_empty());
+        if is_forced || args.dry_run || walk.sources.new.is_empty() || !has_records {
+            return Ok(None);
+        }
+        let known = Shape::after_same_change(opening, walk.change())?;
+        let shape = known.unwrap_or_else(|| Shape::guess(walk, most));
+        Self::of(opening, args, invocation, &shape, Beginning::Later).map(Some)
+    }
+
+    fn of(
+        opening: &Opening,
+        args: &TestArgs,
+        invocation: &Invocation,
+        shape: &Shape,
+        beginning: Beginning,
+    ) -> anyhow::Result<Self> {
+        let Opening {
+            project,
+            interpreter,
+            arrangement,
+            ..
+        } = opening;
+        let (count, sees_functions) = (shape.workers, shape.sees_functions);
+        let specs = Specs::new(
+            project,
+            interpreter,
+            args,
+            invocation,
+            count,
+            sees_functions,
+        )?;
+        let coverage = Coverage::of(invocation, project);
+        Self::start(specs, shape, arrangement, coverage, beginning)
+    }
+
+    /// Whether these are the workers of a run of that shape, arranged like this.
+    pub fn is_for(&self, shape: &Shape, arrangement: &Arrangement) -> bool {
+        let has_workers = shape.workers == 1 || !arrangement.controller;
+        self.shape == *shape && self.workers.is_some() == has_workers
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use dx_py_catalog::{KnownTest, SetId};
-use dx_py_core::{Event, RunSummary, TestId, Verdict};
+use dx_py_core::{Event, RelPath, RunSummary, TestId, Verdict};
 use dx_py_daemon::Role;
 use dx_py_executor::{HeadStart, Outcome, Patience, Processes, RunPlan, Standby};
 
@@ -23,7 +23,7 @@ use crate::conductor::{Conductor, Intent, NextPhase};
 use crate::coverage::{self, Coverage};
 use crate::daemon;
 use crate::database;
-use crate::early::{Early, role};
+use crate::early::{Beginning, Early, Shape, role};
 use crate::file_list::FileList;
 use crate::invocation::Invocation;
 use crate::places;
@@ -100,12 +100,14 @@ pub fn execute(
     };
     let measured = asked.coverage == Coverage::Asked
         || asked.coverage == Coverage::Configured && plan.fresh.is_empty() && plan.deselected == 0;
-    let more: &[&str] = match asked.coverage {
-        Coverage::Asked | Coverage::Configured if !measured => &["--no-cov"],
-        _ => &[],
-    };
+    let more = asked.coverage.arguments(measured);
     let mut workers = session.arrangement.workers(wanted);
-    let early = match early.filter(|early| early.is_for(workers, &session.arrangement, more)) {
+    let shape = Shape {
+        workers,
+        measured,
+        sees_functions: sees_functions(session, asked),
+    };
+    let early = match early.filter(|early| early.is_for(&shape, &session.arrangement)) {
         Some(early) => early,
         None => {
             let specs = Specs::new(
@@ -113,13 +115,16 @@ pub fn execute(
                 &session.interpreter,
                 args,
                 asked.invocation,
-                wanted,
-                sees_functions(session, asked),
+                workers,
+                shape.sees_functions,
             )?;
             // The interpreters get ready while it is looked up what the run needs to know.
-            Early::start(specs, workers, &session.arrangement, measured, more)?
+            let begins = Beginning::Now;
+            Early::start(specs, &shape, &session.arrangement, asked.coverage, begins)?
         }
     };
+    early.begin();
+    shape.keep_for_change(session)?;
     let Early {
         runtime,
         local,
@@ -344,10 +349,22 @@ fn sees_functions(session: &Session, asked: &Execution<'_>) -> bool {
 
 /// Whether most of the tests that may be meant have run before: what the others do for the first time is the smaller part of a run.
 fn most_have_run(session: &Session, selection: &Selection) -> bool {
-    let files = session.sources.scan.files.iter();
-    let of_tests = files.filter(|file| {
-        selection.may_include_file(file.path.as_str()) && session.project.is_test_file(&file.path)
-    });
+    let of_tests = match &session.file_list {
+        Some(list) => {
+            let files = list.files.iter();
+            files
+                .filter(|file| selection.may_include_file(file))
+                .count()
+        }
+        // Nobody knows yet what pytest is told to pass over.
+        None => {
+            let files = session.sources.scan.files.iter().map(|file| &file.path);
+            let files = files.filter(|path| selection.may_include_file(path.as_str()));
+            let is_meant =
+                |path: &&RelPath| session.project.is_test_file(path) && session.starts_around(path);
+            files.filter(is_meant).count()
+        }
+    };
     let known = session.state.files.iter();
     let known: Vec<_> = known
         .filter(|file| selection.may_include_file(&file.file))
@@ -356,7 +373,7 @@ fn most_have_run(session: &Session, selection: &Selection) -> bool {
     let (all, ran) = tests.fold((0, 0), |(all, ran), test| {
         (all + 1, ran + usize::from(test.last.is_some()))
     });
-    ran > 0 && ran * 2 >= all && known.len() * 2 >= of_tests.count()
+    ran > 0 && ran * 2 >= all && known.len() * 2 >= of_tests
 }
 
 /// So many seconds; none if that is no duration.

@@ -53,6 +53,7 @@ mod temporary;
 mod unseen;
 mod variables;
 mod verification;
+mod walk;
 mod watch;
 mod words;
 mod worker_files;

@@ -111,6 +111,11 @@ pub fn busyness_note(key: Digest) -> String {
     format!("busyness:{}", hex(key))
 }
 
+/// Under which name it is kept what workers were last started for.
+pub fn shape_note(key: Digest) -> String {
+    format!("shape:{}", hex(key))
+}
+
 /// A digest as text.
 pub fn hex(digest: Digest) -> String {
     digest.0.iter().map(|byte| format!("{byte:02x}")).collect()

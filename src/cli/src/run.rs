@@ -24,6 +24,7 @@ use crate::session::Session;
 use crate::settings::{Project, Workers, working_directory};
 use crate::specs::snapshot_mode;
 use crate::verification::Sample;
+use crate::walk::Walk;
 
 /// pytest's exit codes.
 pub mod exit {
@@ -90,7 +91,12 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
     let of_all = told.as_ref().map_or(Duration::ZERO, |told| told.elapsed);
     let most = wanted.count(told.as_ref(), of_all);
     let early = Early::for_all(&opening, args, &invocation, most)?;
-    let mut session = Session::compare(opening, &invocation)?;
+    let walk = Walk::of(opening)?;
+    let early = match early {
+        None => Early::for_change(&walk, args, &invocation, most)?,
+        early => early,
+    };
+    let mut session = Session::compare(walk, &invocation)?;
     places::narrow_to_places(&mut session, &mut invocation, &selection)?;
     if let Some(revision) = &args.changed_since {
         let changed = changes::since(revision, &session.project.root)?;

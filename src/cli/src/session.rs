@@ -6,11 +6,9 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use dx_py_catalog::{
-    Catalog, CatalogError, FactTable, KnownFile, KnownTest, Pass, PassId, SetId, StatRow,
-    UniverseId, UniverseState,
+    Catalog, CatalogError, KnownFile, KnownTest, Pass, PassId, SetId, UniverseId, UniverseState,
 };
 use dx_py_core::{Digest, Input, Marker, RelPath, TestId, Verdict, blob};
-use dx_py_graph::environment;
 use dx_py_select::verdict::PassState;
 use dx_py_select::{SetState, Subject, verdict};
 use globset::{Glob, GlobSet, GlobSetBuilder};
@@ -30,6 +28,7 @@ use crate::python::Interpreter;
 use crate::settings::Project;
 use crate::sources::Sources;
 use crate::states::{SetStates, counts};
+use crate::walk::{Recorded, Walk};
 use crate::world::{World, WorldSpec, import_path};
 
 /// What an interpreter said of itself when it last ran.
@@ -43,25 +42,6 @@ pub struct Environment {
     pub sys_path: Vec<String>,
     /// The folders of the standard library.
     pub stdlib: Vec<String>,
-}
-
-/// What the catalog says of a universe.
-struct Recorded {
-    state: UniverseState,
-    facts: FactTable,
-    stats: FxHashMap<String, StatRow>,
-}
-
-impl Recorded {
-    fn load(catalog: &Catalog, universe: UniverseId) -> Result<Self, CatalogError> {
-        let (state, facts) = catalog.records(universe)?;
-        let stats = catalog.file_stats()?;
-        Ok(Self {
-            state,
-            facts,
-            stats,
-        })
-    }
 }
 
 /// The session.
@@ -101,6 +81,8 @@ pub struct Session {
     /// The recorded sets of inputs, compared with the digests now.
     pub sets: SetStates,
     opened_ms: i64,
+    /// Which sources have changed since a run last looked at them.
+    pub change: Digest,
     /// The files and folders that pytest starts from, if that can be told.
     pub start: Option<Vec<RelPath>>,
     always: GlobSet,
@@ -118,14 +100,22 @@ impl Session {
         python: Option<&std::path::Path>,
         invocation: &Invocation,
     ) -> anyhow::Result<Self> {
-        Self::compare(Opening::new(project, python, invocation)?, invocation)
+        let walk = Walk::of(Opening::new(project, python, invocation)?)?;
+        Self::compare(walk, invocation)
     }
 
-    /// Compares what a database that was opened says with the world now.
+    /// Compares what a database says with the world now.
     ///
     /// # Errors
     /// If the database can't be read.
-    pub fn compare(opening: Opening, invocation: &Invocation) -> anyhow::Result<Self> {
+    pub fn compare(walk: Walk, invocation: &Invocation) -> anyhow::Result<Self> {
+        let change = walk.change();
+        let Walk {
+            opening,
+            sites,
+            sources,
+            recorded,
+        } = walk;
         let Opening {
             project,
             interpreter,
@@ -139,19 +129,14 @@ impl Session {
             now_ns,
         } = opening;
         let dx = project.dx_dir();
-        let sites = environment::site_packages(interpreter.prefix());
-        // The walk waits for the file system, the catalog for nobody.
-        let (sources, recorded) = std::thread::scope(|scope| {
-            let sources = scope.spawn(|| Sources::load(&project, &sites, Some(&dx), now_ns));
-            let recorded = Recorded::load(&catalog, universe);
-            (sources.join(), recorded)
-        });
-        let sources = sources.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let Recorded {
             state,
             facts,
             stats,
-        } = recorded?;
+        } = recorded;
+        let asks = project.level().counts_functions() && !state.files.is_empty();
+        let changed = if asks { &sources.new[..] } else { &[] };
+        let compiled = compiles::Ahead::ask(&interpreter.executable, &project.root, changed);
         let environment: Option<Environment> = catalog
             .note(&environment_note(&interpreter))?
             .and_then(|value| blob::decode(&value).ok());
@@ -183,7 +168,12 @@ impl Session {
         sets.settle_what_matters(&state, &catalog, &world)?;
         let held = sets.held_by_symbols();
         let held = held.iter().map(String::as_str);
-        sets.distrust(&compiles::broken(&interpreter.executable, &world, held));
+        sets.distrust(&compiles::broken(
+            &interpreter.executable,
+            &world,
+            held,
+            compiled,
+        ));
         let (base, start) = (
             invocation.base_digest(&project),
             invocation.starting_points(&project),
@@ -209,6 +199,7 @@ impl Session {
             notes,
             sets,
             opened_ms: dx_py_catalog::now_ms(),
+            change,
             always: globs("always", &project.config.always)?,
             serial: Serial {
                 configured: globs("serial", &project.config.serial)?,
@@ -300,6 +291,11 @@ impl Session {
     /// Under which name the arrangement of sessions is kept.
     pub fn arrangement_note(&self) -> String {
         opening::arrangement_note(self.key)
+    }
+
+    /// Under which name it is kept what workers were started for, when these sources had changed.
+    pub fn shape_note(&self) -> String {
+        opening::shape_note(self.key)
     }
 
     /// What tests were seen to leave behind, and under which name that is kept.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use dx_py_core::{RelPath, TestCase};
@@ -184,10 +185,12 @@ pub struct Project {
     pub config: ConfigFile,
     /// The file that it was read from, if any.
     pub config_path: Option<PathBuf>,
+    /// Which files may be collected: to compile the patterns takes longer than to compare hundreds of names.
+    collected: OnceLock<Collected>,
 }
 
 /// Tells which tests found in sources pytest would collect. It predicts: plugins and conftests may decide otherwise.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Collected {
     files: GlobSet,
     places: Vec<RelPath>,
@@ -298,6 +301,7 @@ impl Project {
             ini,
             config,
             config_path,
+            collected: OnceLock::new(),
         })
     }
 
@@ -322,24 +326,26 @@ impl Project {
     }
 
     /// Which tests found in sources pytest's configuration lets it collect, when it is started here without paths.
-    pub fn collected(&self) -> Collected {
-        let patterns = self
-            .ini
-            .python_files
-            .iter()
-            .chain(&self.config.python_files);
-        let paths = if self.cwd == self.root {
-            &self.ini.test_paths[..]
-        } else {
-            &[]
-        };
-        Collected {
-            files: glob_set(patterns),
-            places: paths
+    pub fn collected(&self) -> &Collected {
+        self.collected.get_or_init(|| {
+            let patterns = self
+                .ini
+                .python_files
                 .iter()
-                .filter_map(|path| RelPath::from_text(path))
-                .collect(),
-        }
+                .chain(&self.config.python_files);
+            let paths = if self.cwd == self.root {
+                &self.ini.test_paths[..]
+            } else {
+                &[]
+            };
+            Collected {
+                files: glob_set(patterns),
+                places: paths
+                    .iter()
+                    .filter_map(|path| RelPath::from_text(path))
+                    .collect(),
+            }
+        })
     }
 
     /// Whether a file is named as test files are.
@@ -350,7 +356,7 @@ impl Project {
     /// Whether pytest looks into this folder by itself, when it is started here without paths.
     pub fn looks_into(&self, folder: &RelPath) -> bool {
         let passed_over = glob_set(self.ini.no_recurse.iter());
-        let mut places = self.collected().places;
+        let mut places = self.collected().places.clone();
         if places.is_empty() {
             places.extend(RelPath::new(&self.root, &self.cwd));
         }

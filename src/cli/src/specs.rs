@@ -81,6 +81,7 @@ impl Specs {
             run_id: scratch::run_id(),
             role: Role::Mute,
             engine: args.engine,
+            waits: false,
             inherit_output: args.no_capture,
             zygotes: project.zygotes(),
         };

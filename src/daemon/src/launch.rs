@@ -71,6 +71,8 @@ pub struct LaunchSpec {
     pub role: Role,
     /// What runs the tests.
     pub engine: Engine,
+    /// Whether workers wait for [`Order::Begin`] before they run anything of the project's.
+    pub waits: bool,
     /// Whether workers print to this process's standard output and error.
     pub inherit_output: bool,
     /// Where interpreters are that can be forked; `None` starts one for each worker.
@@ -208,6 +210,7 @@ fn arguments(spec: &LaunchSpec, number: u32) -> Vec<OsString> {
         spec.run_id.clone().into(),
         spec.role.as_str().into(),
         spec.engine.as_str().into(),
+        if spec.waits { "later" } else { "now" }.into(),
         "--".into(),
     ];
     all.extend(spec.pytest_args.iter().cloned());

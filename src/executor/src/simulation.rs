@@ -157,6 +157,7 @@ impl Connection for Simulated {
             Command::TellTest { .. } | Command::TellCollection { .. } => {
                 unreachable!("a worker isn't told of other tests")
             }
+            Command::Begin => {}
             Command::Finish => self.finish = true,
             Command::Stop => {
                 self.jobs.clear();

@@ -9,6 +9,8 @@ use crate::message::{MessageKind, TestMessage};
 /// What a worker is told to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
+    /// Configure pytest. Until then a worker runs nothing of the project's, since there may be nothing to run.
+    Begin,
     /// Collect tests: all that pytest's own arguments name, or only these paths.
     Collect {
         /// Only these; `None` for everything.
@@ -64,6 +66,7 @@ pub enum Command {
 impl Command {
     fn kind(&self) -> MessageKind {
         match self {
+            Self::Begin => MessageKind::Begin,
             Self::Collect { .. } => MessageKind::Collect,
             Self::Run { .. } => MessageKind::Run,
             Self::Finish => MessageKind::Finish,
@@ -118,7 +121,7 @@ impl Command {
             } => {
                 out.str(node).str(text).blob(warnings);
             }
-            Self::Finish | Self::Stop => {}
+            Self::Begin | Self::Finish | Self::Stop => {}
         }
         out.finish()
     }
@@ -160,6 +163,7 @@ impl Command {
                 file: data.str()?,
                 tests: data.list(|data| Ok(TestId::new(data.str()?)))?,
             },
+            MessageKind::Begin => Self::Begin,
             MessageKind::Finish => Self::Finish,
             MessageKind::Stop => Self::Stop,
             MessageKind::TellTest => Self::TellTest {

@@ -32,6 +32,8 @@ pub enum MessageKind {
     TellTest = 5,
     /// For a controller: hear of a file that failed to be collected or skipped itself.
     TellCollection = 6,
+    /// Go on with what a worker may do before it is sure that there is something to run.
+    Begin = 7,
 }
 
 /// What a report tells.
@@ -83,6 +85,7 @@ impl MessageKind {
             Self::Stop,
             Self::TellTest,
             Self::TellCollection,
+            Self::Begin,
         ]
         .into_iter()
         .find(|kind| *kind as u16 == code)

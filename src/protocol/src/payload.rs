@@ -637,6 +637,7 @@ mod tests {
                     raw: file.into_bytes(),
                 },
                 Command::TellCollection { node: "a".into(), text: "b".into(), status: TestStatus::Error, warnings: vec![1] },
+                Command::Begin,
                 Command::Finish,
                 Command::Stop,
             ] {

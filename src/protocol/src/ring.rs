@@ -27,6 +27,18 @@ const UNSENT_HEADER: usize = 16;
 /// How much of the stream may wait: 64 KiB.
 const UNSENT_CAPACITY: usize = 64 << 10;
 
+/// A file without a name: of memory alone where the system has that, so that what is written there is never written to a disk.
+fn unnamed_file() -> io::Result<File> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{MemfdFlags, memfd_create};
+        if let Ok(file) = memfd_create("dx-py-ring", MemfdFlags::CLOEXEC) {
+            return Ok(file.into());
+        }
+    }
+    tempfile::tempfile()
+}
+
 /// The shared memory itself.
 #[derive(Debug)]
 pub struct Ring {
@@ -41,7 +53,7 @@ impl Ring {
     /// If the file can't be made.
     pub fn create(capacity: u64) -> Result<File, ProtocolError> {
         let make = || -> io::Result<File> {
-            let file = tempfile::tempfile()?;
+            let file = unnamed_file()?;
             file.set_len(size_with(capacity))?;
             // SAFETY: the file was made here and has no name, so nobody else can change or shorten it.
             let mut map = unsafe { MmapOptions::new().map_mut(&file)? };
