@@ -7,6 +7,7 @@ mod collected;
 mod configuration;
 mod daemon;
 mod deselection;
+mod file_scopes;
 mod fixtures;
 mod frames;
 mod functions;

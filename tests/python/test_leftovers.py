@@ -291,7 +291,7 @@ def test_a_state_that_stays_large_is_not_walked_after_each_test(lib, monkeypatch
     # Namespaces are known without a name that could be given up for them.
     found = Leftovers(lambda file: file == lib.__file__, [])
     found.begin()
-    named = sum(bool(names) for _, names in found.known.values())
+    named = sum(bool(names) for _, names, _ in found.known.values())
     assert named < len(found.known)
     monkeypatch.setattr(leftovers_module, "_MOST_OBJECTS", named)
     names(found)

@@ -244,7 +244,7 @@ class Functions:
             self._function = ""
             if self._usual:
                 self._begin_file(self._file)
-            self._attempt(lambda leftovers: leftovers.begin(path))
+            self._attempt(lambda leftovers: leftovers.begin(path, file))
             self._bodies.clear()
             self._collected, self._collected_path = f"{OF_IMPORT}{file}\0{path}", path
 
@@ -254,7 +254,8 @@ class Functions:
         if not collected or not self._running:
             return
         is_mixed = self._bodies or _count_threads() != self._threads
-        if is_mixed or self._attempt(lambda leftovers: leftovers.compare()) or not self.is_traced:
+        file = collected[len(OF_IMPORT) :].partition("\0")[0]
+        if is_mixed or self._attempt(lambda leftovers: leftovers.compare(file)) or not self.is_traced:
             self._gather()
         else:
             self._of_tests.append((collected, self._take_running()))
@@ -382,7 +383,7 @@ class Functions:
         before the next one."""
         if tests is None:
             self._attempt(lambda leftovers: leftovers.begin())
-        elif tests and (left := self._attempt(lambda leftovers: leftovers.compare())):
+        elif tests and (left := self._attempt(lambda leftovers: leftovers.compare(tests[0].partition("::")[0]))):
             fixture = name_of(self._set_up[-1][0]) if self._set_up else ""
             self._left += [(test, fixture, left) for test in tests]
 

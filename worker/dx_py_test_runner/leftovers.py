@@ -8,6 +8,8 @@ parameters that lead there. So what a test left is told as names, and a later te
 Comparing is a matter of identity: an object has changed if it refers to others than before, and what can't change isn't asked. What an
 object of a type of unknown insides holds isn't seen: the names that lead to it are told as *opaque*, as if each test that mentions one
 changed it.
+
+What is reached from a file of tests alone is compared while its own tests run, and told as that file's (`scopes`).
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ from .objects import (
     variables_of,
     working_directory,
 )
+from .scopes import EVERYBODY, Scopes, told
 
 #: In place of a name: all that run later may find it.
 ANYBODY = "*"
@@ -55,11 +58,13 @@ ANYBODY = "*"
 #: Under how many names an object is told; what is reached by more is anybody's.
 _MOST_NAMES = 16
 
-#: How many objects may be compared.
-_MOST_OBJECTS = 8_000
+#: How many objects of a scope may be compared.
+_MOST_OBJECTS = 16_000
 
-#: After how many changes the state is walked anew, so that what is gone is let go of; and after how many comparisons, if names were given up.
+#: After how many changes the state is walked anew, so that what is gone is let go of, or after as many as a part of the objects that there
+#: are; and after how many comparisons, if names were given up.
 _WORTH_A_WALK = 400
+_PART_WORTH_A_WALK = 20
 _WORTH_TO_LET_GO = 400
 
 #: How many digests are told of what is found in one place.
@@ -83,6 +88,9 @@ _OWN_KEYS = frozenset(
     )
 )
 
+#: What classes have that leads to much which is only looked at as a whole: that it is another one is seen.
+_WHOLE_KEYS = frozenset(("__pydantic_core_schema__",))
+
 #: The marks of a function are its own.
 _OF_FUNCTIONS = _OWN_KEYS | {"pytestmark"}
 
@@ -91,33 +99,47 @@ _ENVIRONMENT = frozenset(
     ("environ", "environb", "expanduser", "expandvars", "getenv", "getenvb", "gettempdir", "monkeypatch")
 )
 
-#: Values, and the names that lead to them.
-_Pairs = list[tuple[Any, frozenset[str]]]
+#: Values, the names that lead to them, and in which scope.
+_Ways = list[tuple[Any, frozenset[str], str]]
 
 
 class _Namespace:
     """A dictionary whose values are reached by their keys: of a module, a class or a function."""
 
-    __slots__ = ("content", "skipped", "variables")
+    __slots__ = ("content", "scope", "skipped", "variables")
 
-    def __init__(self, variables: dict[str, Any], skipped: frozenset[str]) -> None:
+    def __init__(self, variables: dict[str, Any], skipped: frozenset[str], scope: str) -> None:
         self.variables = variables
         self.skipped = skipped
+        self.scope = scope
         self.content: dict[str, Any] = {}
 
 
 class _Shared:
     """The value of a fixture that tests share."""
 
-    __slots__ = ("compared", "fixture", "is_of_more", "known", "value")
+    __slots__ = ("compared", "fixture", "is_of_more", "known", "scope", "value")
 
-    def __init__(self, fixture: Any, value: Any, compared: Compared) -> None:
+    def __init__(self, fixture: Any, value: Any, compared: Compared, scope: str) -> None:
         self.fixture = fixture
         self.value = value
         self.compared = compared
+        self.scope = scope
         # The identities of what it leads to, and whether that is reached by other ways, too.
         self.known: set[int] = set()
         self.is_of_more = False
+
+
+class _Peculiar:
+    """An object that is looked at otherwise than by its references, or what isn't one."""
+
+    __slots__ = ("before", "kept", "look", "names")
+
+    def __init__(self, look: Callable[[], list[Any]], names: frozenset[str], kept: Any) -> None:
+        self.look = look
+        self.before = look()
+        self.names = names
+        self.kept = kept
 
 
 class Leftovers:
@@ -134,13 +156,18 @@ class Leftovers:
         self._is_of_project = is_of_project
         # The project's code, to which more is added; how much of it was looked at; and the attributes that it may set.
         self._codes = codes
-        self._read = 0
+        self._read = self._searched = 0
         self._set: set[str] = set()
         #: The names that lead to what can't be compared.
         self.opaque: set[str] = set()
         self._begun = False
-        # Names that lead to too much.
-        self._given_up: frozenset[str] = frozenset()
+        # By scopes names that lead to too much.
+        self._given_up: dict[str, frozenset[str]] = {}
+        self._scopes = Scopes()
+        # By scopes the names that were told; those that turned out not to be scopes, and whether one has since the state was walked.
+        self._told: dict[str, set[str]] = {}
+        self._gone: set[str] = set()
+        self._is_exposed = False
         self._kinds: dict[type, int] = {}
         self._files: dict[str, bool] = {}
         self._items: list[Any] = []
@@ -152,13 +179,18 @@ class Leftovers:
         self._reset()
 
     def _reset(self) -> None:
-        #: By identity each object that is part of the state, and the names that lead to it.
-        self.known: dict[int, tuple[Any, frozenset[str]]] = {}
+        #: By identity each object that is part of the state, the names that lead to it, and the scope in which they do.
+        self.known: dict[int, tuple[Any, frozenset[str], str]] = {}
+        self._counts: Counter[str] = Counter()
         self._namespaces: dict[int, _Namespace] = {}
         self._modules: dict[str, Any] = {}
         self._count_of_modules = 0
-        self._compared_of_all = self._compared = self._new_compared()
-        self._peculiar: list[tuple[Callable[[], list[Any]], list[Any], frozenset[str], Any]] = []
+        # By scopes what is compared; and what is new, with whether its keys count: in which scope it is, is settled when it is added there.
+        self._compared: dict[str, Compared] = {}
+        self._new: list[tuple[Any, bool]] = []
+        # Instead, what is compared of the value of a fixture that is looked at.
+        self._of_value: Optional[Compared] = None
+        self._peculiar: list[_Peculiar] = []
         self._looks: dict[int, Callable[[], list[Any]]] = {}
         self._of_fixtures: list[_Shared] = []
         # Takes the identities of what comes to be known, while it is the value of a fixture that is looked at.
@@ -188,53 +220,93 @@ class Leftovers:
         if self._begun:
             self._add_fixtures()
 
-    def begin(self, imported: str = "") -> None:
-        """A test is about to run, or the file `imported` to be imported: what was imported before isn't what it leaves."""
+    def begin(self, imported: str = "", file: str = "") -> None:
+        """A test is about to run, or the file at `imported`, with that node ID, to be imported: what was imported before isn't what it leaves."""
         self._imported = imported
-        if not self._begun:
+        if imported:
+            self._scopes.add(imported, file)
+        if not self._begun or self._is_exposed:
             self._begun = True
             self._walk()
         elif self._items or self._count_of_modules != len(sys.modules) or self._read != len(self._codes):
             self._add_modules()
             self._add_parameters()
-            self._compared.close()
+            self._close()
             self.read_code()
 
     def _walk(self) -> None:
         self._walk_once()
-        if len(self.known) > _MOST_OBJECTS:
+        if self._largest() > _MOST_OBJECTS:
             self._give_up_largest()
             self._walk_once()
-        self._count_after_walk = len(self.known)
+        self._count_after_walk = self._largest()
+
+    def _largest(self) -> int:
+        """How many objects there are of a scope, of that which has most."""
+        return max(self._counts.values(), default=0)
 
     def _give_up_largest(self) -> None:
         """Give up the names that lead to the most objects, so that few enough are left to be compared after each test."""
-        sets = [names for _, names in self.known.values() if names]
-        while len(sets) > _MOST_OBJECTS:
-            counts = Counter(chain.from_iterable(sets))
-            del counts[ANYBODY]
-            if not counts:
-                raise OverflowError("too many objects are reached by too many names")
-            # All that lead to about as many as the first, so that there are few rounds.
-            most = max(counts.values())
-            largest = {name for name, count in counts.items() if count * 2 > most}
-            for name in largest:
-                self._give_up(name)
-            sets = [left for names in sets if (left := names - largest)]
+        by_scopes: dict[str, list[frozenset[str]]] = {}
+        for _, names, scope in self.known.values():
+            if names and self._counts[scope] > _MOST_OBJECTS:
+                by_scopes.setdefault(scope, []).append(names)
+        for scope, sets in by_scopes.items():
+            while len(sets) > _MOST_OBJECTS:
+                counts = Counter(chain.from_iterable(sets))
+                del counts[ANYBODY]
+                if not counts:
+                    raise OverflowError("too many objects are reached by too many names")
+                # All that lead to about as many as the first, so that there are few rounds.
+                most = max(counts.values())
+                largest = frozenset(name for name, count in counts.items() if count * 2 > most)
+                self._given_up[scope] = self._given_up.get(scope, frozenset()) | largest
+                self._tell_opaque(largest, scope)
+                sets = [left for names in sets if (left := names - largest)]
 
-    def _give_up(self, name: str) -> None:
-        self._given_up |= {name}
-        self.opaque.add(name)
+    def _tell_opaque(self, names: frozenset[str], scope: str) -> None:
+        self.opaque |= self._tell(names, scope)
+
+    def _tell(self, names: frozenset[str], scope: str) -> frozenset[str]:
+        """Names as they are told. What was told in a scope is remembered, since that may turn out not to be one."""
+        if scope in self._gone:
+            return names
+        if scope != EVERYBODY:
+            self._told.setdefault(scope, set()).update(names)
+        return told(names, scope)
 
     def _walk_once(self) -> None:
+        self._is_exposed = False
         self._reset()
         self._add_modules()
         self._add_parameters()
-        self._add_peculiar(environment, _ENVIRONMENT, None)
-        self._add_peculiar(working_directory, frozenset((ANYBODY,)), None)
+        self._peculiar.append(_Peculiar(environment, _ENVIRONMENT, None))
+        self._peculiar.append(_Peculiar(working_directory, frozenset((ANYBODY,)), None))
         self._add_fixtures()
-        self._compared.close()
+        self._close()
         self.read_code()
+
+    def _close(self) -> None:
+        """Take what was added for what there was, each in the scope that it has turned out to be of."""
+        new, self._new = self._new, []
+        touched = set()
+        for each, is_keyed in new:
+            found = self.known.get(identity(each))
+            if found is None:
+                continue
+            scope = found[2]
+            if scope not in self._compared:
+                self._compared[scope] = self._new_compared()
+            self._compared[scope].add(each, is_keyed)
+            touched.add(scope)
+        for scope in touched:
+            self._compared[scope].close()
+
+    def _compare_later(self, each: Any, is_keyed: bool, is_known: bool) -> None:
+        if self._of_value is not None and not is_known:
+            self._of_value.add(each, is_keyed)
+        else:
+            self._new.append((each, is_keyed))
 
     def add_module(self, variables: dict[str, Any]) -> None:
         """The body of a module has run, with these variables: what a test makes of them from now on is what it leaves."""
@@ -244,14 +316,14 @@ class Leftovers:
         module = sys.modules.get(name)
         if module is not None and module.__dict__ is variables and self.is_in_project(file):
             self._modules[name] = module
-            self._add(self._add_namespace(variables, _OWN_KEYS))
-            self._compared.close()
+            self._add(self._add_namespace(variables, _OWN_KEYS, self._scopes.of_file(file)))
+            self._close()
 
     def _add_modules(self) -> list[str]:
         """Add modules that are new; gives their names."""
         modules = sys.modules
         self._count_of_modules = len(modules)
-        new = []
+        new, of_scopes = [], []
         for name, module in list(modules.items()):
             if self._modules.get(name, MISSING) is module or not issubclass(type(module), types.ModuleType):
                 continue
@@ -264,7 +336,14 @@ class Leftovers:
             elif self.is_in_project(file):
                 self._modules[name] = module
                 new.append(name)
-                self._add(self._add_namespace(module.__dict__, _OWN_KEYS))
+                scope = self._scopes.of_file(file)
+                if scope != EVERYBODY:
+                    # What all find is known to be everybody's before.
+                    of_scopes.append((module, scope))
+                else:
+                    self._add(self._add_namespace(module.__dict__, _OWN_KEYS, scope))
+        for module, scope in of_scopes:
+            self._add(self._add_namespace(module.__dict__, _OWN_KEYS, scope))
         return new
 
     def is_in_project(self, file: str) -> bool:
@@ -287,7 +366,8 @@ class Leftovers:
                     users.add(function)
         for (_, name), (users, value) in self._parameters.items():
             if len(users) > 1:
-                self._add([(value, frozenset((name,)))])
+                scopes = {self._scopes.of_node(user) for user in users}
+                self._add([(value, frozenset((name,)), scopes.pop() if len(scopes) == 1 else EVERYBODY)])
 
     def _add_fixtures(self) -> None:
         """Look at values that tests share, and let go of those that were torn down."""
@@ -301,45 +381,56 @@ class Leftovers:
         self._of_fixtures = kept
         if not self._fixtures:
             return
-        self._compared.close()
+        self._close()
         self._fixtures = [each for each in self._fixtures if each.cached_result is not None]
         for fixture in self._fixtures:
             if not any(shared.fixture is fixture for shared in kept):
-                shared = _Shared(fixture, fixture.cached_result[0], self._new_compared())
-                self._journal, self._compared = shared.known, shared.compared
-                self._add([(shared.value, frozenset((fixture.argname,)))])
+                scope = self._scopes.of_node(getattr(fixture, "baseid", None) or "")
+                shared = _Shared(fixture, fixture.cached_result[0], self._new_compared(), scope)
+                self._journal, self._of_value = shared.known, shared.compared
+                self._add([(shared.value, frozenset((fixture.argname,)), scope)])
                 shared.compared.close()
-                self._journal, self._compared = None, self._compared_of_all
+                self._journal = self._of_value = None
                 kept.append(shared)
 
     def _drop(self, shared: _Shared) -> None:
         for one in shared.known:
-            self.known.pop(one, None)
+            found = self.known.pop(one, None)
+            if found is not None:
+                self._counts[found[2]] -= 1
             self._namespaces.pop(one, None)
-        self._peculiar = [each for each in self._peculiar if identity(each[3]) not in shared.known]
+        self._peculiar = [each for each in self._peculiar if identity(each.kept) not in shared.known]
 
     # Walking
 
-    def _add_peculiar(self, look: Callable[[], list[Any]], names: frozenset[str], kept: Any) -> None:
-        self._peculiar.append((look, look(), names, kept))
+    def _add_namespace(self, variables: dict[str, Any], skipped: frozenset[str], scope: str) -> _Ways:
+        """Add a namespace, or one that is known and of another scope than that was; gives its values with the names that lead to them."""
+        namespace = self._namespaces.get(identity(variables))
+        if namespace is None:
+            namespace = self._namespaces[identity(variables)] = _Namespace(variables, skipped, scope)
+            namespace.content = dict(variables)
+        namespace.scope = scope
+        is_known = identity(variables) in self.known
+        self._know(variables, frozenset(), scope)
+        self._compare_later(variables, is_keyed=False, is_known=is_known)
+        not_entered = skipped | _WHOLE_KEYS
+        return [(value, _names_of(key), scope) for key, value in namespace.content.items() if key not in not_entered]
 
-    def _add_namespace(self, variables: dict[str, Any], skipped: frozenset[str]) -> _Pairs:
-        """Add a namespace; gives its values with the names that lead to them."""
-        namespace = _Namespace(variables, skipped)
-        self._namespaces[identity(variables)] = namespace
-        self.known[identity(variables)] = (variables, frozenset())
-        if self._journal is not None:
-            self._journal.add(identity(variables))
-        self._compared.add(variables, is_keyed=False)
-        namespace.content = content = dict(variables)
-        return [(value, _names_of(key)) for key, value in content.items() if key not in skipped]
+    def _know(self, each: Any, names: frozenset[str], scope: str) -> None:
+        before = self.known.get(identity(each))
+        if before is not None:
+            self._counts[before[2]] -= 1
+        elif self._journal is not None:
+            self._journal.add(identity(each))
+        self._counts[scope] += 1
+        self.known[identity(each)] = (each, names, scope)
 
-    def _add(self, pending: _Pairs) -> None:
+    def _add(self, pending: _Ways) -> None:
         """Add what values lead to, which are reached by these names. The list is used up."""
         known, kinds, given_up = self.known, self._kinds, self._given_up
         while pending:
-            each, names = pending.pop()
-            if given_up and not (names := names - given_up):
+            each, names, scope = pending.pop()
+            if scope in given_up and not (names := names - given_up[scope]):
                 continue
             kind = kinds.get(type(each), -1)
             if kind < 0:
@@ -348,62 +439,83 @@ class Leftovers:
                 continue
             if kind == OPAQUE:
                 if not is_own_stream(each):
-                    self.opaque.update(names)
+                    self._tell_opaque(names, scope)
                 continue
             before = known.get(identity(each))
+            is_new = before is None
             if before is not None:
-                if names <= before[1] or ANYBODY in before[1]:
+                if scope != before[2]:
+                    scope = EVERYBODY
+                is_new = scope != before[2]
+                if not is_new and (names <= before[1] or ANYBODY in before[1]):
                     continue
                 names = before[1] | names
                 if len(names) > _MOST_NAMES:
                     names = frozenset((ANYBODY,))
                 self._join(each)
-            known[identity(each)] = (each, names)
-            if self._journal is not None and before is None:
-                self._journal.add(identity(each))
+            self._know(each, names, scope)
             if kind == FUNCTION:
-                pending += self._add_function(each, names, before is None)
+                pending += self._add_function(each, names, scope, is_new)
                 continue
             if kind in (CLASS, MODULE):
-                if before is None:
-                    pending += self._add_class_or_module(each, kind)
+                if is_new:
+                    pending += self._add_class_or_module(each, kind, scope)
                 continue
             if kind == PECULIAR:
                 if before is None:
-                    self._looks[identity(each)] = look_at(self, each)
-                    self._add_peculiar(self._looks[identity(each)], names, each)
-                pending += [(one, names) for one in self._looks[identity(each)]()]
+                    look = self._looks[identity(each)] = look_at(self, each)
+                    self._peculiar.append(_Peculiar(look, names, each))
+                pending += [(one, names, scope) for one in self._looks[identity(each)]()]
                 continue
             is_keyed = issubclass(type(each), dict)
-            if kind == MUTABLE and before is None:
-                self._compared.add(each, is_keyed)
-            pending += [(one, names) for one in get_referents(each)]
+            if kind == MUTABLE and is_new:
+                self._compare_later(each, is_keyed, is_known=before is not None)
+            pending += [(one, names, scope) for one in get_referents(each)]
             if is_keyed:
-                pending += [(key, names) for key in list(keys_of(each))]
+                pending += [(key, names, scope) for key in list(keys_of(each))]
 
-    def _add_class_or_module(self, each: Any, kind: int) -> _Pairs:
+    def _add_class_or_module(self, each: Any, kind: int, scope: str) -> _Ways:
         if kind == MODULE:
             name = vars(each).get("__name__")
             if sys.modules.get(name) is each and name not in self._modules:
                 self._foreign[identity(each)] = each
             return []
-        if not self.is_in_project(file_of(each)):
+        file = file_of(each)
+        if not self.is_in_project(file):
             self._foreign[identity(each)] = each
             return []
         variables = class_variables(each)
-        return [] if variables is None else self._add_namespace(variables, _OWN_KEYS)
+        if variables is None:
+            return []
+        if scope != EVERYBODY:
+            # A class knows those that are derived from it.
+            bases = (file_of(base) for base in type.__dict__["__mro__"].__get__(each)[1:])
+            if any(base != file and self.is_in_project(base) for base in bases):
+                scope = EVERYBODY
+        return self._add_namespace(variables, _OWN_KEYS, scope)
 
     def read_code(self) -> None:
         """Find what of foreign modules and classes the project's code may set, as far as it is known."""
         codes, self._read = self._codes[self._read :], len(self._codes)
         for code in codes:
             self._set.update(set_by(code))
+        self._look_for_mentions()
         sizes = (len(self._set), len(self._foreign))
         if sizes != self._placed:
             self._placed = sizes
             foreign = list(self._foreign.values())
             self._spaces = [variables_of(each) if issubclass(type(each), type) else vars(each) for each in foreign]
             self._place()
+
+    def _look_for_mentions(self) -> None:
+        """See which scopes the code mentions that has come to be known."""
+        codes, self._searched = self._codes[self._searched :], len(self._codes)
+        for code in codes:
+            self._scopes.read(code)
+        for scope in self._scopes.newly_exposed() if codes else ():
+            self._gone.add(scope)
+            self.opaque |= self._told.pop(scope, set())
+            self._is_exposed = True
 
     def _place(self) -> None:
         self._sizes = list(map(len, self._spaces))
@@ -416,7 +528,7 @@ class Leftovers:
         self._place()
         for space, name in self._places:
             if (identity(space), name) not in before and self._kind(space[name]) != MODULE:
-                self._note(left, _names_of(name), [space[name]], [])
+                self._note(left, _names_of(name), EVERYBODY, [space[name]], [])
 
     def _values_of_places(self) -> list[Any]:
         return [space.get(name) for space, name in self._places]
@@ -427,21 +539,21 @@ class Leftovers:
             if identity(each) in shared.known:
                 shared.is_of_more = True
 
-    def _add_function(self, function: Any, names: frozenset[str], is_new: bool) -> _Pairs:
+    def _add_function(self, function: Any, names: frozenset[str], scope: str, is_new: bool) -> _Ways:
         code = function.__code__
         cells, defaults = function.__closure__ or (), function.__defaults__ or ()
         if not self.is_in_project(code.co_filename):
-            return [] if is_at_home(function) else [(each, names) for each in (*cells, *defaults, function.__dict__)]
+            kept = () if is_at_home(function) else (*cells, *defaults, function.__dict__)
+            return [(each, names, scope) for each in kept]
         if not is_new:
             return []
         # A function has a dictionary once it is asked for. An empty one costs nothing to compare, to find a new one would.
-        own = self._add_namespace(function.__dict__, _OF_FUNCTIONS)
+        own = self._add_namespace(function.__dict__, _OF_FUNCTIONS, scope)
         if not (cells or defaults or function.__kwdefaults__):
             return own
         of_defaults = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
         by_names = (zip(code.co_freevars, cells), zip(of_defaults, defaults), (function.__kwdefaults__ or {}).items())
-        pairs = [(value, frozenset((name,))) for name, value in chain.from_iterable(by_names)]
-        return pairs + own
+        return [(value, frozenset((name,)), scope) for name, value in chain.from_iterable(by_names)] + own
 
     # Kinds
 
@@ -454,44 +566,59 @@ class Leftovers:
 
     # Comparing
 
-    def compare(self) -> list[tuple[str, int]]:
-        """What is otherwise than when it was last asked: the names that lead there, with digests of what there is now and wasn't."""
-        left = self._differences()
+    def compare(self, file: str = "") -> list[tuple[str, int]]:
+        """What is otherwise than when it was last asked, of what the tests of the file with that node ID find: the names that lead there, with
+        digests of what there is now and wasn't."""
+        # The code that a test has imported may have got at what is others'.
+        self._look_for_mentions()
+        left = self._differences(file)
         self._rounds += 1
-        is_worth_it = self._changes >= _WORTH_A_WALK or self._given_up and self._rounds >= _WORTH_TO_LET_GO
+        is_worth_it = self._changes >= max(_WORTH_A_WALK, len(self.known) // _PART_WORTH_A_WALK)
+        lets_go = bool(self._given_up) and self._rounds >= _WORTH_TO_LET_GO
         # Namespaces are known by no names that could be given up: with thousands of them there may always be more.
-        if is_worth_it or len(self.known) > max(_MOST_OBJECTS, self._count_after_walk * 5 // 4):
+        if is_worth_it or lets_go or self._largest() > max(_MOST_OBJECTS, self._count_after_walk * 5 // 4):
             self._walk()
         return [(name, delta) for name, digests in left.items() for delta in digests]
 
     def take_in(self) -> None:
         """Take what there is now for what there was."""
-        self._differences()
+        self._differences("")
         self.read_code()
 
-    def _differences(self) -> dict[str, set[int]]:
+    def _differences(self, file: str) -> dict[str, set[int]]:
         left: dict[str, set[int]] = {}
-        for compared in self._all_compared():
-            for each, before, now in compared.changed():
-                self._find(each, before, now, left)
-        for place, (look, before, names, kept) in enumerate(self._peculiar):
-            now = look()
+        scopes = {EVERYBODY, file, *(self._counts if self._is_exposed else ())}
+        for scope in scopes & self._compared.keys():
+            for each, before, now in self._compared[scope].changed():
+                found = self.known.get(identity(each))
+                # It may have turned out to be everybody's since, and is compared there.
+                if found is not None and found[2] == scope:
+                    self._find(each, before, now, left)
+        for shared in self._of_fixtures:
+            if shared.scope in scopes:
+                for each, before, now in shared.compared.changed():
+                    self._find(each, before, now, left)
+        for peculiar in list(self._peculiar):
+            kept = peculiar.kept
+            _, names, scope = (None, peculiar.names, EVERYBODY) if kept is None else self.known[identity(kept)]
+            if scope not in scopes:
+                continue
+            before, now = peculiar.before, peculiar.look()
             if len(now) != len(before) or not all(map(is_, now, before)):
-                self._peculiar[place] = (look, now, names, kept)
+                peculiar.before = now
                 if not is_equal(now, before):
-                    current = self.known[identity(kept)][1] if kept is not None else names
-                    self._note(left, current, now, before)
+                    self._note(left, names, scope, now, before)
         values = self._values_of_places()
         if not all(map(is_, values, self._values)):
             for (_, name), now, former in zip(self._places, values, self._values):
                 if not is_equal([now], [former]) and not (is_own_stream(now) and is_own_stream(former)):
-                    self._note(left, _names_of(name), [now], [former])
+                    self._note(left, _names_of(name), EVERYBODY, [now], [former])
             self._values = values
         if list(map(len, self._spaces)) != self._sizes:
             self._find_new(left)
         self._compare_modules(left)
         self._add_fixtures()
-        self._compared.close()
+        self._close()
         return left
 
     def _compare_modules(self, left: dict[str, set[int]]) -> None:
@@ -510,9 +637,6 @@ class Leftovers:
                 if key not in _OWN_KEYS and kind not in (MODULE, ATOM):
                     left.setdefault(key, set()).add(digest(name))
 
-    def _all_compared(self) -> list[Compared]:
-        return [self._compared_of_all, *(shared.compared for shared in self._of_fixtures)]
-
     def _find(self, each: Any, before: list[Any], now: list[Any], left: dict[str, set[int]]) -> None:
         if is_equal(now, before):
             return
@@ -521,28 +645,30 @@ class Leftovers:
             self._find_in(namespace, left)
         else:
             is_sequence = type(each) in SEQUENCES
-            self._note(left, self.known[identity(each)][1], now, before, is_sequence)
+            _, names, scope = self.known[identity(each)]
+            self._note(left, names, scope, now, before, is_sequence)
 
     def _find_in(self, namespace: _Namespace, left: dict[str, set[int]]) -> None:
         before, namespace.content = namespace.content, dict(namespace.variables)
-        now = namespace.content
+        now, given_up = namespace.content, self._given_up.get(namespace.scope, frozenset())
         for key in now.keys() | before.keys():
             value, former = now.get(key, MISSING), before.get(key, MISSING)
             if former is MISSING and self._kind(value) == MODULE:
                 continue  # a package has what was imported of it
-            if value is former or key in namespace.skipped or key in self._given_up or is_equal([value], [former]):
+            if value is former or key in namespace.skipped or key in given_up or is_equal([value], [former]):
                 continue
-            self._note(left, _names_of(key), [value], [former])
+            self._note(left, _names_of(key), namespace.scope, [value], [former])
 
     def _note(
         self,
         left: dict[str, set[int]],
         names: frozenset[str],
+        scope: str,
         now: list[Any],
         before: list[Any],
         is_sequence: bool = False,
     ) -> None:
-        names -= self._given_up
+        names -= self._given_up.get(scope, frozenset())
         if not names:
             return
         self._changes += 1
@@ -556,9 +682,9 @@ class Leftovers:
         elif removed or len(added) > _MOST_DIGESTS or not digests:
             # What went is told by what isn't there.
             digests.add(digest((len(removed), len(added))) & ~EXACT)
-        for name in names:
+        for name in self._tell(names, scope):
             left.setdefault(name, set()).update(digests)
-        self._add([(one, names) for one in added])
+        self._add([(one, names, scope) for one in added])
 
 
 def _are_the_same(told: list[int], values: list[Any]) -> bool:

@@ -65,6 +65,9 @@ _CONSTANT = frozenset(
         "operator.attrgetter",
         "operator.itemgetter",
         "operator.methodcaller",
+        "pydantic_core._pydantic_core.SchemaSerializer",
+        "pydantic_core._pydantic_core.SchemaValidator",
+        "pydantic.type_adapter.TypeAdapter",
         "pyexpat.XMLParserType",
         "re.Pattern",
         "typing.NoDefault",
@@ -133,8 +136,8 @@ MISSING = object()
 class State(Protocol):
     """The state that objects are part of."""
 
-    #: By identity each object that is part of it, and the names that lead to it.
-    known: dict[int, tuple[Any, frozenset[str]]]
+    #: By identity each object that is part of it, the names that lead to it, and the scope in which they do.
+    known: dict[int, tuple[Any, frozenset[str], str]]
 
     def is_in_project(self, file: str) -> bool:
         """Whether a file is the project's."""
@@ -174,19 +177,24 @@ def is_own_stream(each: Any) -> bool:
 
 def set_by(code: types.CodeType) -> Iterable[str]:
     """The attributes that code sets or deletes, by its instructions."""
+    return (name for name in operands(code, _SETTING) if not name.startswith("__"))
+
+
+def operands(code: types.CodeType, operations: tuple[int, ...]) -> Iterable[str]:
+    """The names that such instructions of code have."""
     bytecode, names = code.co_code, code.co_names
-    operations = bytecode[::2]
-    for operation in _SETTING:
-        at = operations.find(operation)
+    kinds = bytecode[::2]
+    for operation in operations:
+        at = kinds.find(operation)
         while at >= 0:
             number, before = bytecode[2 * at + 1], at - 1
             shift = 8
-            while before >= 0 and operations[before] == _EXTENDED:
+            while before >= 0 and kinds[before] == _EXTENDED:
                 number |= bytecode[2 * before + 1] << shift
                 before, shift = before - 1, shift + 8
-            if number < len(names) and not names[number].startswith("__"):
+            if number < len(names):
                 yield names[number]
-            at = operations.find(operation, at + 1)
+            at = kinds.find(operation, at + 1)
 
 
 def file_of(each: Any) -> str:
@@ -234,7 +242,7 @@ def kind_of(own: type) -> int:
     if issubclass(own, (weakref.ref, *weakref.ProxyTypes, logging.Manager, PurePath)):
         return ATOM
     name = _full_name(own)
-    if name in _CONSTANT:
+    if name in _CONSTANT or _is_empty(own):
         return ATOM
     if name == "functools._lru_list_elem":
         return FIXED
@@ -249,6 +257,11 @@ def kind_of(own: type) -> int:
         if name not in _TRANSPARENT and name not in _CONSTANT and (name.startswith("_io.") or not _is_python(base)):
             return OPAQUE
     return MUTABLE
+
+
+def _is_empty(own: type) -> bool:
+    """Whether objects of a type have no room for anything, as those have that native code puts in place of a value that isn't there."""
+    return own.__basicsize__ == object.__basicsize__ and not own.__itemsize__ and not own.__dictoffset__
 
 
 def _is_python(cls: type) -> bool:

@@ -18,7 +18,7 @@ use crate::alone::{Alone, Judgement, Policy};
 use crate::arrangement::Arrangement;
 use crate::auto::Busyness;
 use crate::file_list::Renewal;
-use crate::leftovers::{Leftovers, News};
+use crate::leftovers::{Leftovers, News, Place};
 use crate::listener::{Listener, Start};
 use crate::pytest_cache::PytestCache;
 use crate::record::{Recorder, RecorderThread, asks_of_project, has_failed_late};
@@ -532,7 +532,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         if let Some((name, leavers)) = news.iter().next() {
             let who = leavers.iter().next();
             let who = who.map_or("a test", |test| test.as_str());
-            let found = count(finders.len(), "fresh test");
+            let (found, name) = (count(finders.len(), "fresh test"), Place::of(name).name);
             self.note(format!(
                 "also running {found}: {who} leaves something else behind than before, which they may find ({name})"
             ))?;

@@ -30,6 +30,8 @@ pub struct Shape {
     pub measured: bool,
     /// Whether they see which functions run.
     pub sees_functions: bool,
+    /// What pytest starts from, where it isn't told by itself.
+    pub paths: Vec<String>,
 }
 
 impl Shape {
@@ -43,7 +45,7 @@ impl Shape {
     }
 
     /// What they are likely to be started for if these sources have changed.
-    fn guess(walk: &Walk, most: usize) -> Self {
+    fn guess(walk: &Walk, invocation: &Invocation, most: usize) -> Self {
         let project = &walk.opening.project;
         let new = &walk.sources.new;
         let are_tests = new.iter().all(|path| project.is_test_file(path));
@@ -52,6 +54,7 @@ impl Shape {
             workers: walk.opening.arrangement.workers(wanted),
             measured: false,
             sees_functions: project.level().sees_functions(true),
+            paths: invocation.paths.clone(),
         }
     }
 
@@ -173,6 +176,7 @@ impl Early {
             workers: opening.arrangement.workers(wanted),
             measured: false,
             sees_functions: opening.project.level().sees_functions(false),
+            paths: Vec::new(),
         };
         Self::of(opening, args, invocation, &shape, Beginning::Now).map(Some)
     }
@@ -199,7 +203,7 @@ impl Early {
             return Ok(None);
         }
         let known = Shape::after_same_change(opening, walk.change())?;
-        let shape = known.unwrap_or_else(|| Shape::guess(walk, most));
+        let shape = known.unwrap_or_else(|| Shape::guess(walk, invocation, most));
         Self::of(opening, args, invocation, &shape, Beginning::Later).map(Some)
     }
 
@@ -217,14 +221,11 @@ impl Early {
             ..
         } = opening;
         let (count, sees_functions) = (shape.workers, shape.sees_functions);
-        let specs = Specs::new(
-            project,
-            interpreter,
-            args,
-            invocation,
-            count,
-            sees_functions,
-        )?;
+        let started = Invocation {
+            paths: shape.paths.clone(),
+            ..invocation.clone()
+        };
+        let specs = Specs::new(project, interpreter, args, &started, count, sees_functions)?;
         let coverage = Coverage::of(invocation, project);
         Self::start(specs, shape, arrangement, coverage, beginning)
     }

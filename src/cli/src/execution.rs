@@ -106,6 +106,7 @@ pub fn execute(
         workers,
         measured,
         sees_functions: sees_functions(session, asked),
+        paths: asked.invocation.paths.clone(),
     };
     let early = match early.filter(|early| early.is_for(&shape, &session.arrangement)) {
         Some(early) => early,

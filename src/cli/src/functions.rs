@@ -13,7 +13,7 @@ mod behind;
 mod scope;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dx_py_core::TestId;
@@ -23,7 +23,7 @@ use dx_py_protocol::Trace;
 use dx_py_select::{Read, ReadKind};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::leftovers::{Common, Fills, fill, is_reordered};
+use crate::leftovers::{Common, Fills, Place, fill, is_reordered, key_in};
 
 use behind::Mentions;
 pub use scope::Scope;
@@ -88,10 +88,13 @@ pub struct Functions {
     run_numbers: FxHashMap<String, usize>,
     /// The files that they are in, by their node IDs, which are those of inputs where pytest's root is the project's; with their numbers.
     test_files: FxHashMap<String, Vec<usize>>,
-    /// By names, as hashes, who left something there; and the names under which any that mentions them may have.
+    /// By places who left something there; and those where any that mentions their names may have. A place is its name's hash, unless only the
+    /// tests of one file find what is there.
     leavers: FxHashMap<u64, Vec<Leaver>>,
     opaque: FxHashSet<u64>,
-    /// Both.
+    /// Such of both that only the tests of a file find, by the keys of their places.
+    in_files: FxHashSet<u64>,
+    /// The names of all of them.
     watched: FxHashSet<u64>,
     /// Who mentions what, since the last addition, if it was asked for.
     mentions: RefCell<Option<Arc<Mentions>>>,
@@ -141,11 +144,14 @@ struct Run {
 }
 
 impl Functions {
-    /// Nothing has run yet; these names, as hashes, are known to be opaque.
-    pub fn new(opaque: &BTreeSet<u64>) -> Self {
+    /// Nothing has run yet; these places are known to be opaque, of which some have other names than themselves.
+    pub fn new(opaque: &BTreeSet<u64>, names: &BTreeMap<u64, u64>) -> Self {
+        let name_of = |place: &u64| names.get(place).copied().unwrap_or(*place);
+        let in_files = opaque.iter().filter(|place| names.contains_key(place));
         Self {
             opaque: opaque.iter().copied().collect(),
-            watched: opaque.iter().copied().collect(),
+            in_files: in_files.copied().collect(),
+            watched: opaque.iter().map(name_of).collect(),
             ..Self::default()
         }
     }
@@ -182,8 +188,8 @@ impl Functions {
             } else {
                 self.run_of(&format!("x:{}", left.fixture))
             };
-            for (place, digests) in left.by_names() {
-                let name = name_hash(place);
+            for (told, digests) in left.by_names() {
+                let name = self.watch(Place::of(told));
                 let is_reordered = is_reordered(&digests);
                 let fill = fill(digests);
                 let behind = match (fills.is_crowded(name), fills.are_common(name, fill)) {
@@ -201,12 +207,11 @@ impl Functions {
                 if known.last() != Some(&leaver) {
                     known.push(leaver);
                 }
-                self.watch(name);
             }
         }
-        for name in trace.opaque.iter().map(|name| name_hash(name)) {
-            self.opaque.insert(name);
-            self.watch(name);
+        for told in &trace.opaque {
+            let place = self.watch(Place::of(told));
+            self.opaque.insert(place);
         }
         *self.mentions.get_mut() = None;
     }
@@ -301,16 +306,20 @@ impl Functions {
         self.runs.len() - 1
     }
 
-    /// Finds who mentions a name from now on.
-    fn watch(&mut self, name: u64) {
-        if !self.watched.insert(name) {
-            return;
+    /// Finds who mentions a place's name from now on. Gives the key of the place.
+    fn watch(&mut self, place: Place<'_>) -> u64 {
+        let (name, key) = (place.hash(), place.key());
+        if place.file.is_some() {
+            self.in_files.insert(key);
         }
-        for node in 0..self.nodes.len() {
-            if self.mentions(node, name) {
-                self.nodes[node].names.push(name);
+        if self.watched.insert(name) {
+            for node in 0..self.nodes.len() {
+                if self.mentions(node, name) {
+                    self.nodes[node].names.push(name);
+                }
             }
         }
+        key
     }
 
     fn mentions(&self, node: usize, name: u64) -> bool {
@@ -411,6 +420,17 @@ impl Functions {
         let watched = self.watched.iter().copied();
         self.nodes[node].names = watched.filter(|name| self.mentions(node, *name)).collect();
         node
+    }
+
+    /// The places that tests of a file with that node ID find if they mention these names.
+    fn places_of(&self, mut names: FxHashSet<u64>, file: &str) -> FxHashSet<u64> {
+        if !self.in_files.is_empty() {
+            let file = name_hash(file);
+            let own = names.iter().map(|name| key_in(*name, file));
+            let own: Vec<u64> = own.filter(|place| self.in_files.contains(place)).collect();
+            names.extend(own);
+        }
+        names
     }
 
     /// The names under which something was left that some of these functions mention.

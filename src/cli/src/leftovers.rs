@@ -13,13 +13,58 @@ use dx_py_protocol::Trace;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use serde::{Deserialize, Serialize};
 
-/// What was left, as far as it was seen; all names are hashes, and what is found there is told by digests.
+/// Where something was left: a name, and, if it leads there in one file of tests alone, the node ID of that. `scopes.py` tells so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The file, if only its tests find it.
+    pub file: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    /// A place as it was told.
+    pub fn of(told: &'a str) -> Self {
+        match told.split_once('\0') {
+            Some((name, file)) => Self {
+                name,
+                file: Some(file),
+            },
+            None => Self {
+                name: told,
+                file: None,
+            },
+        }
+    }
+
+    /// The name's hash.
+    pub fn hash(self) -> u64 {
+        name_hash(self.name)
+    }
+
+    /// What tells it from others: the name's hash, or another number for each file whose own it is.
+    pub fn key(self) -> u64 {
+        match self.file {
+            Some(file) => key_in(self.hash(), name_hash(file)),
+            None => self.hash(),
+        }
+    }
+}
+
+/// What a name is in a file of tests, both as hashes, if it leads to what only that file's tests find.
+pub fn key_in(name: u64, file: u64) -> u64 {
+    FxBuildHasher.hash_one((name, file))
+}
+
+/// What was left, as far as it was seen; all names are keys of places, and what is found there is told by digests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leftovers {
     /// By test functions and names what the function left there when that was last something else than before.
     left: BTreeMap<(u64, u64), BTreeSet<u64>>,
     /// Names of what isn't compared: whoever mentions them counts as one who leaves something there.
     opaque: BTreeSet<u64>,
+    /// The hashes of the names of places that are a file's own.
+    names: BTreeMap<u64, u64>,
     /// The test functions of which it was seen what they ran and left.
     seen: BTreeSet<u64>,
     /// By names all that anybody left there, and where there are crowds.
@@ -118,9 +163,14 @@ impl Fills {
 pub type News = BTreeMap<String, BTreeSet<String>>;
 
 impl Leftovers {
-    /// The names, as hashes, of what isn't compared.
+    /// The places of what isn't compared.
     pub fn opaque(&self) -> &BTreeSet<u64> {
         &self.opaque
+    }
+
+    /// By the keys of places that are a file's own the hashes of their names.
+    pub fn names(&self) -> &BTreeMap<u64, u64> {
+        &self.names
     }
 
     /// Whether nothing was seen to be left.
@@ -128,7 +178,7 @@ impl Leftovers {
         self.left.is_empty()
     }
 
-    /// The names, as hashes, under which a test function left something, and what it was, if that is known.
+    /// The places where a test function left something, and what it was, if that is known.
     pub fn left_by(&self, function: &str) -> impl Iterator<Item = (u64, Option<u64>)> {
         let test = name_hash(function);
         let places = self.left.range((test, u64::MIN)..=(test, u64::MAX));
@@ -152,21 +202,31 @@ impl Leftovers {
         for left in &trace.left {
             let id = TestId::new(&*left.test);
             let test = name_hash(id.function());
-            for (place, digests) in left.by_names() {
-                let name = name_hash(place);
-                let is_new = self.is_new(test, name, digests);
-                if is_new && !self.opaque.contains(&name) || news.contains_key(place) {
-                    let tests = news.entry(place.to_owned()).or_default();
+            for (told, digests) in left.by_names() {
+                let key = self.key_of(told);
+                let is_new = self.is_new(test, key, digests);
+                if is_new && !self.opaque.contains(&key) || news.contains_key(told) {
+                    let tests = news.entry(told.to_owned()).or_default();
                     tests.insert(id.function().to_owned());
                 }
             }
         }
-        for place in &trace.opaque {
-            if self.opaque.insert(name_hash(place)) {
-                news.entry(place.clone()).or_default();
+        for told in &trace.opaque {
+            let key = self.key_of(told);
+            if self.opaque.insert(key) {
+                news.entry(told.clone()).or_default();
             }
         }
         self.seen.len() > known || !trace.left.is_empty() || !trace.opaque.is_empty()
+    }
+
+    fn key_of(&mut self, told: &str) -> u64 {
+        let place = Place::of(told);
+        let key = place.key();
+        if place.file.is_some() {
+            self.names.insert(key, place.hash());
+        }
+        key
     }
 
     /// Keeps what a test function left under a name; gives whether others may find what they didn't before.

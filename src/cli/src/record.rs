@@ -248,7 +248,8 @@ impl<'a> Recorder<'a> {
             }
         }
         let functions = self.functions.remove(&process);
-        let mut functions = functions.unwrap_or_else(|| Functions::new(self.left.opaque()));
+        let mut functions =
+            functions.unwrap_or_else(|| Functions::new(self.left.opaque(), self.left.names()));
         functions.add(trace, self.left.fills(), |path| self.source(path));
         self.functions.insert(process, functions);
     }

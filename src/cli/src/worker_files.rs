@@ -55,6 +55,7 @@ const FILES: &[(&str, &str)] = carried![
     "readers.py",
     "rewriting.py",
     "say.py",
+    "scopes.py",
     "search_path.py",
     "scene.py",
     "serialise.py",

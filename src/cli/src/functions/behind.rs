@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use dx_py_discovery::symbols::name_hash;
 use dx_py_select::Read;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Behind, Functions};
+use super::{ANYBODY, Behind, Functions};
 
 /// What bears on what is found under some names: functions that ran in tests that left it, or what these may have found, and what was read
 /// there.
@@ -92,6 +93,8 @@ impl Functions {
                         .copied(),
                 );
             }
+            names.insert(name_hash(ANYBODY));
+            let names = self.places_of(names, &self.runs[run].file);
             for name in names.iter().filter(|name| self.opaque.contains(name)) {
                 mentions.runs.entry(*name).or_default().push(run);
             }

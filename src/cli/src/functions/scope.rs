@@ -30,6 +30,7 @@ impl Functions {
             symbols: Vec::new(),
             of_own: Vec::new(),
             reads: Vec::new(),
+            file: file.to_owned(),
             names: FxHashSet::default(),
         };
         scope.add_files(self, files, source)?;
@@ -42,7 +43,7 @@ impl Functions {
         scope.add(self, self.nodes_of_fixtures(&self.usual_fixtures(file)))?;
         let mut names = self.names_of(&start);
         names.insert(name_hash(ANYBODY));
-        scope.add_left(self, &names)?;
+        scope.add_left(self, names)?;
         Some(scope)
     }
 }
@@ -62,7 +63,9 @@ pub struct Scope {
     of_own: Vec<Input>,
     /// What was read by functions.
     pub reads: Vec<Read>,
-    /// The names of which it was found what is behind them.
+    /// The node ID of the file, whose tests alone find some things.
+    file: String,
+    /// The places of which it was found what is behind them.
     names: FxHashSet<u64>,
 }
 
@@ -85,6 +88,7 @@ impl Scope {
             symbols: Vec::new(),
             of_own: self.of_own.clone(),
             reads: Vec::new(),
+            file: self.file.clone(),
             names: self.names.clone(),
         };
         let texts: FxHashSet<&str> = texts.collect();
@@ -100,11 +104,11 @@ impl Scope {
         }
         if let Some(ran) = functions.of_tests.get(test) {
             own.add(functions, ran.iter())?;
-            own.add_left(functions, &functions.names_of(ran))?;
+            own.add_left(functions, functions.names_of(ran))?;
         }
         let of_fixtures: BTreeSet<usize> = functions.nodes_for(test).copied().collect();
         own.add(functions, of_fixtures.iter())?;
-        own.add_left(functions, &functions.names_of(&of_fixtures))?;
+        own.add_left(functions, functions.names_of(&of_fixtures))?;
         own.symbols.append(&mut own.of_own);
         Some((own.symbols, own.reads))
     }
@@ -138,7 +142,7 @@ impl Scope {
             }
         }
         self.add(functions, imported.iter())?;
-        self.add_left(functions, &functions.names_of(&imported))
+        self.add_left(functions, functions.names_of(&imported))
     }
 
     /// Adds the functions of a file whose code was looked at.
@@ -191,8 +195,9 @@ impl Scope {
 
     /// Adds what is behind what was left under these names, functions in whatever file; none if one isn't known. If one of them may learn
     /// of lines, it's those of the test that left something, which runs again then, and is seen to leave something else.
-    fn add_left(&mut self, functions: &Functions, names: &FxHashSet<u64>) -> Option<()> {
-        let origin = functions.behind(names, &mut self.names);
+    fn add_left(&mut self, functions: &Functions, names: FxHashSet<u64>) -> Option<()> {
+        let places = functions.places_of(names, &self.file);
+        let origin = functions.behind(&places, &mut self.names);
         self.reads.extend(origin.reads);
         for number in &origin.nodes {
             let node = &functions.nodes[*number];

@@ -6,11 +6,12 @@ use std::path::Path;
 use dx_py_catalog::{CatalogError, SetId};
 use dx_py_core::{Digest, Fact, Input, RelPath, TestId};
 use dx_py_discovery::Symbols;
-use dx_py_discovery::symbols::{Function, name_hash};
+use dx_py_discovery::symbols::Function;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Recorder;
 use crate::functions::ANYBODY;
+use crate::leftovers::Place;
 
 impl Recorder<'_> {
     /// Of tests with these sets of inputs, each of which holds, those that may find what is left under one of these names. Those of which no function is told
@@ -27,22 +28,33 @@ impl Recorder<'_> {
         let (_, mut table) = self.catalog.records(self.universe)?;
         self.catalog
             .load_parts(&mut table, tests.values().flatten().copied())?;
-        let is_anybodys = names.iter().any(|name| name == ANYBODY);
-        let mut search = Search {
-            recorder: self,
-            names: names.iter().map(|name| name_hash(name)).collect(),
-            known: FxHashMap::default(),
-        };
+        let places: Vec<Place<'_>> = names.iter().map(|told| Place::of(told)).collect();
+        let files: FxHashSet<&str> = places.iter().filter_map(|place| place.file).collect();
+        // By the files which have places of their own, and one for all others.
+        let mut searches: FxHashMap<Option<&str>, Search<'_>> = FxHashMap::default();
         let mut found: Vec<TestId> = tests
             .into_iter()
-            .filter(|(_, sets)| {
-                sets.iter().any(|set| {
-                    let facts = table.facts_of(*set).chain(table.parts_of(*set));
-                    let facts: Vec<&Fact> = facts.collect();
-                    let is_symbol = |fact: &&Fact| matches!(fact.input, Input::Symbol(_));
-                    (are_all_seen || facts.iter().any(is_symbol))
-                        && (is_anybodys || search.is_mentioned(&facts))
-                })
+            .filter(|(test, sets)| {
+                let file = files.get(test.file()).copied();
+                let meant = || {
+                    places
+                        .iter()
+                        .filter(|place| place.file.is_none_or(|own| Some(own) == file))
+                };
+                let search = searches.entry(file).or_insert_with(|| Search {
+                    recorder: self,
+                    names: meant().map(|place| place.hash()).collect(),
+                    is_anybodys: meant().any(|place| place.name == ANYBODY),
+                    known: FxHashMap::default(),
+                });
+                !search.names.is_empty()
+                    && sets.iter().any(|set| {
+                        let facts = table.facts_of(*set).chain(table.parts_of(*set));
+                        let facts: Vec<&Fact> = facts.collect();
+                        let is_symbol = |fact: &&Fact| matches!(fact.input, Input::Symbol(_));
+                        (are_all_seen || facts.iter().any(is_symbol))
+                            && (search.is_anybodys || search.is_mentioned(&facts))
+                    })
             })
             .map(|(test, _)| test)
             .collect();
@@ -107,6 +119,8 @@ impl Recorder<'_> {
 struct Search<'a> {
     recorder: &'a Recorder<'a>,
     names: FxHashSet<u64>,
+    /// Whether who runs later finds it, whatever that mentions.
+    is_anybodys: bool,
     known: FxHashMap<(String, String), bool>,
 }
 

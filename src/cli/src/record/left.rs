@@ -7,12 +7,13 @@ use dx_py_discovery::symbols::name_hash;
 use dx_py_protocol::{CollectedItem, Trace};
 use rustc_hash::FxHashMap;
 
-use crate::leftovers::{Common, Fills, Leftovers, fill};
+use crate::leftovers::{Common, Fills, Leftovers, Place, fill, key_in};
 
-/// What tests left; all names are hashes.
+/// What tests left; names are hashes, or, but for those in files, the keys of places.
 pub(super) struct Left {
     earlier: Leftovers,
     opaque: BTreeSet<u64>,
+    names: BTreeMap<u64, u64>,
     fills: Fills,
     by_files: FxHashMap<String, Leavers>,
 }
@@ -25,6 +26,7 @@ impl Left {
     pub(super) fn new(earlier: Leftovers) -> Self {
         Self {
             opaque: earlier.opaque().clone(),
+            names: earlier.names().clone(),
             fills: earlier.fills(),
             by_files: FxHashMap::default(),
             earlier,
@@ -34,6 +36,11 @@ impl Left {
     /// Names of what can't be compared.
     pub(super) fn opaque(&self) -> &BTreeSet<u64> {
         &self.opaque
+    }
+
+    /// By the keys of places that are a file's own the hashes of their names.
+    pub(super) fn names(&self) -> &BTreeMap<u64, u64> {
+        &self.names
     }
 
     /// What more than one test function left.
@@ -50,7 +57,9 @@ impl Left {
         for item in items {
             let id = TestId::new(&*item.id);
             let by_test = self.earlier.left_by(id.function());
-            for (name, _) in by_test.filter(|(name, fill)| !self.fills.are_common(*name, *fill)) {
+            for (place, _) in by_test.filter(|(place, fill)| !self.fills.are_common(*place, *fill))
+            {
+                let name = self.names.get(&place).copied().unwrap_or(place);
                 left.entry(name).or_default().insert(simple_name(&id));
             }
         }
@@ -58,25 +67,31 @@ impl Left {
 
     /// Adds what a worker told; gives what is common from now on, by its name.
     pub(super) fn add(&mut self, trace: &Trace) -> Vec<(u64, Common)> {
-        self.opaque
-            .extend(trace.opaque.iter().map(|name| name_hash(name)));
+        for told in &trace.opaque {
+            let place = Place::of(told);
+            self.opaque.insert(place.key());
+            if place.file.is_some() {
+                self.names.insert(place.key(), place.hash());
+            }
+        }
         let mut common = Vec::new();
         for left in &trace.left {
             let id = TestId::new(&*left.test);
             let test = name_hash(id.function());
             let left_in_file = self.by_files.entry(id.file().to_owned()).or_default();
-            for (place, digests) in left.by_names() {
-                let (name, fill) = (name_hash(place), fill(digests));
-                if self.fills.join(test, name) {
-                    common.push((name, Common::Crowd));
+            for (told, digests) in left.by_names() {
+                let place = Place::of(told);
+                let (key, fill) = (place.key(), fill(digests));
+                if self.fills.join(test, key) {
+                    common.push((key, Common::Crowd));
                 }
                 if let Some(fill) = fill
-                    && self.fills.add(test, name, fill)
+                    && self.fills.add(test, key, fill)
                 {
-                    common.push((name, Common::Fill(fill)));
+                    common.push((key, Common::Fill(fill)));
                 }
-                if !self.fills.are_common(name, fill) {
-                    let leavers = left_in_file.entry(name).or_default();
+                if !self.fills.are_common(key, fill) {
+                    let leavers = left_in_file.entry(place.hash()).or_default();
                     leavers.insert(simple_name(&id));
                 }
             }
@@ -89,13 +104,19 @@ impl Left {
     pub(super) fn binds(&self, test: &TestId, fixture: u64, is_of_file: bool) -> bool {
         let left_in_file = self.by_files.get(test.file());
         let has_leavers = left_in_file.is_some_and(|left| left.contains_key(&fixture));
-        self.opaque.contains(&fixture) || has_leavers && !is_of_file
+        self.is_opaque(test, fixture) || has_leavers && !is_of_file
+    }
+
+    /// Whether what a test of that file finds under a name isn't compared.
+    fn is_opaque(&self, test: &TestId, name: u64) -> bool {
+        let own = key_in(name, name_hash(test.file()));
+        self.opaque.contains(&name) || self.opaque.contains(&own)
     }
 
     /// To which test functions of its file a variable of that name joins a test: none at all, or, if the list is empty, all that mention it.
     pub(super) fn joined(&self, test: &TestId, variable: &str) -> Option<Vec<&str>> {
         let name = name_hash(variable);
-        if self.opaque.contains(&name) {
+        if self.is_opaque(test, name) {
             return Some(Vec::new());
         }
         let leavers = self.by_files.get(test.file())?.get(&name)?;
