@@ -489,6 +489,37 @@ def test_other():
     runs(&files, "return 1", "return 2", &all);
 }
 
+/// What most tests of a file run is left alone: when one of them imports something it matters again whether that calls it.
+#[test]
+fn what_a_file_usually_runs_is_everybodys_only_if_a_module_runs_it() {
+    let usual: String = (0..12)
+        .map(|number| format!("def test_usual{number}(): assert lib.size()\n"))
+        .collect();
+    let first = format!("import lib\n{usual}def test_imports():\n    import part\n");
+    let of_first = (0..12).map(|number| format!("test_usual{number}"));
+    let mut of_first: Vec<String> = of_first.chain(["test_imports".to_owned()]).collect();
+    for (part, is_run) in [
+        ("SIZE = 1\n", false),
+        ("import lib\nSIZE = lib.size()\n", true),
+    ] {
+        let files = [
+            ("lib.py", "def size():\n    return 1\n"),
+            ("part.py", part),
+            ("test_a.py", &first),
+            (
+                "test_b.py",
+                "import lib\n\ndef test_other():\n    import part\n    assert part.SIZE > 0\n",
+            ),
+        ];
+        if is_run {
+            of_first.push("test_other".to_owned());
+        }
+        of_first.sort();
+        let expected: Vec<&str> = of_first.iter().map(String::as_str).collect();
+        runs(&files, "return 1", "return 2", &expected);
+    }
+}
+
 #[test]
 fn the_tests_of_one_function_count_as_one_and_other_functions_apart() {
     let files = lib_and_tests(

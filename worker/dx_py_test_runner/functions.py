@@ -215,7 +215,8 @@ class Functions:
         """A module's body is about to run: from here on, and until the test ends, it matters what is called from one."""
         if self.is_traced and not self._has_ended and not self._imports:
             self._imports = True
-            self._shared.update(self._usual)
+            # What is left alone may be called from the body as well.
+            self._watch_usual()
             self._listen(self._begins_while_importing)
             # Code that has told already may be called from the module's body.
             sys.monitoring.restart_events()  # type: ignore[attr-defined, unused-ignore]
@@ -313,10 +314,14 @@ class Functions:
                 self._begin_file(file)
 
     def _begin_file(self, file: str) -> None:
+        self._watch_usual()
+        self._file, self._count, self._counts = file, 0, {}
+
+    def _watch_usual(self) -> None:
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
         for number in self._usual:
             monitoring.set_local_events(self._tool, self._codes[number], self._local)
-        self._file, self._count, self._counts, self._usual = file, 0, {}, []
+        self._usual = []
 
     def _leave_usual(self, ran: list[int]) -> None:
         """Leave alone what most of the file's tests run."""
