@@ -105,6 +105,46 @@ fn what_others_come_to_have_is_found_by_those_who_mention_that() {
 }
 
 #[test]
+fn a_function_that_others_were_given_takes_its_file_along() {
+    let leaves = LEAVES
+        .replace(
+            "def test_leaves",
+            "def call():\n    return box\n\nlib.REGISTRY.append(call)\n\ndef test_leaves",
+        )
+        .replace("import lib", "import lib, weakref");
+    let weakly = leaves.replace("append(call)", "append(weakref.ref(call))");
+    for (a, call) in [(&leaves, "each()"), (&weakly, "each()()")] {
+        let other = format!(
+            "import lib\n\ndef test_other():\n    assert [{call} for each in lib.REGISTRY] == [[1]]\n"
+        );
+        let expected = ["test_finds", "test_leaves", "test_other"];
+        edit_runs(a, &other, &[], &expected);
+    }
+    // What those do to it is found, too.
+    let fills = leaves.replace("return box", "box.append(lib.one())");
+    let fills = fills.replace(
+        "    box.append(lib.one())\n\ndef test_finds",
+        "    pass\n\ndef test_finds",
+    );
+    let first = "import lib, test_a\n\ndef test_other():\n    [each() for each in lib.REGISTRY]\n";
+    let files = [
+        (
+            "pytest.ini",
+            "[pytest]\npythonpath = .\naddopts = -p no:randomly\n",
+        ),
+        (
+            "conftest.py",
+            "def pytest_collection_modifyitems(items):\n    items.reverse()\n",
+        ),
+        ("lib.py", LIB),
+        ("test_a.py", &fills),
+        ("test_b.py", &first.replace(", test_a", "")),
+    ];
+    let expected = ["test_finds", "test_other"];
+    edit_of("lib.py", &files, "return 1", "return 0 + 1", &expected);
+}
+
+#[test]
 fn a_class_that_is_derived_from_one_of_the_projects_is_everybodys() {
     let leaves = LEAVES
         .replace("box = []", "class Own(lib.Base):\n    pass")

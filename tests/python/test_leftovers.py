@@ -301,3 +301,109 @@ def test_a_state_that_stays_large_is_not_walked_after_each_test(lib, monkeypatch
         lib.limit = number
         names(found)
     assert not walks
+
+
+@pytest.fixture
+def of_file(tmp_path, lib):
+    """A module of tests with its leftovers, where code may be added to what is known."""
+    module = types.ModuleType("test_of_leftovers")
+    module.__file__ = str(tmp_path / "test_of_leftovers.py")
+    code = compile(
+        "import lib\nbox, count, random = [], 0, __import__('random').Random(1)\ndef call(): box.append(1)",
+        module.__file__,
+        "exec",
+    )
+    sys.modules["lib"] = lib
+    codes = []
+    found = Leftovers(lambda file: file in (lib.__file__, module.__file__), codes)
+    found.begin(module.__file__, "test_of_leftovers.py")
+    sys.modules[module.__name__] = module
+    exec(code, module.__dict__)
+    found.add_module(module.__dict__)
+    found.begin()
+    yield module, found, codes
+    del sys.modules[module.__name__], sys.modules["lib"]
+
+
+OWN, OTHER = "test_of_leftovers.py", "test_other.py"
+
+
+def told_of(found, file, ran=()):
+    return sorted({name for name, _ in found.compare(file, ran)})
+
+
+def test_what_one_file_of_tests_leads_to_is_told_as_its_own(of_file, lib):
+    module, found, _ = of_file
+    assert found.opaque == {"random\0" + OWN, "numbers"}
+    module.box.append(1)
+    module.count += 1
+    lib.limit = 4
+    # Who can't find it isn't asked; and it isn't lost.
+    assert told_of(found, OTHER) == ["limit"]
+    assert told_of(found, OWN) == ["box\0" + OWN, "count\0" + OWN]
+    assert told_of(found, OWN) == []
+
+
+def test_what_others_come_to_lead_to_is_everybodys(of_file, lib):
+    module, found, _ = of_file
+    lib.rows.append(module.box)
+    assert told_of(found, OTHER) == ["rows"]
+    module.box.append(1)
+    assert told_of(found, OTHER) == ["box", "rows"]
+    assert told_of(found, OWN) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import pkg.test_of_leftovers",
+        "from . import test_of_leftovers",
+        "from test_of_leftovers import box",
+        "def f():\n    import test_of_leftovers as t",
+        "load.import_module('pkg.test_of_leftovers')",
+        "sys.modules['test_of_leftovers']",
+    ],
+)
+def test_a_file_that_code_mentions_is_everybodys_from_then_on(of_file, text):
+    module, found, codes = of_file
+    module.box.append(1)
+    assert told_of(found, OWN) == ["box\0" + OWN]
+    code = compile(text, "other.py", "exec")
+    codes += [code, *(one for one in code.co_consts if isinstance(one, types.CodeType))]
+    module.count += 1
+    assert told_of(found, OTHER) == ["count"]
+    # What was told before is found by anybody, too.
+    assert found.opaque >= {"box", "random"}
+    found.begin()
+    module.box.append(1)
+    assert told_of(found, OTHER) == ["box"]
+
+
+def test_a_file_whose_code_runs_in_others_tests_is_everybodys(of_file):
+    module, found, _ = of_file
+    module.call()
+    assert told_of(found, OTHER, [module.__file__]) == ["box"]
+    assert "random" in found.opaque
+
+
+def test_names_that_are_mentioned_otherwise_take_no_scope_away(of_file):
+    module, found, codes = of_file
+    for text in (
+        "import os, lib",
+        "test_of_leftovers()",
+        "def test_of_leftovers(): pass",
+        "print('test_of_leftovers')",
+    ):
+        codes.append(compile(text, "other.py", "exec"))
+    codes.append(compile("import test_of_leftovers", module.__file__, "exec"))
+    module.box.append(1)
+    assert told_of(found, OWN) == ["box\0" + OWN]
+
+
+def test_scopes_are_given_up_altogether_if_they_are_often(of_file, monkeypatch):
+    module, found, codes = of_file
+    monkeypatch.setattr(leftovers_module, "_MOST_TIMES", 0)
+    found.begin("/a/test_more.py", "test_more.py")
+    codes.append(compile("import test_more", "other.py", "exec"))
+    module.box.append(1)
+    assert told_of(found, OTHER) == ["box"]

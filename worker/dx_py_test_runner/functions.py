@@ -388,9 +388,14 @@ class Functions:
         before the next one."""
         if tests is None:
             self._attempt(lambda leftovers: leftovers.begin())
-        elif tests and (left := self._attempt(lambda leftovers: leftovers.compare(tests[0].partition("::")[0]))):
+        elif tests and (left := self._attempt(lambda leftovers: self._compare(leftovers, tests))):
             fixture = name_of(self._set_up[-1][0]) if self._set_up else ""
             self._left += [(test, fixture, left) for test in tests]
+
+    def _compare(self, leftovers: Leftovers, tests: list[str]) -> list[tuple[str, int]]:
+        numbers, places = self._numbers, self._places
+        ran = {places[numbers[each]][0] for each in self._running.copy() if each in numbers}
+        return leftovers.compare(tests[0].partition("::")[0], ran)
 
     def _attempt(self, look: Callable[[Leftovers], Any]) -> Any:
         if self._leftovers is None:

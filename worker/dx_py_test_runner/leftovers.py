@@ -67,6 +67,9 @@ _WORTH_A_WALK = 400
 _PART_WORTH_A_WALK = 20
 _WORTH_TO_LET_GO = 400
 
+#: How often scopes are given up, each time with a walk, before all are.
+_MOST_TIMES = 8
+
 #: How many digests are told of what is found in one place.
 _MOST_DIGESTS = 8
 
@@ -167,6 +170,7 @@ class Leftovers:
         # By scopes the names that were told; those that turned out not to be scopes, and whether one has since the state was walked.
         self._told: dict[str, set[str]] = {}
         self._gone: set[str] = set()
+        self._times = 0
         self._is_exposed = False
         self._kinds: dict[type, int] = {}
         self._files: dict[str, bool] = {}
@@ -512,7 +516,14 @@ class Leftovers:
         codes, self._searched = self._codes[self._searched :], len(self._codes)
         for code in codes:
             self._scopes.read(code)
-        for scope in self._scopes.newly_exposed() if codes else ():
+        self._give_up_scopes(self._scopes.mentioned() if codes else ())
+
+    def _give_up_scopes(self, scopes: Iterable[str]) -> None:
+        """Take what is found in these scopes for everybody's from now on, and what was told of it for opaque."""
+        given_up = list(scopes)
+        self._times += bool(given_up)
+        for scope in self._scopes.all() if self._times > _MOST_TIMES else given_up:
+            self._scopes.give_up(scope)
             self._gone.add(scope)
             self.opaque |= self._told.pop(scope, set())
             self._is_exposed = True
@@ -566,11 +577,12 @@ class Leftovers:
 
     # Comparing
 
-    def compare(self, file: str = "") -> list[tuple[str, int]]:
-        """What is otherwise than when it was last asked, of what the tests of the file with that node ID find: the names that lead there, with
-        digests of what there is now and wasn't."""
-        # The code that a test has imported may have got at what is others'.
+    def compare(self, file: str = "", ran: Iterable[str] = ()) -> list[tuple[str, int]]:
+        """What is otherwise than when it was last asked, of what the tests of the file with that node ID find, of whom code of the files `ran` has
+        run: the names that lead there, with digests of what there is now and wasn't."""
+        # The code that a test has imported may have got at what is others', and so has others' code that has run.
         self._look_for_mentions()
+        self._give_up_scopes(scope for path in ran if (scope := self._scopes.of_file(path)) not in (EVERYBODY, file))
         left = self._differences(file)
         self._rounds += 1
         is_worth_it = self._changes >= max(_WORTH_A_WALK, len(self.known) // _PART_WORTH_A_WALK)

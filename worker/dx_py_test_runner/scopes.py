@@ -2,7 +2,7 @@
 
 A module of tests that no other code of the project mentions is imported by nobody else, and a test of another file can't get at its variables.
 So an application or a client that hundreds of files of tests each have as `app` is as many of them. Once code is seen that does mention the
-module, what it leads to is everybody's again.
+module, or code of its own runs in a test of another file, which somebody has given a function of it, what it leads to is everybody's again.
 """
 
 from __future__ import annotations
@@ -65,11 +65,17 @@ class Scopes:
             if self._mentioned.setdefault(last, code.co_filename) != code.co_filename:
                 self._mentioned[last] = ""
 
-    def newly_exposed(self) -> list[str]:
-        """The scopes that turn out not to be ones, since this was last asked."""
-        new = [file for path, file in self._files.items() if file in self._scopes and self._is_mentioned(path)]
-        self._scopes.difference_update(new)
-        return new
+    def mentioned(self) -> list[str]:
+        """The scopes that turn out not to be ones, since other code mentions them."""
+        return [file for path, file in self._files.items() if file in self._scopes and self._is_mentioned(path)]
+
+    def all(self) -> list[str]:
+        """All scopes."""
+        return list(self._scopes)
+
+    def give_up(self, scope: str) -> None:
+        """That is none."""
+        self._scopes.discard(scope)
 
     def of_file(self, path: str) -> str:
         """The scope of what the module from that file leads to."""
