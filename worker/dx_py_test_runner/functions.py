@@ -73,6 +73,9 @@ class Functions:
         #: By the same, who owns what is read while the code runs: its file, and behind a zero byte its number.
         self.names: dict[int, str] = {}
         self._codes: list[CodeType] = []
+        # By identities the files of what is in files of tests.
+        self._in_tests: dict[int, str] = {}
+        self._files: set[str] = set()
         self._places: list[tuple[str, int]] = []
         self._told = 0
         self._running: set[int] = set()
@@ -191,6 +194,8 @@ class Functions:
                     monitoring.set_local_events(self._tool, one, self._local)
                     self._numbers[identity(one)] = number = self._add(one, one.co_filename, one.co_firstlineno)
                     self.names[identity(one)] = f"{one.co_filename}\0{number}"
+                    if one.co_filename in self._files:
+                        self._in_tests[identity(one)] = one.co_filename
                 pending.extend(constant for constant in one.co_consts if type(constant) is CodeType)
         except BaseException:
             self.is_traced = False
@@ -240,6 +245,7 @@ class Functions:
 
     def collects(self, file: str, path: str) -> None:
         """The file with that node ID is about to be imported and collected."""
+        self._files.add(path)
         if self.is_traced and self._has_ended:
             self._gather()
             self._function = ""
@@ -393,8 +399,8 @@ class Functions:
             self._left += [(test, fixture, left) for test in tests]
 
     def _compare(self, leftovers: Leftovers, tests: list[str]) -> list[tuple[str, int]]:
-        numbers, places = self._numbers, self._places
-        ran = {places[numbers[each]][0] for each in self._running.copy() if each in numbers}
+        in_tests = self._in_tests
+        ran = {in_tests[each] for each in self._running & in_tests.keys()}
         return leftovers.compare(tests[0].partition("::")[0], ran)
 
     def _attempt(self, look: Callable[[Leftovers], Any]) -> Any:

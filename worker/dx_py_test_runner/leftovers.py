@@ -37,6 +37,7 @@ from .objects import (
     PECULIAR,
     REORDERED,
     SEQUENCES,
+    Operands,
     class_variables,
     digest,
     environment,
@@ -46,7 +47,6 @@ from .objects import (
     is_own_stream,
     kind_of,
     look_at,
-    set_by,
     variables_of,
     working_directory,
 )
@@ -161,6 +161,7 @@ class Leftovers:
         self._codes = codes
         self._read = self._searched = 0
         self._set: set[str] = set()
+        self._set_by_new: set[str] = set()
         #: The names that lead to what can't be compared.
         self.opaque: set[str] = set()
         self._begun = False
@@ -500,10 +501,10 @@ class Leftovers:
 
     def read_code(self) -> None:
         """Find what of foreign modules and classes the project's code may set, as far as it is known."""
-        codes, self._read = self._codes[self._read :], len(self._codes)
-        for code in codes:
-            self._set.update(set_by(code))
         self._look_for_mentions()
+        self._read = len(self._codes)
+        self._set |= self._set_by_new
+        self._set_by_new.clear()
         sizes = (len(self._set), len(self._foreign))
         if sizes != self._placed:
             self._placed = sizes
@@ -515,7 +516,9 @@ class Leftovers:
         """See which scopes the code mentions that has come to be known."""
         codes, self._searched = self._codes[self._searched :], len(self._codes)
         for code in codes:
-            self._scopes.read(code)
+            operands = Operands(code)
+            self._set_by_new.update(operands.set())
+            self._scopes.read(code, operands)
         self._give_up_scopes(self._scopes.mentioned() if codes else ())
 
     def _give_up_scopes(self, scopes: Iterable[str]) -> None:

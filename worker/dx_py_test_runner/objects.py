@@ -175,26 +175,32 @@ def is_own_stream(each: Any) -> bool:
     return _full_name(type(each)).startswith("_pytest.capture.") or any(each is stream for stream in standard)
 
 
-def set_by(code: types.CodeType) -> Iterable[str]:
-    """The attributes that code sets or deletes, by its instructions."""
-    return (name for name in operands(code, _SETTING) if not name.startswith("__"))
+class Operands:
+    """What the instructions of code have names for."""
 
+    def __init__(self, code: types.CodeType) -> None:
+        # It is made each time that it is asked for.
+        self._bytecode, self._names = code.co_code, code.co_names
+        self._kinds = self._bytecode[::2]
 
-def operands(code: types.CodeType, operations: tuple[int, ...]) -> Iterable[str]:
-    """The names that such instructions of code have."""
-    bytecode, names = code.co_code, code.co_names
-    kinds = bytecode[::2]
-    for operation in operations:
-        at = kinds.find(operation)
-        while at >= 0:
-            number, before = bytecode[2 * at + 1], at - 1
-            shift = 8
-            while before >= 0 and kinds[before] == _EXTENDED:
-                number |= bytecode[2 * before + 1] << shift
-                before, shift = before - 1, shift + 8
-            if number < len(names):
-                yield names[number]
-            at = kinds.find(operation, at + 1)
+    def of(self, operations: tuple[int, ...]) -> Iterable[str]:
+        """The names that such instructions have."""
+        bytecode, kinds, names = self._bytecode, self._kinds, self._names
+        for operation in operations:
+            at = kinds.find(operation)
+            while at >= 0:
+                number, before = bytecode[2 * at + 1], at - 1
+                shift = 8
+                while before >= 0 and kinds[before] == _EXTENDED:
+                    number |= bytecode[2 * before + 1] << shift
+                    before, shift = before - 1, shift + 8
+                if number < len(names):
+                    yield names[number]
+                at = kinds.find(operation, at + 1)
+
+    def set(self) -> Iterable[str]:
+        """The attributes that code sets or deletes."""
+        return (name for name in self.of(_SETTING) if not name.startswith("__"))
 
 
 def file_of(each: Any) -> str:

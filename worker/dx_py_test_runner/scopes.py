@@ -11,7 +11,7 @@ import os
 from opcode import opmap
 from types import CodeType
 
-from .objects import operands
+from .objects import Operands
 
 #: In place of a scope: everybody finds it.
 EVERYBODY = ""
@@ -55,9 +55,9 @@ class Scopes:
             if not self._is_mentioned(path):
                 self._scopes.add(file)
 
-    def read(self, code: CodeType) -> None:
+    def read(self, code: CodeType, operands: Operands) -> None:
         """Learn what code mentions."""
-        names = list(operands(code, _IMPORTING))
+        names = list(operands.of(_IMPORTING))
         if not _BY_TEXT.isdisjoint(code.co_names):
             names += [one for one in code.co_consts if type(one) is str]
         for name in names:
