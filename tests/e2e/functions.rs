@@ -443,6 +443,36 @@ fn whoever_asks_for_lines_depends_on_the_whole_file() {
     );
 }
 
+/// A file of tests that asks for lines when it is imported was collected by pytest: who gets at it later by a text wasn't there. Who imports it may
+/// have come first.
+#[test]
+fn a_collected_file_that_asks_for_lines_shows_them_to_its_importers_alone() {
+    let lib = "import importlib\n\ndef load(name):\n    return importlib.import_module(name)\n\ndef one():\n    return 1\n";
+    let asks = "from traceback import format_exception\n\ndef make():\n    return 1\n\nMADE = make()\n\ndef test_lines():\n    assert MADE\n";
+    for (by_text, expected) in [
+        (true, &["test_one"][..]),
+        (false, &["test_loads", "test_one", "test_other"]),
+    ] {
+        let loads = if by_text {
+            "import lib\n\ndef test_loads():\n    assert lib.load('test_lines').MADE\n"
+        } else {
+            "import lib\nimport test_lines\n\ndef test_loads():\n    assert test_lines.MADE\n"
+        };
+        let first = format!("{loads}\ndef test_other():\n    assert lib.__name__\n");
+        let files = [
+            ("pytest.ini", "[pytest]\npythonpath = .\n"),
+            ("lib.py", lib),
+            ("test_a.py", &first),
+            ("test_lines.py", asks),
+            (
+                "test_one.py",
+                "import lib\n\ndef test_one():\n    assert lib.one()\n",
+            ),
+        ];
+        runs(&files, "return 1", "return 2", expected);
+    }
+}
+
 #[test]
 fn what_a_module_runs_when_a_test_imports_it_is_every_importers() {
     let files = [

@@ -41,6 +41,8 @@ pub struct Source {
     pub key: String,
     /// The symbols.
     pub symbols: Arc<Symbols>,
+    /// Whether its frame asks for lines, and a file of the project imports it.
+    pub shows_lines_to_importers: bool,
 }
 
 /// What of a test bears on what is found under a name.
@@ -477,6 +479,11 @@ impl Functions {
     fn is_of_tests(&self, node: usize) -> bool {
         let source = self.source(&self.nodes[node]);
         source.is_some_and(|source| self.test_files.contains_key(&source.key))
+    }
+
+    /// Whether a file was collected as one of tests, so that pytest has run its frame, unless another file did before.
+    fn was_collected(&self, path: &str) -> bool {
+        self.of_imports.contains_key(path)
     }
 
     /// What a test ran isn't asked for again.

@@ -132,7 +132,9 @@ impl Scope {
             let Some(source) = source(path).filter(|_| !is_opaque) else {
                 continue;
             };
-            if source.symbols.frame_sees_lines {
+            // The frame of a file of tests that nobody imports ran while it was collected: whoever gets at it later wasn't there.
+            let ran_alone = functions.was_collected(path) && !source.shows_lines_to_importers;
+            if source.symbols.frame_sees_lines && !ran_alone {
                 return None;
             }
             self.symbols.push(Input::symbol(&source.key, ""));

@@ -31,7 +31,12 @@ impl Recorder<'_> {
         self.graph.file(&inner)?;
         let key = self.world.key(path);
         let symbols = self.world.symbols(&key)?;
-        Some(Source { key, symbols })
+        Some(Source {
+            shows_lines_to_importers: symbols.frame_sees_lines
+                && !self.graph.importers(&inner).is_empty(),
+            key,
+            symbols,
+        })
     }
 
     /// What all tests of a collected file reach of the project's functions; none if whole files count.
