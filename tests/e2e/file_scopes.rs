@@ -2,6 +2,7 @@
 //! whatever way, its tests find it too.
 
 use crate::functions::edit_of;
+use crate::support::sees_functions;
 
 const LIB: &str = "\
 REGISTRY = []
@@ -72,25 +73,39 @@ fn fixtures_of_the_same_name_in_two_files_are_two() {
 }
 
 #[test]
-fn who_gets_at_a_file_finds_what_its_tests_leave() {
+fn who_imports_a_file_finds_what_its_tests_leave() {
     for found in [
         "from test_a import box\n\ndef test_other():\n    assert box\n",
         "def test_other():\n    from test_a import box\n    assert box\n",
         "import test_a\n\ndef test_other():\n    assert test_a.box\n",
         "import test_a as others\n\ndef test_other():\n    assert getattr(others, 'box')\n",
-        "import importlib\n\ndef test_other():\n    assert importlib.import_module('test_a').box\n",
-        "import sys\n\ndef test_other():\n    assert sys.modules['test_a'].box\n",
-        "import pytest\n\ndef test_other():\n    assert pytest.importorskip('test_a').box\n",
         "import helper\n\ndef test_other():\n    assert helper.get()\n",
         "def test_other():\n    import helper\n    assert helper.get()\n",
     ] {
-        let helper = [(
-            "helper.py",
-            "def get():\n    import test_a\n    return test_a.box\n",
-        )];
-        let expected = ["test_finds", "test_leaves", "test_other"];
-        edit_runs(LEAVES, found, &helper, &expected);
+        is_found_by(found);
     }
+}
+
+/// By whole modules nobody sees that: what tests leave for each other is seen with functions.
+#[test]
+fn who_gets_at_a_file_by_a_text_finds_what_its_tests_leave() {
+    if !sees_functions() {
+        return;
+    }
+    for found in [
+        "import importlib\n\ndef test_other():\n    assert importlib.import_module('test_a').box\n",
+        "import sys\n\ndef test_other():\n    assert sys.modules['test_a'].box\n",
+        "import pytest\n\ndef test_other():\n    assert pytest.importorskip('test_a').box\n",
+    ] {
+        is_found_by(found);
+    }
+}
+
+#[track_caller]
+fn is_found_by(other: &str) {
+    let helper = "def get():\n    import test_a\n    return test_a.box\n";
+    let expected = ["test_finds", "test_leaves", "test_other"];
+    edit_runs(LEAVES, other, &[("helper.py", helper)], &expected);
 }
 
 #[test]
