@@ -13,15 +13,24 @@ pub fn final_line(summary: &RunSummary) -> String {
         left_out = format!(" · {} left out", summary.deselected);
     }
     if summary.ran_total() == 0 && summary.collection_errors == 0 && summary.not_run == 0 {
+        let was_cut_short = matches!(
+            summary.exit_code,
+            exit::INTERRUPTED | exit::INTERNAL | exit::USAGE
+        );
         if summary.fresh_total() == 0 {
-            if matches!(summary.exit_code, exit::INTERNAL | exit::USAGE) {
+            if was_cut_short {
                 return format!("nothing was run, in {wall}");
             }
             return format!("no tests to run{left_out} in {wall}");
         }
+        let what = if was_cut_short {
+            "nothing was run"
+        } else {
+            "nothing to run"
+        };
         let kinds = kinds(&summary.fresh);
         return format!(
-            "nothing to run: {} fresh ({kinds}){left_out} in {wall}",
+            "{what}: {} fresh ({kinds}){left_out} in {wall}",
             summary.fresh_total()
         );
     }
@@ -76,4 +85,29 @@ fn kinds(counts: &[usize; 6]) -> String {
         })
         .collect();
     parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_was_cut_short_does_not_say_that_there_was_nothing_to_run() {
+        let mut summary = RunSummary::default();
+        let mut line = |code, fresh| {
+            summary.exit_code = code;
+            if fresh {
+                summary.count_fresh(TestStatus::Passed);
+            }
+            final_line(&summary)
+        };
+        assert_eq!(line(exit::NO_TESTS, false), "no tests to run in 0.00 s");
+        assert_eq!(line(exit::INTERRUPTED, false), "nothing was run, in 0.00 s");
+        assert_eq!(
+            line(0, true),
+            "nothing to run: 1 fresh (1 passed) in 0.00 s"
+        );
+        let cut_short = "nothing was run: 1 fresh (1 passed) in 0.00 s";
+        assert_eq!(line(exit::INTERRUPTED, false), cut_short);
+    }
 }
