@@ -115,7 +115,7 @@ class _Namespace:
         self.variables = variables
         self.skipped = skipped
         self.scope = scope
-        self.content: dict[str, Any] = {}
+        self.content = dict(variables)
 
 
 class _Shared:
@@ -413,7 +413,6 @@ class Leftovers:
         namespace = self._namespaces.get(identity(variables))
         if namespace is None:
             namespace = self._namespaces[identity(variables)] = _Namespace(variables, skipped, scope)
-            namespace.content = dict(variables)
         namespace.scope = scope
         is_known = identity(variables) in self.known
         self._know(variables, frozenset(), scope)

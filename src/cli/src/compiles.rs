@@ -40,9 +40,8 @@ pub struct Ahead {
 impl Ahead {
     /// Asks of these files; of none if there are many.
     pub fn ask(interpreter: &Path, root: &Path, files: &[RelPath]) -> Self {
-        let count = files.len();
-        let files = files.iter().take_while(|_| count <= MOST_AHEAD);
-        let files: Vec<String> = files.map(|file| file.as_str().to_owned()).collect();
+        let files = if files.len() > MOST_AHEAD { &[] } else { files };
+        let files: Vec<String> = files.iter().map(|file| file.as_str().to_owned()).collect();
         let (interpreter, root, asked) = (interpreter.to_owned(), root.to_owned(), files.clone());
         let broken = (!files.is_empty()).then(|| {
             std::thread::spawn(move || {

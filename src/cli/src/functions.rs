@@ -13,7 +13,7 @@ mod behind;
 mod scope;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dx_py_core::TestId;
@@ -23,7 +23,7 @@ use dx_py_protocol::Trace;
 use dx_py_select::{Read, ReadKind};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::leftovers::{Common, Fills, Place, fill, is_reordered, key_in};
+use crate::leftovers::{Common, Fills, Names, Place, fill, is_reordered, key_in};
 
 use behind::Mentions;
 pub use scope::Scope;
@@ -147,13 +147,12 @@ struct Run {
 
 impl Functions {
     /// Nothing has run yet; these places are known to be opaque, of which some have other names than themselves.
-    pub fn new(opaque: &BTreeSet<u64>, names: &BTreeMap<u64, u64>) -> Self {
-        let name_of = |place: &u64| names.get(place).copied().unwrap_or(*place);
-        let in_files = opaque.iter().filter(|place| names.contains_key(place));
+    pub fn new(opaque: &BTreeSet<u64>, names: &Names) -> Self {
+        let in_files = opaque.iter().filter(|place| names.is_in_file(**place));
         Self {
             opaque: opaque.iter().copied().collect(),
             in_files: in_files.copied().collect(),
-            watched: opaque.iter().map(name_of).collect(),
+            watched: opaque.iter().map(|place| names.of(*place)).collect(),
             ..Self::default()
         }
     }

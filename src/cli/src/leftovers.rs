@@ -51,6 +51,32 @@ impl<'a> Place<'a> {
     }
 }
 
+/// The names of places that are a file's own, as hashes, by the keys of these places; all others are their names' hashes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Names(BTreeMap<u64, u64>);
+
+impl Names {
+    /// Learns of a place; gives its key.
+    pub fn note(&mut self, place: Place<'_>) -> u64 {
+        let key = place.key();
+        if place.file.is_some() {
+            self.0.insert(key, place.hash());
+        }
+        key
+    }
+
+    /// The name of the place with this key.
+    pub fn of(&self, key: u64) -> u64 {
+        self.0.get(&key).copied().unwrap_or(key)
+    }
+
+    /// Whether the place with this key is a file's own.
+    pub fn is_in_file(&self, key: u64) -> bool {
+        self.0.contains_key(&key)
+    }
+}
+
 /// What a name is in a file of tests, both as hashes, if it leads to what only that file's tests find.
 pub fn key_in(name: u64, file: u64) -> u64 {
     FxBuildHasher.hash_one((name, file))
@@ -63,8 +89,8 @@ pub struct Leftovers {
     left: BTreeMap<(u64, u64), BTreeSet<u64>>,
     /// Names of what isn't compared: whoever mentions them counts as one who leaves something there.
     opaque: BTreeSet<u64>,
-    /// The hashes of the names of places that are a file's own.
-    names: BTreeMap<u64, u64>,
+    /// The names of the places.
+    names: Names,
     /// The test functions of which it was seen what they ran and left.
     seen: BTreeSet<u64>,
     /// By names all that anybody left there, and where there are crowds.
@@ -168,8 +194,8 @@ impl Leftovers {
         &self.opaque
     }
 
-    /// By the keys of places that are a file's own the hashes of their names.
-    pub fn names(&self) -> &BTreeMap<u64, u64> {
+    /// The names of the places.
+    pub fn names(&self) -> &Names {
         &self.names
     }
 
@@ -203,7 +229,7 @@ impl Leftovers {
             let id = TestId::new(&*left.test);
             let test = name_hash(id.function());
             for (told, digests) in left.by_names() {
-                let key = self.key_of(told);
+                let key = self.names.note(Place::of(told));
                 let is_new = self.is_new(test, key, digests);
                 if is_new && !self.opaque.contains(&key) || news.contains_key(told) {
                     let tests = news.entry(told.to_owned()).or_default();
@@ -212,21 +238,12 @@ impl Leftovers {
             }
         }
         for told in &trace.opaque {
-            let key = self.key_of(told);
+            let key = self.names.note(Place::of(told));
             if self.opaque.insert(key) {
                 news.entry(told.clone()).or_default();
             }
         }
         self.seen.len() > known || !trace.left.is_empty() || !trace.opaque.is_empty()
-    }
-
-    fn key_of(&mut self, told: &str) -> u64 {
-        let place = Place::of(told);
-        let key = place.key();
-        if place.file.is_some() {
-            self.names.insert(key, place.hash());
-        }
-        key
     }
 
     /// Keeps what a test function left under a name; gives whether others may find what they didn't before.

@@ -7,13 +7,13 @@ use dx_py_discovery::symbols::name_hash;
 use dx_py_protocol::{CollectedItem, Trace};
 use rustc_hash::FxHashMap;
 
-use crate::leftovers::{Common, Fills, Leftovers, Place, fill, key_in};
+use crate::leftovers::{Common, Fills, Leftovers, Names, Place, fill, key_in};
 
 /// What tests left; names are hashes, or, but for those in files, the keys of places.
 pub(super) struct Left {
     earlier: Leftovers,
     opaque: BTreeSet<u64>,
-    names: BTreeMap<u64, u64>,
+    names: Names,
     fills: Fills,
     by_files: FxHashMap<String, Leavers>,
 }
@@ -38,8 +38,8 @@ impl Left {
         &self.opaque
     }
 
-    /// By the keys of places that are a file's own the hashes of their names.
-    pub(super) fn names(&self) -> &BTreeMap<u64, u64> {
+    /// The names of the places.
+    pub(super) fn names(&self) -> &Names {
         &self.names
     }
 
@@ -59,7 +59,7 @@ impl Left {
             let by_test = self.earlier.left_by(id.function());
             for (place, _) in by_test.filter(|(place, fill)| !self.fills.are_common(*place, *fill))
             {
-                let name = self.names.get(&place).copied().unwrap_or(place);
+                let name = self.names.of(place);
                 left.entry(name).or_default().insert(simple_name(&id));
             }
         }
@@ -68,11 +68,7 @@ impl Left {
     /// Adds what a worker told; gives what is common from now on, by its name.
     pub(super) fn add(&mut self, trace: &Trace) -> Vec<(u64, Common)> {
         for told in &trace.opaque {
-            let place = Place::of(told);
-            self.opaque.insert(place.key());
-            if place.file.is_some() {
-                self.names.insert(place.key(), place.hash());
-            }
+            self.opaque.insert(self.names.note(Place::of(told)));
         }
         let mut common = Vec::new();
         for left in &trace.left {
