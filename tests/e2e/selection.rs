@@ -1,6 +1,6 @@
 //! What a change reruns, and what it leaves fresh.
 
-use crate::support::{Project, python};
+use crate::support::{CountedPython, Project, python};
 
 fn two_files() -> Project {
     Project::new(&[
@@ -19,18 +19,24 @@ fn two_files() -> Project {
 
 #[test]
 fn nothing_changed_runs_nothing_and_starts_no_python() {
-    let project = two_files();
+    let mut project = two_files();
+    let python = CountedPython::new();
+    project.use_python(&python.path());
     assert_eq!(project.test(&[]).ran(), 3);
+    let before = python.starts();
+    assert!(before > 0);
     let again = project.test(&[]);
     assert_eq!((again.code, again.ran(), again.tests.len()), (0, 0, 3));
-    // Without any interpreter that works, a run with nothing dirty still succeeds.
+    assert_eq!(python.starts(), before);
     let run = project.test(&["-q"]);
     assert!(run.out.contains("nothing to run: 3 fresh"), "{}", run.out);
 }
 
 #[test]
 fn an_edit_reruns_its_dependents_and_a_revert_needs_no_run() {
-    let project = two_files();
+    let mut project = two_files();
+    let python = CountedPython::new();
+    project.use_python(&python.path());
     project.test(&[]);
     project.write("a.py", "def f():\n    return 0\n");
     let edited = project.test(&["--explain"]);
@@ -54,9 +60,22 @@ fn an_edit_reruns_its_dependents_and_a_revert_needs_no_run() {
         .filter_map(|test| test["reason"].as_str())
         .collect();
     assert_eq!(reasons, ["a.py changed"]);
+    let before = python.starts();
     project.write("a.py", "def f():\n    return 1\n");
     let reverted = project.test(&[]);
     assert_eq!((reverted.code, reverted.ran()), (0, 0));
+    // Contents that were seen before are likely to have records: no Python is started ahead for them.
+    assert_eq!(python.starts(), before);
+    project.write("a.py", "def f():\n    return 0\n");
+    let repeated = project.test(&[]);
+    // A failure is run again.
+    assert_eq!((repeated.code, repeated.ran()), (1, 1));
+    project.remove("a.py");
+    project.test(&[]);
+    let before = python.starts();
+    project.write("a.py", "def f():\n    return 1\n");
+    assert_eq!(project.test(&[]).ran(), 0);
+    assert_eq!(python.starts(), before);
 }
 
 #[test]

@@ -113,6 +113,47 @@ pub fn with_worker<S: AsRef<OsStr>>(script: &str, args: impl IntoIterator<Item =
     output.stdout
 }
 
+/// The interpreter with pytest, in an environment where each of its starts leaves a line.
+pub struct CountedPython {
+    prefix: TempDir,
+}
+
+impl CountedPython {
+    /// Makes it.
+    pub fn new() -> Self {
+        let prefix = TempDir::new().expect("a temporary folder can be made");
+        let (real, own) = (python(), prefix.path());
+        let environment = real.parent().and_then(Path::parent);
+        let environment = environment.expect("it is in an environment's bin");
+        for name in ["lib", "pyvenv.cfg"] {
+            let link = std::os::unix::fs::symlink(environment.join(name), own.join(name));
+            link.expect("links can be made");
+        }
+        std::fs::create_dir(own.join("bin")).expect("folders can be made");
+        let script = format!(
+            "#!/bin/sh\necho started >> '{}'\nexec '{}' \"$@\"\n",
+            own.join("starts").display(),
+            real.display()
+        );
+        let counted = Self { prefix };
+        std::fs::write(counted.path(), script).expect("files can be written");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(counted.path(), mode).expect("modes can be set");
+        counted
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        self.prefix.path().join("bin/python")
+    }
+
+    /// How often it was started.
+    pub fn starts(&self) -> usize {
+        let log = std::fs::read_to_string(self.prefix.path().join("starts"));
+        log.map_or(0, |log| log.lines().count())
+    }
+}
+
 /// A project.
 pub struct Project {
     dir: TempDir,

@@ -181,7 +181,8 @@ impl Early {
         Self::of(opening, args, invocation, &shape, Beginning::Now).map(Some)
     }
 
-    /// Starts the workers that tests are likely to need if sources have changed. Nothing if none has, or nothing is recorded.
+    /// Starts the workers that tests are likely to need if sources have changed. Nothing if none has a content that is new, or nothing is
+    /// recorded.
     ///
     /// # Errors
     /// If the catalog can't be read, or the worker's files not be written.
@@ -199,7 +200,7 @@ impl Early {
             .files
             .iter()
             .any(|file| !file.tests.is_empty());
-        if is_forced || args.dry_run || walk.sources.new.is_empty() || !has_records {
+        if is_forced || args.dry_run || walk.unseen.is_empty() || !has_records {
             return Ok(None);
         }
         let known = Shape::after_same_change(opening, walk.change())?;

@@ -137,7 +137,7 @@ pub fn execute(
         let role = role(workers, has_controller, measured);
         HeadStart::new(Processes(specs.workers(workers, role, more)))
     };
-    session.sources.save();
+    session.save_sources()?;
     let shares = shares(session, &plan, workers);
     let split = !shares.is_empty();
     let policy = policy(session, &plan, args, workers > 1, narrow);

@@ -25,7 +25,7 @@ pub fn why(args: &WhyArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     let (project, wanted) = Project::of_test(&args.test)?;
     let invocation = Invocation::new(&args.pytest_args, false, &project.cwd);
     let mut session = Session::open(project, args.common.python.as_deref(), &invocation)?;
-    session.sources.save();
+    session.save_sources()?;
     let meant = session.state.files.iter().flat_map(|file| &file.tests);
     let meant = meant.filter(|test| test.id.as_str().contains(&wanted));
     let sets: Vec<_> = meant

@@ -112,7 +112,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
     let sample = Sample::new(args.verify_fresh.unwrap_or(0.0), scratch::salt());
     let plan = make_plan(&session, &selection, forced, sample)?;
     if args.dry_run {
-        session.sources.save();
+        session.save_sources()?;
         let forecast = Forecast::of(&session, &plan, &selection);
         forecast.print(&mut text_output(args))?;
         if let Some(target) = &args.json {

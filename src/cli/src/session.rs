@@ -28,7 +28,7 @@ use crate::python::Interpreter;
 use crate::settings::Project;
 use crate::sources::Sources;
 use crate::states::{SetStates, counts};
-use crate::walk::{Recorded, Walk};
+use crate::walk::{self, Recorded, Walk};
 use crate::world::{World, WorldSpec, import_path};
 
 /// What an interpreter said of itself when it last ran.
@@ -114,6 +114,7 @@ impl Session {
             opening,
             sites,
             sources,
+            unseen,
             recorded,
         } = walk;
         let Opening {
@@ -135,8 +136,8 @@ impl Session {
             stats,
         } = recorded;
         let asks = project.level().counts_functions() && !state.files.is_empty();
-        let changed = if asks { &sources.new[..] } else { &[] };
-        let compiled = compiles::Ahead::ask(&interpreter.executable, &project.root, changed);
+        let asked = if asks { &unseen[..] } else { &[] };
+        let compiled = compiles::Ahead::ask(&interpreter.executable, &project.root, asked);
         let environment: Option<Environment> = catalog
             .note(&environment_note(&interpreter))?
             .and_then(|value| blob::decode(&value).ok());
@@ -431,15 +432,27 @@ impl Session {
             .collect()
     }
 
+    /// Replaces what is kept of the sources, if they have changed.
+    ///
+    /// # Errors
+    /// If the catalog can't be written.
+    pub fn save_sources(&mut self) -> anyhow::Result<()> {
+        self.sources.save();
+        walk::remember(
+            &mut self.catalog,
+            &std::mem::take(&mut self.sources.replaced),
+        )
+    }
+
     /// Keeps the digests of files that this run had to look at, and what it found in them, for later runs.
     ///
     /// # Errors
     /// If they can't be written.
-    pub fn keep_what_was_looked_at(&mut self) -> Result<(), CatalogError> {
-        self.sources.save();
+    pub fn keep_what_was_looked_at(&mut self) -> anyhow::Result<()> {
+        self.save_sources()?;
         self.catalog.store_file_stats(&self.world.new_stats())?;
         let (found, frames) = self.world.take_newly_found();
-        self.catalog.store_parsed(&found, &frames)
+        Ok(self.catalog.store_parsed(&found, &frames)?)
     }
 
     /// Closes the catalog, and leaves the rest to the end of the process. To free each record of 100,000 tests takes a tenth of a run that

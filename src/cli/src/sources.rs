@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use dx_py_core::RelPath;
+use dx_py_core::{Digest, RelPath};
 use dx_py_discovery::{Index, Scan, WalkOptions, scan};
 use dx_py_graph::{FileImports, FileNode, ImportGraph, environment, extract};
 
@@ -18,6 +18,8 @@ pub struct Sources {
     pub graph: ImportGraph,
     /// The files with a content that was not there when they were last looked at.
     pub new: Vec<RelPath>,
+    /// The contents that these, and files that are gone, had then.
+    pub replaced: Vec<Digest>,
     /// Where index and graph are to be kept, if they have changed.
     unsaved: Option<(PathBuf, PathBuf)>,
 }
@@ -57,7 +59,7 @@ impl Sources {
         let roots = import_roots(project, sites);
         let present: HashSet<&RelPath> = scan.files.iter().map(|file| &file.path).collect();
         let old = graph.take().unwrap_or_default();
-        let mut changed = Vec::new();
+        let (mut changed, mut replaced) = (Vec::new(), Vec::new());
         for file in &scan.files {
             let known = old.file(&file.path);
             if known.is_some_and(|known| known.digest == file.digest)
@@ -66,6 +68,7 @@ impl Sources {
                 continue;
             }
             let own = imports.remove(&file.path);
+            replaced.extend(known.map(|known| known.digest));
             changed.push(FileNode {
                 path: file.path.clone(),
                 digest: file.digest,
@@ -75,12 +78,13 @@ impl Sources {
                     .unwrap_or_default(),
             });
         }
-        let removed: Vec<RelPath> = old
-            .files()
-            .iter()
-            .filter(|file| !present.contains(&file.path))
-            .map(|file| file.path.clone())
-            .collect();
+        let gone = || {
+            old.files()
+                .into_iter()
+                .filter(|file| !present.contains(&file.path))
+        };
+        let removed: Vec<RelPath> = gone().map(|file| file.path.clone()).collect();
+        replaced.extend(gone().map(|file| file.digest));
         let new = changed.iter().map(|file| file.path.clone()).collect();
         let dirty = !changed.is_empty() || !removed.is_empty();
         let mut graph = old;
@@ -92,6 +96,7 @@ impl Sources {
             scan,
             graph,
             new,
+            replaced,
             unsaved,
         }
     }

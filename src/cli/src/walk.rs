@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use dx_py_catalog::{Catalog, CatalogError, FactTable, StatRow, UniverseId, UniverseState};
-use dx_py_core::{Digest, Hasher};
+use dx_py_core::{Digest, Hasher, RelPath, blob};
 use dx_py_graph::environment;
 use rustc_hash::FxHashMap;
 
@@ -40,6 +40,8 @@ pub struct Walk {
     pub sites: Vec<PathBuf>,
     /// The sources.
     pub sources: Sources,
+    /// The sources with a content that they were never seen with. Of others there may be records, so that nothing has to run.
+    pub unseen: Vec<RelPath>,
     /// The records.
     pub recorded: Recorded,
 }
@@ -61,9 +63,11 @@ impl Walk {
             (sources.join(), recorded)
         });
         let sources = sources.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let unseen = unseen(&opening.catalog, &sources)?;
         Ok(Self {
             sites,
             sources,
+            unseen,
             recorded: recorded?,
             opening,
         })
@@ -77,4 +81,45 @@ impl Walk {
         }
         hasher.finish()
     }
+}
+
+/// Under which name it is kept which contents sources had before the ones that they have.
+const CONTENTS: &str = "contents";
+
+/// How many contents are remembered. Who takes back more than this at once has moved to another branch.
+const MOST_CONTENTS: usize = 256;
+
+fn contents(catalog: &Catalog) -> Result<Vec<Digest>, CatalogError> {
+    let kept = catalog.note(CONTENTS)?;
+    Ok(kept
+        .and_then(|value| blob::decode(&value).ok())
+        .unwrap_or_default())
+}
+
+fn unseen(catalog: &Catalog, sources: &Sources) -> Result<Vec<RelPath>, CatalogError> {
+    if sources.new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let seen = contents(catalog)?;
+    let is_new = |path: &&RelPath| {
+        let file = sources.graph.file(path);
+        file.is_none_or(|file| !seen.contains(&file.digest))
+    };
+    Ok(sources.new.iter().filter(is_new).cloned().collect())
+}
+
+/// Remembers contents that sources had, the oldest of which are forgotten.
+///
+/// # Errors
+/// If they can't be written.
+pub fn remember(catalog: &mut Catalog, replaced: &[Digest]) -> anyhow::Result<()> {
+    if replaced.is_empty() {
+        return Ok(());
+    }
+    let mut all = contents(catalog)?;
+    all.retain(|content| !replaced.contains(content));
+    all.extend(replaced);
+    let begin = all.len().saturating_sub(MOST_CONTENTS);
+    catalog.set_note(CONTENTS, &blob::encode(&all[begin..].to_vec())?)?;
+    Ok(())
 }
