@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The source, from the folder of this crate.
-const SOURCE: &str = "../../worker/referents/src/lib.rs";
+const SOURCE: &str = "../../worker/probes/src/lib.rs";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed={SOURCE}");
+    println!("cargo:rerun-if-changed=../../worker/probes/src");
     println!("cargo:rerun-if-changed=build.rs");
-    let library = PathBuf::from(env::var("OUT_DIR")?).join("referents.so");
+    let library = PathBuf::from(env::var("OUT_DIR")?).join("probes.so");
     // Elsewhere objects are laid out in another way, or libraries linked in another. Workers do without it there.
     let is_for_64_bits = env::var("CARGO_CFG_TARGET_POINTER_WIDTH")? == "64";
     let undefined: &[&str] = match env::var("CARGO_CFG_TARGET_OS")?.as_str() {
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .args([
             "--edition=2024",
             "--crate-type=cdylib",
-            "--crate-name=referents",
+            "--crate-name=probes",
         ])
         .args([
             "--cfg=carried",

@@ -6,11 +6,12 @@ use std::process::Command;
 use crate::support::{Project, python, sees_functions};
 
 /// Tests of parts of the worker that go by what the interpreter is like.
-const OF_THE_WORKER: [&str; 4] = [
+const OF_THE_WORKER: [&str; 5] = [
     "test_compared.py",
     "test_compiled.py",
     "test_kept_code.py",
     "test_leftovers.py",
+    "test_probes.py",
 ];
 
 #[test]

@@ -7,8 +7,6 @@ they refer to is one list, and the identities of what is in it are bytes.
 
 from __future__ import annotations
 
-import os
-import sys
 from array import array
 from gc import get_referents
 from itertools import chain
@@ -17,9 +15,7 @@ from typing import Any, Callable, Optional, Protocol
 
 from .internals import identity
 from .objects import identities_of
-
-#: The compiled part, beside this file.
-_COMPILED = os.path.join(os.path.dirname(__file__), "_referents.so")
+from .probes import load
 
 #: An object that has changed, what it did refer to, and what it refers to now.
 Change = tuple[Any, list[Any], list[Any]]
@@ -174,7 +170,7 @@ class InChunks:
 
 
 class OneByOne:
-    """Objects that are compared by the compiled part's function `find`."""
+    """Objects that are compared by the compiled part's function `find_changed`."""
 
     def __init__(self, find: Callable[..., int]) -> None:
         self._find = find
@@ -184,7 +180,7 @@ class OneByOne:
         # The same for the compiled part: addresses of objects, and of what they referred to, one object's after the other's in no order; where
         # each object's begin, and how many there are; whether its keys count; and room for the answer.
         self._addresses, self._flat = array("Q"), array("Q")
-        self._starts, self._counts, self._keyed = array("Q"), array("Q"), bytearray()
+        self._starts, self._counts, self._keyed = array("Q"), array("Q"), array("B")
         self._found = array("Q")
         self._looked_at = self._in_use = 0
 
@@ -213,15 +209,15 @@ class OneByOne:
         """See `Compared`."""
         if not self._looked_at:
             return []
-        addresses, starts, counts, flat = (
-            each.buffer_info()[0] for each in (self._addresses, self._starts, self._counts, self._flat)
+        addresses, keyed, starts, counts, flat = (
+            each.buffer_info()[0] for each in (self._addresses, self._keyed, self._starts, self._counts, self._flat)
         )
-        keyed, found = bytes(self._keyed), self._found
+        found = self._found
         count = self._find(addresses, keyed, starts, counts, flat, self._looked_at, found.buffer_info()[0])
         changes = []
         for place in found[:count]:
             each, before = self._objects[place], self._referents[place]
-            now = _referents_of(each, bool(keyed[place]))
+            now = _referents_of(each, bool(self._keyed[place]))
             changes.append((each, before, now))
             self._referents[place] = now
             self._keep(place, identities_of(now), len(now))
@@ -250,27 +246,7 @@ def _referents_of(each: Any, is_keyed: bool) -> list[Any]:
     return referents
 
 
-def _load(path: str) -> Optional[Callable[..., int]]:
-    """The function that the compiled part at that path has, if it can be loaded and is one for this interpreter."""
-    try:
-        from ctypes import PyDLL, c_char_p, c_size_t, c_void_p
-
-        if (
-            sys.implementation.name != "cpython"
-            or object.__basicsize__ != 2 * tuple.__itemsize__
-            or tuple.__itemsize__ != 8
-        ):
-            return None
-        find = PyDLL(path).dx_py_find_changed
-    except (ImportError, OSError, AttributeError):
-        return None
-    # It holds the GIL, since it looks at objects.
-    find.argtypes = (c_void_p, c_char_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p)
-    find.restype = c_size_t
-    return find
-
-
-def kind_of_compared(path: str = _COMPILED) -> Callable[[], Compared]:
-    """What makes an empty `Compared`, with the compiled part at that path if it can be loaded."""
-    find = _load(path)
-    return InChunks if find is None else lambda: OneByOne(find)
+def kind_of_compared() -> Callable[[], Compared]:
+    """What makes an empty `Compared`, with the compiled part if it can be loaded."""
+    probes = load()
+    return InChunks if probes is None else lambda: OneByOne(probes.find_changed)

@@ -24,6 +24,7 @@ from .wide_fixtures import WideFixtures, name_of
 
 if TYPE_CHECKING:
     from .leftovers import Leftovers
+    from .running import Running
 
 _getframe = sys._getframe
 
@@ -78,7 +79,9 @@ class Functions:
         self._files: set[str] = set()
         self._places: list[tuple[str, int]] = []
         self._told = 0
-        self._running: set[int] = set()
+        self._running: Optional[Running] = None
+        # Whether code was left alone since it was last watched anew, by another callback than that of `_running`.
+        self._is_left_alone = False
         self._of_all: set[int] = set()
         self._shared: set[int] = set()
         self._looked_at: set[int] = set()
@@ -127,38 +130,36 @@ class Functions:
             return
         events = monitoring.events
         self._local = events.PY_START | events.PY_RESUME
-        running, disable = self._running, monitoring.DISABLE
+        disable = monitoring.DISABLE
+        # What only such a Python has is used there.
+        from .leftovers import Leftovers
+        from .running import listener
 
-        def begins(code: CodeType, _offset: int, add: Any = running.add, disable: Any = disable) -> Any:
-            add(identity(code))
-            return disable
+        self._running = running = listener(self._watch_again)
 
         def begins_while_importing(code: CodeType, _offset: int) -> Any:
             if self._is_in_module(_getframe(1)):
                 self._shared.add(self._numbers[identity(code)])
             running.add(identity(code))
+            self._is_left_alone = True
             return disable
 
         def is_thrown_into(code: CodeType, _offset: int, _exception: BaseException) -> None:
             if identity(code) in self._numbers:
                 running.add(identity(code))
 
-        def module_ends(code: CodeType, _offset: int, _value: Any) -> Any:
+        def module_ends(code: CodeType, _offset: int, _value: Any) -> None:
             variables = _getframe(1).f_globals
             self._attempt(lambda leftovers: leftovers.add_module(variables))
             if self._collected:
                 self._ends_body(code.co_filename)
-            return disable
 
         monitoring.register_callback(number, events.PY_RETURN, module_ends)
-        self._begins, self._begins_while_importing = begins, begins_while_importing
-        self._listen(begins)
+        self._begins_while_importing = begins_while_importing
+        self._listen(running.callback)
         # This one can only be asked for everywhere, and is rare.
         monitoring.register_callback(number, events.PY_THROW, is_thrown_into)
         monitoring.set_events(number, events.PY_THROW)
-        # What only such a Python has is used there.
-        from .leftovers import Leftovers
-
         self._leftovers = Leftovers(is_of_project, self._codes)
         self.is_traced = True
 
@@ -179,7 +180,8 @@ class Functions:
 
     def watch(self, code: CodeType) -> None:
         """Watch code of the project, and what is nested in it, before it runs."""
-        if not self.is_traced:
+        running = self._running
+        if not self.is_traced or running is None:
             return
         try:
             monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
@@ -191,6 +193,7 @@ class Functions:
                     # Its first line may be a function's too.
                     self._add(one, one.co_filename, _NO_LINE)
                 elif identity(one) not in self._numbers:
+                    running.watch(one)
                     monitoring.set_local_events(self._tool, one, self._local)
                     self._numbers[identity(one)] = number = self._add(one, one.co_filename, one.co_firstlineno)
                     self.names[identity(one)] = f"{one.co_filename}\0{number}"
@@ -258,7 +261,7 @@ class Functions:
     def has_collected(self) -> None:
         """That has been done."""
         collected, self._collected = self._collected, ""
-        if not collected or not self._running:
+        if not collected or not self._begun():
             return
         is_mixed = self._bodies or _count_threads() != self._threads
         file = collected[len(OF_IMPORT) :].partition("\0")[0]
@@ -300,13 +303,13 @@ class Functions:
         """What runs from now on runs in that test, or in none. Only to be called while it is traced."""
         if test is None and not self._has_ended:
             self._has_ended = True
-            self._count_at_end = len(self._running)
+            self._count_at_end = len(self._begun())
             if self._imports:
                 self._gather()
             return
         function = "" if test is None else test.partition("[")[0]
         goes_on = test is not None and function == self._function and self._has_ended
-        if not goes_on or len(self._running) != self._count_at_end:
+        if not goes_on or len(self._begun()) != self._count_at_end:
             # Between two tests code may have run as well: that of other threads, and what is collected then.
             self._gather()
         if test is not None and not goes_on:
@@ -352,7 +355,7 @@ class Functions:
 
     def share(self, fixture: Any) -> None:
         """The test of the moment sets up a fixture that others will use."""
-        before = self._running.copy()
+        before = self._begun().copy()
         if self.is_traced:
             # What ran in the test may run for the fixture, too.
             self._take_running()
@@ -367,13 +370,13 @@ class Functions:
             self._look(self._tests)
         _, before = self._set_up.pop()
         if self.is_traced:
-            of_fixture = self._running.copy()
+            of_fixture = self._begun().copy()
             ran = [*self._take_running(), *self._usual]
             self._wide_fixtures.add(fixture, request, ran)
             if has_failed or self._has_reached_out or self._has_ended:
                 self._shared.update(ran)
             # What asked for it while it was set up itself runs the same.
-            self._running.update(before, of_fixture if self._set_up else ())
+            self._begun().update(before, of_fixture if self._set_up else ())
         self._has_reached_out = self._has_reached_out and bool(self._set_up)
         self._attempt(lambda leftovers: leftovers.look_at_fixtures())
 
@@ -400,7 +403,7 @@ class Functions:
 
     def _compare(self, leftovers: Leftovers, tests: list[str]) -> list[tuple[str, int]]:
         in_tests = self._in_tests
-        ran = {in_tests[each] for each in self._running & in_tests.keys()}
+        ran = {in_tests[each] for each in self._begun() & in_tests.keys()}
         return leftovers.compare(tests[0].partition("::")[0], ran)
 
     def _attempt(self, look: Callable[[Leftovers], Any]) -> Any:
@@ -419,14 +422,15 @@ class Functions:
         if tests:
             self._look(tests)
         self._tests = tests[-1:] if not self._has_ended else []
-        is_between = not tests or (self._has_ended and len(self._running) != self._count_at_end)
+        is_between = not tests or (self._has_ended and len(self._begun()) != self._count_at_end)
         if tests:
             self._wide_fixtures.end_function(self._function, goes_on=not self._has_ended)
-        if self._imports and self._has_ended:
+        running = self._running
+        if self._imports and self._has_ended and running is not None:
             self._imports = False
-            self._listen(self._begins)
+            self._listen(running.callback)
         self._count_at_end = 0
-        if not self._running:
+        if not self._begun():
             return
         found = self._take_running()
         self._of_tests += [(test, found) for test in tests]
@@ -437,14 +441,29 @@ class Functions:
         elif not tests:
             self._of_all.update(found)
 
+    def _begun(self) -> set[int]:
+        """The identities of code that has run since the last time."""
+        return set() if self._running is None else self._running.begun()
+
     def _take_running(self) -> list[int]:
         """What ran since the last time, which is watched again."""
-        ran = self._running.copy()
-        # Other threads may have added to it.
-        self._running -= ran
-        sys.monitoring.restart_events()  # type: ignore[attr-defined, unused-ignore]
+        if self._running is None:
+            return []
+        ran = self._running.begun().copy()
+        self._running.forget(ran)
+        if self._is_left_alone:
+            self._is_left_alone = False
+            sys.monitoring.restart_events()  # type: ignore[attr-defined, unused-ignore]
         numbers = self._numbers
         return [numbers[each] for each in ran if each in numbers]
+
+    def _watch_again(self, each: int) -> None:
+        """Watch code again that was left alone, by its identity."""
+        number = self._numbers.get(each)
+        if number is not None:
+            monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
+            for events in (0, self._local):
+                monitoring.set_local_events(self._tool, self._codes[number], events)
 
     def take_left(self) -> tuple[list[tuple[str, str, list[tuple[str, int]]]], list[str]]:
         """What tests left since this was last asked, with the fixtures that were set up then: the names under which it is found, with

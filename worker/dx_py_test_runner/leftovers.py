@@ -189,6 +189,8 @@ class Leftovers:
         self._counts: Counter[str] = Counter()
         self._namespaces: dict[int, _Namespace] = {}
         self._modules: dict[str, Any] = {}
+        # By names the identities of modules that are others'.
+        self._other_modules: dict[str, int] = {}
         self._count_of_modules = 0
         # By scopes what is compared; and what is new, with whether its keys count: in which scope it is, is settled when it is added there.
         self._compared: dict[str, Compared] = {}
@@ -234,7 +236,8 @@ class Leftovers:
             self._begun = True
             self._walk()
         elif self._items or self._count_of_modules != len(sys.modules) or self._read != len(self._codes):
-            self._add_modules()
+            if self._count_of_modules != len(sys.modules):
+                self._add_modules()
             self._add_parameters()
             self._close()
             self.read_code()
@@ -329,7 +332,8 @@ class Leftovers:
         modules = sys.modules
         self._count_of_modules = len(modules)
         new, of_scopes = [], []
-        for name, module in list(modules.items()):
+        others = self._other_modules
+        for name, module in [each for each in list(modules.items()) if others.get(each[0]) != identity(each[1])]:
             if self._modules.get(name, MISSING) is module or not issubclass(type(module), types.ModuleType):
                 continue
             file = module.__dict__.get("__file__")
@@ -347,6 +351,8 @@ class Leftovers:
                     of_scopes.append((module, scope))
                 else:
                     self._add(self._add_namespace(module.__dict__, _OWN_KEYS, scope))
+            else:
+                others[name] = identity(module)
         for module, scope in of_scopes:
             self._add(self._add_namespace(module.__dict__, _OWN_KEYS, scope))
         return new

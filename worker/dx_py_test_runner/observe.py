@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import genericpath
 import os
@@ -15,6 +16,7 @@ from typing import Any, Callable, Optional
 
 from .children import SPAWN_EVENTS
 from .internals import identity
+from .probes import load
 from .readers import forget_sources
 from .trace import BEYOND_EVENTS, EXISTENCE, FILE, OWN_EVENTS, VARIABLE, Trace, path_below
 from .variables import ALL, is_volatile
@@ -27,8 +29,8 @@ def install(trace: Trace) -> None:
     """Start observing."""
     trace.is_installed = True
     forget_sources(lambda _file: True)
+    _hear(trace)
     trace.heeded.update(_HANDLED)
-    sys.addaudithook(_audit_hook(trace))
     _wrap_stat(trace)
     # Before the look-up is: what is asked for this is nobody's affair.
     trace.ignore_changes = _watch_changes(trace)
@@ -52,7 +54,7 @@ class Watch:
         self.trace = Trace(os.path.join(os.path.dirname(os.path.abspath(__file__)), ""), root)
         self._depth = 0
         self._undo: list[Callable[[], None]] = []
-        sys.addaudithook(_audit_hook(self.trace))
+        _hear(self.trace)
 
     @classmethod
     def of_process(cls, root: str) -> Watch:
@@ -109,7 +111,8 @@ _HANDLED = frozenset(
 _OF_FUNCTIONS = frozenset(("code.__new__", "function.__new__", "object.__getattr__")).union(BEYOND_EVENTS)
 
 
-def _audit_hook(trace: Trace) -> Callable[[str, tuple[Any, ...]], None]:
+def _hear(trace: Trace) -> None:
+    """Have a trace told of the audit events that it heeds."""
     audit, handled = trace.audit, trace.heeded
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
@@ -119,7 +122,14 @@ def _audit_hook(trace: Trace) -> Callable[[str, tuple[Any, ...]], None]:
             except Exception:  # an observer must never change what it observes
                 pass
 
-    return hook
+    probes = load()
+    if probes is None:
+        sys.addaudithook(hook)
+        return
+    number = probes.add_hook(hook)
+    handled.on_change(lambda: probes.heed(number, tuple(handled)))
+    # What runs later may find less of the interpreter than a function needs.
+    atexit.register(handled.clear)
 
 
 def _codes(owner: Any, *names: str) -> Iterator[CodeType]:

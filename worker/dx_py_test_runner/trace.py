@@ -77,6 +77,29 @@ class Witness(Protocol):
         """Hear of a path that is written, made or removed."""
 
 
+class Heeded(set[str]):
+    """The audit events that somebody is told of, and who has to know if they become others."""
+
+    _tell: Optional[Callable[[], None]] = None
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Call that now, and whenever they are others."""
+        self._tell = tell
+        tell()
+
+    def update(self, *events: Iterable[str]) -> None:
+        """Heed these as well."""
+        super().update(*events)
+        if self._tell is not None:
+            self._tell()
+
+    def clear(self) -> None:
+        """Heed none."""
+        super().clear()
+        if self._tell is not None:
+            self._tell()
+
+
 class Trace:
     """The observations of one worker process, gathered until `take` hands out what is new."""
 
@@ -85,7 +108,7 @@ class Trace:
         self.root = root
         self.context: Optional[str] = None
         #: The audit events that it is told of.
-        self.heeded: set[str] = set()
+        self.heeded = Heeded()
         self.listings: set[str] = set()
         self.collecting = False
         #: Told, while a value that is to be cached is made, of all that is read and written.

@@ -51,9 +51,11 @@ const FILES: &[(&str, &str)] = carried![
     "plugin.py",
     "preload.py",
     "preloadable.py",
+    "probes.py",
     "queries.py",
     "readers.py",
     "rewriting.py",
+    "running.py",
     "say.py",
     "scopes.py",
     "search_path.py",
@@ -85,8 +87,8 @@ const FILES: &[(&str, &str)] = carried![
 
 /// The compiled part of the workers, as the build script has made it for this platform; nothing if they do without it here.
 const COMPILED: (&str, &[u8]) = (
-    "_referents.so",
-    include_bytes!(concat!(env!("OUT_DIR"), "/referents.so")),
+    "_probes.so",
+    include_bytes!(concat!(env!("OUT_DIR"), "/probes.so")),
 );
 
 /// What makes the folder look like a virtual environment, to pytest 8 and to earlier ones: whatever a project's `norecursedirs` says, none

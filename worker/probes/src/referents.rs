@@ -1,32 +1,16 @@
-//! Finds which of many Python objects don't refer to what they did: what a worker asks after each test, of thousands of objects.
+//! Which of many objects don't refer to what they did: what a worker asks after each test, of thousands of objects.
 //!
-//! A worker loads it with `ctypes`, since it must do so in whatever interpreter a project has, and the binary brings it along, built for no
-//! particular one: it knows of Python only the three functions below. `gc.get_referents` gives the same answer. It takes a reference to each
-//! referent, though, and so has all of them fetched from memory, where this compares their addresses alone.
-
-#![no_std]
+//! `gc.get_referents` gives the same answer. It takes a reference to each referent, though, and so has all of them fetched from memory, where
+//! this compares their addresses alone.
 
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 use core::slice;
 
-/// A Python object. Its type is the second word of it, in the builds of CPython for which a worker loads this.
-type Object = *mut c_void;
-
-/// A `visitproc`.
-type Visit = unsafe extern "C" fn(Object, *mut c_void) -> c_int;
-
-/// A `traverseproc`.
-type Traverse = unsafe extern "C" fn(Object, Visit, *mut c_void) -> c_int;
-
-/// `Py_tp_traverse`.
-const TRAVERSE: c_int = 71;
-
-unsafe extern "C" {
-    fn PyType_GetSlot(of: Object, slot: c_int) -> Option<Traverse>;
-    fn PyObject_IS_GC(object: Object) -> c_int;
-    fn PyDict_Next(dict: Object, place: *mut isize, key: *mut Object, value: *mut Object) -> c_int;
-}
+use crate::python::{
+    Object, PyDict_Next, PyLong_FromSize_t, PyObject_IS_GC, PyType_GetSlot, TRAVERSE, Traverse,
+    numbers,
+};
 
 /// What an object referred to and hasn't been met yet, in the order in which it tells.
 struct Expected<'a> {
@@ -50,14 +34,33 @@ unsafe extern "C" fn visit(referent: Object, expected: *mut c_void) -> c_int {
     }
 }
 
+/// `find_changed(objects, keyed, starts, counts, flat, count, found) -> int`, all of them numbers, and addresses but for one: see [`find`].
+pub unsafe extern "C" fn find_changed(_: Object, arguments: *const Object, count: isize) -> Object {
+    // SAFETY: called by the interpreter, which holds the GIL, and by `compared.py`, which keeps what it says.
+    unsafe {
+        let Some([objects, keyed, starts, counts, flat, count, found]) = numbers(arguments, count)
+        else {
+            return null_mut();
+        };
+        PyLong_FromSize_t(find(
+            objects as *const Object,
+            keyed as *const u8,
+            starts as *const usize,
+            counts as *const usize,
+            flat as *const Object,
+            count,
+            found as *mut usize,
+        ))
+    }
+}
+
 /// Finds which of `count` objects refer to others than before, or to the same in another order. `keyed[i]` isn't 0 for a dictionary whose
 /// keys count; they come after its referents. The i-th object referred to the `counts[i]` objects in `flat` from `starts[i]` on. The places
 /// of those that differ are written to `found`, which has room for all; gives how many these are.
 ///
 /// # Safety
 /// The GIL is held, `objects` are alive, those that are keyed are dictionaries, and each pointer leads to as much as is said.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn dx_py_find_changed(
+unsafe fn find(
     objects: *const Object,
     keyed: *const u8,
     starts: *const usize,
@@ -105,7 +108,7 @@ pub unsafe extern "C" fn dx_py_find_changed(
 /// Whether an object of a type with this `tp_traverse` refers to what is expected.
 ///
 /// # Safety
-/// As for [`dx_py_find_changed`].
+/// As for [`find`].
 unsafe fn is_as_it_was(
     object: Object,
     traverse: Option<Traverse>,
@@ -134,11 +137,4 @@ unsafe fn is_as_it_was(
         }
     }
     expected.is_met && expected.rest.is_empty()
-}
-
-/// Nothing here panics; a library without the standard one has to say what would happen.
-#[cfg(carried)]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
 }
