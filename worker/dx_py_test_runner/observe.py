@@ -123,10 +123,10 @@ def _hear(trace: Trace) -> None:
                 pass
 
     probes = load()
-    if probes is None:
+    number = None if probes is None else probes.add_hook(hook)
+    if probes is None or number is None:
         sys.addaudithook(hook)
         return
-    number = probes.add_hook(hook)
     handled.on_change(lambda: probes.heed(number, tuple(handled)))
     # What runs later may find less of the interpreter than a function needs.
     atexit.register(handled.clear)

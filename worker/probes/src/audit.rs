@@ -8,10 +8,10 @@ use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::python::{
-    Object, Py_DecRef, Py_IncRef, PyErr_NoMemory, PyInterpreterState_Get, PyLong_FromSize_t,
-    PyObject_CallFunctionObjArgs, PySys_AddAuditHook, PyThreadState_EnterTracing,
-    PyThreadState_Get, PyThreadState_LeaveTracing, PyTuple_GetItem, PyTuple_Size,
-    PyUnicode_AsUTF8AndSize, PyUnicode_FromString, none, numbers,
+    Object, Py_DecRef, Py_IncRef, PyErr_NoMemory, PyErr_Occurred, PyInterpreterState_Get,
+    PyLong_FromSize_t, PyObject_CallFunctionObjArgs, PySys_AddAuditHook,
+    PyThreadState_EnterTracing, PyThreadState_Get, PyThreadState_LeaveTracing, PyTuple_GetItem,
+    PyTuple_Size, PyUnicode_AsUTF8AndSize, PyUnicode_FromString, none, numbers,
 };
 
 /// How many hooks there may be.
@@ -141,17 +141,21 @@ unsafe extern "C" fn hear(event: *const c_char, arguments: Object, told: *mut c_
     }
 }
 
-/// `add_hook(callable) -> number`: have a function told of audit events, which are none until `heed` is called.
+/// `add_hook(callable) -> number or None`: have a function told of audit events, which are none until `heed` is called; `None` if there are
+/// too many hooks, or another one forbids it.
 pub unsafe extern "C" fn add_hook(_: Object, arguments: *const Object, count: isize) -> Object {
     let number = COUNT.load(Relaxed);
     // SAFETY: called by the interpreter, which holds the GIL.
     unsafe {
         let Some(hook) = ALL.get(number).filter(|_| count == 1) else {
-            return PyErr_NoMemory();
+            return none();
         };
         hook.interpreter.store(PyInterpreterState_Get(), Relaxed);
         if PySys_AddAuditHook(hear, (&raw const *hook).cast_mut().cast()) < 0 {
-            return PyErr_NoMemory();
+            if PyErr_Occurred().is_null() {
+                return none();
+            }
+            return null_mut();
         }
         COUNT.store(number + 1, Relaxed);
         Py_IncRef(*arguments);
