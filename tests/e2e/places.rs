@@ -238,3 +238,79 @@ fn records_are_found_by_a_place() {
         assert!(out.contains(id), "{asked}: {out}");
     }
 }
+
+#[test]
+fn a_test_that_is_named_and_not_there_is_a_mistake_as_for_pytest() {
+    let project = Project::new(&[(
+        "test_a.py",
+        "import pytest\n\
+         def test_open(): pass\n\
+         class TestB:\n    def test_c(self): pass\n\
+         @pytest.mark.parametrize('x', [1, 2])\n\
+         def test_p(x): pass\n",
+    )]);
+    let wrong = [
+        ("test_a.py::test_opne", "test_a.py::test_open?"),
+        ("test_a.py::TestB::test_d", "test_a.py::TestB::test_c?"),
+        ("test_a.py::test_p[3]", "test_a.py::test_p["),
+        ("test_a.py::TestX", ""),
+    ];
+    // Before anything is known of the file, and when it is.
+    for all_is_known in [false, true] {
+        for (id, meant) in wrong {
+            let _ = std::fs::remove_dir_all(project.path().join(".dx"));
+            if all_is_known {
+                assert_eq!(project.test(&[]).code, 0);
+            }
+            let alone = project.test(&[id]);
+            assert_eq!((alone.code, project.pytest(&[id]).0), (4, 4), "{alone:?}");
+            let with_another = project.test(&["test_a.py::test_open", id]);
+            assert_eq!(with_another.code, 4, "{with_another:?}");
+            let said = format!("{}{}", with_another.out, with_another.err);
+            assert!(said.contains(&format!("not found: {id}")), "{said}");
+            assert!(!all_is_known || said.contains(meant), "{said}");
+        }
+    }
+    let right = [
+        "test_a.py::test_open",
+        "test_a.py::TestB",
+        "test_a.py::TestB::test_c",
+        "test_a.py::test_p",
+        "test_a.py::test_p[1]",
+        ".",
+    ];
+    for all_is_known in [false, true] {
+        let _ = std::fs::remove_dir_all(project.path().join(".dx"));
+        if all_is_known {
+            assert_eq!(project.test(&[]).code, 0);
+        }
+        for id in right {
+            assert_eq!(project.test(&[id]).code, 0, "{id}");
+        }
+        assert_eq!(project.test(&right).code, 0);
+    }
+    // Another filter may leave nothing, which is no mistake in a name.
+    let (filtered, as_pytest) = (["test_a.py::test_open", "-k", "no"], 5);
+    assert_eq!(project.test(&filtered).code, as_pytest);
+    assert_eq!(project.pytest(&filtered).0, as_pytest);
+}
+
+#[test]
+fn a_named_test_that_a_conftest_leaves_out_is_there() {
+    let project = Project::new(&[
+        (
+            "conftest.py",
+            "def pytest_collection_modifyitems(config, items):\n\
+             \x20   config.hook.pytest_deselected(items=[i for i in items if i.name == 'test_x'])\n\
+             \x20   items[:] = [i for i in items if i.name != 'test_x']\n",
+        ),
+        ("test_a.py", "def test_x(): pass\ndef test_y(): pass\n"),
+    ]);
+    let named = ["test_a.py::test_x"];
+    assert_eq!(
+        (project.test(&named).code, project.pytest(&named).0),
+        (5, 5)
+    );
+    project.test(&[]);
+    assert_eq!(project.test(&named).code, 5);
+}

@@ -20,6 +20,7 @@ use crate::auto::Busyness;
 use crate::file_list::Renewal;
 use crate::leftovers::{Leftovers, News, Place};
 use crate::listener::{Listener, Start};
+use crate::named::Named;
 use crate::pytest_cache::PytestCache;
 use crate::record::{Recorder, RecorderThread, asks_of_project, has_failed_late};
 use crate::report::Reporter;
@@ -117,6 +118,8 @@ pub struct Conductor<'scope, 'a> {
     /// files is a conftest.
     pub folders: Vec<(String, bool)>,
     announced: HashSet<TestId>,
+    /// The tests that the user names and that weren't seen yet.
+    named: Named,
     /// The paths of files that couldn't be collected, or not all of them; and those of which the phase at hand says so.
     broken: BTreeSet<String>,
     broken_now: HashSet<String>,
@@ -145,6 +148,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         reporters: &'a mut Vec<Box<dyn Reporter>>,
         mut intent: Intent<'a>,
     ) -> Self {
+        let named = intent.selection.named();
         Self {
             alone: Alone::new(std::mem::take(&mut intent.policy)),
             recorder,
@@ -156,6 +160,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             folders: Vec::new(),
             busyness: Busyness::default(),
             announced: HashSet::new(),
+            named,
             broken: BTreeSet::new(),
             broken_now: HashSet::new(),
             seen_reports: HashSet::new(),
@@ -230,6 +235,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
     }
 
     fn fresh(&mut self, id: TestId, status: TestStatus, duration: Duration) -> anyhow::Result<()> {
+        self.named.meet(&id);
         if self.announced.insert(id.clone()) {
             self.summary.count_fresh(status);
             self.summary.recorded += duration;

@@ -27,6 +27,7 @@ mod lesson;
 pub mod library;
 mod listener;
 mod lookup;
+mod named;
 mod opening;
 mod places;
 mod plan;

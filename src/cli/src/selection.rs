@@ -11,6 +11,7 @@ use dx_py_core::{Marker, RelPath, TestId, TestStatus};
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::expression::{Expression, ExpressionError};
+use crate::named::Named;
 use crate::shard::Shard;
 
 /// A pattern, an expression or a revision can't be used. pytest's exit code for it is 4.
@@ -19,6 +20,14 @@ pub enum SelectionError {
     /// A path that isn't there.
     #[error("file or directory not found: {0}")]
     NotFound(String),
+    /// A test that isn't in its file.
+    #[error("not found: {id}{hint}")]
+    NoSuchTest {
+        /// Its node ID.
+        id: String,
+        /// What may have been meant, on a line of its own.
+        hint: String,
+    },
     /// An invalid glob.
     #[error("the pattern `{pattern}` is not a valid glob: {source}")]
     Glob {
@@ -41,7 +50,11 @@ pub enum SelectionError {
 
 enum Pattern {
     /// A file or folder, and the rest of a node ID.
-    Place { path: RelPath, rest: String },
+    Place {
+        path: RelPath,
+        rest: String,
+        text: String,
+    },
     /// A glob over whole node IDs.
     Glob(GlobMatcher),
 }
@@ -159,6 +172,23 @@ impl Selection {
             .collect()
     }
 
+    /// The tests that patterns name. None if something else chooses among them, too.
+    pub fn named(&self) -> Named {
+        let mut named = Named::default();
+        let is_filtered = self.keywords.is_some() || self.marks.is_some() || self.last_failed;
+        if is_filtered || self.may_be_empty() {
+            return named;
+        }
+        for pattern in &self.patterns {
+            if let Pattern::Place { path, rest, text } = pattern
+                && !rest.is_empty()
+            {
+                named.add(text, path, rest);
+            }
+        }
+        named
+    }
+
     /// Whether a pattern chooses by node IDs, wherever they are.
     pub fn has_globs(&self) -> bool {
         let mut patterns = self.patterns.iter();
@@ -198,10 +228,12 @@ impl Selection {
             (Pattern::Glob(_), _) => true,
             (Pattern::Place { .. }, None) => false,
             // To a test that is named, pytest collects only what is around it.
-            (Pattern::Place { path, rest }, Some(place)) if names.is_empty() || rest.is_empty() => {
+            (Pattern::Place { path, rest, .. }, Some(place))
+                if names.is_empty() || rest.is_empty() =>
+            {
                 place.is_within(path) || names.is_empty() && path.is_within(&place)
             }
-            (Pattern::Place { path, rest }, Some(place)) => {
+            (Pattern::Place { path, rest, .. }, Some(place)) => {
                 let mut both = zip(names.split("::"), rest.split("::"));
                 place.is_within(path) && both.all(|(name, named)| name == named)
             }
@@ -220,7 +252,7 @@ impl Selection {
         let by_pattern = self.patterns.is_empty()
             || self.patterns.iter().any(|pattern| match pattern {
                 Pattern::Glob(glob) => glob.is_match(id),
-                Pattern::Place { path, rest } => {
+                Pattern::Place { path, rest, .. } => {
                     RelPath::from_text(test.id.file()).is_some_and(|file| file.is_within(path))
                         && (rest.is_empty() || name_matches(test.id.name(), rest))
                 }
@@ -245,7 +277,7 @@ impl Selection {
 }
 
 /// Whether a test's name is what `rest` names: itself, a class that holds it, or a function with any parameters.
-fn name_matches(name: &str, rest: &str) -> bool {
+pub fn name_matches(name: &str, rest: &str) -> bool {
     name.strip_prefix(rest)
         .is_some_and(|tail| tail.is_empty() || tail.starts_with("::") || tail.starts_with('['))
 }
@@ -259,6 +291,7 @@ fn parse_pattern(text: &str, root: &Path, cwd: &Path) -> Result<Pattern, Selecti
             return Ok(Pattern::Place {
                 path,
                 rest: rest.to_owned(),
+                text: text.to_owned(),
             });
         }
     }

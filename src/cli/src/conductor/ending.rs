@@ -31,6 +31,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             self.note(error.to_string())?;
         }
         let fallback = self.fallback();
+        let missing: Vec<String> = self.named.missing().map(str::to_owned).collect();
         let (recorder, recorded) = self.recorder.end();
         if let Some(error) = self.failure {
             return Err(error);
@@ -49,6 +50,13 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         }
         if summary.exit_code == 0 && summary.verified.1 > 0 {
             summary.exit_code = exit::FAILED;
+        }
+        let is_complete = matches!(summary.exit_code, 0 | exit::FAILED | exit::NO_TESTS);
+        if is_complete && summary.collection_errors == 0 && !missing.is_empty() {
+            summary.exit_code = exit::USAGE;
+            for name in missing {
+                emit(self.reporters, &Event::Note(format!("not found: {name}")))?;
+            }
         }
         Ok(self.summary)
     }

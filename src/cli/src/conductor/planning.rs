@@ -102,11 +102,16 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             self.summary.deselected = 0;
         }
         self.summary.deselected += self.intent.selection.count_of(&done.deselected);
+        // Which of a file's tests plugins have left out isn't told.
+        for (file, _) in &done.deselected {
+            self.named.give_up(file);
+        }
         let mut total = 0;
         for file in files.iter() {
             let mut tests = Vec::new();
             for item in &file.items {
                 let id = TestId::new(item.id.as_str());
+                self.named.meet(&id);
                 if !self.includes(&id, item) {
                     self.summary.deselected += 1;
                     continue;
