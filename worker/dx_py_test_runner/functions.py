@@ -1,9 +1,9 @@
 """Sees which functions of the project run, and in which test: `sys.monitoring` tells, from Python 3.12 on.
 
-Each code object of the project's files is watched from when its module is about to run. It tells once that it starts or goes on, and is
-then left alone until the next test begins, so a call in a loop costs nothing more. What most tests of a file run is said to be run by all
-of them, and is left alone until the file ends: that was half of the cost. Half of the rest is to watch code again. So a test function that
-runs with several parameters is watched as one: each of its tests is said to run what any of them ran.
+Each code object of the project's files is watched from when its module is about to run. It tells that it starts or goes on, and is left
+alone after a while until the next test begins (`running`), so a call in a loop costs nothing more. What most tests of a file run is said to
+be run by all of them, and is left alone until the file ends: that was half of the cost. A test function that runs with several parameters is
+watched as one: each of its tests is said to run what any of them ran.
 
 What runs outside of tests (imports, collection, hooks) is every test's. So is what runs in a module's body, also if it is a test that
 imports it. What runs while a fixture is set up that tests share is theirs who use it. What a test leaves behind for others is looked for
