@@ -1,5 +1,6 @@
 """The compiled part hears what a hook and callbacks in Python would hear: of audit events, and of code that begins to run."""
 
+import os
 import random
 import subprocess
 import sys
@@ -16,7 +17,9 @@ needs_monitoring = pytest.mark.skipif(not hasattr(sys, "monitoring"), reason="th
 def said(script):
     """What a script prints that runs in an interpreter of its own: hooks are there to stay."""
     script = "from dx_py_test_runner import probes\nprobes = probes.load()\n" + textwrap.dedent(script)
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    # In a worker it is another copy of the package that has the compiled part.
+    environment = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(probes.__file__))}
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment)
     assert run.returncode == 0, run.stderr
     return run.stdout.split()
 
