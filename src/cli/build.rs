@@ -7,11 +7,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The source, from the folder of this crate.
-const SOURCE: &str = "../../worker/probes/src/lib.rs";
+/// The folder of the sources, from that of this crate.
+const SOURCES: &str = "../../worker/probes/src";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed=../../worker/probes/src");
+    println!("cargo:rerun-if-changed={SOURCES}");
     println!("cargo:rerun-if-changed=build.rs");
     let library = PathBuf::from(env::var("OUT_DIR")?).join("probes.so");
     // Elsewhere objects are laid out in another way, or libraries linked in another. Workers do without it there.
@@ -42,7 +42,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Ok(linker) = env::var("RUSTC_LINKER") {
         compiler.arg(format!("-Clinker={linker}"));
     }
-    let status = compiler.arg("-o").arg(&library).arg(SOURCE).status()?;
+    let status = compiler
+        .arg("-o")
+        .arg(&library)
+        .arg(format!("{SOURCES}/lib.rs"))
+        .status()?;
     match status.success() {
         true => Ok(()),
         false => Err(format!("`{compiler:?}` ended with {status}").into()),

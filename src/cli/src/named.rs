@@ -2,7 +2,8 @@
 
 use dx_py_core::{RelPath, TestId};
 
-use crate::selection::{SelectionError, name_matches};
+use crate::plan::Plan;
+use crate::selection::{Place, SelectionError};
 use crate::session::Session;
 
 /// How much a name must be like another one to be what may have been meant, from 0 to 1.
@@ -10,78 +11,61 @@ const ALIKE: f32 = 0.6;
 
 /// What was named and hasn't been found yet.
 #[derive(Clone, Debug, Default)]
-pub struct Named(Vec<Name>);
+pub struct Named(Vec<Place>);
 
-/// A file or folder, and the rest of a node ID.
-#[derive(Clone, Debug)]
-struct Name {
-    /// As the user said it.
-    text: String,
-    path: RelPath,
-    rest: String,
+impl FromIterator<Place> for Named {
+    fn from_iter<I: IntoIterator<Item = Place>>(places: I) -> Self {
+        Self(places.into_iter().collect())
+    }
 }
 
 impl Named {
-    /// Adds what the user said.
-    pub fn add(&mut self, text: &str, path: &RelPath, rest: &str) {
-        self.0.push(Name {
-            text: text.to_owned(),
-            path: path.clone(),
-            rest: rest.to_owned(),
-        });
-    }
-
     /// There is that test.
     pub fn meet(&mut self, test: &TestId) {
-        if !self.0.is_empty() {
-            self.0.retain(|name| !name.is_met_by(test));
-        }
+        self.0.retain(|place| !place.includes(test));
     }
 
     /// Of the file with this node ID it can't be told which tests there are.
     pub fn give_up(&mut self, file: &str) {
         let file = RelPath::from_text(file);
-        let is_around = |name: &Name| file.as_ref().is_some_and(|file| file.is_within(&name.path));
-        self.0.retain(|name| !is_around(name));
+        let is_around = |place: &Place| {
+            file.as_ref()
+                .is_some_and(|file| file.is_within(&place.path))
+        };
+        self.0.retain(|place| !is_around(place));
     }
 
     /// What is left, as the user said it.
     pub fn missing(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|name| &*name.text)
+        self.0.iter().map(|place| &*place.text)
     }
 
     /// Fails if a test is named that isn't there, by what is known of files that aren't collected again: before anything runs, as pytest does.
     ///
     /// # Errors
     /// With the first of them.
-    pub fn check(
-        &self,
-        session: &Session,
-        is_collected: impl Fn(&str) -> bool,
-    ) -> Result<(), SelectionError> {
-        for name in &self.0 {
+    pub fn check(mut self, session: &Session, plan: &Plan) -> Result<(), SelectionError> {
+        let left_out = session.file_list.iter().flat_map(|list| &list.deselected);
+        let untold = left_out.map(|(file, _)| file);
+        for file in untold.chain(plan.collected_files()) {
+            self.give_up(file);
+        }
+        for place in &self.0 {
             let mut files = session.state.files.iter();
-            let Some(file) = files.find(|file| file.path == name.path.as_str()) else {
+            let Some(file) = files.find(|file| file.path == place.path.as_str()) else {
                 continue;
             };
             let mut tests = file.tests.iter();
-            if is_collected(&file.file) || tests.any(|test| name.is_met_by(&test.id)) {
+            if tests.any(|test| place.includes(&test.id)) {
                 continue;
             }
             let known = file.tests.iter().map(|test| test.id.name());
             return Err(SelectionError::NoSuchTest {
-                id: name.text.clone(),
-                hint: hint(&name.rest, known, name.path.as_str()),
+                id: place.text.clone(),
+                hint: hint(&place.rest, known, place.path.as_str()),
             });
         }
         Ok(())
-    }
-}
-
-impl Name {
-    fn is_met_by(&self, test: &TestId) -> bool {
-        let file = RelPath::from_text(test.file());
-        file.is_some_and(|file| file.is_within(&self.path)) && name_matches(test.name(), &self.rest)
     }
 }
 
@@ -105,10 +89,12 @@ mod tests {
     use super::*;
 
     fn named(rest: &str) -> Named {
-        let mut named = Named::default();
-        let path = RelPath::from_text("tests/test_a.py").unwrap();
-        named.add(&format!("test_a.py::{rest}"), &path, rest);
-        named
+        let place = Place {
+            path: RelPath::from_text("tests/test_a.py").unwrap(),
+            rest: rest.to_owned(),
+            text: format!("test_a.py::{rest}"),
+        };
+        Named::from_iter([place])
     }
 
     #[test]

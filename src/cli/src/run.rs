@@ -112,13 +112,7 @@ pub fn test(args: &TestArgs) -> anyhow::Result<u8> {
     let sample = Sample::new(args.verify_fresh.unwrap_or(0.0), scratch::salt());
     let plan = make_plan(&session, &selection, forced, sample)?;
     if !plan.ask_pytest {
-        let mut named = selection.named();
-        let list = session.file_list.iter();
-        for (file, _) in list.flat_map(|list| &list.deselected) {
-            named.give_up(file);
-        }
-        let is_collected = |file: &str| plan.collected_files().any(|each| each == file);
-        named.check(&session, is_collected)?;
+        selection.named().check(&session, &plan)?;
     }
     if args.dry_run {
         session.save_sources()?;

@@ -48,13 +48,28 @@ pub enum SelectionError {
     },
 }
 
+/// A file or folder, and the rest of a node ID.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The file or folder.
+    pub path: RelPath,
+    /// The rest; empty if all tests there are meant.
+    pub rest: String,
+    /// Both, as the user said it.
+    pub text: String,
+}
+
+impl Place {
+    /// Whether a test is meant.
+    pub fn includes(&self, test: &TestId) -> bool {
+        RelPath::from_text(test.file()).is_some_and(|file| file.is_within(&self.path))
+            && (self.rest.is_empty() || name_matches(test.name(), &self.rest))
+    }
+}
+
 enum Pattern {
-    /// A file or folder, and the rest of a node ID.
-    Place {
-        path: RelPath,
-        rest: String,
-        text: String,
-    },
+    /// Tests at a place.
+    Place(Place),
     /// A glob over whole node IDs.
     Glob(GlobMatcher),
 }
@@ -166,7 +181,7 @@ impl Selection {
         self.patterns
             .iter()
             .filter_map(|pattern| match pattern {
-                Pattern::Place { path, .. } => Some(path.to_path(root)),
+                Pattern::Place(place) => Some(place.path.to_path(root)),
                 Pattern::Glob(_) => None,
             })
             .collect()
@@ -174,19 +189,15 @@ impl Selection {
 
     /// The tests that patterns name. None if something else chooses among them, too.
     pub fn named(&self) -> Named {
-        let mut named = Named::default();
         let is_filtered = self.keywords.is_some() || self.marks.is_some() || self.last_failed;
         if is_filtered || self.may_be_empty() {
-            return named;
+            return Named::default();
         }
-        for pattern in &self.patterns {
-            if let Pattern::Place { path, rest, text } = pattern
-                && !rest.is_empty()
-            {
-                named.add(text, path, rest);
-            }
-        }
-        named
+        let places = self.patterns.iter().filter_map(|pattern| match pattern {
+            Pattern::Place(place) if !place.rest.is_empty() => Some(place.clone()),
+            _ => None,
+        });
+        places.collect()
     }
 
     /// Whether a pattern chooses by node IDs, wherever they are.
@@ -206,8 +217,8 @@ impl Selection {
         }
         self.patterns.is_empty()
             || self.patterns.iter().any(|pattern| match pattern {
-                Pattern::Place { path, .. } => {
-                    RelPath::from_text(file).is_some_and(|file| file.is_within(path))
+                Pattern::Place(place) => {
+                    RelPath::from_text(file).is_some_and(|file| file.is_within(&place.path))
                 }
                 Pattern::Glob(_) => true,
             })
@@ -226,14 +237,14 @@ impl Selection {
         let (place, names) = node.split_once("::").unwrap_or((node, ""));
         let is_met = |pattern: &Pattern| match (pattern, RelPath::from_text(place)) {
             (Pattern::Glob(_), _) => true,
-            (Pattern::Place { .. }, None) => false,
+            (Pattern::Place(_), None) => false,
             // To a test that is named, pytest collects only what is around it.
-            (Pattern::Place { path, rest, .. }, Some(place))
+            (Pattern::Place(Place { path, rest, .. }), Some(place))
                 if names.is_empty() || rest.is_empty() =>
             {
                 place.is_within(path) || names.is_empty() && path.is_within(&place)
             }
-            (Pattern::Place { path, rest, .. }, Some(place)) => {
+            (Pattern::Place(Place { path, rest, .. }), Some(place)) => {
                 let mut both = zip(names.split("::"), rest.split("::"));
                 place.is_within(path) && both.all(|(name, named)| name == named)
             }
@@ -248,14 +259,10 @@ impl Selection {
 
     /// Whether the test is meant.
     pub fn includes(&self, test: &Candidate<'_>) -> bool {
-        let id = test.id.as_str();
         let by_pattern = self.patterns.is_empty()
             || self.patterns.iter().any(|pattern| match pattern {
-                Pattern::Glob(glob) => glob.is_match(id),
-                Pattern::Place { path, rest, .. } => {
-                    RelPath::from_text(test.id.file()).is_some_and(|file| file.is_within(path))
-                        && (rest.is_empty() || name_matches(test.id.name(), rest))
-                }
+                Pattern::Glob(glob) => glob.is_match(test.id.as_str()),
+                Pattern::Place(place) => place.includes(test.id),
             });
         by_pattern
             && self.is_in_shard(test.id.file())
@@ -277,7 +284,7 @@ impl Selection {
 }
 
 /// Whether a test's name is what `rest` names: itself, a class that holds it, or a function with any parameters.
-pub fn name_matches(name: &str, rest: &str) -> bool {
+fn name_matches(name: &str, rest: &str) -> bool {
     name.strip_prefix(rest)
         .is_some_and(|tail| tail.is_empty() || tail.starts_with("::") || tail.starts_with('['))
 }
@@ -288,11 +295,11 @@ fn parse_pattern(text: &str, root: &Path, cwd: &Path) -> Result<Pattern, Selecti
     if path.exists() {
         let path = path.canonicalize().unwrap_or(path);
         if let Some(path) = RelPath::new(root, &path) {
-            return Ok(Pattern::Place {
+            return Ok(Pattern::Place(Place {
                 path,
                 rest: rest.to_owned(),
                 text: text.to_owned(),
-            });
+            }));
         }
     }
     if !text.contains(['*', '?', '[']) {

@@ -113,7 +113,7 @@ unsafe fn bytes_of(text: *const c_char) -> impl Iterator<Item = u8> {
 
 /// The hook of the interpreter's.
 unsafe extern "C" fn hear(event: *const c_char, arguments: Object, told: *mut c_void) -> c_int {
-    // SAFETY: `listen` hands over one of `ALL`, and the interpreter a name, a tuple, and the GIL.
+    // SAFETY: `add_hook` hands over one of `ALL`, and the interpreter a name, a tuple, and the GIL.
     unsafe {
         let hook = &*told.cast::<Hook>();
         let callable = hook.callable.load(Relaxed);
