@@ -700,3 +700,40 @@ fn items_that_are_made_after_one_another_are_what_pytest_makes() {
     assert_eq!(seen[0].lines().count(), 18);
     assert_eq!(seen[0], seen[1]);
 }
+
+#[test]
+fn what_is_made_when_somebody_asks_is_there_for_whoever_does() {
+    let project = Project::new(&[
+        (
+            "conftest.py",
+            "import pytest\n\
+             SEEN = []\n\
+             def pytest_itemcollected(item):\n\
+             \x20   if item.name == 'test_two': SEEN.append((item.funcargs, item._request.node is item, hasattr(item, '_request')))\n\
+             def pytest_collection_modifyitems(items):\n\
+             \x20   by_name = {item.name: item for item in items}\n\
+             \x20   three = by_name['test_three']\n\
+             \x20   three.funcargs['kept'] = 3\n\
+             \x20   SEEN.append((three._request.fixturename, three.funcargs))\n\
+             \x20   four = by_name['test_four']\n\
+             \x20   four.funcargs = {'given': 4}\n\
+             \x20   SEEN.append((four._request.node.name, four.funcargs))\n\
+             \x20   SEEN.append(hasattr(pytest.Function, 'funcargs'))\n\
+             @pytest.hookimpl(hookwrapper=True)\n\
+             def pytest_runtest_makereport(item, call):\n\
+             \x20   yield\n\
+             \x20   if call.when == 'call': print(item.name, item.funcargs, item._request.scope)\n",
+        ),
+        (
+            "test_a.py",
+            "import conftest\n\
+             def test_one(): assert 0\n\
+             def test_two(): pass\n\
+             def test_three(): pass\n\
+             def test_four(): print('x')\n\
+             def test_five(): assert conftest.SEEN == [\n\
+             \x20   ({}, True, True), (None, {'kept': 3}), ('test_four', {'given': 4}), False], conftest.SEEN\n",
+        ),
+    ]);
+    agree(&project, &[], 5);
+}

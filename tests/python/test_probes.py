@@ -161,3 +161,37 @@ def test_all_that_begins_is_told_once_after_each_time_that_it_is_forgotten(tool,
         assert running.begun() == left
         running.forget(running.begun().copy())
         assert running.begun() == set()
+
+
+def test_streams_are_written_when_they_hold_something_or_lead_elsewhere(tmp_path):
+    assert said(f"""
+        import os, tempfile
+        if probes.is_written(0, 0, 0, 0) is None:  # a system that is asked in another way
+            print("so")
+            os._exit(0)
+        from dx_py_test_runner.scene import _is_written_in_python
+        kept = os.dup(1), os.dup(2)
+        files = [tempfile.TemporaryFile() for _ in range(3)]
+        def lead(out, error):
+            for stream, file in ((1, out), (2, error)):
+                os.dup2(file if isinstance(file, int) else file.fileno(), stream)
+        known = [(status.st_dev, status.st_ino) for status in (os.fstat(file.fileno()) for file in files[:2])]
+        known = [number for identity in known for number in identity]
+        def both():
+            found = {{probes.is_written(*known), _is_written_in_python(*known)}}
+            said.append(found.pop() if len(found) == 1 else "both")
+        said = []
+        lead(*files[:2]), both()
+        os.write(2, b"x"), both(), os.ftruncate(2, 0), both()
+        os.write(1, b"x"), both(), os.ftruncate(1, 0), both()
+        lead(files[2], files[1]), both()
+        lead(files[0], files[2]), both()
+        os.close(1), both()
+        lead(files[1], files[0]), both()
+        lead(*kept)
+        assert said == [False, True, False, True, False, True, True, True, True], said
+        try:
+            probes.is_written(1)
+        except MemoryError:
+            print("so")
+    """) == ["so"]

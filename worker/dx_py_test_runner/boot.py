@@ -147,6 +147,7 @@ def _run_pytest(
         if say.is_known():
             shortcuts.look_at_code()
             shortcuts.share_ids()
+            shortcuts.pass_over_plain_objects()
     bytecode.install(_BYTECODE)
     if getattr(pytest, "version_tuple", (0,)) >= (8, 2):  # from there on `pytest.main` sets it, and code asks for it
         os.environ["PYTEST_VERSION"] = pytest.__version__

@@ -25,7 +25,31 @@ _OWN = frozenset(
         "user_properties",
     )
 )
+#: What a function's node gets with its request.
+_WITH_THE_REQUEST = ("_request", "funcargs")
 _Keywords: Any = getattr(nodes, "NodeKeywords", None)
+
+
+class _Waiting:
+    """Stands for an attribute that comes with the request of a test, until somebody looks at it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, item: Any, _owner: Any) -> Any:
+        if item is None:
+            raise AttributeError(f"type object 'Function' has no attribute '{self._name}'")
+        given = {name: vars(item)[name] for name in _WITH_THE_REQUEST if name in vars(item)}
+        item._initrequest()
+        vars(item).update(given)
+        return vars(item)[self._name]
+
+
+def _let_wait(name: str) -> bool:
+    if hasattr(pytest.Function, name):
+        return False
+    setattr(pytest.Function, name, _Waiting(name))
+    return True
 
 
 class Mould:
@@ -59,7 +83,7 @@ class Mould:
         item.originalname = name
         item._fixtureinfo = info
         item.fixturenames = info.names_closure
-        item._initrequest()
+        # Nobody asks for the request of most of them.
         return item  # type: ignore[no-any-return]
 
 
@@ -76,7 +100,10 @@ def fits(sample: Any) -> bool:
     if files != {python.__file__, nodes.__file__} or _Keywords is None:
         return False
     try:
+        if not all(name in vars(pytest.Function) or _let_wait(name) for name in _WITH_THE_REQUEST):
+            return False
         made = Mould(sample).make(sample.name, sample.obj, sample._fixtureinfo)
+        made._request  # noqa: B018 (makes it)
         return _attributes(made).keys() == _attributes(sample).keys() and all(
             _is_like(name, value, _attributes(sample)[name]) for name, value in _attributes(made).items()
         )

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Optional
 
+from .probes import load
+
 _fstat = os.fstat
 
 
@@ -221,23 +223,14 @@ class Scene:
     def _note_streams(self) -> None:
         self._out, self._err = sys.stdout, sys.stderr
         if self._is_fd:
-            self._files = (_identity(1), _identity(2))
+            self._files = (*_identity(1), *_identity(2))
 
     def _is_captured(self) -> bool:
         """Whether something was captured, or the streams aren't where they were."""
         if sys.stdout is not self._out or sys.stderr is not self._err:
             return True
         if self._is_fd:
-            try:
-                out, err = _fstat(1), _fstat(2)
-            except OSError:
-                return True
-            return bool(
-                out.st_size
-                or err.st_size
-                or (out.st_dev, out.st_ino) != self._files[0]
-                or (err.st_dev, err.st_ino) != self._files[1]
-            )
+            return _is_written(*self._files)
         if self._tools.method == "sys":
             return bool(self._out.buffer.tell() or self._err.buffer.tell())
         return False
@@ -310,6 +303,25 @@ def _same_hooks(one: Any, other: Any) -> bool:
     """Whether two proxies leave out the same conftests; pytest makes one for each folder."""
     left_out = getattr(one, "remove_mods", None)
     return left_out is not None and left_out == getattr(other, "remove_mods", None) and one.pm is other.pm
+
+
+def _is_written_in_python(out_device: int, out: int, error_device: int, error: int) -> bool:
+    """Whether one of the standard streams leads elsewhere than to these files, or they aren't empty."""
+    try:
+        streams = _fstat(1), _fstat(2)
+    except OSError:
+        return True
+    identities = [(stream.st_dev, stream.st_ino) for stream in streams]
+    return identities != [(out_device, out), (error_device, error)] or any(stream.st_size for stream in streams)
+
+
+def _compiled() -> Callable[[int, int, int, int], bool]:
+    probes = load()
+    is_known = probes is not None and probes.is_written(0, 0, 0, 0) is not None
+    return probes.is_written if is_known else _is_written_in_python  # type: ignore[union-attr, no-any-return]
+
+
+_is_written = _compiled()
 
 
 def _identity(fd: int) -> tuple[int, int]:

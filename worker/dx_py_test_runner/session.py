@@ -445,7 +445,9 @@ class WorkerPlugin:
             # Before it is told what the tests depended on, so that what they wrote counts.
             snapshot_end.flush(self._snapshots)
             self._send_trace()
-            self._wire.send(wire.JOB_DONE, sequence=job.number)
+            # The next message that can't wait isn't far.
+            tell = self._wire.send if following is None else self._wire.queue
+            tell(wire.JOB_DONE, b"", job.number)
             job = following
 
     def _stop_if_asked(self, session: Any, reason: str) -> None:

@@ -16,6 +16,8 @@ from .internals import own_copy, takes
 
 #: pytest's implementations of the hooks of fixtures: but for the first they show what is set up, if they are asked to.
 _OF_FIXTURES = ("_pytest.fixtures", "_pytest.setuponly", "_pytest.setupplan")
+#: What has no attributes but those of its type.
+_NO_WRAPPERS = frozenset((bool, bytes, dict, float, frozenset, int, list, set, str, tuple, type(None)))
 #: Attributes by which a function says that it is of another kind than its code.
 _KINDS = frozenset(("__partialmethod__", "_partialmethod", "_is_coroutine_mark", "_is_coroutine", "__wrapped__"))
 
@@ -58,6 +60,22 @@ def share_ids() -> None:
         return self if params is None and self.params is None else original(self, params)  # type: ignore[misc]
 
     NodeId.with_params = with_params  # type: ignore[method-assign]
+
+
+def pass_over_plain_objects() -> None:
+    """Let a plain function, and what is no function, be no wrapper of a fixture: since version 9.1 pytest looks behind each object of a
+    module or class for one."""
+    original = getattr(fixtures.FixtureManager, "_find_wrapped_fixture_def", None)
+    if not takes(original, "self", "obj"):
+        return
+
+    def _find_wrapped_fixture_def(self: Any, obj: object) -> Any:
+        kind = type(obj)
+        if kind in _NO_WRAPPERS or kind is FunctionType and "__wrapped__" not in obj.__dict__:
+            return None
+        return original(self, obj)  # type: ignore[misc]
+
+    fixtures.FixtureManager._find_wrapped_fixture_def = _find_wrapped_fixture_def  # type: ignore[method-assign]
 
 
 def set_up_directly(config: Any) -> None:

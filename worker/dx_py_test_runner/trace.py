@@ -659,7 +659,12 @@ class Trace:
 
 def _names_in(code: CodeType) -> set[str]:
     """The names in code and in what is nested in it."""
-    return {name for one in _with_nested(code) for name in one.co_names}
+    names: set[str] = set()
+    pending = [code]
+    for one in pending:
+        names.update(one.co_names)
+        pending += [constant for constant in one.co_consts if type(constant) is CodeType]
+    return names
 
 
 def _with_nested(code: CodeType) -> Iterator[CodeType]:

@@ -328,12 +328,14 @@ class Wire:
         self._sent = ring.sent
         self._queue = ring.queue
         self._pid = os.getpid()
+        self._is_own = True
+        os.register_at_fork(after_in_child=self._disown)
         self._early: list[Command] = []
         self._looked = 0.0
 
     def send(self, kind: int, payload: bytes = b"", sequence: int = 0, duration_ns: int = 0, status: int = 0) -> None:
         """Send one message."""
-        if _getpid() != self._pid:
+        if not self._is_own or _getpid() != self._pid:
             return
         data = self._frame(kind, payload, sequence, duration_ns, status)
         self._sendall(data)
@@ -341,10 +343,14 @@ class Wire:
 
     def queue(self, kind: int, payload: bytes, sequence: int, duration_ns: int = 0, status: int = 0) -> None:
         """Send one message that can wait for the next one that is sent."""
-        if _getpid() != self._pid:
+        if not self._is_own:
             return
         if not self._queue(kind, payload, sequence, duration_ns, status):
             self.send(kind, payload, sequence, duration_ns, status)
+
+    def _disown(self) -> None:
+        """Do nothing any more in a child. One that was forked off behind Python's back sends nothing either."""
+        self._is_own = False
 
     def wait(self) -> None:
         """Wait for a command, and leave it to `receive`, so that an interpreter that starts over finds it; end if the orchestrator is gone."""

@@ -1,10 +1,11 @@
 //! Runs and the outcomes of their tests.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dx_py_core::{RunSummary, TestId, TestResult, TestStatus};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use rustc_hash::FxHashMap;
 
 use crate::open::now_ms;
 use crate::tests::{CollectionIds, UniverseId, duration, nanoseconds, status};
@@ -208,23 +209,27 @@ impl Catalog {
         run: RunId,
         universe: UniverseId,
         results: &[TestResult],
-        inputs: &HashMap<TestId, i64>,
+        inputs: &FxHashMap<TestId, i64>,
     ) -> Result<(), CatalogError> {
         if results.is_empty() {
             return Ok(());
         }
         let db = self.write()?;
         let mut files = CollectionIds::new(&db, universe);
+        let mut names = Names::new(&db)?;
+        let mut insert = db.prepare_cached(
+            "INSERT OR REPLACE INTO outcomes (run, test_name, status, duration, message, second_opinion, inputs)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )?;
+        let mut update = db.prepare_cached(
+            "UPDATE tests SET status = ?, duration = ? WHERE collection = ? AND name = ?",
+        )?;
         for result in results {
             let (name, code) = (result.id.as_str(), result.status.code());
             let time = nanoseconds(result.duration);
-            db.prepare_cached(
-                "INSERT OR REPLACE INTO outcomes (run, test_name, status, duration, message, second_opinion, inputs)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
+            insert.execute(params![
                 run.0,
-                id_of_name(&db, name)?,
+                names.id(name)?,
                 code,
                 time,
                 result.message(),
@@ -232,12 +237,10 @@ impl Catalog {
                 inputs.get(&result.id)
             ])?;
             if let Some(collection) = files.of(&result.id)? {
-                db.prepare_cached(
-                    "UPDATE tests SET status = ?, duration = ? WHERE collection = ? AND name = ?",
-                )?
-                .execute(params![code, time, collection, name])?;
+                update.execute(params![code, time, collection, name])?;
             }
         }
+        drop((names, insert, update));
         Ok(db.commit()?)
     }
 
@@ -248,7 +251,7 @@ impl Catalog {
     pub fn record_inputs(
         &mut self,
         run: RunId,
-        inputs: &HashMap<TestId, i64>,
+        inputs: &FxHashMap<TestId, i64>,
     ) -> Result<(), CatalogError> {
         if inputs.is_empty() {
             return Ok(());
@@ -360,18 +363,28 @@ impl Catalog {
     }
 }
 
-/// The number of a test's name, which is a new one if it isn't known.
-fn id_of_name(db: &Connection, name: &str) -> Result<i64, CatalogError> {
-    let known = db
-        .prepare_cached("SELECT id FROM test_names WHERE name = ?")?
-        .query_row([name], |row| row.get(0))
-        .optional()?;
-    if let Some(id) = known {
-        return Ok(id);
+/// The rows of the names of tests, which are made where there are none.
+struct Names<'a> {
+    db: &'a Connection,
+    find: CachedStatement<'a>,
+}
+
+impl<'a> Names<'a> {
+    fn new(db: &'a Connection) -> Result<Self, CatalogError> {
+        let find = db.prepare_cached("SELECT id FROM test_names WHERE name = ?")?;
+        Ok(Self { db, find })
     }
-    db.prepare_cached("INSERT INTO test_names (name) VALUES (?)")?
-        .execute([name])?;
-    Ok(db.last_insert_rowid())
+
+    fn id(&mut self, name: &str) -> Result<i64, CatalogError> {
+        let known = self.find.query_row([name], |row| row.get(0)).optional()?;
+        if let Some(id) = known {
+            return Ok(id);
+        }
+        self.db
+            .prepare_cached("INSERT INTO test_names (name) VALUES (?)")?
+            .execute([name])?;
+        Ok(self.db.last_insert_rowid())
+    }
 }
 
 /// An outcome on record.

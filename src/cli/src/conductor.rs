@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use dx_py_catalog::SetId;
+use dx_py_catalog::{KnownTest, SetId};
 use dx_py_core::{Event, RunSummary, TestId, TestResult, TestStatus, Verdict};
 use dx_py_daemon::{LaunchSpec, Preloads};
 use dx_py_executor::{Foreseen, Handler, Job, Outcome, RunnerEvent};
 use dx_py_protocol::{Collected, CollectionDone, CollectionReport, Hello, Trace};
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 
 use crate::alone::{Alone, Judgement, Policy};
@@ -38,18 +39,19 @@ pub enum NextPhase {
     Only(Vec<String>),
 }
 
+/// What was known of tests before a run.
+pub type KnownTests<'a> = FxHashMap<&'a TestId, &'a KnownTest>;
+
 /// What a run is meant to do.
 pub struct Intent<'a> {
     /// Which tests it is about.
     pub selection: &'a Selection,
     /// What the records say of each known test.
-    pub verdicts: HashMap<TestId, Verdict>,
-    /// How long known tests took.
-    pub expected: HashMap<TestId, Duration>,
+    pub verdicts: FxHashMap<TestId, Verdict>,
+    /// The tests that are known.
+    pub known: &'a KnownTests<'a>,
     /// Fresh tests that run all the same, with their recorded outcomes.
     pub verified: HashMap<TestId, TestStatus>,
-    /// The last outcome of known tests.
-    pub last: HashMap<TestId, TestStatus>,
     /// Whether everything runs.
     pub force: bool,
     /// How many workers there are.
@@ -117,7 +119,7 @@ pub struct Conductor<'scope, 'a> {
     /// The folders of the files that hold tests, absolute and in pytest's order, if one worker has told of all of them; none of these
     /// files is a conftest.
     pub folders: Vec<(String, bool)>,
-    announced: HashSet<TestId>,
+    announced: FxHashSet<TestId>,
     /// The tests that the user names and that weren't seen yet.
     named: Named,
     /// The paths of files that couldn't be collected, or not all of them; and those of which the phase at hand says so.
@@ -159,7 +161,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             preloads: Preloads::default(),
             folders: Vec::new(),
             busyness: Busyness::default(),
-            announced: HashSet::new(),
+            announced: FxHashSet::default(),
             named,
             broken: BTreeSet::new(),
             broken_now: HashSet::new(),
@@ -616,6 +618,8 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             }
             RunnerEvent::Section(text) => emit(self.reporters, &Event::Section(text))?,
             RunnerEvent::Engine(engine) => {
+                // The worker ends, which takes as long as to record what it has told last.
+                self.recorder.hurry();
                 self.summary.lean += engine.lean as usize;
                 self.busyness.add(&engine.load);
                 for (reason, count) in engine.full_protocol {

@@ -7,10 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use dx_py_catalog::{KnownTest, SetId};
+use dx_py_catalog::{KnownTest, SetId, UniverseState};
 use dx_py_core::{Event, RelPath, RunSummary, TestId, Verdict};
 use dx_py_daemon::Role;
 use dx_py_executor::{HeadStart, Outcome, Patience, Processes, RunPlan, Standby};
+use rustc_hash::FxHashMap;
 
 use collecting::{
     files_at_start, for_pytest, has_long_divisible_file, inert, modules_to_rewrite, shares,
@@ -19,7 +20,7 @@ use collecting::{
 use crate::alone::{Hearing, Policy};
 use crate::args::TestArgs;
 use crate::changes;
-use crate::conductor::{Conductor, Intent, NextPhase};
+use crate::conductor::{Conductor, Intent, KnownTests, NextPhase};
 use crate::coverage::{self, Coverage};
 use crate::daemon;
 use crate::database;
@@ -174,14 +175,14 @@ pub fn execute(
     });
     let (leftovers, leftovers_note) = session.leftovers()?;
     let settled = settled(session, &plan);
+    let known: KnownTests<'_> = tests(&session.state).map(|test| (&test.id, test)).collect();
     let mut intent = Intent {
         renewal,
         heard_of,
         selection: asked.selection,
         verdicts: verdicts(&plan),
         verified: plan.verified,
-        expected: known(session, |test| test.duration),
-        last: known(session, |test| test.last),
+        known: &known,
         force: asked.is_forced(),
         workers,
         wanted,
@@ -203,9 +204,8 @@ pub fn execute(
         doubtable: HashMap::new(),
         are_all_seen: session.project.level().sees_functions(false),
     };
-    let matching = session.matching_passes()?;
+    session.sets.settle_all(&session.catalog, &session.world)?;
     intent.doubtable = doubtable(session, &intent);
-    let slices = session.matching_slices()?;
     let base = session.base_inputs();
     let recorder = Recorder::new(Recording {
         catalog: &mut session.catalog,
@@ -214,8 +214,8 @@ pub fn execute(
         world: &mut session.world,
         graph: &session.sources.graph,
         base,
-        matching,
-        slices,
+        known: &known,
+        sets: &mut session.sets,
         leftovers: intent.leftovers.clone(),
     });
     let (mut summary, outcome, preloads) = thread::scope(|scope| -> anyhow::Result<_> {
@@ -382,12 +382,8 @@ fn as_duration(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// What is known of each test, as far as `what` is.
-fn known<T>(session: &Session, what: impl Fn(&KnownTest) -> Option<T>) -> HashMap<TestId, T> {
-    let tests = session.state.files.iter().flat_map(|file| &file.tests);
-    tests
-        .filter_map(|test| Some((test.id.clone(), what(test)?)))
-        .collect()
+fn tests(state: &UniverseState) -> impl Iterator<Item = &KnownTest> {
+    state.files.iter().flat_map(|file| &file.tests)
 }
 
 /// How long workers may do nothing beside others; none if for ever.
@@ -400,11 +396,13 @@ fn patience(session: &Session) -> Option<Patience> {
     };
     Some(Patience {
         limit,
-        known: known(session, of_test),
+        known: tests(&session.state)
+            .filter_map(|test| Some((test.id.clone(), of_test(test)?)))
+            .collect(),
     })
 }
 
-fn verdicts(plan: &Plan) -> HashMap<TestId, Verdict> {
+fn verdicts(plan: &Plan) -> FxHashMap<TestId, Verdict> {
     let dirty = plan.dirty.iter().map(|(id, reason)| {
         let reason = reason.clone();
         (id.clone(), Verdict::Dirty { reason })
@@ -422,8 +420,7 @@ fn doubtable(session: &Session, intent: &Intent<'_>) -> HashMap<TestId, Vec<SetI
     if !session.project.level().counts_functions() || intent.force {
         return HashMap::new();
     }
-    let tests = session.state.files.iter().flat_map(|file| &file.tests);
-    let fresh = tests.filter(|test| {
+    let fresh = tests(&session.state).filter(|test| {
         let verdict = intent.verdicts.get(&test.id);
         matches!(verdict, Some(Verdict::Fresh { .. }))
     });

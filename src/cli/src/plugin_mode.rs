@@ -3,7 +3,6 @@
 //! pytest itself collects and runs there; the plugin (`worker/…/plain_selection.py`) leaves out what the answer names. Nothing observes
 //! such a session, so that no pass is stored of it. What it tells are outcomes: a test that failed is dirty from then on.
 
-use std::collections::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -245,7 +244,7 @@ fn record(session: &mut Session, told: Told) -> anyhow::Result<()> {
         .map(|outcome| (outcome.id.as_str(), outcome))
         .collect();
     if !failed.is_empty() {
-        let matching = session.matching_passes()?;
+        session.settle_all()?;
         let known = session.state.files.iter().flat_map(|file| &file.tests);
         let mut passes: Vec<PassId> = Vec::new();
         for test in known {
@@ -254,8 +253,8 @@ fn record(session: &mut Session, told: Told) -> anyhow::Result<()> {
             };
             if outcome.was_fresh {
                 passes.extend(test.passes.iter().map(|pass| pass.id));
-            } else if let Some(matching) = matching.get(&test.id) {
-                passes.extend(matching);
+            } else {
+                passes.extend(session.sets.matching_passes(test));
             }
         }
         session.catalog.delete_passes(&passes)?;
@@ -276,7 +275,7 @@ fn record(session: &mut Session, told: Told) -> anyhow::Result<()> {
     )?;
     session
         .catalog
-        .record_outcomes(run, session.universe, &results, &HashMap::new())?;
+        .record_outcomes(run, session.universe, &results, &FxHashMap::default())?;
     session.catalog.finish_run(run, &summary)?;
     Ok(())
 }

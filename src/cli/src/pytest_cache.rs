@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use dx_py_core::{TestId, TestResult, TestStatus};
 use dx_py_protocol::{Collected, CollectionReport};
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
 
 const LAST_FAILED: &str = "v/cache/lastfailed";
@@ -41,9 +42,10 @@ pub struct CacheError {
 #[derive(Debug, Default)]
 pub struct PytestCache {
     folder: Option<PathBuf>,
-    outcomes: BTreeMap<String, TestStatus>,
+    outcomes: FxHashMap<TestId, TestStatus>,
+    /// What files hold that the cache names as failed.
     items: BTreeMap<String, Vec<String>>,
-    selected: BTreeSet<String>,
+    selected: Vec<TestId>,
     uncollected: BTreeMap<String, TestStatus>,
 }
 
@@ -53,7 +55,9 @@ impl PytestCache {
         if !folder.is_empty() {
             self.folder = Some(PathBuf::from(folder));
         }
-        for file in files {
+        let Some(folder) = &self.folder else { return };
+        let failed = read(&folder.join(LAST_FAILED));
+        for file in files.iter().filter(|file| failed.get(&file.file).is_some()) {
             let ids = file.items.iter().map(|item| item.id.clone());
             self.items.insert(file.file.clone(), ids.collect());
         }
@@ -61,7 +65,7 @@ impl PytestCache {
 
     /// A test is among those that the run is about.
     pub fn selected(&mut self, id: &TestId) {
-        self.selected.insert(id.to_string());
+        self.selected.push(id.clone());
     }
 
     /// A file failed to be collected, or skipped itself.
@@ -71,7 +75,7 @@ impl PytestCache {
 
     /// A test came to its outcome.
     pub fn finished(&mut self, result: &TestResult) {
-        self.outcomes.insert(result.id.to_string(), result.status);
+        self.outcomes.insert(result.id.clone(), result.status);
     }
 
     /// Writes what changed.
@@ -88,12 +92,6 @@ impl PytestCache {
             failed.extend(known.clone());
         }
         self.update_failed(&mut failed);
-        let known_ids = read(&folder.join(NODE_IDS));
-        let mut ids = self.selected.clone();
-        if let Value::Array(known) = &known_ids {
-            let texts = known.iter().filter_map(Value::as_str);
-            ids.extend(texts.map(str::to_owned));
-        }
         replace(
             folder,
             LAST_FAILED,
@@ -101,6 +99,14 @@ impl PytestCache {
             &json!(failed),
             &json!({}),
         )?;
+        let known_ids = read(&folder.join(NODE_IDS));
+        let known = known_ids.as_array().map_or(&[][..], Vec::as_slice);
+        let known: FxHashSet<&str> = known.iter().filter_map(Value::as_str).collect();
+        let selected = self.selected.iter().map(TestId::as_str);
+        if !known_ids.is_null() && selected.clone().all(|id| known.contains(id)) {
+            return Ok(());
+        }
+        let ids: BTreeSet<&str> = selected.chain(known).collect();
         replace(folder, NODE_IDS, &known_ids, &json!(ids), &Value::Null)
     }
 
@@ -111,9 +117,13 @@ impl PytestCache {
                 failed.extend(ids.iter().map(|id| (child(file, id), json!(true))));
             }
         }
-        for (node, status) in self.uncollected.iter().chain(&self.outcomes) {
+        let outcomes = self.outcomes.iter();
+        let outcomes = outcomes.map(|(test, status)| (test.as_str(), status));
+        let uncollected = self.uncollected.iter();
+        let uncollected = uncollected.map(|(node, status)| (node.as_str(), status));
+        for (node, status) in uncollected.chain(outcomes) {
             if status.is_bad() {
-                failed.insert(node.clone(), json!(true));
+                failed.insert(node.to_owned(), json!(true));
             } else {
                 failed.remove(node);
             }

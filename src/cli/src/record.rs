@@ -22,12 +22,14 @@ use dx_py_core::{Fact, Input, Phase, PhaseReport, TestId, TestResult, TestStatus
 use dx_py_graph::ImportGraph;
 use dx_py_protocol::{Collected, CollectedItem, Hello, Trace};
 use dx_py_select::{ByFunctions, Observation, ReadKind};
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use serde::Serialize;
 
+use crate::conductor::KnownTests;
 use crate::distributions::Distributions;
 use crate::functions::Functions;
 use crate::leftovers::Leftovers;
+use crate::states::SetStates;
 use crate::temporary::TemporaryFolders;
 use crate::world::World;
 use dx_py_discovery::symbols::name_hash;
@@ -67,15 +69,17 @@ pub struct Recorder<'a> {
     files: RefCell<FxHashMap<Arc<str>, Option<FileKeys>>>,
     /// The tests of which a part of the file may be all that counts.
     sliced: FxHashMap<TestId, Sliced>,
-    good: HashMap<TestId, (TestStatus, Duration)>,
+    good: FxHashMap<TestId, (TestStatus, Duration)>,
     /// Files with a test whose teardown failed.
     unsettled: HashSet<String>,
-    matching: HashMap<TestId, Vec<PassId>>,
-    slices: HashMap<TestId, (SetId, SetId, Input)>,
+    known: &'a KnownTests<'a>,
+    sets: &'a mut SetStates,
+    /// Tests whose passes don't count any more.
+    refuted: FxHashSet<TestId>,
     left: Left,
     /// What the next batch writes: outcomes, fingerprints of what tests depended on, and passes.
     pending: Vec<TestResult>,
-    fingerprints: HashMap<TestId, i64>,
+    fingerprints: FxHashMap<TestId, i64>,
     passes: Vec<Pass>,
     /// Files and tests that could not be stored as reusable, with the reason.
     pub uncacheable: HashMap<String, String>,
@@ -102,10 +106,10 @@ pub struct Recording<'a> {
     pub graph: &'a ImportGraph,
     /// Inputs of every test.
     pub base: Vec<Input>,
-    /// Passes that match the digests now: a failure deletes them.
-    pub matching: HashMap<TestId, Vec<PassId>>,
-    /// Sets with the slices of tests as they are now: the set that it is within, it, and the slice.
-    pub slices: HashMap<TestId, (SetId, SetId, Input)>,
+    /// The tests that were known before: a failure deletes those of their passes that match the digests now.
+    pub known: &'a KnownTests<'a>,
+    /// The recorded sets of inputs, all compared with the digests now.
+    pub sets: &'a mut SetStates,
     /// What tests left in earlier runs.
     pub leftovers: Leftovers,
 }
@@ -131,16 +135,23 @@ impl<'a> Recorder<'a> {
             paths: HashMap::new(),
             files: RefCell::default(),
             sliced: FxHashMap::default(),
-            good: HashMap::new(),
+            good: FxHashMap::default(),
             unsettled: HashSet::new(),
-            matching: recording.matching,
-            slices: recording.slices,
+            known: recording.known,
+            sets: recording.sets,
+            refuted: FxHashSet::default(),
             left: Left::new(recording.leftovers),
             pending: Vec::new(),
-            fingerprints: HashMap::new(),
+            fingerprints: FxHashMap::default(),
             passes: Vec::new(),
             uncacheable: HashMap::new(),
         }
+    }
+
+    /// Reads what is asked of known tests when they have passed.
+    fn look_up(&mut self) -> Result<(), CatalogError> {
+        let tests = self.known.values().copied();
+        self.sets.load_slices(self.catalog, tests)
     }
 
     /// A worker introduced itself.
@@ -268,9 +279,7 @@ impl<'a> Recorder<'a> {
             // pytest has shown the file's text: whoever asks for it in this process now isn't seen to read it.
             let file = result.id.file();
             self.sliced.retain(|test, _| test.file() != file);
-            if let Some(passes) = self.matching.remove(&result.id) {
-                self.catalog.delete_passes(&passes)?;
-            }
+            self.refute(&result.id)?;
         } else if !result.second_opinion {
             self.good
                 .insert(result.id.clone(), (result.status, result.duration));
@@ -284,10 +293,15 @@ impl<'a> Recorder<'a> {
     /// # Errors
     /// If the catalog can't be written.
     pub fn forget_passes(&mut self, tests: &[TestId]) -> Result<(), CatalogError> {
-        for test in tests {
-            if let Some(passes) = self.matching.remove(test) {
-                self.catalog.delete_passes(&passes)?;
-            }
+        tests.iter().try_for_each(|test| self.refute(test))
+    }
+
+    fn refute(&mut self, test: &TestId) -> Result<(), CatalogError> {
+        if let Some(known) = self.known.get(test)
+            && self.refuted.insert(test.clone())
+        {
+            let passes: Vec<PassId> = self.sets.matching_passes(known).collect();
+            self.catalog.delete_passes(&passes)?;
         }
         Ok(())
     }
@@ -385,15 +399,16 @@ impl<'a> Recorder<'a> {
                 (Some(_), Some(parted)) => parted,
                 _ => whole,
             };
-            if let Some((known, set, slice)) = self.slices.get(test)
-                && sliced.as_ref() == Some(slice)
-                && own.is_empty()
+            if own.is_empty()
                 && symbols.as_ref().is_none_or(Vec::is_empty)
-                && *known == base
                 && let Some((status, duration)) = good
+                && let Some(known) = self.known.get(test)
+                && let Some((within, set, slice)) = self.sets.matching_slice(known)
+                && sliced.as_ref() == Some(slice)
+                && within == base
             {
                 self.fingerprints.insert(test.clone(), common);
-                self.passes.push((test.clone(), *set, status, duration));
+                self.passes.push((test.clone(), set, status, duration));
                 continue;
             }
             let own = self.facts(process, &own);

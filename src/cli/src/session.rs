@@ -1,14 +1,14 @@
 //! Everything that is known before Python is started: the project, its catalog, and how the records compare with the world now.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use dx_py_catalog::{
-    Catalog, CatalogError, KnownFile, KnownTest, Pass, PassId, SetId, UniverseId, UniverseState,
+    Catalog, CatalogError, KnownFile, KnownTest, Pass, SetId, UniverseId, UniverseState,
 };
-use dx_py_core::{Digest, Input, Marker, RelPath, TestId, Verdict, blob};
+use dx_py_core::{Digest, Input, Marker, RelPath, Verdict, blob};
 use dx_py_select::verdict::PassState;
 use dx_py_select::{SetState, Subject, verdict};
 use globset::{Glob, GlobSet, GlobSetBuilder};
@@ -376,39 +376,12 @@ impl Session {
         self.always.is_match(test.id.as_str()) || test.markers.iter().any(marked)
     }
 
-    /// The passes of each test that match the world now, older ones too.
+    /// Compares all recorded sets of inputs with the world now, those of older passes too.
     ///
     /// # Errors
     /// If the catalog can't be read.
-    pub fn matching_passes(&mut self) -> Result<HashMap<TestId, Vec<PassId>>, CatalogError> {
-        self.sets.settle_all(&self.catalog, &self.world)?;
-        Ok(self.tests_by(|test| {
-            let passes = test.passes.iter().filter(|pass| self.sets.holds(pass.set));
-            let passes: Vec<PassId> = passes.map(|pass| pass.id).collect();
-            (!passes.is_empty()).then_some(passes)
-        }))
-    }
-
-    /// The sets of passes that match the world now in which a test has nothing of its own but its slice, between the sets that they are
-    /// within and the slices.
-    ///
-    /// # Errors
-    /// If the catalog can't be read.
-    pub fn matching_slices(
-        &mut self,
-    ) -> Result<HashMap<TestId, (SetId, SetId, Input)>, CatalogError> {
-        let holding = self.tests().flat_map(|test| &test.passes);
-        let holding = holding.map(|pass| pass.set);
-        let holding: Vec<SetId> = holding.filter(|set| self.sets.holds(*set)).collect();
-        self.load_parts(holding)?;
-        Ok(self.tests_by(|test| {
-            let mut passes = test.passes.iter().map(|pass| pass.set);
-            passes.find_map(|set| {
-                let base = self.sets.base_of(set)?;
-                let slice = self.sets.only_slice(set).filter(|_| self.sets.holds(set))?;
-                Some((base, set, slice.clone()))
-            })
-        }))
+    pub fn settle_all(&mut self) -> Result<(), CatalogError> {
+        self.sets.settle_all(&self.catalog, &self.world)
     }
 
     /// Reads the facts about parts of files of these sets, which are only looked at where a file has changed.
@@ -420,16 +393,6 @@ impl Session {
         sets: impl IntoIterator<Item = SetId>,
     ) -> Result<(), CatalogError> {
         self.sets.load_parts(&self.catalog, sets)
-    }
-
-    fn tests(&self) -> impl Iterator<Item = &KnownTest> {
-        self.state.files.iter().flat_map(|file| &file.tests)
-    }
-
-    fn tests_by<T>(&self, find: impl Fn(&KnownTest) -> Option<T>) -> HashMap<TestId, T> {
-        self.tests()
-            .filter_map(|test| Some((test.id.clone(), find(test)?)))
-            .collect()
     }
 
     /// Replaces what is kept of the sources, if they have changed.

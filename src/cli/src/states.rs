@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use dx_py_catalog::{Catalog, CatalogError, FactTable, RecordedSet, SetId, UniverseState};
+use dx_py_catalog::{
+    Catalog, CatalogError, FactTable, KnownTest, PassId, RecordedSet, SetId, UniverseState,
+};
 use dx_py_core::{Digest, Fact, Input};
 use dx_py_select::{Change, SetState};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -75,6 +77,39 @@ impl SetStates {
     /// Whether every digest of a set is the same, as far as is known.
     pub fn holds(&self, set: SetId) -> bool {
         self.state(set).is_some_and(SetState::holds)
+    }
+
+    /// The passes of a test that match the world now, older ones too if all sets are settled.
+    pub fn matching_passes(&self, test: &KnownTest) -> impl Iterator<Item = PassId> {
+        let passes = test.passes.iter();
+        passes
+            .filter(|pass| self.holds(pass.set))
+            .map(|pass| pass.id)
+    }
+
+    /// The set of a pass that matches the world now in which a test has nothing of its own but its slice: the set that it is within, it,
+    /// and the slice. The parts of these sets must have been read.
+    pub fn matching_slice(&self, test: &KnownTest) -> Option<(SetId, SetId, &Input)> {
+        let mut sets = test.passes.iter().map(|pass| pass.set);
+        sets.find_map(|set| {
+            let base = self.base_of(set)?;
+            let slice = self.only_slice(set).filter(|_| self.holds(set))?;
+            Some((base, set, slice))
+        })
+    }
+
+    /// Reads what `matching_slice` needs to know of these tests.
+    ///
+    /// # Errors
+    /// If the catalog can't be read.
+    pub fn load_slices<'a>(
+        &mut self,
+        catalog: &Catalog,
+        tests: impl Iterator<Item = &'a KnownTest>,
+    ) -> Result<(), CatalogError> {
+        let sets = tests.flat_map(|test| &test.passes).map(|pass| pass.set);
+        let holding: Vec<SetId> = sets.filter(|set| self.holds(*set)).collect();
+        self.load_parts(catalog, holding)
     }
 
     /// Looks more closely at the sets in doubt of tests and collections of which no other set holds: else those are enough to say that a
@@ -228,7 +263,7 @@ impl SetStates {
     }
 
     /// The slice that is all that a set, whose parts were read, has beside its base.
-    pub fn only_slice(&self, set: SetId) -> Option<&Input> {
+    fn only_slice(&self, set: SetId) -> Option<&Input> {
         let own = self.facts.own_facts_of(set);
         let mut own = own.chain(self.facts.own_parts_of(set));
         let slice = &own.next()?.input;

@@ -355,7 +355,7 @@ impl Interpreter {
     /// If the connection breaks or carries something else.
     pub async fn recv(&mut self) -> Result<Option<Report>, ConnectionError> {
         loop {
-            if let Some(report) = self.decoder.next_report()? {
+            if let Some(report) = self.arrived()? {
                 return Ok(Some(report));
             }
             let read = self.stream.read(&mut self.buffer);
@@ -373,6 +373,14 @@ impl Interpreter {
             }
             self.decoder.push(&self.buffer[..count]);
         }
+    }
+
+    /// The next report if all of it has arrived.
+    ///
+    /// # Errors
+    /// If the connection carries something else.
+    pub fn arrived(&mut self) -> Result<Option<Report>, ConnectionError> {
+        Ok(self.decoder.next_report()?)
     }
 
     /// Ends a worker that hangs, first asking `faulthandler` for the stack of every thread; gives what it printed last.

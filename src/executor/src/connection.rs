@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use dx_py_daemon::{ExitCause, Interpreter, LaunchError, LaunchSpec};
+use dx_py_daemon::{ConnectionError, ExitCause, Interpreter, LaunchError, LaunchSpec};
 use dx_py_protocol::{Command, Report};
 
 /// A worker that a driver speaks with.
@@ -16,6 +16,10 @@ pub trait Connection {
     ) -> impl Future<Output = Result<(), String>>;
     /// The next report; `None` when the worker has gone. Must be safe to cancel.
     fn recv(&mut self) -> impl Future<Output = Result<Option<Report>, String>>;
+    /// The next report if it has arrived: asking costs much less than to wait for it.
+    fn arrived(&mut self) -> Result<Option<Report>, String> {
+        Ok(None)
+    }
     /// Asks the worker to stop, as Ctrl-C would.
     fn interrupt(&mut self);
     /// Waits for the worker's end; gives the cause and what it printed last.
@@ -49,6 +53,14 @@ impl Launcher for Processes {
     }
 }
 
+fn in_full(error: ConnectionError) -> String {
+    use std::error::Error;
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
 impl Connection for Interpreter {
     async fn send(&mut self, command: &Command, sequence: u64) -> Result<(), String> {
         Interpreter::send(self, command, sequence)
@@ -57,13 +69,11 @@ impl Connection for Interpreter {
     }
 
     async fn recv(&mut self) -> Result<Option<Report>, String> {
-        Interpreter::recv(self).await.map_err(|error| {
-            use std::error::Error;
-            match error.source() {
-                Some(source) => format!("{error}: {source}"),
-                None => error.to_string(),
-            }
-        })
+        Interpreter::recv(self).await.map_err(in_full)
+    }
+
+    fn arrived(&mut self) -> Result<Option<Report>, String> {
+        Interpreter::arrived(self).map_err(in_full)
     }
 
     fn interrupt(&mut self) {

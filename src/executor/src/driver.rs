@@ -190,6 +190,12 @@ async fn serve<C: Connection>(
                     if let Some(end) = take_in(session, worker, report, shared).await {
                         return end;
                     }
+                    // What has come with it isn't waited for.
+                    while let Ok(Some(report)) = worker.arrived() {
+                        if let Some(end) = take_in(session, worker, report, shared).await {
+                            return end;
+                        }
+                    }
                 }
                 Ok(None) => return End::Died,
                 Err(error) => {

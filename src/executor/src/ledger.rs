@@ -1,14 +1,13 @@
 //! The account of submitted tests: each gets exactly one result, or is told as not run.
 
-use std::collections::{HashMap, HashSet};
-
 use dx_py_core::TestId;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Which submitted tests have no result yet.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    open: HashMap<TestId, usize>,
-    settled: HashSet<TestId>,
+    open: FxHashMap<TestId, usize>,
+    settled: FxHashSet<TestId>,
     submitted: usize,
 }
 

@@ -201,6 +201,13 @@ impl<C: Connection> Connection for Prepared<C> {
         }
     }
 
+    fn arrived(&mut self) -> Result<Option<Report>, String> {
+        match self.reports.pop_front() {
+            Some(report) => Ok(Some(report)),
+            None => self.worker.arrived(),
+        }
+    }
+
     fn interrupt(&mut self) {
         self.worker.interrupt();
     }

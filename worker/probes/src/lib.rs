@@ -1,5 +1,5 @@
 //! What a worker asks the interpreter so often that Python code would be too slow: which of many objects don't refer to what they did,
-//! which code has begun to run, and which audit events it is to be told of.
+//! which code has begun to run, which audit events it is to be told of, and whether a test has printed anything.
 //!
 //! The binary brings it along as an extension module that is built for no particular interpreter: it knows of Python only the functions that
 //! are declared in `python`, all of which are there from 3.11 on. Workers do without it where it can't be loaded.
@@ -11,6 +11,7 @@ mod module;
 mod python;
 mod referents;
 mod starts;
+mod streams;
 
 /// Nothing here panics; a library without the standard one has to say what would happen.
 #[cfg(carried)]

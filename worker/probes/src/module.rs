@@ -5,7 +5,7 @@ use core::ffi::{CStr, c_char};
 use core::ptr::null;
 
 use crate::python::{ABI, FASTCALL, Function, Method, ModuleDefinition, Object, PyModule_Create2};
-use crate::{audit, referents, starts};
+use crate::{audit, referents, starts, streams};
 
 /// What the interpreter is handed and changes while it holds the GIL.
 struct Shared<T>(UnsafeCell<T>);
@@ -22,7 +22,7 @@ const fn method(name: &'static CStr, function: Function) -> Method {
     }
 }
 
-static METHODS: Shared<[Method; 8]> = Shared(UnsafeCell::new([
+static METHODS: Shared<[Method; 9]> = Shared(UnsafeCell::new([
     method(c"add_hook", audit::add_hook),
     method(c"heed", audit::heed),
     method(c"find_changed", referents::find_changed),
@@ -30,6 +30,7 @@ static METHODS: Shared<[Method; 8]> = Shared(UnsafeCell::new([
     method(c"begins", starts::begins),
     method(c"begun", starts::begun),
     method(c"forget", starts::forget),
+    method(c"is_written", streams::is_written),
     Method {
         name: null(),
         function: None,

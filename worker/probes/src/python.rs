@@ -1,6 +1,6 @@
 //! What is known of Python: no more than is the same in all the versions that load this.
 
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{c_char, c_int, c_long, c_void};
 
 /// An object. Its type is the second word of it, in the builds for which a worker loads this.
 pub type Object = *mut c_void;
@@ -53,6 +53,7 @@ pub struct ModuleDefinition {
 
 unsafe extern "C" {
     static _Py_NoneStruct: c_void;
+    pub fn PyBool_FromLong(value: c_long) -> Object;
     pub fn PyDict_Next(
         dict: Object,
         place: *mut isize,

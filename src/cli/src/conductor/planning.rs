@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use dx_py_core::{Event, TestId, Verdict};
 use dx_py_executor::Job;
@@ -227,13 +228,18 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             id,
             keywords: Names::Listed(&item.keywords),
             markers: &item.markers,
-            last: self.intent.last.get(id).copied(),
+            last: self.intent.known.get(id).and_then(|known| known.last),
         })
+    }
+
+    fn expected(&self, id: &TestId) -> Duration {
+        let known = self.intent.known.get(id);
+        known.and_then(|known| known.duration).unwrap_or(UNKNOWN)
     }
 
     fn planned_test(&self, id: TestId, file: &str, item: &CollectedItem) -> Planned {
         Planned {
-            expected: self.intent.expected.get(&id).copied().unwrap_or(UNKNOWN),
+            expected: self.expected(&id),
             file: file.to_owned(),
             id,
             place: item.place,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
@@ -18,18 +18,19 @@ const GATHERING: Duration = Duration::from_millis(50);
 
 type Order<'a> = Box<dyn FnOnce(&mut Recorder<'a>) -> Result<(), CatalogError> + Send>;
 
-enum Message<'a> {
-    /// Something that can wait a moment.
-    Later(Order<'a>),
-    /// Something that somebody waits for.
-    Now(Order<'a>),
+/// What the thread and those who tell it something share.
+#[derive(Default)]
+struct State {
+    has_failed: AtomicBool,
+    /// Whether somebody waits for what was told.
+    is_urgent: AtomicBool,
 }
 
 /// A recorder that works beside the run. Everything happens in the order in which it is told, up to the first error.
 pub struct RecorderThread<'scope, 'a> {
-    messages: Sender<Message<'a>>,
+    orders: Sender<Order<'a>>,
     thread: ScopedJoinHandle<'scope, (Recorder<'a>, Result<(), CatalogError>)>,
-    has_failed: Arc<AtomicBool>,
+    state: Arc<State>,
 }
 
 impl<'scope, 'a: 'scope> RecorderThread<'scope, 'a> {
@@ -41,20 +42,22 @@ impl<'scope, 'a: 'scope> RecorderThread<'scope, 'a> {
         scope: &'scope Scope<'scope, '_>,
         recorder: Recorder<'a>,
     ) -> std::io::Result<Self> {
-        let (messages, received) = mpsc::channel();
-        let has_failed = Arc::new(AtomicBool::new(false));
-        let failed = Arc::clone(&has_failed);
+        let (orders, received) = mpsc::channel();
+        let state = Arc::new(State::default());
+        let shared = Arc::clone(&state);
         let work = move || {
             let mut recorder = recorder;
-            let done = work(&mut recorder, &received);
-            failed.store(done.is_err(), Ordering::Relaxed);
+            let done = recorder
+                .look_up()
+                .and_then(|()| work(&mut recorder, &received, &shared));
+            shared.has_failed.store(done.is_err(), Ordering::Relaxed);
             (recorder, done)
         };
         let builder = thread::Builder::new().name("recorder".to_owned());
         Ok(Self {
-            messages,
+            orders,
             thread: builder.spawn_scoped(scope, work)?,
-            has_failed,
+            state,
         })
     }
 
@@ -64,7 +67,7 @@ impl<'scope, 'a: 'scope> RecorderThread<'scope, 'a> {
         order: impl FnOnce(&mut Recorder<'a>) -> Result<(), CatalogError> + Send + 'static,
     ) {
         // One that has failed takes no more, which `end` tells.
-        let _ = self.messages.send(Message::Later(Box::new(order)));
+        let _ = self.orders.send(Box::new(order));
     }
 
     /// Waits until all that was told is recorded, and for an answer; nothing if recording has failed.
@@ -73,23 +76,31 @@ impl<'scope, 'a: 'scope> RecorderThread<'scope, 'a> {
         question: impl FnOnce(&mut Recorder<'a>) -> Result<T, CatalogError> + Send + 'static,
     ) -> Option<T> {
         let (answer, answered) = mpsc::sync_channel(1);
-        let order = Message::Now(Box::new(move |recorder| {
+        let order = move |recorder: &mut Recorder<'a>| {
             // Whoever has asked waits for it.
             let _ = answer.send(question(recorder)?);
             Ok(())
-        }));
-        self.messages.send(order).ok()?;
+        };
+        self.orders.send(Box::new(order)).ok()?;
+        self.hurry();
         answered.recv().ok()
+    }
+
+    /// Has what was told recorded now: there won't be much more.
+    pub fn hurry(&self) {
+        self.state.is_urgent.store(true, Ordering::Release);
+        self.thread.thread().unpark();
     }
 
     /// Whether something couldn't be recorded: then nothing after it is.
     pub fn has_failed(&self) -> bool {
-        self.has_failed.load(Ordering::Relaxed)
+        self.state.has_failed.load(Ordering::Relaxed)
     }
 
     /// Waits until all that was told is recorded; gives the recorder back, and the first error.
     pub fn end(self) -> (Recorder<'a>, Result<(), CatalogError>) {
-        drop(self.messages);
+        self.hurry();
+        drop(self.orders);
         match self.thread.join() {
             Ok(ended) => ended,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -100,48 +111,38 @@ impl<'scope, 'a: 'scope> RecorderThread<'scope, 'a> {
 /// Does what a recorder is told until nobody can tell it more.
 fn work<'a>(
     recorder: &mut Recorder<'a>,
-    messages: &Receiver<Message<'a>>,
+    orders: &Receiver<Order<'a>>,
+    state: &State,
 ) -> Result<(), CatalogError> {
-    loop {
-        let (orders, is_last) = gather(messages);
+    // None is told any more once nobody is there to tell it.
+    while let Ok(first) = orders.recv() {
+        let told = std::iter::once(first).chain(gather(orders, state));
+        let told: Vec<Order<'a>> = told.collect();
         // All jobs that these tell of have ended.
         recorder.look_again();
-        for order in orders {
+        for order in told {
             order(recorder)?;
         }
         recorder.flush()?;
         // Who asks next asks about what was read until then.
         recorder.look_again();
-        if is_last {
-            return Ok(());
-        }
     }
+    Ok(())
 }
 
-/// What is told within a moment from the first message on, and whether it is the last.
-fn gather<'a>(messages: &Receiver<Message<'a>>) -> (Vec<Order<'a>>, bool) {
-    let mut orders = Vec::new();
-    let mut until = None;
-    loop {
-        let received = match until {
-            None => messages
-                .recv()
-                .map_err(|_closed| RecvTimeoutError::Disconnected),
-            Some(until) => {
-                messages.recv_timeout(Instant::saturating_duration_since(&until, Instant::now()))
-            }
-        };
-        match received {
-            Ok(Message::Later(order)) => {
-                orders.push(order);
-                until.get_or_insert_with(|| Instant::now() + GATHERING);
-            }
-            Ok(Message::Now(order)) => {
-                orders.push(order);
-                return (orders, false);
-            }
-            Err(RecvTimeoutError::Timeout) => return (orders, false),
-            Err(RecvTimeoutError::Disconnected) => return (orders, true),
+/// What else is told within a moment, unless somebody waits for it. Who tells something doesn't wake this thread meanwhile, which took
+/// longer than to record most of it.
+fn gather<'o, 'a>(
+    orders: &'o Receiver<Order<'a>>,
+    state: &State,
+) -> impl Iterator<Item = Order<'a>> + use<'o, 'a> {
+    let until = Instant::now() + GATHERING;
+    while !state.is_urgent.swap(false, Ordering::Acquire) {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
         }
+        thread::park_timeout(left);
     }
+    orders.try_iter()
 }
