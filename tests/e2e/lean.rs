@@ -666,6 +666,7 @@ fn items_that_are_made_after_one_another_are_what_pytest_makes() {
                 item.stash['key'] = item.name\n    \
             with open(os.environ['SEEN'], 'w') as file:\n        \
                 for item in items:\n            \
+                    assert (item.funcargs, item._request.node) == ({}, item)  # made when somebody looks at them\n            \
                     slots = {name for cls in type(item).__mro__ for name in vars(cls).get('__slots__', ()) if hasattr(item, name)}\n            \
                     names = sorted({*vars(item), *slots} - {'__dict__'})\n            \
                     values = [(name, told(getattr(item, name))) for name in names]\n            \
@@ -703,10 +704,7 @@ fn items_that_are_made_after_one_another_are_what_pytest_makes() {
 
 #[test]
 fn what_is_made_when_somebody_asks_is_there_for_whoever_does() {
-    let project = Project::new(&[
-        (
-            "conftest.py",
-            "import pytest\n\
+    let conftest = "import pytest\n\
              SEEN = []\n\
              def pytest_itemcollected(item):\n\
              \x20   if item.name == 'test_two': SEEN.append((item.funcargs, item._request.node is item, hasattr(item, '_request')))\n\
@@ -718,22 +716,20 @@ fn what_is_made_when_somebody_asks_is_there_for_whoever_does() {
              \x20   four = by_name['test_four']\n\
              \x20   four.funcargs = {'given': 4}\n\
              \x20   SEEN.append((four._request.node.name, four.funcargs))\n\
-             \x20   SEEN.append(hasattr(pytest.Function, 'funcargs'))\n\
-             @pytest.hookimpl(hookwrapper=True)\n\
-             def pytest_runtest_makereport(item, call):\n\
-             \x20   yield\n\
-             \x20   if call.when == 'call': print(item.name, item.funcargs, item._request.scope)\n",
-        ),
-        (
-            "test_a.py",
-            "import conftest\n\
-             def test_one(): assert 0\n\
-             def test_two(): pass\n\
-             def test_three(): pass\n\
-             def test_four(): print('x')\n\
-             def test_five(): assert conftest.SEEN == [\n\
-             \x20   ({}, True, True), (None, {'kept': 3}), ('test_four', {'given': 4}), False], conftest.SEEN\n",
-        ),
-    ]);
+             \x20   SEEN.append(hasattr(pytest.Function, 'funcargs'))\n";
+    let test = "import conftest\n\
+         def test_one(): assert 0\n\
+         def test_two(): pass\n\
+         def test_three(): pass\n\
+         def test_four(): print('x')\n\
+         def test_five(): assert conftest.SEEN == [\n\
+         \x20   ({}, True, True), (None, {'kept': 3}), ('test_four', {'given': 4}), False], conftest.SEEN\n";
+    let project = Project::new(&[("conftest.py", conftest), ("test_a.py", test)]);
     agree(&project, &[], 5);
+    let hook = "@pytest.hookimpl(hookwrapper=True)\n\
+         def pytest_runtest_makereport(item, call):\n\
+         \x20   yield\n\
+         \x20   if call.when == 'call': print(item.name, item.funcargs, item._request.scope)\n";
+    project.write("conftest.py", &format!("{conftest}{hook}"));
+    agree(&project, &[], 0);
 }

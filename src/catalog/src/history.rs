@@ -463,8 +463,8 @@ mod unit {
                 result("a.py::x", status),
                 result("a.py::y", TestStatus::Passed),
             ];
-            let inputs = HashMap::from([(results[0].id.clone(), inputs)]);
-            let none = HashMap::new();
+            let inputs = FxHashMap::from_iter([(results[0].id.clone(), inputs)]);
+            let none = FxHashMap::default();
             catalog
                 .record_outcomes(run, universe, &results, &none)
                 .unwrap();
