@@ -163,8 +163,8 @@ def test_all_that_begins_is_told_once_after_each_time_that_it_is_forgotten(tool,
         assert running.begun() == set()
 
 
-def test_streams_are_written_when_they_hold_something_or_lead_elsewhere(tmp_path):
-    assert said(f"""
+def test_streams_are_written_when_they_hold_something_or_lead_elsewhere():
+    assert said("""
         import os, tempfile
         if probes.is_written(0, 0, 0, 0) is None:  # a system that is asked in another way
             print("so")
@@ -178,7 +178,7 @@ def test_streams_are_written_when_they_hold_something_or_lead_elsewhere(tmp_path
         known = [(status.st_dev, status.st_ino) for status in (os.fstat(file.fileno()) for file in files[:2])]
         known = [number for identity in known for number in identity]
         def both():
-            found = {{probes.is_written(*known), _is_written_in_python(*known)}}
+            found = {probes.is_written(*known), _is_written_in_python(*known)}
             said.append(found.pop() if len(found) == 1 else "both")
         said = []
         lead(*files[:2]), both()

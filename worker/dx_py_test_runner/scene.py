@@ -318,7 +318,7 @@ def _is_written_in_python(out_device: int, out: int, error_device: int, error: i
 def _compiled() -> Callable[[int, int, int, int], bool]:
     probes = load()
     is_known = probes is not None and probes.is_written(0, 0, 0, 0) is not None
-    return probes.is_written if is_known else _is_written_in_python  # type: ignore[union-attr, no-any-return]
+    return probes.is_written if is_known else _is_written_in_python  # type: ignore[union-attr]
 
 
 _is_written = _compiled()
