@@ -41,6 +41,8 @@ _now = time.monotonic
 _PATIENCE = 2.0
 #: How long a request may take to arrive, in seconds.
 _HASTE = 2.0
+#: For how long it counts that nothing has changed, in seconds.
+_MOMENT = 0.02
 _LARGEST_REQUEST = 16 << 20
 #: The worker's socket, its ring, standard output and standard error; more are what any program would get that was started there.
 _STREAMS = 4
@@ -59,6 +61,8 @@ class Zygote:
         self._started = time.time()
         self._state: dict[str, Any] = {}
         self._seen: dict[str, Any] = {}
+        #: When it was last found not to be stale.
+        self._looked = float("-inf")
         self._preloads: dict[str, Any] = {}
         self._trial: Optional[Trial] = None
         self._generators: list[random.Random] = []
@@ -297,6 +301,16 @@ class Zygote:
             return True
         return bool(self._hidden())
 
+    def _is_stale_by_now(self) -> bool:
+        """The same, unless it wasn't a moment ago: a run asks for its workers one after the other."""
+        now = _now()
+        if now - self._looked < _MOMENT:
+            return False
+        is_stale = self._is_stale()
+        if not is_stale:
+            self._looked = now
+        return is_stale
+
     def _hidden(self) -> list[str]:
         """The modules that are loaded here and hidden for a fresh interpreter: the folder that it starts in is searched first."""
         loaded = _loaded()
@@ -331,7 +345,7 @@ class Zygote:
                     self._import_preloads()
             else:
                 request = Request.of(parts[1:])
-                if self._is_stale() or self._is_asked_otherwise(request.environment):
+                if self._is_stale_by_now() or self._is_asked_otherwise(request.environment):
                     link.sendall(b"stale\n")
                     self._end()
                 elif len(fds) == _STREAMS + len(request.numbers):

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use dx_py_catalog::{KnownTest, SetId};
+use dx_py_catalog::KnownTest;
 use dx_py_core::{Event, RunSummary, TestId, TestResult, TestStatus, Verdict};
 use dx_py_daemon::{LaunchSpec, Preloads};
 use dx_py_executor::{Foreseen, Handler, Job, Outcome, RunnerEvent};
@@ -92,8 +92,8 @@ pub struct Intent<'a> {
     pub leftovers: Leftovers,
     /// Under which name that is kept.
     pub leftovers_note: String,
-    /// The sets of inputs of fresh tests that run after all if a test leaves something else than before, which they may find.
-    pub doubtable: HashMap<TestId, Vec<SetId>>,
+    /// Whether fresh tests run after all if a test leaves something else than before, which they may find.
+    pub doubts: bool,
     /// Whether all runs see which functions their tests run.
     pub are_all_seen: bool,
 }
@@ -120,6 +120,8 @@ pub struct Conductor<'scope, 'a> {
     /// files is a conftest.
     pub folders: Vec<(String, bool)>,
     announced: FxHashSet<TestId>,
+    /// Fresh tests that run after all.
+    doubted: FxHashSet<TestId>,
     /// The tests that the user names and that weren't seen yet.
     named: Named,
     /// The paths of files that couldn't be collected, or not all of them; and those of which the phase at hand says so.
@@ -162,6 +164,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
             folders: Vec::new(),
             busyness: Busyness::default(),
             announced: FxHashSet::default(),
+            doubted: FxHashSet::default(),
             named,
             broken: BTreeSet::new(),
             broken_now: HashSet::new(),
@@ -473,11 +476,11 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
     /// The fresh tests that may find what is otherwise left than before, and those that left it.
     fn take_finders(&mut self) -> (Vec<TestId>, News) {
         let news = std::mem::take(&mut self.news);
-        if news.is_empty() || self.intent.doubtable.is_empty() {
+        if news.is_empty() || !self.may_doubt() {
             return (Vec::new(), news);
         }
         let names: Vec<String> = news.keys().cloned().collect();
-        let tests = self.intent.doubtable.clone();
+        let tests = self.doubtable();
         let are_all_seen = self.intent.are_all_seen;
         let found = self
             .recorder
@@ -487,11 +490,22 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         (found, news)
     }
 
+    /// Whether there are fresh tests that run after all if a test leaves something else than before, which they may find.
+    fn may_doubt(&self) -> bool {
+        self.intent.doubts && !self.intent.known_fresh.is_empty()
+    }
+
+    /// These tests, as long as they haven't been doubted.
+    fn doubtable(&self) -> Vec<TestId> {
+        let fresh = self.intent.known_fresh.values().flatten();
+        let fresh = fresh.map(|(id, ..)| id);
+        let fresh = fresh.filter(|id| !self.doubted.contains(*id));
+        fresh.cloned().collect()
+    }
+
     /// What these tests passed with says nothing of what is left now.
     fn doubt_passes(&mut self, tests: &[TestId]) {
-        for test in tests {
-            self.intent.doubtable.remove(test);
-        }
+        self.doubted.extend(tests.iter().cloned());
         let passed = tests.to_vec();
         self.recorder
             .later(move |recorder| recorder.forget_passes(&passed));
@@ -503,7 +517,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         // what is theirs as it was.
         let snapshots = &self.summary.snapshots;
         let writes = !snapshots.accepted.is_empty() || !snapshots.pending.is_empty();
-        if self.intent.doubtable.is_empty() || writes {
+        if !self.may_doubt() || writes {
             return Ok(());
         }
         // Most runs end here: which tests are fresh is many, and rarely asked.
@@ -514,10 +528,10 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         let Some(first) = changed.keys().min().map(ToString::to_string) else {
             return Ok(());
         };
-        let tests = self.intent.doubtable.clone();
+        let tests = self.doubtable();
         let found = self
             .recorder
-            .ask(move |recorder| recorder.readers_of(tests, &changed));
+            .ask(move |recorder| Ok(recorder.readers_of(tests, &changed)));
         let readers = found.unwrap_or_default();
         if readers.is_empty() {
             return Ok(());

@@ -2,12 +2,12 @@
 
 mod collecting;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use dx_py_catalog::{KnownTest, SetId, UniverseState};
+use dx_py_catalog::{KnownTest, UniverseState};
 use dx_py_core::{Event, RelPath, RunSummary, TestId, Verdict};
 use dx_py_daemon::Role;
 use dx_py_executor::{HeadStart, Outcome, Patience, Processes, RunPlan, Standby};
@@ -176,7 +176,7 @@ pub fn execute(
     let (leftovers, leftovers_note) = session.leftovers()?;
     let settled = settled(session, &plan);
     let known: KnownTests<'_> = tests(&session.state).map(|test| (&test.id, test)).collect();
-    let mut intent = Intent {
+    let intent = Intent {
         renewal,
         heard_of,
         selection: asked.selection,
@@ -201,11 +201,9 @@ pub fn execute(
         busyness_note: session.busyness_note(),
         leftovers,
         leftovers_note,
-        doubtable: HashMap::new(),
+        doubts: session.project.level().counts_functions() && !asked.is_forced(),
         are_all_seen: session.project.level().sees_functions(false),
     };
-    session.sets.settle_all(&session.catalog, &session.world)?;
-    intent.doubtable = doubtable(session, &intent);
     let base = session.base_inputs();
     let recorder = Recorder::new(Recording {
         catalog: &mut session.catalog,
@@ -413,23 +411,6 @@ fn verdicts(plan: &Plan) -> FxHashMap<TestId, Verdict> {
         (id.clone(), Verdict::Fresh { status, duration })
     });
     dirty.chain(fresh).collect()
-}
-
-/// The sets of inputs of fresh tests that may come to be doubted for what others leave behind.
-fn doubtable(session: &Session, intent: &Intent<'_>) -> HashMap<TestId, Vec<SetId>> {
-    if !session.project.level().counts_functions() || intent.force {
-        return HashMap::new();
-    }
-    let fresh = tests(&session.state).filter(|test| {
-        let verdict = intent.verdicts.get(&test.id);
-        matches!(verdict, Some(Verdict::Fresh { .. }))
-    });
-    let sets = fresh.map(|test| {
-        let passes = test.passes.iter().map(|pass| pass.set);
-        let holding = passes.filter(|set| session.sets.holds(*set));
-        (test.id.clone(), holding.collect())
-    });
-    sets.collect()
 }
 
 /// Which files run alone, and how failures are heard again. No change explains those of tests that passed with the very inputs of now,

@@ -108,7 +108,7 @@ pub struct Recording<'a> {
     pub base: Vec<Input>,
     /// The tests that were known before: a failure deletes those of their passes that match the digests now.
     pub known: &'a KnownTests<'a>,
-    /// The recorded sets of inputs, all compared with the digests now.
+    /// The recorded sets of inputs, compared with the digests now.
     pub sets: &'a mut SetStates,
     /// What tests left in earlier runs.
     pub leftovers: Leftovers,
@@ -148,8 +148,9 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Reads what is asked of known tests when they have passed.
+    /// Looks at what is asked of known tests when they have passed: older passes, too, may match the world.
     fn look_up(&mut self) -> Result<(), CatalogError> {
+        self.sets.settle_all(self.catalog, self.world)?;
         let tests = self.known.values().copied();
         self.sets.load_slices(self.catalog, tests)
     }

@@ -1,6 +1,5 @@
 //! Who may find what a test left: tests that reach code which mentions the name that it is found under.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use dx_py_catalog::{CatalogError, SetId};
@@ -14,27 +13,28 @@ use crate::functions::ANYBODY;
 use crate::leftovers::Place;
 
 impl Recorder<'_> {
-    /// Of tests with these sets of inputs, each of which holds, those that may find what is left under one of these names. Those of which no function is told
-    /// apart are among them only if `are_all_seen`: else they were recorded by runs that didn't look at functions, nor at what is left.
+    /// Of these fresh tests those that may find what is left under one of these names, as their sets of inputs say. Those of which no function is
+    /// told apart are among them only if `are_all_seen`: else they were recorded by runs that didn't look at functions, nor at what is left.
     ///
     /// # Errors
     /// If the catalog can't be read.
     pub fn finders(
-        &self,
-        tests: HashMap<TestId, Vec<SetId>>,
+        &mut self,
+        tests: Vec<TestId>,
         names: &[String],
         are_all_seen: bool,
     ) -> Result<Vec<TestId>, CatalogError> {
-        let (_, mut table) = self.catalog.records(self.universe)?;
-        self.catalog
-            .load_parts(&mut table, tests.values().flatten().copied())?;
+        let holding = tests.iter().flat_map(|test| self.holding(test));
+        let holding: Vec<SetId> = holding.collect();
+        self.sets.load_parts(self.catalog, holding)?;
+        let recorder = &*self;
         let places: Vec<Place<'_>> = names.iter().map(|told| Place::of(told)).collect();
         let files: FxHashSet<&str> = places.iter().filter_map(|place| place.file).collect();
         // By the files which have places of their own, and one for all others.
         let mut searches: FxHashMap<Option<&str>, Search<'_>> = FxHashMap::default();
         let mut found: Vec<TestId> = tests
             .into_iter()
-            .filter(|(test, sets)| {
+            .filter(|test| {
                 let file = files.get(test.file()).copied();
                 let meant = || {
                     places
@@ -42,28 +42,33 @@ impl Recorder<'_> {
                         .filter(|place| place.file.is_none_or(|own| Some(own) == file))
                 };
                 let search = searches.entry(file).or_insert_with(|| Search {
-                    recorder: self,
+                    recorder,
                     names: meant().map(|place| place.hash()).collect(),
                     is_anybodys: meant().any(|place| place.name == ANYBODY),
                     known: FxHashMap::default(),
                 });
                 !search.names.is_empty()
-                    && sets.iter().any(|set| {
-                        let facts = table.facts_of(*set).chain(table.parts_of(*set));
-                        let facts: Vec<&Fact> = facts.collect();
+                    && recorder.holding(test).any(|set| {
+                        let sets = &recorder.sets;
+                        let facts: Vec<&Fact> =
+                            sets.facts_of(set).chain(sets.parts_of(set)).collect();
                         let is_symbol = |fact: &&Fact| matches!(fact.input, Input::Symbol(_));
                         (are_all_seen || facts.iter().any(is_symbol))
                             && (search.is_anybodys || search.is_mentioned(&facts))
                     })
             })
-            .map(|(test, _)| test)
             .collect();
         found.sort_unstable();
         Ok(found)
     }
-}
 
-impl Recorder<'_> {
+    /// The sets of a test's passes that hold.
+    fn holding(&self, test: &TestId) -> impl Iterator<Item = SetId> {
+        let known = self.known.get(test).into_iter();
+        let sets = known.flat_map(|known| known.passes.iter().map(|pass| pass.set));
+        sets.filter(|set| self.sets.holds(*set))
+    }
+
     /// What of the files of the project that tests of this run wrote, and of the folders around them, isn't what it was; each with its
     /// digest by now.
     pub fn changed_by_tests(&self) -> FxHashMap<Input, Digest> {
@@ -86,32 +91,24 @@ impl Recorder<'_> {
         changed
     }
 
-    /// Of tests with these sets of inputs those that have read what has `changed` where it was.
-    ///
-    /// # Errors
-    /// If the catalog can't be read.
+    /// Of these fresh tests those that have read what has `changed` where it was.
     pub fn readers_of(
         &self,
-        tests: HashMap<TestId, Vec<SetId>>,
+        tests: Vec<TestId>,
         changed: &FxHashMap<Input, Digest>,
-    ) -> Result<Vec<TestId>, CatalogError> {
-        let (_, table) = self.catalog.records(self.universe)?;
+    ) -> Vec<TestId> {
         let is_other = |fact: &Fact| {
             changed
                 .get(&fact.input)
                 .is_some_and(|now| *now != fact.digest)
         };
-        let reads = |(_, sets): &(TestId, Vec<SetId>)| {
-            let mut sets = sets.iter();
-            sets.any(|set| table.facts_of(*set).any(is_other))
+        let reads = |test: &TestId| {
+            let mut sets = self.holding(test);
+            sets.any(|set| self.sets.facts_of(set).any(is_other))
         };
-        let mut found: Vec<TestId> = tests
-            .into_iter()
-            .filter(reads)
-            .map(|(test, _)| test)
-            .collect();
+        let mut found: Vec<TestId> = tests.into_iter().filter(reads).collect();
         found.sort_unstable();
-        Ok(found)
+        found
     }
 }
 
