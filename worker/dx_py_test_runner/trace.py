@@ -660,19 +660,16 @@ class Trace:
 def _names_in(code: CodeType) -> set[str]:
     """The names in code and in what is nested in it."""
     names: set[str] = set()
-    pending = [code]
-    for one in pending:
+    for one in _with_nested(code):
         names.update(one.co_names)
-        pending += [constant for constant in one.co_consts if type(constant) is CodeType]
     return names
 
 
-def _with_nested(code: CodeType) -> Iterator[CodeType]:
-    pending = [code]
-    while pending:
-        one = pending.pop()
-        yield one
-        pending.extend(constant for constant in one.co_consts if type(constant) is CodeType)
+def _with_nested(code: CodeType) -> list[CodeType]:
+    found = [code]
+    for one in found:
+        found += [constant for constant in one.co_consts if type(constant) is CodeType]
+    return found
 
 
 def _names_of_imports(code: CodeType) -> set[str]:

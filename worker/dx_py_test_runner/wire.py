@@ -335,7 +335,7 @@ class Wire:
 
     def send(self, kind: int, payload: bytes = b"", sequence: int = 0, duration_ns: int = 0, status: int = 0) -> None:
         """Send one message."""
-        if not self._is_own or _getpid() != self._pid:
+        if _getpid() != self._pid:
             return
         data = self._frame(kind, payload, sequence, duration_ns, status)
         self._sendall(data)

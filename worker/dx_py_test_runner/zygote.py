@@ -302,7 +302,7 @@ class Zygote:
         return bool(self._hidden())
 
     def _is_stale_by_now(self) -> bool:
-        """The same, unless it wasn't a moment ago: a run asks for its workers one after the other."""
+        """Whether it is stale, unless it wasn't a moment ago: a run asks for its workers one after the other."""
         now = _now()
         if now - self._looked < _MOMENT:
             return False

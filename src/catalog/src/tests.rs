@@ -161,6 +161,13 @@ pub struct UniverseState {
     pub files: Vec<KnownFile>,
 }
 
+impl UniverseState {
+    /// The tests of all files.
+    pub fn tests(&self) -> impl Iterator<Item = &KnownTest> {
+        self.files.iter().flat_map(|file| &file.tests)
+    }
+}
+
 impl Catalog {
     /// The universe with that key; made if it isn't there.
     ///

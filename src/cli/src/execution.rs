@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use dx_py_catalog::{KnownTest, UniverseState};
+use dx_py_catalog::KnownTest;
 use dx_py_core::{Event, RelPath, RunSummary, TestId, Verdict};
 use dx_py_daemon::Role;
 use dx_py_executor::{HeadStart, Outcome, Patience, Processes, RunPlan, Standby};
@@ -175,7 +175,7 @@ pub fn execute(
     });
     let (leftovers, leftovers_note) = session.leftovers()?;
     let settled = settled(session, &plan);
-    let known: KnownTests<'_> = tests(&session.state).map(|test| (&test.id, test)).collect();
+    let known: KnownTests<'_> = session.state.tests().map(|test| (&test.id, test)).collect();
     let intent = Intent {
         renewal,
         heard_of,
@@ -380,10 +380,6 @@ fn as_duration(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-fn tests(state: &UniverseState) -> impl Iterator<Item = &KnownTest> {
-    state.files.iter().flat_map(|file| &file.tests)
-}
-
 /// How long workers may do nothing beside others; none if for ever.
 fn patience(session: &Session) -> Option<Patience> {
     let limit = as_duration(session.project.config.patience.unwrap_or(PATIENCE));
@@ -394,7 +390,9 @@ fn patience(session: &Session) -> Option<Patience> {
     };
     Some(Patience {
         limit,
-        known: tests(&session.state)
+        known: session
+            .state
+            .tests()
             .filter_map(|test| Some((test.id.clone(), of_test(test)?)))
             .collect(),
     })

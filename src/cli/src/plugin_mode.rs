@@ -245,7 +245,7 @@ fn record(session: &mut Session, told: Told) -> anyhow::Result<()> {
         .collect();
     if !failed.is_empty() {
         session.settle_all()?;
-        let known = session.state.files.iter().flat_map(|file| &file.tests);
+        let known = session.state.tests();
         let mut passes: Vec<PassId> = Vec::new();
         for test in known {
             let Some(outcome) = failed.get(test.id.as_str()) else {
@@ -254,7 +254,7 @@ fn record(session: &mut Session, told: Told) -> anyhow::Result<()> {
             if outcome.was_fresh {
                 passes.extend(test.passes.iter().map(|pass| pass.id));
             } else {
-                passes.extend(session.sets.matching_passes(test));
+                passes.extend(session.sets.matching(test).map(|pass| pass.id));
             }
         }
         session.catalog.delete_passes(&passes)?;

@@ -74,7 +74,7 @@ pub struct Recorder<'a> {
     unsettled: HashSet<String>,
     known: &'a KnownTests<'a>,
     sets: &'a mut SetStates,
-    /// Tests whose passes don't count any more.
+    /// Tests whose passes don't count any more: a number of one that is gone may be that of another pass by now.
     refuted: FxHashSet<TestId>,
     left: Left,
     /// What the next batch writes: outcomes, fingerprints of what tests depended on, and passes.
@@ -301,7 +301,8 @@ impl<'a> Recorder<'a> {
         if let Some(known) = self.known.get(test)
             && self.refuted.insert(test.clone())
         {
-            let passes: Vec<PassId> = self.sets.matching_passes(known).collect();
+            let passes = self.sets.matching(known).map(|pass| pass.id);
+            let passes: Vec<PassId> = passes.collect();
             self.catalog.delete_passes(&passes)?;
         }
         Ok(())

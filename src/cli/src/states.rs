@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use dx_py_catalog::{
-    Catalog, CatalogError, FactTable, KnownTest, PassId, RecordedSet, SetId, UniverseState,
+    Catalog, CatalogError, FactTable, KnownTest, Pass, RecordedSet, SetId, UniverseState,
 };
 use dx_py_core::{Digest, Fact, Input};
 use dx_py_select::{Change, SetState};
@@ -80,22 +80,15 @@ impl SetStates {
     }
 
     /// The passes of a test that match the world now, older ones too if all sets are settled.
-    pub fn matching_passes(&self, test: &KnownTest) -> impl Iterator<Item = PassId> {
-        let passes = test.passes.iter();
-        passes
-            .filter(|pass| self.holds(pass.set))
-            .map(|pass| pass.id)
+    pub fn matching<'a>(&'a self, test: &'a KnownTest) -> impl Iterator<Item = &'a Pass> {
+        test.passes.iter().filter(|pass| self.holds(pass.set))
     }
 
     /// The set of a pass that matches the world now in which a test has nothing of its own but its slice: the set that it is within, it,
     /// and the slice. The parts of these sets must have been read.
-    pub fn matching_slice(&self, test: &KnownTest) -> Option<(SetId, SetId, &Input)> {
-        let mut sets = test.passes.iter().map(|pass| pass.set);
-        sets.find_map(|set| {
-            let base = self.base_of(set)?;
-            let slice = self.only_slice(set).filter(|_| self.holds(set))?;
-            Some((base, set, slice))
-        })
+    pub fn matching_slice<'a>(&'a self, test: &'a KnownTest) -> Option<(SetId, SetId, &'a Input)> {
+        let mut sets = self.matching(test).map(|pass| pass.set);
+        sets.find_map(|set| Some((self.base_of(set)?, set, self.only_slice(set)?)))
     }
 
     /// Reads what `matching_slice` needs to know of these tests.
@@ -107,9 +100,9 @@ impl SetStates {
         catalog: &Catalog,
         tests: impl Iterator<Item = &'a KnownTest>,
     ) -> Result<(), CatalogError> {
-        let sets = tests.flat_map(|test| &test.passes).map(|pass| pass.set);
-        let holding: Vec<SetId> = sets.filter(|set| self.holds(*set)).collect();
-        self.load_parts(catalog, holding)
+        let passes = tests.flat_map(|test| self.matching(test));
+        let sets: Vec<SetId> = passes.map(|pass| pass.set).collect();
+        self.load_parts(catalog, sets)
     }
 
     /// Looks more closely at the sets in doubt of tests and collections of which no other set holds: else those are enough to say that a

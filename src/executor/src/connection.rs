@@ -16,7 +16,7 @@ pub trait Connection {
     ) -> impl Future<Output = Result<(), String>>;
     /// The next report; `None` when the worker has gone. Must be safe to cancel.
     fn recv(&mut self) -> impl Future<Output = Result<Option<Report>, String>>;
-    /// The next report if it has arrived: asking costs much less than to wait for it.
+    /// The next report if it has arrived: asking costs much less than to wait for it. An error isn't told again by `recv`.
     fn arrived(&mut self) -> Result<Option<Report>, String> {
         Ok(None)
     }

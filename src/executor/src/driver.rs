@@ -182,28 +182,29 @@ async fn serve<C: Connection>(
         let slow = slow_at(session, &shared.borrow().plan.slow_after);
         let looks = session.running.is_some() && shared.borrow().plan.patience.is_some();
         tokio::select! {
-            report = worker.recv() => match report {
-                Ok(Some(report)) => {
-                    session.last_sign = Instant::now();
-                    session.told_slow = 0;
-                    session.idle = None;
-                    if let Some(end) = take_in(session, worker, report, shared).await {
-                        return end;
-                    }
-                    // What has come with it isn't waited for.
-                    while let Ok(Some(report)) = worker.arrived() {
+            mut report = worker.recv() => loop {
+                match report {
+                    Ok(Some(report)) => {
+                        session.last_sign = Instant::now();
+                        session.told_slow = 0;
+                        session.idle = None;
                         if let Some(end) = take_in(session, worker, report, shared).await {
                             return end;
                         }
                     }
+                    Ok(None) => return End::Died,
+                    Err(error) => {
+                        let note = format!("worker gw{}: {error}", session.slot);
+                        shared.borrow_mut().emit(RunnerEvent::Note(note));
+                        worker.kill().await;
+                        return End::Died;
+                    }
                 }
-                Ok(None) => return End::Died,
-                Err(error) => {
-                    let note = format!("worker gw{}: {error}", session.slot);
-                    shared.borrow_mut().emit(RunnerEvent::Note(note));
-                    worker.kill().await;
-                    return End::Died;
-                }
+                // What has come with it isn't waited for.
+                report = match worker.arrived() {
+                    Ok(None) => break,
+                    more => more,
+                };
             },
             Ok(()) = halt.changed(), if session.stopping.is_none() || *halt.borrow() == Halt::Now => {
                 let how = *halt.borrow_and_update();

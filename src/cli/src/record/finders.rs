@@ -65,8 +65,7 @@ impl Recorder<'_> {
     /// The sets of a test's passes that hold.
     fn holding(&self, test: &TestId) -> impl Iterator<Item = SetId> {
         let known = self.known.get(test).into_iter();
-        let sets = known.flat_map(|known| known.passes.iter().map(|pass| pass.set));
-        sets.filter(|set| self.sets.holds(*set))
+        known.flat_map(|known| self.sets.matching(known).map(|pass| pass.set))
     }
 
     /// What of the files of the project that tests of this run wrote, and of the folders around them, isn't what it was; each with its
