@@ -1,6 +1,6 @@
 //! Interpreters that are kept warm between runs: forks are like fresh ones, and never stale.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ def test_facts():
         'recent': logging.LogRecord('x', 0, '', 0, '', None, None).relativeCreated < 30000,
         'open': sorted(len(os.readlink(f'/proc/self/fd/{one}').split(':')) for one in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{one}')),
     }
-    with open(os.environ['FACTS'], 'a') as file: file.write(json.dumps([os.getppid(), random.random(), facts]) + '\n')
+    with open(os.environ['FACTS'], 'a') as file: file.write(json.dumps([os.getppid(), os.getpid(), random.random(), facts]) + '\n')
 "#;
 
 pub fn status(project: &Project) -> String {
@@ -58,6 +58,24 @@ pub fn pid_in(status: &str) -> u64 {
         .expect("works")
         .parse()
         .expect("works")
+}
+
+/// The forks of a process.
+fn children(pid: u64) -> Vec<u64> {
+    let tasks = format!("/proc/{pid}/task/{pid}/children");
+    let text = std::fs::read_to_string(tasks).unwrap_or_default();
+    text.split_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .collect()
+}
+
+/// The forks of the interpreter that is kept warm which wait for the next run, once they are there.
+fn spares(project: &Project) -> Vec<u64> {
+    let zygote = pid_in(&status(project));
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let are_there = || children(zygote).len() == processors.min(4);
+    assert!(within(Duration::from_secs(20), are_there));
+    children(zygote)
 }
 
 fn is_alive(pid: u64) -> bool {
@@ -114,17 +132,27 @@ fn a_fork_is_like_a_fresh_interpreter() {
         assert_eq!(project.test(&["--all", "-n", workers]).code, 0);
         project.set("DX_PY_DAEMON", "1");
         start(&project);
+        let spares = spares(&project);
         let run = project.test(&["--all", "-n", workers]);
         assert_eq!(run.code, 0, "{}", run.out);
-        // The process's parent, a random number, and the rest by name.
-        let all: Vec<(u64, f64, BTreeMap<String, serde_json::Value>)> = facts(&path)
+        // In a moment after a run, forks are made when they are wanted.
+        let run = project.test(&["--all", "-n", workers]);
+        assert_eq!(run.code, 0, "{}", run.out);
+        // The process's parent, the process, a random number, and the rest by name.
+        let all: Vec<(u64, u64, f64, BTreeMap<String, serde_json::Value>)> = facts(&path)
             .into_iter()
             .map(|line| serde_json::from_value(line).expect("works"))
             .collect();
-        assert_eq!(all.len(), 4);
+        assert_eq!(all.len(), 6);
         let zygote = pid_in(&status(&project));
         assert!(all[..2].iter().all(|one| one.0 != zygote));
         assert!(all[2..].iter().all(|one| one.0 == zygote));
+        assert!(all[2..4].iter().all(|one| spares.contains(&one.1)));
+        assert!(
+            all[4..]
+                .iter()
+                .all(|one| !spares[..workers.parse().unwrap_or(1)].contains(&one.1))
+        );
         let seed = |facts: &BTreeMap<String, serde_json::Value>| {
             // Each run has a seed of its own, the zygote has one for all of its forks.
             let mut facts = facts.clone();
@@ -136,20 +164,17 @@ fn a_fork_is_like_a_fresh_interpreter() {
             facts.insert("environ".into(), rest.into());
             facts
         };
-        let fresh = seed(&all[0].2);
+        let fresh = seed(&all[0].3);
         for one in &all[2..] {
-            for (name, value) in seed(&one.2) {
+            for (name, value) in seed(&one.3) {
                 // Of one worker the seed isn't set, and its flag says so.
                 if workers == "2" || name != "flags" {
                     assert_eq!(value, fresh[&name], "{name}");
                 }
             }
         }
-        assert_ne!(
-            all[2].1.to_bits(),
-            all[3].1.to_bits(),
-            "forks share random numbers"
-        );
+        let numbers: BTreeSet<u64> = all.iter().map(|one| one.2.to_bits()).collect();
+        assert_eq!(numbers.len(), all.len(), "forks share random numbers");
     }
 }
 
@@ -489,6 +514,63 @@ fn workers_end_with_whoever_asked_for_them() {
     assert!(is_alive(zygote));
     std::fs::remove_dir_all(project.path().join(".dx")).expect("works");
     assert!(within(Duration::from_secs(6), || !is_alive(zygote)));
+}
+
+#[test]
+fn spares_end_with_the_interpreter_and_one_that_has_died_is_not_missed() {
+    let project = warm(&[
+        ("test_a.py", "def test_a(): pass\n"),
+        ("test_b.py", "def test_b(): pass\n"),
+    ]);
+    start(&project);
+    let (zygote, before) = (pid_in(&status(&project)), spares(&project));
+    let kill = |pid: u64| {
+        let mut kill = std::process::Command::new("kill");
+        assert!(kill.arg("-9").arg(pid.to_string()).status().is_ok());
+    };
+    // The last one is asked first.
+    let dead = *before.last().expect("there is one");
+    kill(dead);
+    let run = project.test(&["--all", "-n", "2"]);
+    assert_eq!(run.code, 0, "{}", run.out);
+    assert!(run.out.contains("2 passed"), "{}", run.out);
+    assert!(!run.out.contains("died"), "{}", run.out);
+    let after = spares(&project);
+    assert!(!after.contains(&dead));
+    kill(zygote);
+    let are_gone = || after.iter().all(|spare| !is_alive(*spare));
+    assert!(within(Duration::from_secs(2), are_gone));
+}
+
+/// Whether a file can be compiled only the interpreter knows; one that is warm needn't be started for that.
+#[test]
+fn a_file_that_cannot_be_compiled_is_noticed() {
+    let project = warm(&[
+        ("dx-py.toml", "select = 'symbol'\n"),
+        (
+            "lib.py",
+            "def used():\n    return 1\n\n\ndef unused():\n    return 1\n",
+        ),
+        (
+            "test_a.py",
+            "import lib\n\n\ndef test_a():\n    assert lib.used() == 1\n",
+        ),
+    ]);
+    start(&project);
+    assert_eq!(project.test(&[]).code, 0);
+    let edited = |body: &str| format!("def used():\n    return 1\n\n\ndef unused():\n    {body}\n");
+    project.write("lib.py", &edited("return 2"));
+    let run = project.test(&[]);
+    // Nobody reaches what was changed, but for where functions aren't seen.
+    assert_eq!(run.code, 0, "{}", run.out);
+    for body in ["break", "return 1 is 1"] {
+        project.write("lib.py", &edited("return 3"));
+        assert_eq!(project.test(&[]).code, 0);
+        project.write("lib.py", &edited(body));
+        let run = project.test(&[]);
+        assert!(!run.out.contains("nothing to run"), "{body}: {}", run.out);
+        assert_eq!(run.code, i32::from(body == "break"), "{body}: {}", run.out);
+    }
 }
 
 #[test]

@@ -6,12 +6,14 @@ use std::process::Command;
 use crate::support::{Project, python, sees_functions};
 
 /// Tests of parts of the worker that go by what the interpreter is like.
-const OF_THE_WORKER: [&str; 5] = [
+const OF_THE_WORKER: [&str; 7] = [
     "test_compared.py",
     "test_compiled.py",
+    "test_file_states.py",
     "test_kept_code.py",
     "test_leftovers.py",
     "test_probes.py",
+    "test_spares.py",
 ];
 
 #[test]

@@ -199,11 +199,14 @@ def unnamed(session: Any, arguments: list[str]) -> Callable[[], None]:
 
     It collects all tests of a file that is named, also if its name isn't one of a test file, and doctests of any text.
     """
-    named = _paths_of(session, arguments)
-    above = named.union(*(path.parents for path in named))
+    paths = _paths_of(session, arguments)
+    # As text: to hash a path takes longer than all else here.
+    named = set(map(str, paths))
+    above = named.union(*(map(str, path.parents) for path in paths))
 
     def isinitpath(path: Any, *, with_parents: bool = False) -> bool:
-        return Path(path) in (above if with_parents else named)
+        text = str(path if isinstance(path, Path) else Path(path))
+        return text in (above if with_parents else named)
 
     session.isinitpath = isinitpath
 
@@ -232,8 +235,9 @@ HOOKS_OF_FOLDERS = (
 
 
 def look_only_at(session: Any, arguments: list[str]) -> Callable[[], None]:
-    """Let folders hold nothing but what leads to `arguments`; gives what undoes it. On its way to a file pytest makes a node for each
-    other one in its folders, and drops it. Only for sessions in which nobody else implements `HOOKS_OF_FOLDERS`."""
+    """Let folders hold nothing but what leads to `arguments`, each of which is there once; gives what undoes it. On its way to a file pytest
+    makes a node for each other one in its folders, and drops it; and it looks into the folder of each file that is named anew, as that may
+    be named twice. Only for sessions in which nobody else implements `HOOKS_OF_FOLDERS`."""
     if not (say.is_known() and hasattr(main, "scandir") and hasattr(python, "scandir")):
         return lambda: None
     wanted = _paths_of(session, arguments)
@@ -250,12 +254,18 @@ def look_only_at(session: Any, arguments: list[str]) -> Callable[[], None]:
             return entries
         return [entry for entry in entries if entry.path in on_the_way]
 
+    def collect_one_node(node: Any, handle_dupes: bool = True) -> Any:
+        return collect_one(node, handle_dupes or isinstance(node, pytest.Directory))
+
     for module in (main, python):
         module.scandir = scandir  # type: ignore[attr-defined]
+    collect_one = session._collect_one_node
+    session._collect_one_node = collect_one_node
 
     def undo() -> None:
         for module in (main, python):
             module.scandir = original  # type: ignore[attr-defined]
+        del session._collect_one_node
 
     return undo
 

@@ -130,8 +130,8 @@ def keep_parser() -> None:
 
 
 def pass_over_pytests_plugins() -> None:
-    """Don't look for fixtures in those plugins of pytest's own, and of the worker's, that hold none: pytest looks at each name in each of
-    them when a session starts."""
+    """Don't look for fixtures in those plugins of pytest's own, and of the worker's, that hold none, nor at what isn't one in the modules
+    that do: pytest looks at each name in each of them when a session starts."""
     from _pytest import fixtures
 
     manager = fixtures.FixtureManager
@@ -145,9 +145,20 @@ def pass_over_pytests_plugins() -> None:
         name = plugin.__name__ if kind is ModuleType else kind.__module__
         if name.startswith(_OWN_PLUGINS):
             holders = (plugin,) if kind is ModuleType else (*kind.__mro__, plugin)
-            if not any(
-                type(value) is definition for holder in holders for value in getattr(holder, "__dict__", {}).values()
-            ):
+            names = {
+                name
+                for holder in holders
+                for name, value in getattr(holder, "__dict__", {}).items()
+                if type(value) is definition
+            }
+            if not names:
+                return
+            if kind is ModuleType:
+                fixtures.dir = lambda _plugin: sorted(names)  # type: ignore[attr-defined]
+                try:
+                    registered(self, plugin, plugin_name)  # type: ignore[misc]
+                finally:
+                    del fixtures.dir  # type: ignore[attr-defined]
                 return
         registered(self, plugin, plugin_name)  # type: ignore[misc]
 

@@ -91,16 +91,24 @@ _WHOLE_SESSION_OPTIONS = (
 )
 
 
+#: Of modules whether they begin with one of these: it is asked of each implementation of some twenty hooks, and more than once.
+_known_modules: dict[tuple[str, ...], dict[str, bool]] = {}
+
+
 def implementations(config: Any, names: tuple[str, ...], known: tuple[str, ...]) -> Iterator[tuple[str, str, Any]]:
     """The implementations of these hooks by conftests, and by plugins whose modules don't begin with one of `known`: the hook's
     name, where it is, and the function."""
     # Before pytest 9 there is something around it elsewhere, which gives functions for hooks that take paths.
     hooks = config.pluginmanager.hook
+    are_known = _known_modules.setdefault(known, {})
     for name in names:
         caller = getattr(hooks, name, None)
         for implementation in caller.get_hookimpls() if caller is not None else ():
             module = getattr(implementation.function, "__module__", "") or ""
-            if not module.startswith(known):
+            is_known = are_known.get(module)
+            if is_known is None:
+                is_known = are_known[module] = module.startswith(known)
+            if not is_known:
                 where = str(getattr(implementation.plugin, "__file__", None) or module)
                 yield name, where, implementation.function
 

@@ -181,7 +181,7 @@ class _Observed:
 
     def __call__(self, path: Any, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True  # pytest doesn't show this frame when the call fails
-        if type(path) is int or self._trace.busy:
+        if type(path) is int or self._trace.busy or self._trace.is_for_pytest(_getframe(1)):
             return self._original(path, *args, **kwargs)
         try:
             result = self._original(path, *args, **kwargs)

@@ -100,6 +100,16 @@ class Readers:
         """Whether code in a file is pytest's, or of this package."""
         return self.kinds[filename] == INTERNAL
 
+    def is_for_pytest(self, frame: Optional[FrameType]) -> bool:
+        """Whether code in that frame, or whoever calls it through a function or two of the standard library, is pytest's or of this package:
+        then nobody owns what is read. Most of what is looked at between tests is."""
+        for _ in range(3):
+            kind = SKIP if frame is None else self.kinds[frame.f_code.co_filename]
+            if kind != FLEETING or frame is None:
+                return kind == INTERNAL
+            frame = frame.f_back
+        return False
+
     def owners(self, frame: Optional[FrameType]) -> list[str]:
         """The files of the user's modules on the stack, or their functions, the nearest first; none if the reader is pytest, this package, or
         another one whose reading isn't meant to bear on anything."""

@@ -163,6 +163,7 @@ class Trace:
         self.is_internal = readers.is_internal
         #: The owners of what is read by the code on the stack.
         self.owners = readers.owners
+        self.is_for_pytest = readers.is_for_pytest
         # What was recorded since the context began: code asks for the same variable again and again.
         self._recorded: set[tuple[object, ...]] = set()
 

@@ -19,14 +19,17 @@ import stat
 import struct
 import sys
 import time
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Optional
 
 from . import economy
+from .file_states import FileStates, state_of
 from .forked import Fork, Request
 from .kept_code import KeptCode
 from .observe import install
 from .preload import OF_DISTRIBUTIONS, SEEN, preload
+from .spares import Spares, receive, wait
 from .trace import Trace
 
 if TYPE_CHECKING:
@@ -41,9 +44,10 @@ _now = time.monotonic
 _PATIENCE = 2.0
 #: How long a request may take to arrive, in seconds.
 _HASTE = 2.0
+#: For how long nothing was asked before spares are made, in seconds: a run that has just ended its workers still has something to do.
+_LULL = 0.1
 #: For how long it counts that nothing has changed, in seconds.
 _MOMENT = 0.02
-_LARGEST_REQUEST = 16 << 20
 #: The worker's socket, its ring, standard output and standard error; more are what any program would get that was started there.
 _STREAMS = 4
 _MOST_STREAMS = 253
@@ -60,7 +64,7 @@ class Zygote:
         self._seed = os.environ.get("PYTHONHASHSEED")
         self._started = time.time()
         self._state: dict[str, Any] = {}
-        self._seen: dict[str, Any] = {}
+        self._seen = FileStates()
         #: When it was last found not to be stale.
         self._looked = float("-inf")
         self._preloads: dict[str, Any] = {}
@@ -69,6 +73,7 @@ class Zygote:
         self._asked: dict[str, Optional[bytes]] = {}
         self._is_native = False
         self._code = KeptCode(os.path.join(folder, f"{name}.code"))
+        self._spares = Spares()
 
     def serve(self, modules: list[str]) -> Optional[Fork]:
         """Import what workers need, then fork them. Gives, in a worker, what was asked for; None when the zygote is to end."""
@@ -86,6 +91,9 @@ class Zygote:
         from . import ahead  # it imports pytest, which the observer is to see
 
         ahead.make()
+        if hasattr(sys, "monitoring"):
+            # What forks need that see which functions run.
+            from . import leftovers, running  # noqa: F401
         self._imports_seen = SEEN in modules
         self._note_files()
         unfit = self._unfit()
@@ -114,8 +122,15 @@ class Zygote:
         while not self._is_ending or self._workers:
             has_time = not self._workers and bool(self._code.wanted)
             if has_time:
+                self._spares.discard()
                 self._code.read_one()
-            for key, _ in self._selector.select(0 if has_time else _PATIENCE):
+            wants_spare, is_quiet = self._wants_spare(), _now() - last >= _LULL
+            if wants_spare and is_quiet:
+                spare = self._spares.make()
+                if spare is not None:
+                    return self._become_spare(spare)
+            goes_on = has_time or wants_spare and is_quiet
+            for key, _ in self._selector.select(0 if goes_on else _LULL if wants_spare else _PATIENCE):
                 last = _now()
                 if key.fileobj is listener:
                     fork = self._accept(listener)
@@ -168,6 +183,7 @@ class Zygote:
                 stay_changed=known.get("stay_changed", False),
                 finds_distributions=not any(_distributions_in(folder) for folder in others),
             )
+            self._spares.discard()
             self._trial = Trial(self._trace, seen)
             self._trial.start(names)
             self._selector.register(self._trial, selectors.EVENT_READ)
@@ -232,6 +248,7 @@ class Zygote:
         """Fork no more, and end when the last worker has. Another one may have the same name from now on."""
         if not self._is_ending:
             self._is_ending = True
+            self._spares.discard()
             if self._trial is not None:
                 self._trial.give_up()
             self._selector.unregister(self._listener)
@@ -261,7 +278,7 @@ class Zygote:
 
     # Whether it is still right
 
-    def _look(self) -> dict[str, Any]:
+    def _files(self) -> set[str]:
         """What a fresh interpreter would be made of: the files of modules, and what else than folders is searched for them."""
         files = {os.path.join(sys.prefix, "pyvenv.cfg"), sys.executable}
         files.update(place for place in sys.path[1:] if not _is_folder(place))
@@ -270,33 +287,32 @@ class Zygote:
             origin = getattr(spec, "origin", None)
             if isinstance(origin, str) and os.path.isabs(origin):
                 files.add(origin)
-        return {file: _state_of(file) for file in files}
+        return files
 
     def _note_files(self, paths: Iterable[str] = ()) -> None:
         """Note the states of the files that modules are from, and of `paths`."""
-        new = {**self._look(), **{path: _state_of(path) for path in paths}}
-        self._seen = {**new, **self._seen}
+        self._seen.note([*self._files(), *paths])
         loaded = _loaded()
         # Its state first: a name that appears meanwhile is found when they are compared.
         searched = [*sys.path[1:], *self._preloads.get("folders", ())]
         self._folders = {
-            folder: (_state_of(folder), _modules_in(folder, loaded)) for folder in searched if _is_folder(folder)
+            folder: (state_of(folder), _modules_in(folder, loaded)) for folder in searched if _is_folder(folder)
         }
         self._distributions = {folder: _distributions_in(folder) for folder in self._folders}
         self._startup = {folder: _startup_lines(folder) for folder in self._folders}
-        self._startup_files = {file: _state_of(file) for folder in self._folders for file in _startup_files(folder)}
+        self._startup_files = {file: state_of(file) for folder in self._folders for file in _startup_files(folder)}
 
     def _is_stale(self) -> bool:
-        if any(_state_of(file) != state for file, state in self._seen.items()):
+        if not self._seen.are_same():
             return True
         # That a folder changed says little: a project's root may be searched, and runs leave their records there.
-        changed = [folder for folder, (state, _) in self._folders.items() if _state_of(folder) != state]
+        changed = [folder for folder, (state, _) in self._folders.items() if state_of(folder) != state]
         loaded = _loaded() if changed else set()
         if any(_modules_in(folder, loaded) != self._folders[folder][1] for folder in changed):
             return True
         if any(_distributions_in(folder) != self._distributions[folder] for folder in changed):
             return True
-        is_touched = changed or any(_state_of(file) != state for file, state in self._startup_files.items())
+        is_touched = changed or any(state_of(file) != state for file, state in self._startup_files.items())
         if is_touched and any(_startup_lines(folder) != lines for folder, lines in self._startup.items()):
             return True
         return bool(self._hidden())
@@ -335,7 +351,7 @@ class Zygote:
             if not _is_ours(link):
                 link.close()
                 return None
-            parts, fds = _request(link)
+            parts, fds = receive(link)
             if parts[0] == b"stop":
                 self._end()
             elif parts[0] == b"look":
@@ -343,13 +359,16 @@ class Zygote:
                     self._renew()
                 if not self._is_ending:
                     self._import_preloads()
+            elif parts[0] == b"compile":
+                if not self._is_stale_by_now():
+                    link.sendall(b"\0".join([*filter(_is_broken, parts[1:]), b"compiled"]))
             else:
                 request = Request.of(parts[1:])
                 if self._is_stale_by_now() or self._is_asked_otherwise(request.environment):
                     link.sendall(b"stale\n")
                     self._end()
                 elif len(fds) == _STREAMS + len(request.numbers):
-                    return self._fork(link, request, fds)
+                    return self._fork(link, parts, fds)
         except (OSError, ValueError, LookupError, EOFError, struct.error):
             pass  # whoever asked starts an interpreter instead
         for fd in fds:
@@ -361,13 +380,13 @@ class Zygote:
         """Whether modules that were imported ahead would hear otherwise of some variable."""
         return any(environment.get(os.fsencode(name)) != value for name, value in self._asked.items())
 
-    def _fork(self, link: socket.socket, request: Request, fds: list[int]) -> Optional[Fork]:
-        pid = os.fork()
+    def _fork(self, link: socket.socket, parts: list[bytes], fds: list[int]) -> Optional[Fork]:
+        spare = self._spares.take()
+        pid = os.fork() if spare is None else spare.pid
         if pid == 0:
             link.close()
-            return self._become_worker(request, fds)
-        for fd in fds:
-            os.close(fd)
+            self._stop_serving()
+            return self._become_worker(parts, fds)
         try:
             os.setpgid(pid, pid)
         except OSError:
@@ -375,7 +394,12 @@ class Zygote:
         self._workers[pid] = link
         link.setblocking(False)
         self._selector.register(link, selectors.EVENT_READ, data=pid)
+        # First, as a spare that is woken up may get the processor.
         self._tell(pid, f"pid {pid}\n")
+        if spare is not None:
+            spare.give(parts, fds)
+        for fd in fds:
+            os.close(fd)
         return None
 
     def _tell(self, pid: int, text: str) -> None:
@@ -402,7 +426,7 @@ class Zygote:
                 pass  # it has ended by itself
 
     def _reap(self) -> None:
-        while self._workers:
+        while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
@@ -410,7 +434,8 @@ class Zygote:
             if pid == 0:
                 return
             if pid not in self._workers:
-                continue  # a fork in which modules were tried
+                self._spares.forget(pid)  # or a fork in which modules were tried
+                continue
             self._tell(pid, f"exit {status}\n")
             self._code.hear(pid)
             link = self._workers.pop(pid)
@@ -420,32 +445,37 @@ class Zygote:
                 pass
             link.close()
 
-    def _become_worker(self, request: Request, fds: list[int]) -> Fork:
-        """Make this process what a fresh interpreter would be for that request."""
+    def _wants_spare(self) -> bool:
+        """Whether a fork that is made now would be what one is that is made later, and there is time for it."""
+        is_busy = self._workers or self._trial is not None or self._code.wanted
+        return not is_busy and not self._is_ending and self._spares.are_missing
+
+    def _stop_serving(self) -> None:
+        """Leave to the zygote what is the zygote's, in a fork of it."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._selector.close()
         if self._trial is not None:
             self._trial.close()
-        for one in (*self._own, *self._workers.values()):
+        for one in (*self._own, *self._workers.values(), *self._spares.sockets):
             one.close()
         os.close(self._lock)
         os.setpgid(0, 0)
-        fork = Fork(request, fds, self._seed)
+
+    def _become_spare(self, link: socket.socket) -> Fork:
+        """Wait in a fork for what a worker is wanted for, then be that."""
+        self._stop_serving()
+        return self._become_worker(*wait(link))
+
+    def _become_worker(self, parts: list[bytes], fds: list[int]) -> Fork:
+        """Make this process what a fresh interpreter would be for that request."""
+        fork = Fork(Request.of(parts[1:]), fds, self._seed)
         self._code.install()
         for generator in self._generators:
             generator.seed()
         self._trace.changed_variables.clear()
         self._trace.asked_ahead, self._trace.is_native_ahead = frozenset(self._asked), self._is_native
         return fork
-
-
-def _state_of(file: str) -> Optional[tuple[int, int, int]]:
-    try:
-        found = _stat(file)
-    except (OSError, ValueError):
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _loaded() -> set[str]:
@@ -499,6 +529,17 @@ def _is_code(file: str) -> bool:
     return file.endswith((".py", ".so"))
 
 
+def _is_broken(file: bytes) -> bool:
+    """Whether a file can't be compiled, or not without a warning, of which a project may make an error."""
+    try:
+        with open(file, "rb") as content, warnings.catch_warnings():
+            warnings.simplefilter("error")
+            compile(content.read(), file, "exec", dont_inherit=True)
+    except BaseException:
+        return True
+    return False
+
+
 def _may_be_module(folder: str, name: str) -> bool:
     return name.endswith((".py", ".so")) or os.path.isfile(os.path.join(folder, name, "__init__.py"))
 
@@ -509,15 +550,3 @@ def _is_ours(link: socket.socket) -> bool:
         return True
     _, uid, _ = struct.unpack("3i", link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
     return bool(uid == os.getuid())
-
-
-def _request(link: socket.socket) -> tuple[list[bytes], list[int]]:
-    data, fds, _, _ = socket.recv_fds(link, 1 << 16, _MOST_STREAMS)
-    while len(data) < 4 or len(data) < 4 + struct.unpack("<I", data[:4])[0]:
-        more = link.recv(1 << 16)
-        if not more or len(data) > _LARGEST_REQUEST:
-            for fd in fds:
-                os.close(fd)
-            raise EOFError
-        data += more
-    return data[4:].split(b"\0"), list(fds)

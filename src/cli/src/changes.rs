@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+use std::thread::JoinHandle;
 
 use dx_py_core::{Input, RelPath, TestId};
 
@@ -45,6 +46,22 @@ pub fn head(root: &Path) -> Option<String> {
         .then(|| git(root, &["rev-parse", "--verify", "--quiet", "HEAD"]).ok()?)
         .flatten()
         .map(|id| String::from_utf8_lossy(&id).trim().to_owned())
+}
+
+/// The same, asked while other things are done: git takes as long to start as a short test to run.
+pub struct Head(JoinHandle<Option<String>>);
+
+impl Head {
+    /// Asks which commit is checked out.
+    pub fn ask(root: &Path) -> Self {
+        let root = root.to_owned();
+        Self(std::thread::spawn(move || head(&root)))
+    }
+
+    /// Its ID, as [`head`] gives it.
+    pub fn answer(self) -> Option<String> {
+        self.0.join().ok().flatten()
+    }
 }
 
 /// What differs from a revision.

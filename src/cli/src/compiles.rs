@@ -4,12 +4,15 @@
 //! functions they reach. That only the interpreter knows.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 
 use dx_py_core::{Input, RelPath};
+use dx_py_daemon::{LaunchSpec, Zygotes};
 
+use crate::daemon::any_worker;
+use crate::settings::Project;
 use crate::world::World;
 
 /// Reads paths from its input, each ended by a zero byte, and prints those that can't be compiled in the same form. What only warns is among
@@ -31,6 +34,46 @@ const WHAT: &str = "compiles";
 /// Of how many files it may be asked before it is known which of them matter.
 const MOST_AHEAD: usize = 8;
 
+/// Who is asked.
+#[derive(Clone)]
+pub struct Compiler {
+    interpreter: PathBuf,
+    root: PathBuf,
+    /// The interpreters that are kept warm, and what one of them has to be for: it has compiled a file before another one has started.
+    warm: Option<(Zygotes, LaunchSpec)>,
+}
+
+impl Compiler {
+    /// For the files of a project.
+    pub fn new(project: &Project, interpreter: &Path) -> Self {
+        let warm = || {
+            let spec = any_worker(project, interpreter.to_owned()).ok()?;
+            Some((project.zygotes()?, spec))
+        };
+        Self {
+            interpreter: interpreter.to_owned(),
+            root: project.root.clone(),
+            warm: warm(),
+        }
+    }
+
+    /// The files that it can't compile; all if it can't be asked.
+    fn not_compiling(&self, files: &[&str]) -> Vec<String> {
+        if files.is_empty() {
+            return Vec::new();
+        }
+        let warm = self.warm.as_ref();
+        let said = warm.and_then(|(zygotes, spec)| {
+            let paths: Vec<PathBuf> = files.iter().map(|file| self.root.join(file)).collect();
+            let said = zygotes.not_compiling(spec, &paths)?;
+            let is_among = |path: &PathBuf| said.contains(path);
+            let broken = files.iter().zip(&paths).filter(|(_, path)| is_among(path));
+            Some(broken.map(|(file, _)| (*file).to_owned()).collect())
+        });
+        said.unwrap_or_else(|| not_compiling(&self.interpreter, &self.root, files))
+    }
+}
+
 /// What the interpreter is asked while other things are looked up: of files that have changed, and of which it is likely to matter.
 pub struct Ahead {
     files: Vec<String>,
@@ -39,14 +82,14 @@ pub struct Ahead {
 
 impl Ahead {
     /// Asks of these files; of none if there are many.
-    pub fn ask(interpreter: &Path, root: &Path, files: &[RelPath]) -> Self {
+    pub fn ask(compiler: &Compiler, files: &[RelPath]) -> Self {
         let files = if files.len() > MOST_AHEAD { &[] } else { files };
         let files: Vec<String> = files.iter().map(|file| file.as_str().to_owned()).collect();
-        let (interpreter, root, asked) = (interpreter.to_owned(), root.to_owned(), files.clone());
+        let (compiler, asked) = (compiler.clone(), files.clone());
         let broken = (!files.is_empty()).then(|| {
             std::thread::spawn(move || {
                 let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
-                not_compiling(&interpreter, &root, &asked)
+                compiler.not_compiling(&asked)
             })
         });
         Self { files, broken }
@@ -71,7 +114,7 @@ impl Ahead {
 
 /// The files among these, which are keys of inputs, that this interpreter can't compile; a content that it could isn't asked for again.
 pub fn broken<'a>(
-    interpreter: &Path,
+    compiler: &Compiler,
     world: &World,
     files: impl Iterator<Item = &'a str>,
     ahead: Ahead,
@@ -84,7 +127,7 @@ pub fn broken<'a>(
     });
     let unknown: Vec<&str> = unknown.collect();
     let (rest, mut broken) = ahead.answer(&unknown);
-    broken.extend(not_compiling(interpreter, world.root(), &rest));
+    broken.extend(compiler.not_compiling(&rest));
     for file in unknown {
         // The interpreter has read what the digest is of, if that is there still.
         if !broken.iter().any(|broken| broken == file) && world.content(file).is_some() {
@@ -94,11 +137,8 @@ pub fn broken<'a>(
     broken
 }
 
-/// Those that the interpreter can't compile; all if it can't be asked.
+/// Those that a new interpreter can't compile; all if there is none.
 fn not_compiling(interpreter: &Path, root: &Path, files: &[&str]) -> Vec<String> {
-    if files.is_empty() {
-        return Vec::new();
-    }
     match ask(interpreter, root, files) {
         Ok(said) => said
             .split(|byte| *byte == 0)
@@ -135,13 +175,20 @@ fn ask(interpreter: &Path, root: &Path, files: &[&str]) -> std::io::Result<Vec<u
 mod tests {
     use super::*;
 
+    fn nobody() -> Compiler {
+        Compiler {
+            interpreter: "/there/is/no/python".into(),
+            root: "/".into(),
+            warm: None,
+        }
+    }
+
     #[test]
     fn an_interpreter_that_cannot_be_asked_vouches_for_nothing() {
         let files = ["a.py", "b.py"];
-        let (python, root) = (Path::new("/there/is/no/python"), Path::new("/"));
-        assert_eq!(not_compiling(python, root, &files), files);
-        assert!(not_compiling(python, root, &[]).is_empty());
-        let ahead = Ahead::ask(python, root, &[RelPath::from_text("a.py").unwrap()]);
+        assert_eq!(nobody().not_compiling(&files), files);
+        assert!(nobody().not_compiling(&[]).is_empty());
+        let ahead = Ahead::ask(&nobody(), &[RelPath::from_text("a.py").unwrap()]);
         assert_eq!(
             ahead.answer(&files),
             (vec!["b.py"], vec!["a.py".to_owned()])
@@ -153,13 +200,7 @@ mod tests {
         let paths: Vec<RelPath> = (0..9)
             .filter_map(|number| RelPath::from_text(&format!("{number}.py")))
             .collect();
-        let ask = |count| {
-            Ahead::ask(
-                Path::new("/there/is/no/python"),
-                Path::new("/"),
-                &paths[..count],
-            )
-        };
+        let ask = |count| Ahead::ask(&nobody(), &paths[..count]);
         assert_eq!(ask(2).answer(&["1.py"]), (vec![], vec!["1.py".to_owned()]));
         assert_eq!(ask(2).answer(&["7.py"]), (vec!["7.py"], vec![]));
         // After many changes it is asked of those alone that matter.

@@ -75,7 +75,10 @@ pub fn keep_warm(project: &Project, python: &Path, seen: Option<(Preloads, bool)
 }
 
 /// What all workers of the project have in common, which is what a warm interpreter has to be for.
-fn any_worker(project: &Project, python: PathBuf) -> anyhow::Result<LaunchSpec> {
+///
+/// # Errors
+/// If the worker's files can't be written.
+pub fn any_worker(project: &Project, python: PathBuf) -> anyhow::Result<LaunchSpec> {
     let dx = project.dx_dir();
     Ok(LaunchSpec {
         python,

@@ -14,10 +14,12 @@ use tokio::task::LocalSet;
 
 use crate::args::TestArgs;
 use crate::arrangement::Arrangement;
+use crate::changes::Head;
 use crate::coverage::Coverage;
 use crate::invocation::Invocation;
 use crate::opening::{Opening, shape_note};
 use crate::session::Session;
+use crate::settings::Project;
 use crate::specs::Specs;
 use crate::walk::Walk;
 
@@ -93,6 +95,8 @@ pub struct Early {
     pub local: LocalSet,
     /// The event loop.
     pub runtime: Runtime,
+    /// Which commit is checked out.
+    pub head: Head,
     shape: Shape,
     beginning: Beginning,
 }
@@ -103,6 +107,7 @@ impl Early {
     /// # Errors
     /// If there can't be an event loop.
     pub fn start(
+        project: &Project,
         specs: Specs,
         shape: &Shape,
         arrangement: &Arrangement,
@@ -135,6 +140,7 @@ impl Early {
             workers,
             local,
             runtime,
+            head: Head::ask(&project.root),
             shape: shape.clone(),
             beginning,
         })
@@ -228,7 +234,7 @@ impl Early {
         };
         let specs = Specs::new(project, interpreter, args, &started, count, sees_functions)?;
         let coverage = Coverage::of(invocation, project);
-        Self::start(specs, shape, arrangement, coverage, beginning)
+        Self::start(project, specs, shape, arrangement, coverage, beginning)
     }
 
     /// Whether these are the workers of a run of that shape, arranged like this.

@@ -19,7 +19,6 @@ use collecting::{
 
 use crate::alone::{Hearing, Policy};
 use crate::args::TestArgs;
-use crate::changes;
 use crate::conductor::{Conductor, Intent, KnownTests, NextPhase};
 use crate::coverage::{self, Coverage};
 use crate::daemon;
@@ -122,7 +121,8 @@ pub fn execute(
             )?;
             // The interpreters get ready while it is looked up what the run needs to know.
             let begins = Beginning::Now;
-            Early::start(specs, &shape, &session.arrangement, asked.coverage, begins)?
+            let (project, arrangement) = (&session.project, &session.arrangement);
+            Early::start(project, specs, &shape, arrangement, asked.coverage, begins)?
         }
     };
     early.begin();
@@ -132,6 +132,7 @@ pub fn execute(
         local,
         specs,
         workers: mut early,
+        head,
         ..
     } = early;
     let processes = |has_controller, workers| {
@@ -143,7 +144,7 @@ pub fn execute(
     let split = !shares.is_empty();
     let policy = policy(session, &plan, args, workers > 1, narrow);
     let command: Vec<String> = std::env::args().skip(1).collect();
-    let commit = changes::head(&session.project.root);
+    let commit = head.answer();
     let run = session
         .catalog
         .begin_run(&command.join(" "), commit.as_deref())?;

@@ -6,7 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -151,6 +151,32 @@ impl Zygotes {
         Fork::read_from(link).ok().flatten()
     }
 
+    /// Asks the zygote that `spec` would be forked from which of these files, named by absolute paths, it can't compile without a warning.
+    /// `None` if none serves, or it can't say.
+    #[must_use]
+    pub fn not_compiling(&self, spec: &LaunchSpec, files: &[PathBuf]) -> Option<Vec<PathBuf>> {
+        if !self.folder.exists() {
+            return None;
+        }
+        let mut body = b"compile".to_vec();
+        for file in files {
+            body.push(0);
+            body.extend_from_slice(file.as_os_str().as_bytes());
+        }
+        let mut link = connect(&self.folder, &self.name(spec)).ok()?;
+        link.write_all(&framed(&body)).ok()?;
+        let mut said = Vec::new();
+        link.read_to_end(&mut said).ok()?;
+        let mut parts = said.split(|byte| *byte == 0);
+        // It says this last: what came before is whole.
+        let broken = parts.next_back().filter(|end| *end == b"compiled");
+        broken.map(|_| {
+            parts
+                .map(|path| PathBuf::from(OsStr::from_bytes(path)))
+                .collect()
+        })
+    }
+
     /// Starts a zygote for `spec`, unless it was found impossible lately; one that serves is told to begin anew if what it has imported has
     /// changed. It isn't waited for.
     ///
@@ -159,7 +185,7 @@ impl Zygotes {
     pub fn start(&self, spec: &LaunchSpec) -> io::Result<()> {
         let name = self.name(spec);
         match connect(&self.folder, &name) {
-            Ok(link) => rustix::io::write(&link, b"\x04\0\0\0look").map(drop)?,
+            Ok(mut link) => link.write_all(&framed(b"look"))?,
             Err(_) if self.is_unfit(&name) => {}
             Err(_) => self.launch(spec, &name).map(drop)?,
         }
@@ -288,8 +314,7 @@ impl Zygotes {
         let told = |name: &String| {
             connect(&self.folder, name).is_ok_and(|mut link| {
                 // What it does about it is to close the connection.
-                rustix::io::write(&link, b"\x04\0\0\0stop").is_ok()
-                    && link.read(&mut [0; 16]).is_ok()
+                link.write_all(&framed(b"stop")).is_ok() && link.read(&mut [0; 16]).is_ok()
             })
         };
         self.names().iter().filter(|name| told(name)).count()
@@ -400,8 +425,13 @@ fn request(spec: &LaunchSpec, arguments: &[OsString], descriptors: &[i32]) -> Ve
     for (name, value) in own.chain(spec.env.iter().cloned()) {
         field(&[name.as_bytes(), b"=", value.as_bytes()].concat());
     }
+    framed(&body)
+}
+
+/// A request with its length before it.
+fn framed(body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-    [&length.to_le_bytes()[..], &body].concat()
+    [&length.to_le_bytes()[..], body].concat()
 }
 
 /// Sends the request, and the streams with its first byte.

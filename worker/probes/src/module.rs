@@ -5,7 +5,7 @@ use core::ffi::{CStr, c_char};
 use core::ptr::null;
 
 use crate::python::{ABI, FASTCALL, Function, Method, ModuleDefinition, Object, PyModule_Create2};
-use crate::{audit, referents, starts, streams};
+use crate::{audit, files, pages, referents, starts};
 
 /// What the interpreter is handed and changes while it holds the GIL.
 struct Shared<T>(UnsafeCell<T>);
@@ -22,15 +22,18 @@ const fn method(name: &'static CStr, function: Function) -> Method {
     }
 }
 
-static METHODS: Shared<[Method; 9]> = Shared(UnsafeCell::new([
+static METHODS: Shared<[Method; 12]> = Shared(UnsafeCell::new([
     method(c"add_hook", audit::add_hook),
     method(c"heed", audit::heed),
     method(c"find_changed", referents::find_changed),
+    method(c"identities", referents::identities),
     method(c"watch", starts::watch),
     method(c"begins", starts::begins),
     method(c"begun", starts::begun),
     method(c"forget", starts::forget),
-    method(c"is_written", streams::is_written),
+    method(c"is_written", files::is_written),
+    method(c"states", files::states),
+    method(c"copy_pages", pages::copy_pages),
     Method {
         name: null(),
         function: None,

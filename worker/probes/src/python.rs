@@ -54,6 +54,8 @@ pub struct ModuleDefinition {
 unsafe extern "C" {
     static _Py_NoneStruct: c_void;
     pub fn PyBool_FromLong(value: c_long) -> Object;
+    pub fn PyBytes_AsString(bytes: Object) -> *mut u8;
+    pub fn PyBytes_FromStringAndSize(text: *const c_char, length: isize) -> Object;
     pub fn PyDict_Next(
         dict: Object,
         place: *mut isize,
@@ -63,8 +65,10 @@ unsafe extern "C" {
     pub fn PyErr_NoMemory() -> Object;
     pub fn PyErr_Occurred() -> Object;
     pub fn PyInterpreterState_Get() -> *mut c_void;
+    pub fn PyList_GetItem(list: Object, place: isize) -> Object;
     pub fn PyList_New(length: isize) -> Object;
     pub fn PyList_SetItem(list: Object, place: isize, item: Object) -> c_int;
+    pub fn PyList_Size(list: Object) -> isize;
     pub fn PyLong_AsSize_t(number: Object) -> usize;
     pub fn PyLong_FromSize_t(number: usize) -> Object;
     pub fn PyMem_RawCalloc(count: usize, size: usize) -> *mut c_void;
