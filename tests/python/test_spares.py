@@ -73,3 +73,13 @@ def test_memory_that_is_copied_keeps_what_it_holds():
     with open("/proc/self/maps", "rb") as file:
         ranges = list(spares._private(file.read()))
     assert ranges and all(size > 0 and size % 4096 == 0 for _, size in ranges)
+
+
+def test_none_waits_where_there_can_be_no_more_processes(monkeypatch):
+    def fails():
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "fork", fails)
+    waiting = Spares()
+    assert waiting.are_missing and waiting.make() is None
+    assert not waiting.are_missing and not list(waiting.sockets)

@@ -63,7 +63,13 @@ class Spares:
     def make(self) -> Optional[socket.socket]:
         """Fork one. Gives, in the fork, the socket that it is to wait at."""
         ours, its = socket.socketpair()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # no more processes, or no memory: then none waits
+            self._wanted = 0
+            ours.close()
+            its.close()
+            return None
         if pid == 0:
             ours.close()
             return its

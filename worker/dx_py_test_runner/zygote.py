@@ -74,6 +74,8 @@ class Zygote:
         self._is_native = False
         self._code = KeptCode(os.path.join(folder, f"{name}.code"))
         self._spares = Spares()
+        #: When a run last asked for something.
+        self._asked_at = float("-inf")
 
     def serve(self, modules: list[str]) -> Optional[Fork]:
         """Import what workers need, then fork them. Gives, in a worker, what was asked for; None when the zygote is to end."""
@@ -124,7 +126,7 @@ class Zygote:
             if has_time:
                 self._spares.discard()
                 self._code.read_one()
-            wants_spare, is_quiet = self._wants_spare(), _now() - last >= _LULL
+            wants_spare, is_quiet = self._wants_spare(), _now() - self._asked_at >= _LULL
             if wants_spare and is_quiet:
                 spare = self._spares.make()
                 if spare is not None:
@@ -352,6 +354,7 @@ class Zygote:
                 link.close()
                 return None
             parts, fds = receive(link)
+            self._asked_at = _now()
             if parts[0] == b"stop":
                 self._end()
             elif parts[0] == b"look":
@@ -437,6 +440,7 @@ class Zygote:
                 self._spares.forget(pid)  # or a fork in which modules were tried
                 continue
             self._tell(pid, f"exit {status}\n")
+            self._asked_at = _now()
             self._code.hear(pid)
             link = self._workers.pop(pid)
             try:

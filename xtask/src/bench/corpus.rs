@@ -21,7 +21,7 @@ const LEGEND: &str = "Each project has an interpreter and a pytest of its own. W
     runs it. A plugin takes the CPU time, with that of child processes, of test functions, of fixtures and of the imports of test \
     modules and conftests, in one run under pytest; those of tests and narrower fixtures are shared by the cores, imports and session \
     fixtures are needed once by each worker. Where the file that took longest in that run takes more, that is the bound (*longest file*). \
-    *Interpreter kept warm*: as every run finds it outside of CI, unless `daemon = false`; the column before is what CI gets. *Of the bound*: bound ÷ time of dx-py with records, without and with such an interpreter. *Without .pyc files*: the project's own are gone, as in a fresh checkout with a `.dx/` that was made in another one. *Outcomes*: the numbers of each outcome against pytest's; `cargo xtask corpus` \
+    *Interpreter kept warm*: as every run finds it outside of CI, unless `daemon = false`, once it has served one; the column before is what CI gets. *Of the bound*: bound ÷ time of dx-py with records, without and with such an interpreter. *Without .pyc files*: the project's own are gone, as in a fresh checkout with a `.dx/` that was made in another one. *Outcomes*: the numbers of each outcome against pytest's; `cargo xtask corpus` \
     compares every test.";
 const LIMIT: Duration = Duration::from_secs(900);
 
@@ -191,7 +191,13 @@ impl Bench<'_> {
         let printed = self.home.join(format!("{}.txt", way.title()));
         let run = || measure(&mut self.command(way)?, &printed, LIMIT);
         let ran = match way {
-            Way::Warm => measure_warm(&mut self.command(way)?, &printed, LIMIT, || self.dx())?,
+            Way::Warm => measure_warm(
+                (&mut self.command(way)?, || Ok(())),
+                (&mut self.command(way)?, || Ok(())),
+                &printed,
+                LIMIT,
+                || self.dx(),
+            )?,
             Way::NoBytecode => {
                 // A `.dx/` that is restored was made where there was none either.
                 self.without_bytecode(run)?;

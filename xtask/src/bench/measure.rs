@@ -12,6 +12,9 @@ use anyhow::{Context, Result, bail};
 /// How long processes that outlive the command may take to end. They don't count as wall time, but what they use counts as CPU time.
 const LINGER: Duration = Duration::from_secs(3);
 
+/// How long an interpreter that is kept warm has had nothing to do before a run. Nobody edits faster.
+const BETWEEN_RUNS: Duration = Duration::from_millis(500);
+
 /// What a run cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
@@ -94,13 +97,15 @@ pub fn measure(command: &mut Command, printed: &Path, limit: Duration) -> Result
     measure_then(command, printed, limit, || Ok(()))
 }
 
-/// The same with an interpreter that is kept warm: it is ready when the command is started, and ended after it. That counts as CPU time, but
-/// not as wall time. `dx` makes commands of the same dx-py in the same place.
+/// The same with an interpreter that is kept warm, as a user's runs find it: it has served an `earlier` run, which isn't measured, and is
+/// ended after the command. That counts as CPU time, but not as wall time. Each command has something that is done before it. `dx` makes
+/// commands of the same dx-py in the same place.
 ///
 /// # Errors
 /// If the command can't be started or takes longer than `limit`, or if the interpreter can't be started or ended.
 pub fn measure_warm(
-    command: &mut Command,
+    (earlier, before): (&mut Command, impl FnOnce() -> Result<()>),
+    (command, prepare): (&mut Command, impl FnOnce() -> Result<()>),
     printed: &Path,
     limit: Duration,
     dx: impl Fn() -> Result<Command>,
@@ -118,6 +123,14 @@ pub fn measure_warm(
     };
     adopt_orphans();
     daemon("start")?;
+    before()?;
+    let earlier = earlier.env("DX_PY_DAEMON", "1").stdin(Stdio::null());
+    earlier
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()?;
+    prepare()?;
+    std::thread::sleep(BETWEEN_RUNS);
     measure_then(command.env("DX_PY_DAEMON", "1"), printed, limit, || {
         daemon("stop")
     })

@@ -118,7 +118,6 @@ impl Bench<'_> {
         row: &mut Row,
     ) -> Result<()> {
         let dir = self.dir(suite, case);
-        (case.prepare)(&dir, round)?;
         let Ok(venv) = self.venv(case.peer) else {
             bail!("no environment");
         };
@@ -128,15 +127,24 @@ impl Bench<'_> {
             .home
             .join(suite.name)
             .join(format!("{}.txt", row.heading));
+        let prepare = |round| (case.prepare)(&dir, round);
         let ran = if case.warm {
             // The first round records what the tests import, which is what an interpreter has ready.
             if round == 0 {
+                prepare(0)?;
                 measure(&mut command, &printed, LIMIT)?;
             }
-            measure_warm(&mut command, &printed, LIMIT, || {
-                peers::plain(Peer::Dx, self.dx, venv, &dir)
-            })?
+            let mut earlier = peers::command(case.peer, self.dx, venv, &dir, case.workers)?;
+            earlier.args(case.more);
+            measure_warm(
+                (&mut earlier, || prepare(2 * round + 1)),
+                (&mut command, || prepare(2 * round + 2)),
+                &printed,
+                LIMIT,
+                || peers::plain(Peer::Dx, self.dx, venv, &dir),
+            )?
         } else {
+            prepare(round)?;
             measure(&mut command, &printed, LIMIT)?
         };
         row.counts = Counts::parse(case.peer, &ran.text);
