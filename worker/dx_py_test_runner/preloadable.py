@@ -33,9 +33,13 @@ class Preloadable:
         """
         if any(name in sys.modules for name in _PATCHES_ALL) or not self._sees_changes():
             return [], [], [], [], []
+        modules = list(sys.modules.items())
+        installed = {
+            name: file for name, file in ((name, _file_of(module)) for name, module in modules) if is_installed(file)
+        }
         by_file: dict[str, list[str]] = {}
         for name, file in self._trace.known_modules:
-            if is_installed(file) and _file_of(sys.modules.get(name)) == file:
+            if installed.get(name) == file:
                 by_file.setdefault(file, []).append(name)
         found: set[str] = set()
         for importer, imported in self._trace.known_imports:
@@ -45,7 +49,11 @@ class Preloadable:
         paths = [path for path in sys.path if isinstance(path, str) and path and not path.startswith(inside)]
         folders = [path for path in paths if not is_installed(os.path.join(path, ""))]
         changed = sorted(name for name in self._trace.changed_variables if not is_volatile(name))
-        return sorted(found), sorted(_installed_packages()), _rewritten(), folders, changed
+        packages = {name.partition(".")[0] for name in installed}
+        # Of a package that something else stands for nothing is as it would be.
+        packages = {name for name in packages if name in installed or name not in sys.modules}
+        rewritten = sorted(name for name, module in modules if name in installed and is_rewritten(module))
+        return sorted(found), sorted(packages), rewritten, folders, changed
 
     def _sees_changes(self) -> bool:
         before, now = self._environment, _environment()
@@ -56,19 +64,6 @@ class Preloadable:
 def _environment() -> dict[bytes, bytes]:
     """The variables, but for those of pytest and pytest-cov, which set them in each run."""
     return {name: value for name, value in os.environb.items() if not name.startswith((b"PYTEST_", b"COV_CORE_"))}
-
-
-def _rewritten() -> list[str]:
-    """The installed modules in which pytest has rewritten assertions."""
-    modules = list(sys.modules.items())
-    return sorted(name for name, module in modules if is_rewritten(module) and is_installed(_file_of(module)))
-
-
-def _installed_packages() -> set[str]:
-    modules = list(sys.modules.items())
-    found = {name.partition(".")[0] for name, module in modules if is_installed(_file_of(module))}
-    # Of a package that something else stands for nothing is as it would be.
-    return {name for name in found if name not in sys.modules or is_installed(_file_of(sys.modules[name]))}
 
 
 def _file_of(module: Any) -> Optional[str]:

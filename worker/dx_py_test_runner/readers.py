@@ -50,7 +50,7 @@ _GATHERS_CONSTANTS = "/hypothesis/internal/constants_ast.py"
 #: Of how many pieces of code it is remembered what they are.
 _MOST_CODES = 20_000
 
-_SITES = ("/site-packages/", "/dist-packages/")
+_SITE, _DEBIANS_SITE = "/site-packages/", "/dist-packages/"
 
 
 class Kinds(dict[str, int]):
@@ -199,7 +199,7 @@ def is_subprocess(frame: FrameType) -> bool:
 
 def is_installed(filename: Optional[str]) -> bool:
     """Whether a module's file belongs to an installed distribution."""
-    return filename is not None and any(site in filename for site in _SITES)
+    return filename is not None and (_SITE in filename or _DEBIANS_SITE in filename)
 
 
 def _standard_library() -> list[str]:

@@ -63,7 +63,7 @@ mod world;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::args::{Cli, Command};
 use crate::run::exit;
@@ -71,7 +71,13 @@ use crate::run::exit;
 /// Runs `dx-py` with the process's arguments; gives its exit code, which is pytest's.
 pub fn main() -> ExitCode {
     let arguments = std::env::args_os().collect();
-    let cli = match Cli::try_parse_from(pytest_options::moved_behind_dashes(arguments)) {
+    // It takes a millisecond to make.
+    let mut command = Cli::command();
+    let arguments = pytest_options::moved_behind_dashes(&command, arguments);
+    let parsed = command
+        .try_get_matches_from_mut(arguments)
+        .and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+    let cli = match parsed.map_err(|error| error.format(&mut command)) {
         Ok(cli) => cli,
         Err(error) => {
             let help = !error.use_stderr();

@@ -3,6 +3,7 @@
 //! The rules are those of pytest's cache plugin: a test that failed is added, one that passed or was skipped is removed, all others
 //! stay; so do files that can't be collected, until they can.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use dx_py_core::{TestId, TestResult, TestStatus};
 use dx_py_protocol::{Collected, CollectionReport};
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 const LAST_FAILED: &str = "v/cache/lastfailed";
@@ -99,15 +101,18 @@ impl PytestCache {
             &json!(failed),
             &json!({}),
         )?;
-        let known_ids = read(&folder.join(NODE_IDS));
-        let known = known_ids.as_array().map_or(&[][..], Vec::as_slice);
-        let known: FxHashSet<&str> = known.iter().filter_map(Value::as_str).collect();
+        let text = fs::read_to_string(folder.join(NODE_IDS)).unwrap_or_default();
+        let known = node_ids(&text);
         let selected = self.selected.iter().map(TestId::as_str);
-        if !known_ids.is_null() && selected.clone().all(|id| known.contains(id)) {
-            return Ok(());
+        if let Some(known) = &known {
+            let known: FxHashSet<&str> = known.iter().map(Cow::as_ref).collect();
+            if selected.clone().all(|id| known.contains(id)) {
+                return Ok(());
+            }
         }
+        let known = known.iter().flatten().map(Cow::as_ref);
         let ids: BTreeSet<&str> = selected.chain(known).collect();
-        replace(folder, NODE_IDS, &known_ids, &json!(ids), &Value::Null)
+        store(folder, NODE_IDS, &ids)
     }
 
     fn update_failed(&self, failed: &mut BTreeMap<String, Value>) {
@@ -148,6 +153,15 @@ fn read(path: &Path) -> Value {
     serde_json::from_str(&text).unwrap_or_default()
 }
 
+/// The node IDs in such a list; none if it isn't one. There may be a hundred thousand, of which few have something escaped.
+fn node_ids(text: &str) -> Option<Vec<Cow<'_, str>>> {
+    if let Ok(ids) = serde_json::from_str::<Vec<&str>>(text) {
+        return Some(ids.into_iter().map(Cow::Borrowed).collect());
+    }
+    let ids: Vec<String> = serde_json::from_str(text).ok()?;
+    Some(ids.into_iter().map(Cow::Owned).collect())
+}
+
 /// Replaces a `known` value, unless it is the same. `absent` is what a value that isn't there stands for.
 fn replace(
     folder: &Path,
@@ -156,10 +170,15 @@ fn replace(
     value: &Value,
     absent: &Value,
 ) -> Result<(), CacheError> {
-    let path = folder.join(name);
     if known == value || known.is_null() && value == absent {
         return Ok(());
     }
+    store(folder, name, value)
+}
+
+/// Writes a value of the cache.
+fn store(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), CacheError> {
+    let path = folder.join(name);
     let failed = |source| CacheError {
         path: path.clone(),
         source,
@@ -181,4 +200,23 @@ fn replace(
     file.write_all(text.as_bytes()).map_err(failed)?;
     file.persist(&path).map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_ids_are_read_with_and_without_what_is_escaped() {
+        let read = |text| node_ids(text).map(|ids| ids.join(" "));
+        assert_eq!(read("[\"a::b\", \"c::é\"]").as_deref(), Some("a::b c::é"));
+        assert_eq!(
+            read(r#"["a::b[\\x00]", "c"]"#).as_deref(),
+            Some("a::b[\\x00] c")
+        );
+        assert_eq!(read("[]").as_deref(), Some(""));
+        for text in ["", "{}", "[1]", "[\"a\""] {
+            assert_eq!(node_ids(text), None, "{text}");
+        }
+    }
 }

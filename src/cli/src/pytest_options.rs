@@ -5,10 +5,6 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 
-use clap::CommandFactory;
-
-use crate::args::Cli;
-
 /// Options of pytest and its most common plugins that take a value, joined with `=` or in the next argument.
 const WITH_VALUE: [&str; 44] = [
     "-p",
@@ -183,15 +179,15 @@ pub fn only_displays(argument: &str) -> bool {
     name_of(argument).is_some_and(|(name, _)| DISPLAY.contains(&name))
 }
 
-/// The process's arguments with pytest's own options of `dx-py test` moved behind `--`.
-pub fn moved_behind_dashes(arguments: Vec<OsString>) -> Vec<OsString> {
+/// The process's arguments with pytest's own options of `dx-py test` moved behind `--`. `command` is that of the process.
+pub fn moved_behind_dashes(command: &clap::Command, arguments: Vec<OsString>) -> Vec<OsString> {
     if arguments
         .get(1)
         .is_none_or(|verb| verb != "test" && verb != "audit")
     {
         return arguments;
     }
-    let own = own_options_with_value();
+    let own = own_options_with_value(command);
     let (mut kept, mut moved) = (Vec::new(), Vec::new());
     let mut rest = arguments.into_iter();
     while let Some(argument) = rest.next() {
@@ -225,8 +221,7 @@ pub fn moved_behind_dashes(arguments: Vec<OsString>) -> Vec<OsString> {
 }
 
 /// The options of `dx-py test` that take a value, by all their names.
-fn own_options_with_value() -> HashSet<String> {
-    let command = Cli::command();
+fn own_options_with_value(command: &clap::Command) -> HashSet<String> {
     let mut names = HashSet::new();
     for argument in command
         .find_subcommand("test")
@@ -243,11 +238,14 @@ fn own_options_with_value() -> HashSet<String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+    use crate::args::Cli;
 
     fn moved(arguments: &[&str]) -> String {
         let all = ["dx-py", "test"].iter().chain(arguments);
-        let moved = moved_behind_dashes(all.map(OsString::from).collect());
+        let moved = moved_behind_dashes(&Cli::command(), all.map(OsString::from).collect());
         let words = moved[2..].iter().map(|word| word.to_str().unwrap_or("?"));
         words.collect::<Vec<_>>().join(" ")
     }

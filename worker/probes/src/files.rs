@@ -93,10 +93,14 @@ pub unsafe extern "C" fn states(_module: Object, arguments: *const Object, count
         // SAFETY: the kernel writes no more than that, a name ends where the next one begins, and there is room for each.
         unsafe {
             let failed = syscall(stat, HERE, name, status.as_mut_ptr(), 0 as c_int) != 0;
-            let [seconds, nanoseconds] = CHANGED.map(|place| status[place]);
             *found.add(place) = match failed {
                 true => ABSENT,
-                false => [status[INODE], status[SIZE], seconds, nanoseconds],
+                false => [
+                    status[INODE],
+                    status[SIZE],
+                    status[CHANGED[0]],
+                    status[CHANGED[1]],
+                ],
             };
             name = name.add(CStr::from_ptr(name).count_bytes() + 1);
         }
