@@ -17,7 +17,7 @@ from .probes import load
 
 #: How many of them wait at most.
 _MOST = 4
-#: How much memory is copied for one at most, in bytes. Of more most isn't written to in a run.
+#: How much memory is copied for all of them at most, in bytes. Where it would be more each has its own when it needs it.
 _MOST_COPIED = 256 << 20
 _LARGEST_REQUEST = 16 << 20
 _MOST_STREAMS = 253
@@ -54,6 +54,11 @@ class Spares:
     def sockets(self) -> Iterator[socket.socket]:
         """The zygote's ends, which its other forks must close."""
         return (spare.link for spare in self._waiting)
+
+    @property
+    def share(self) -> int:
+        """How many bytes may be copied for each."""
+        return _MOST_COPIED // max(self._wanted, 1)
 
     @property
     def are_missing(self) -> bool:
@@ -96,9 +101,10 @@ class Spares:
                 return
 
 
-def wait(link: socket.socket) -> Asked:
-    """Get ready, wait for a request in a spare, and give it. The process ends if there won't be one."""
-    _copy_memory()
+def wait(link: socket.socket, most: int) -> Asked:
+    """Get ready, with so many bytes of memory copied at most, wait for a request in a spare, and give it. The process ends if there won't
+    be one."""
+    _copy_memory(most)
     try:
         with link:
             return receive(link)
@@ -126,15 +132,15 @@ def _processors() -> int:
         return os.cpu_count() or 1
 
 
-def _copy_memory() -> None:
-    """Have the memory copied that this process shares with the zygote, where the system does that at once."""
+def _copy_memory(most: int) -> None:
+    """Have the memory copied that this process shares with the zygote, where the system does that at once, unless it is more than that."""
     probes = load()
     try:
         with open("/proc/self/maps", "rb") as file:
             ranges = list(_private(file.read()))
     except OSError:
         return
-    if probes is None or sum(size for _, size in ranges) > _MOST_COPIED:
+    if probes is None or sum(size for _, size in ranges) > most:
         return
     for start, size in ranges:
         if not probes.copy_pages(start, size):

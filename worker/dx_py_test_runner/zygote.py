@@ -469,7 +469,7 @@ class Zygote:
     def _become_spare(self, link: socket.socket) -> Fork:
         """Wait in a fork for what a worker is wanted for, then be that."""
         self._stop_serving()
-        return self._become_worker(*wait(link))
+        return self._become_worker(*wait(link, self._spares.share))
 
     def _become_worker(self, parts: list[bytes], fds: list[int]) -> Fork:
         """Make this process what a fresh interpreter would be for that request."""
