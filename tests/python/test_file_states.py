@@ -23,7 +23,7 @@ def test_what_has_changed_come_or_gone_is_not_the_same(states, tmp_path):
     absent = tmp_path / "absent"
     assert states.are_same()
     states.note(map(str, (kept, changed)))
-    states.note([str(absent), str(kept), str(tmp_path)])
+    states.note([str(absent), str(kept), str(tmp_path), str(absent)])
     assert states.are_same() and sorted(states) == sorted(map(str, (kept, changed, absent, tmp_path)))
     times = os.stat(changed)
     changed.write_text("22")

@@ -43,7 +43,7 @@ class FileStates:
 
     def note(self, files: Iterable[str]) -> None:
         """Note the states of those of these files that aren't known yet."""
-        new = [file for file in files if file not in self._files and "\0" not in file]
+        new = [file for file in dict.fromkeys(files) if file not in self._files and "\0" not in file]
         self._files.update((file, state_of(file) if self._ask is None else None) for file in new)
         names = array("B", b"".join(os.fsencode(file) + b"\0" for file in new))
         self._told += self._told_of(names, len(new))
