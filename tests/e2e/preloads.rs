@@ -457,3 +457,31 @@ fn it_can_be_turned_off() {
     assert!(!status(&project).contains("plain"), "{}", status(&project));
     assert!(!project.path().join(".dx/zygote/preloads").exists());
 }
+
+/// A module may write when it is imported, so that what was imported before is out of date each time.
+#[test]
+fn one_that_is_stale_after_each_trial_tries_no_more() {
+    let modules = [
+        ("plain.py", "VALUE = 1\n"),
+        ("touches.py", "import os, plain\nos.utime(plain.__file__)\n"),
+    ];
+    let test = format!("import plain, touches\n{IS_FORK}");
+    let project = project(&test, &modules, &[]);
+    // When the interpreter that serves has begun.
+    let began = || {
+        let folder = std::fs::read_dir(project.path().join(".dx/zygote")).ok()?;
+        let states = folder.flatten().map(|entry| entry.path());
+        let state = states.filter(|path| path.extension().is_some_and(|ending| ending == "json"));
+        let text = std::fs::read_to_string(state.last()?).ok()?;
+        let state: serde_json::Value = serde_json::from_str(&text).ok()?;
+        (state["trying"] == false).then(|| state["started"].to_string())
+    };
+    let lasts = || {
+        let before = began();
+        std::thread::sleep(Duration::from_secs(2));
+        before.is_some() && began() == before
+    };
+    assert_eq!(project.test(&["--all"]).code, 0);
+    assert!(within(Duration::from_secs(60), lasts));
+    run_warm(&project);
+}

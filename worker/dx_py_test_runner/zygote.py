@@ -50,6 +50,10 @@ _LULL = 0.1
 _MOMENT = 0.02
 #: The worker's socket, its ring, standard output and standard error; more are what any program would get that was started there.
 _STREAMS = 4
+#: How often what tests import is tried if each time a file was another one after that: a module may write when it is imported.
+_MOST_TRIALS = 3
+#: The variable that tells one that has begun anew how often that was in vain. It takes it away before anything is imported.
+_IN_VAIN = "DX_PY_TRIALS_IN_VAIN"
 _MOST_STREAMS = 253
 
 
@@ -74,6 +78,8 @@ class Zygote:
         self._is_native = False
         self._code = KeptCode(os.path.join(folder, f"{name}.code"))
         self._spares = Spares()
+        #: After how many trials in a row it has begun anew.
+        self._trials_in_vain = int(os.environ.pop(_IN_VAIN, "0"))
         #: When a run last asked for something.
         self._asked_at = float("-inf")
 
@@ -172,7 +178,7 @@ class Zygote:
         names = [
             name for name in known.get("modules", ()) if name.partition(".")[0] not in hidden and name not in tried
         ]
-        if names and self._trial is None:
+        if names and self._trial is None and self._trials_in_vain < _MOST_TRIALS:
             # It imports pytest, which the observer is to see.
             from .trial import Known, Trial
 
@@ -195,7 +201,7 @@ class Zygote:
         self._selector.unregister(trial)
         if self._is_stale():
             trial.close()
-            self._renew()
+            self._renew(self._trials_in_vain + 1)
             return
         loaded = len(trial.loaded)
         goes_on = trial.hear()
@@ -257,10 +263,11 @@ class Zygote:
             self._listener.close()
             self._remove("sock", "json", "lock")
 
-    def _renew(self) -> None:
+    def _renew(self, trials_in_vain: int = 0) -> None:
         """Begin anew, for the next run. While there are workers they have to be reaped: then it only ends, as the run starts another."""
         self._end()
         if not self._workers:
+            os.environ[_IN_VAIN] = str(trials_in_vain)
             os.execv(sys.executable, [sys.executable, *sys.argv])
 
     def _remove(self, *endings: str) -> None:
