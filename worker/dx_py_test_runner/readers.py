@@ -104,8 +104,10 @@ class Readers:
         """Whether code in that frame, or whoever calls it through a function or two of the standard library, is pytest's or of this package:
         then nobody owns what is read. Most of what is looked at between tests is."""
         for _ in range(3):
-            kind = SKIP if frame is None else self.kinds[frame.f_code.co_filename]
-            if kind != FLEETING or frame is None:
+            if frame is None:
+                break
+            kind = self.kinds[frame.f_code.co_filename]
+            if kind != FLEETING:
                 return kind == INTERNAL
             frame = frame.f_back
         return False

@@ -135,12 +135,14 @@ def _processors() -> int:
 def _copy_memory(most: int) -> None:
     """Have the memory copied that this process shares with the zygote, where the system does that at once, unless it is more than that."""
     probes = load()
+    if probes is None:
+        return
     try:
         with open("/proc/self/maps", "rb") as file:
             ranges = list(_private(file.read()))
     except OSError:
         return
-    if probes is None or sum(size for _, size in ranges) > most:
+    if sum(size for _, size in ranges) > most:
         return
     for start, size in ranges:
         if not probes.copy_pages(start, size):

@@ -54,7 +54,6 @@ _STREAMS = 4
 _MOST_TRIALS = 3
 #: The variable that tells one that has begun anew how often that was in vain. It takes it away before anything is imported.
 _IN_VAIN = "DX_PY_TRIALS_IN_VAIN"
-_MOST_STREAMS = 253
 
 
 class Zygote:

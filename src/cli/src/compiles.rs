@@ -35,8 +35,7 @@ const WHAT: &str = "compiles";
 const MOST_AHEAD: usize = 8;
 
 /// Who is asked.
-#[derive(Clone)]
-pub struct Compiler {
+struct Compiler {
     interpreter: PathBuf,
     root: PathBuf,
     /// The interpreters that are kept warm, and what one of them has to be for: it has compiled a file before another one has started.
@@ -44,11 +43,11 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// For the files of a project.
-    pub fn new(project: &Project, interpreter: &Path) -> Self {
+    /// For the files of a project. Most runs have nothing to ask, and no use for one.
+    fn new(project: &Project, interpreter: &Path) -> Self {
         let warm = || {
-            let spec = any_worker(project, interpreter.to_owned()).ok()?;
-            Some((project.zygotes()?, spec))
+            let zygotes = project.zygotes()?;
+            Some((zygotes, any_worker(project, interpreter.to_owned()).ok()?))
         };
         Self {
             interpreter: interpreter.to_owned(),
@@ -82,11 +81,15 @@ pub struct Ahead {
 
 impl Ahead {
     /// Asks of these files; of none if there are many.
-    pub fn ask(compiler: &Compiler, files: &[RelPath]) -> Self {
+    pub fn ask(project: &Project, interpreter: &Path, files: &[RelPath]) -> Self {
+        Self::of(|| Compiler::new(project, interpreter), files)
+    }
+
+    fn of(compiler: impl FnOnce() -> Compiler, files: &[RelPath]) -> Self {
         let files = if files.len() > MOST_AHEAD { &[] } else { files };
         let files: Vec<String> = files.iter().map(|file| file.as_str().to_owned()).collect();
-        let (compiler, asked) = (compiler.clone(), files.clone());
         let broken = (!files.is_empty()).then(|| {
+            let (compiler, asked) = (compiler(), files.clone());
             std::thread::spawn(move || {
                 let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
                 compiler.not_compiling(&asked)
@@ -114,7 +117,8 @@ impl Ahead {
 
 /// The files among these, which are keys of inputs, that this interpreter can't compile; a content that it could isn't asked for again.
 pub fn broken<'a>(
-    compiler: &Compiler,
+    project: &Project,
+    interpreter: &Path,
     world: &World,
     files: impl Iterator<Item = &'a str>,
     ahead: Ahead,
@@ -127,7 +131,9 @@ pub fn broken<'a>(
     });
     let unknown: Vec<&str> = unknown.collect();
     let (rest, mut broken) = ahead.answer(&unknown);
-    broken.extend(compiler.not_compiling(&rest));
+    if !rest.is_empty() {
+        broken.extend(Compiler::new(project, interpreter).not_compiling(&rest));
+    }
     for file in unknown {
         // The interpreter has read what the digest is of, if that is there still.
         if !broken.iter().any(|broken| broken == file) && world.content(file).is_some() {
@@ -188,7 +194,7 @@ mod tests {
         let files = ["a.py", "b.py"];
         assert_eq!(nobody().not_compiling(&files), files);
         assert!(nobody().not_compiling(&[]).is_empty());
-        let ahead = Ahead::ask(&nobody(), &[RelPath::from_text("a.py").unwrap()]);
+        let ahead = Ahead::of(nobody, &[RelPath::from_text("a.py").unwrap()]);
         assert_eq!(
             ahead.answer(&files),
             (vec!["b.py"], vec!["a.py".to_owned()])
@@ -200,7 +206,7 @@ mod tests {
         let paths: Vec<RelPath> = (0..9)
             .filter_map(|number| RelPath::from_text(&format!("{number}.py")))
             .collect();
-        let ask = |count| Ahead::ask(&nobody(), &paths[..count]);
+        let ask = |count| Ahead::of(nobody, &paths[..count]);
         assert_eq!(ask(2).answer(&["1.py"]), (vec![], vec!["1.py".to_owned()]));
         assert_eq!(ask(2).answer(&["7.py"]), (vec!["7.py"], vec![]));
         // After many changes it is asked of those alone that matter.

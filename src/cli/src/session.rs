@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::alone::Serial;
 use crate::arrangement::Arrangement;
 use crate::auto::Busyness;
-use crate::compiles::{self, Compiler};
+use crate::compiles;
 use crate::file_list::{FileList, Folders, Renewal};
 use crate::ini::CANDIDATES;
 use crate::invocation::Invocation;
@@ -137,8 +137,7 @@ impl Session {
         } = recorded;
         let asks = project.level().counts_functions() && !state.files.is_empty();
         let asked = if asks { &unseen[..] } else { &[] };
-        let compiler = Compiler::new(&project, &interpreter.executable);
-        let compiled = compiles::Ahead::ask(&compiler, asked);
+        let compiled = compiles::Ahead::ask(&project, &interpreter.executable, asked);
         let environment: Option<Environment> = catalog
             .note(&environment_note(&interpreter))?
             .and_then(|value| blob::decode(&value).ok());
@@ -170,7 +169,13 @@ impl Session {
         sets.settle_what_matters(&state, &catalog, &world)?;
         let held = sets.held_by_symbols();
         let held = held.iter().map(String::as_str);
-        sets.distrust(&compiles::broken(&compiler, &world, held, compiled));
+        sets.distrust(&compiles::broken(
+            &project,
+            &interpreter.executable,
+            &world,
+            held,
+            compiled,
+        ));
         let (base, start) = (
             invocation.base_digest(&project),
             invocation.starting_points(&project),

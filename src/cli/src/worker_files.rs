@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use dx_py_core::Hasher;
 
@@ -102,16 +103,21 @@ const KEPT_FROM_COLLECTION: [&str; 2] = ["pyvenv.cfg", "bin/activate"];
 /// # Errors
 /// If it can't be written.
 pub fn unpack(dx: &Path) -> io::Result<PathBuf> {
-    let mut hasher = Hasher::new();
-    for (name, text) in FILES.iter().copied() {
-        hasher.field(name).field(text);
-    }
+    // More than half a megabyte, and a run asks more than once.
+    static NAME: OnceLock<String> = OnceLock::new();
     let (compiled, content) = COMPILED;
-    hasher.field(compiled).field(content);
-    for name in KEPT_FROM_COLLECTION {
-        hasher.field(name);
-    }
-    let folder = dx.join(format!("worker-{}", hasher.finish()));
+    let name = NAME.get_or_init(|| {
+        let mut hasher = Hasher::new();
+        for (name, text) in FILES.iter().copied() {
+            hasher.field(name).field(text);
+        }
+        hasher.field(compiled).field(content);
+        for name in KEPT_FROM_COLLECTION {
+            hasher.field(name);
+        }
+        format!("worker-{}", hasher.finish())
+    });
+    let folder = dx.join(name);
     if folder.join("dx_py_test_runner").is_dir() {
         return Ok(folder);
     }
