@@ -59,11 +59,18 @@ impl FactTable {
         own.filter_map(|id| self.facts.get(id))
     }
 
+    /// The numbers of the facts about parts of files of a set and of its base, if they were loaded.
+    pub fn numbers_of_parts(&self, set: SetId) -> impl Iterator<Item = i64> {
+        let both = self.base_of(set).into_iter().chain([set]);
+        both.filter_map(|set| self.parts.get(&set))
+            .flatten()
+            .copied()
+    }
+
     /// The facts about parts of files of a set and of its base, if they were loaded.
     pub fn parts_of(&self, set: SetId) -> impl Iterator<Item = &Fact> {
-        let base = self.base_of(set).into_iter();
-        base.flat_map(|base| self.own_parts_of(base))
-            .chain(self.own_parts_of(set))
+        let numbers = self.numbers_of_parts(set);
+        numbers.filter_map(|number| self.facts.get(&number))
     }
 
     /// The facts of a set but for those about parts of files; none if it isn't in the table.

@@ -165,6 +165,11 @@ impl Session {
         let world = World::new(spec, stats, now_ns).with_found_in(dx.join("catalog.db"));
         world.learn_files(sources.scan.files.iter());
         let level = project.level();
+        if !state.files.is_empty() {
+            world.parse_ahead(&unseen, level.counts_functions(), |source| {
+                project.is_test_file(source)
+            });
+        }
         let mut sets = SetStates::compare(facts, &world, level);
         sets.settle_what_matters(&state, &catalog, &world)?;
         let held = sets.held_by_symbols();
@@ -249,7 +254,7 @@ impl Session {
         };
         let level = self.project.level();
         let facts = list.facts.iter().filter(|fact| counts(level, fact));
-        let state = SetState::within(&SetState::Holds, facts, |input| self.world.digest(input));
+        let state = SetState::of_facts(facts, |input| self.world.digest(input));
         self.wide = list.wide.clone();
         match (state.reason(), self.renewed(&list, &state)) {
             (None, _) => self.file_list = Some(list),

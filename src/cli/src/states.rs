@@ -188,11 +188,7 @@ impl SetStates {
     }
 
     fn changed_files(&self, set: SetId) -> impl Iterator<Item = &str> {
-        self.changes_of(set)
-            .filter_map(|change| match &change.input {
-                Input::File(file) => Some(file.as_str()),
-                _ => None,
-            })
+        self.changes_of(set).filter_map(changed_file)
     }
 
     fn settle(
@@ -203,23 +199,55 @@ impl SetStates {
     ) -> Result<(), CatalogError> {
         let sets: Vec<SetId> = sets.into_iter().collect();
         self.load_parts(catalog, sets.iter().copied())?;
+        let parts = self.parts_of_changed_files(world);
         let mut unseen = Unseen::new(world);
-        for set in sets {
-            // Of a set whose base is lost nobody knows what it was.
-            if !self.facts.is_whole(set) {
-                continue;
-            }
-            let base = self.base_of(set).and_then(|base| self.own.get(&base));
-            let all = self.own_facts_of(set).chain(self.parts_of(set));
-            let digest = |input: &Input| world.digest(input);
-            let mut state = SetState::within(base.unwrap_or(&SetState::Holds), all, digest);
-            let facts = || self.facts_of(set).chain(self.parts_of(set));
-            if unseen.covers(state.changes(), facts) {
-                state = SetState::Holds;
-            }
-            self.doubtful.insert(set, Some(state));
-        }
+        // Of a set whose base is lost nobody knows what it was.
+        let whole = sets.into_iter().filter(|set| self.facts.is_whole(*set));
+        let settled: Vec<(SetId, Option<SetState>)> = whole
+            .map(|set| {
+                let state = self.in_parts(set, &parts);
+                let facts = || self.facts_of(set).chain(self.parts_of(set));
+                match unseen.covers(state.changes(), facts) {
+                    true => (set, Some(SetState::Holds)),
+                    false => (set, Some(state)),
+                }
+            })
+            .collect();
+        self.doubtful.extend(settled);
         Ok(())
+    }
+
+    /// The state of a set, the parts of changed files that it has looked at.
+    fn in_parts(&self, set: SetId, parts: &FxHashMap<i64, ChangedPart<'_>>) -> SetState {
+        let numbers = self.facts.numbers_of_parts(set);
+        let of_set: SmallVec<[&ChangedPart<'_>; 8]> =
+            numbers.filter_map(|number| parts.get(&number)).collect();
+        SetState::in_parts(self.changes_of(set), |file| {
+            let mut of_file = of_set.iter().filter(|part| part.file == file).peekable();
+            of_file.peek()?;
+            Some(of_file.filter_map(|part| part.change.clone()).collect())
+        })
+    }
+
+    /// By the numbers of their facts the parts of files that have changed, as far as they were read.
+    fn parts_of_changed_files(&self, world: &World) -> FxHashMap<i64, ChangedPart<'_>> {
+        let changes = self.own.values().flat_map(SetState::changes);
+        let changed: FxHashSet<&str> = changes.filter_map(changed_file).collect();
+        let part = |fact: &'_ Fact| {
+            let (file, _) = fact.input.part_of_file()?;
+            let file = *changed.get(file).filter(|_| counts(self.level, fact))?;
+            let now = world.digest(&fact.input);
+            let change = (now != fact.digest).then(|| Change {
+                input: fact.input.clone(),
+                before: fact.digest,
+                now,
+            });
+            Some(ChangedPart { file, change })
+        };
+        let facts = self.facts.facts.iter();
+        facts
+            .filter_map(|(number, fact)| Some((*number, part(fact)?)))
+            .collect()
     }
 
     /// Reads the facts about parts of files of these sets.
@@ -261,6 +289,20 @@ impl SetStates {
         let mut own = own.chain(self.facts.own_parts_of(set));
         let slice = &own.next()?.input;
         (matches!(slice, Input::Slice(_)) && own.next().is_none()).then_some(slice)
+    }
+}
+
+/// A part of a file that has changed.
+struct ChangedPart<'a> {
+    file: &'a str,
+    /// What became of the part; none if it is as it was.
+    change: Option<Change>,
+}
+
+fn changed_file(change: &Change) -> Option<&str> {
+    match &change.input {
+        Input::File(file) => Some(file),
+        _ => None,
     }
 }
 

@@ -18,7 +18,13 @@ use rustc_hash::FxHashMap;
 
 use crate::{ini, variables};
 
+mod sought;
 mod while_running;
+
+use sought::Sought;
+
+/// Of how many sources it is worth it to parse them before it is known which of them matter.
+const MOST_AHEAD: usize = 4;
 
 /// Names that no listing counts: caches that running tests leaves behind.
 const IGNORED_NAMES: [&str; 6] = [
@@ -58,9 +64,9 @@ pub struct World {
     fresh_stats: RefCell<FxHashMap<String, StatRow>>,
     digests: RefCell<FxHashMap<Input, Digest>>,
     listings: RefCell<FxHashMap<PathBuf, Arc<BTreeSet<String>>>>,
-    slices: RefCell<FxHashMap<String, Option<Arc<Slices>>>>,
-    symbols: RefCell<FxHashMap<String, Option<Arc<Symbols>>>>,
-    questions: RefCell<FxHashMap<String, Option<Arc<Questions>>>>,
+    slices: Sought<Slices>,
+    symbols: Sought<Symbols>,
+    questions: Sought<Questions>,
     /// The catalog that has what earlier runs found in sources, and a reader of it once it is asked.
     catalog: Option<PathBuf>,
     found_before: OnceCell<Option<ParsedReader>>,
@@ -82,9 +88,9 @@ impl World {
             fresh_stats: RefCell::default(),
             digests: RefCell::default(),
             listings: RefCell::default(),
-            slices: RefCell::default(),
-            symbols: RefCell::default(),
-            questions: RefCell::default(),
+            slices: Sought::default(),
+            symbols: Sought::default(),
+            questions: Sought::default(),
             catalog: None,
             found_before: OnceCell::new(),
             newly_found: RefCell::default(),
@@ -98,6 +104,25 @@ impl World {
     pub fn with_found_in(mut self, catalog: PathBuf) -> Self {
         self.catalog = Some(catalog);
         self
+    }
+
+    /// Begins to parse these sources, unless they are many: nobody has seen them as they are now. The functions of all of them are looked for
+    /// if they count, and the slices of those that hold tests.
+    pub fn parse_ahead(
+        &self,
+        sources: &[RelPath],
+        functions_count: bool,
+        has_tests: impl Fn(&RelPath) -> bool,
+    ) {
+        for source in sources.iter().filter(|_| sources.len() <= MOST_AHEAD) {
+            let path = source.to_path(&self.spec.root);
+            if functions_count {
+                self.symbols.begin(source.as_str(), &path);
+            }
+            if has_tests(source) {
+                self.slices.begin(source.as_str(), &path);
+            }
+        }
     }
 
     /// The project's root.
@@ -247,7 +272,7 @@ impl World {
 
     /// The slices of a file; none if all of it counts for its tests.
     pub fn slices(&self, key: &str) -> Option<Arc<Slices>> {
-        self.once(&self.slices, key)
+        self.slices.once(key, || self.find(key, &self.slices))
     }
 
     /// The digest of a symbol; none if its file has none of that name, or none at all.
@@ -264,35 +289,25 @@ impl World {
 
     /// The symbols of a file; none if only its whole content can be compared.
     pub fn symbols(&self, key: &str) -> Option<Arc<Symbols>> {
-        self.once(&self.symbols, key)
+        self.symbols.once(key, || self.find(key, &self.symbols))
     }
 
     /// What an installed module may ask objects of the project for; none if that can't be told.
     pub fn questions(&self, key: &str) -> Option<Arc<Questions>> {
-        self.once(&self.questions, key)
-    }
-
-    /// What is in a source, which is looked for once.
-    fn once<T: Parsed>(
-        &self,
-        known: &RefCell<FxHashMap<String, Option<Arc<T>>>>,
-        key: &str,
-    ) -> Option<Arc<T>> {
-        if let Some(found) = known.borrow().get(key) {
-            return found.clone();
-        }
-        let found = self.find(key).map(Arc::new);
-        known.borrow_mut().insert(key.to_owned(), found.clone());
-        found
+        self.questions.once(key, || self.find(key, &self.questions))
     }
 
     /// What is in a source now: what was found earlier in the same content, or else what is found by parsing it.
-    fn find<T: Parsed>(&self, key: &str) -> Option<T> {
+    fn find<T: Parsed + Send + 'static>(&self, key: &str, sought: &Sought<T>) -> Option<T> {
         let known = self.found(key, T::WHAT);
         if let Some(found) = known.and_then(|bytes| parsed::from_bytes(&bytes)) {
             return found;
         }
-        let found = T::parse(&self.content(key)?, key);
+        let digest = self.digest(&Input::File(key.to_owned()));
+        let found = match sought.take(key, digest) {
+            Some(found) => found,
+            None => T::parse(&self.content(key)?, key),
+        };
         if let Some((digest, layout)) = found.as_ref().and_then(T::frame)
             && let Ok(layout) = parsed::layout_to_bytes(layout)
         {

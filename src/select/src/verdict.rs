@@ -64,40 +64,41 @@ impl SetState {
         Self::of_changes(changes)
     }
 
-    /// The state of a set that has the facts of another one, whose state is `base`, and `own` ones; `now` gives digests. A file that
-    /// changed doesn't count if the set has parts of it, slices or symbols, and they are the same: only then they are asked for.
-    /// `base` must be the state in which no part was asked for.
-    pub fn within<'a>(
-        base: &Self,
-        own: impl IntoIterator<Item = &'a Fact>,
+    /// The state of a set of whose facts, and those of the set that it is within, only these `changes` were found, parts of files left
+    /// aside. A file that changed doesn't count if the set has parts of it, slices or symbols, and they are the same: `parts` gives for
+    /// it what isn't as it was among them; none if there are none. Only for changed files it is asked.
+    pub fn in_parts<'a>(
+        changes: impl IntoIterator<Item = &'a Change>,
+        parts: impl Fn(&str) -> Option<Vec<Change>>,
+    ) -> Self {
+        let mut left: Vec<Change> = Vec::new();
+        for change in changes {
+            let in_parts = match &change.input {
+                Input::File(file) => parts(file),
+                _ => None,
+            };
+            match in_parts {
+                Some(broken) => left.extend(broken),
+                None => left.push(change.clone()),
+            }
+        }
+        Self::of_changes(left)
+    }
+
+    /// The state of a set of these facts, parts of files among them; `now` gives digests.
+    pub fn of_facts<'a>(
+        facts: impl IntoIterator<Item = &'a Fact>,
         now: impl Fn(&Input) -> Digest,
     ) -> Self {
-        let (parts, own): (Vec<&Fact>, Vec<&Fact>) =
-            own.into_iter().partition(|fact| fact.input.is_part());
-        let own = Self::compare(own.into_iter().map(|fact| (fact, now(&fact.input))));
-        let mut changes: Vec<Change> = Vec::new();
-        for change in [base, &own].into_iter().flat_map(Self::changes) {
-            let Input::File(file) = &change.input else {
-                changes.push(change.clone());
-                continue;
-            };
-            let mut of_file = parts
-                .iter()
-                .filter(|fact| fact.input.is_part_of(file))
-                .peekable();
-            if of_file.peek().is_none() {
-                changes.push(change.clone());
-            }
-            let broken = of_file
-                .map(|fact| Change {
-                    input: fact.input.clone(),
-                    before: fact.digest,
-                    now: now(&fact.input),
-                })
-                .filter(|change| change.before != change.now);
-            changes.extend(broken);
-        }
-        Self::of_changes(changes)
+        let facts = facts.into_iter();
+        let (parts, whole): (Vec<&Fact>, Vec<&Fact>) = facts.partition(|fact| fact.input.is_part());
+        let whole = Self::compare(whole.into_iter().map(|fact| (fact, now(&fact.input))));
+        Self::in_parts(whole.changes(), |file| {
+            let of_file = parts.iter().filter(|fact| fact.input.is_part_of(file));
+            let of_file: Vec<&Fact> = of_file.copied().collect();
+            let state = || Self::compare(of_file.iter().map(|fact| (*fact, now(&fact.input))));
+            (!of_file.is_empty()).then(|| state().changes().to_vec())
+        })
     }
 
     /// What isn't as it was.
@@ -239,33 +240,33 @@ mod tests {
     #[test]
     fn a_changed_file_counts_only_if_the_slice_of_it_changed() {
         let (file, other) = (fact("t.py", "1"), fact("lib.py", "1"));
-        let slice = |place: &str| Fact {
-            input: Input::Slice(place.into()),
-            digest: Digest::of(b"s"),
+        let slice = Change {
+            input: Input::Slice("t.py::test_a".into()),
+            before: Digest::of(b"s"),
+            now: Digest::of(b"x"),
         };
-        let own = [slice("t.py::test_a")];
-        let foreign = [slice("u.py::test_a")];
-        let same = |_: &Input| Digest::of(b"s");
-        let another = |_: &Input| Digest::of(b"x");
+        let state = |set: &SetState, parts: Option<&[Change]>| {
+            SetState::in_parts(set.changes(), |file| {
+                parts
+                    .filter(|_| file == "t.py")
+                    .map(<[Change]>::to_vec)
+            })
+        };
         let edited = SetState::compare([(&file, Digest::of(b"2")), (&other, other.digest)]);
-        assert!(SetState::within(&edited, &own, same).holds());
+        assert!(state(&edited, Some(&[])).holds());
         assert_eq!(
-            SetState::within(&edited, &own, another).reason().as_deref(),
+            state(&edited, Some(&[slice])).reason().as_deref(),
             Some("what t.py::test_a uses of its file changed")
         );
-        assert_eq!(SetState::within(&edited, &[], same), edited);
-        assert_eq!(SetState::within(&edited, &foreign, same), edited);
+        assert_eq!(state(&edited, None), edited);
         let both = SetState::compare([(&file, Digest::of(b"2")), (&other, Digest::of(b"2"))]);
         assert_eq!(
-            SetState::within(&both, &own, same).reason().as_deref(),
+            state(&both, Some(&[])).reason().as_deref(),
             Some("lib.py changed")
         );
         let holds = SetState::compare([(&file, file.digest)]);
-        let never =
-            |_: &Input| -> Digest { panic!("of a file that is as it was nobody asks for slices") };
-        assert!(SetState::within(&holds, &own, never).holds());
-        let read = [fact("data.txt", "1")];
-        assert!(!SetState::within(&holds, &read, another).holds());
+        let never = |_: &str| panic!("of a file that is as it was nobody asks for parts");
+        assert!(SetState::in_parts(holds.changes(), never).holds());
     }
 
     #[test]
