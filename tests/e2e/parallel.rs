@@ -581,3 +581,66 @@ fn tests_that_wait_get_more_workers_than_cores_if_they_are_to() {
         assert_eq!(workers(&run), cores, "{}", run.out);
     }
 }
+
+#[test]
+fn a_worker_that_has_collected_its_share_begins_while_others_collect_theirs() {
+    let waits = "import os, time\ndef pytest_generate_tests(metafunc):\n    for _ in range(1500):\n        if os.path.exists('began') or not os.path.exists('waits'): return\n        time.sleep(0.01)\n    raise AssertionError('the other one waits as well')\ndef test_b(): pass\n";
+    let project = Project::new(&[
+        ("test_a.py", "def test_a(): open('began', 'w').close()\n"),
+        ("test_b.py", waits),
+    ]);
+    assert_eq!(project.test(&["-n", "2"]).code, 0);
+    std::fs::remove_file(project.path().join("began")).expect("it has begun");
+    project.write("waits", "");
+    let run = project.test(&["-n", "2", "--all"]);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    assert_eq!(run.ran(), 2, "{}", run.out);
+}
+
+/// Of the next test nothing may be known but its file while the last one of another file is torn down.
+#[test]
+fn fixtures_live_on_for_tests_that_are_collected_later() {
+    let conftest = |scope: &str| {
+        format!(
+            "import os, pytest\n@pytest.fixture(scope='{scope}', autouse=True)\ndef {scope}_wide():\n    with open('{scope}.log', 'a') as log: log.write(f'{{os.getpid()}} begins\\n')\n    yield\n    with open('{scope}.log', 'a') as log: log.write(f'{{os.getpid()}} ends\\n')\n"
+        )
+    };
+    let test = "import time\ndef test_it(): time.sleep(0.02)\nclass TestMore:\n    def test_more(self): pass\n";
+    let mut files = vec![
+        ("conftest.py".to_owned(), conftest("session")),
+        ("inner/conftest.py".to_owned(), conftest("package")),
+        ("inner/__init__.py".to_owned(), String::new()),
+    ];
+    for number in 0..6 {
+        files.push((format!("inner/test_{number}.py"), test.to_owned()));
+        files.push((format!("test_{number}.py"), test.to_owned()));
+    }
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(path, text)| (&**path, &**text))
+        .collect();
+    let project = Project::new(&files);
+    for _ in 0..3 {
+        for scope in ["session", "package"] {
+            let _ = std::fs::remove_file(project.path().join(format!("{scope}.log")));
+        }
+        let run = project.test(&["-n", "2", "--all"]);
+        assert_eq!((run.code, run.ran()), (0, 24), "{}{}", run.out, run.err);
+        let lines = |scope: &str| {
+            let log = std::fs::read_to_string(project.path().join(format!("{scope}.log")));
+            let mut lines: Vec<String> =
+                log.unwrap_or_default().lines().map(str::to_owned).collect();
+            lines.sort_unstable();
+            lines
+        };
+        // Each worker sets it up once, and tears it down.
+        let of_session = lines("session");
+        let mut once = of_session.clone();
+        once.dedup();
+        assert_eq!(of_session, once);
+        for log in [of_session, lines("package")] {
+            let begun = log.iter().filter(|line| line.ends_with("begins")).count();
+            assert!(begun > 0 && begun * 2 == log.len(), "{log:?}");
+        }
+    }
+}

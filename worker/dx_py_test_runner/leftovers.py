@@ -55,6 +55,11 @@ from .scopes import EVERYBODY, Scopes, told
 #: In place of a name: all that run later may find it.
 ANYBODY = "*"
 
+_OF_ANYBODY = frozenset((ANYBODY,))
+
+#: By names the set of each: many variables have the same.
+_NAMES: dict[str, frozenset[str]] = {}
+
 #: Under how many names an object is told; what is reached by more is anybody's.
 _MOST_NAMES = 16
 
@@ -186,7 +191,7 @@ class Leftovers:
     def _reset(self) -> None:
         #: By identity each object that is part of the state, the names that lead to it, and the scope in which they do.
         self.known: dict[int, tuple[Any, frozenset[str], str]] = {}
-        self._counts: Counter[str] = Counter()
+        self._counts: dict[str, int] = {}
         self._namespaces: dict[int, _Namespace] = {}
         self._modules: dict[str, Any] = {}
         # By names the identities of modules that are others'.
@@ -423,17 +428,19 @@ class Leftovers:
         is_known = identity(variables) in self.known
         self._know(variables, frozenset(), scope)
         self._compare_later(variables, is_keyed=False, is_known=is_known)
-        not_entered = skipped | _WHOLE_KEYS
-        return [(value, _names_of(key), scope) for key, value in namespace.content.items() if key not in not_entered]
+        kinds, content = self._kinds, namespace.content.items()
+        values = [(key, value) for key, value in content if kinds.get(type(value)) != ATOM]
+        return [(value, _names_of(key), scope) for key, value in values if key not in skipped and key not in _WHOLE_KEYS]
 
     def _know(self, each: Any, names: frozenset[str], scope: str) -> None:
-        before = self.known.get(identity(each))
+        one, counts = identity(each), self._counts
+        before = self.known.get(one)
         if before is not None:
-            self._counts[before[2]] -= 1
+            counts[before[2]] -= 1
         elif self._journal is not None:
-            self._journal.add(identity(each))
-        self._counts[scope] += 1
-        self.known[identity(each)] = (each, names, scope)
+            self._journal.add(one)
+        counts[scope] = counts.get(scope, 0) + 1
+        self.known[one] = (each, names, scope)
 
     def _add(self, pending: _Ways) -> None:
         """Add what values lead to, which are reached by these names. The list is used up."""
@@ -480,7 +487,8 @@ class Leftovers:
             is_keyed = issubclass(type(each), dict)
             if kind == MUTABLE and is_new:
                 self._compare_later(each, is_keyed, is_known=before is not None)
-            pending += [(one, names, scope) for one in get_referents(each)]
+            # Most of what there is can't change; it needn't be put off.
+            pending += [(one, names, scope) for one in get_referents(each) if kinds.get(type(one)) != ATOM]
             if is_keyed:
                 pending += [(key, names, scope) for key in list(keys_of(each))]
 
@@ -522,7 +530,7 @@ class Leftovers:
         codes, self._searched = self._codes[self._searched :], len(self._codes)
         for code in codes:
             operands = Operands(code)
-            self._set_by_new.update(operands.set())
+            self._set_by_new.update(operands.set)
             self._scopes.read(code, operands)
         self._give_up_scopes(self._scopes.mentioned() if codes else ())
 
@@ -714,5 +722,10 @@ def _are_the_same(told: list[int], values: list[Any]) -> bool:
 
 
 def _names_of(key: Any) -> frozenset[str]:
-    is_plain = type(key) is str and not (key.startswith("__") and key.endswith("__"))
-    return frozenset((key if is_plain else ANYBODY,))
+    if type(key) is not str:
+        return _OF_ANYBODY
+    names = _NAMES.get(key)
+    if names is None:
+        is_plain = not (key.startswith("__") and key.endswith("__"))
+        names = _NAMES[key] = frozenset((key,)) if is_plain else _OF_ANYBODY
+    return names

@@ -124,6 +124,7 @@ _LEADING = frozenset(
 )
 
 _SETTING = (opmap["STORE_ATTR"], opmap["DELETE_ATTR"])
+_IMPORTING = (opmap["IMPORT_NAME"], opmap["IMPORT_FROM"])
 _EXTENDED = opmap["EXTENDED_ARG"]
 
 #: A flag of types that aren't static ones of native code, and what only a class statement leaves in a class, one of them at least.
@@ -184,28 +185,27 @@ class Operands:
     """What the instructions of code have names for."""
 
     def __init__(self, code: types.CodeType) -> None:
+        #: The attributes that it sets or deletes, and what it imports.
+        self.set: list[str] = []
+        self.imported: list[str] = []
+        if not code.co_names:
+            return
         # It is made each time that it is asked for.
-        self._bytecode, self._names = code.co_code, code.co_names
-        self._kinds = self._bytecode[::2]
-
-    def of(self, operations: tuple[int, ...]) -> Iterable[str]:
-        """The names that such instructions have."""
-        bytecode, kinds, names = self._bytecode, self._kinds, self._names
-        for operation in operations:
-            at = kinds.find(operation)
-            while at >= 0:
-                number, before = bytecode[2 * at + 1], at - 1
-                shift = 8
-                while before >= 0 and kinds[before] == _EXTENDED:
-                    number |= bytecode[2 * before + 1] << shift
-                    before, shift = before - 1, shift + 8
-                if number < len(names):
-                    yield names[number]
-                at = kinds.find(operation, at + 1)
-
-    def set(self) -> Iterable[str]:
-        """The attributes that code sets or deletes."""
-        return (name for name in self.of(_SETTING) if not name.startswith("__"))
+        bytecode = code.co_code
+        kinds = bytecode[::2]
+        for operations, found in ((_SETTING, self.set), (_IMPORTING, self.imported)):
+            for operation in operations:
+                at = kinds.find(operation)
+                while at >= 0:
+                    number, before = bytecode[2 * at + 1], at - 1
+                    shift = 8
+                    while before >= 0 and kinds[before] == _EXTENDED:
+                        number |= bytecode[2 * before + 1] << shift
+                        before, shift = before - 1, shift + 8
+                    if number < len(code.co_names):
+                        found.append(code.co_names[number])
+                    at = kinds.find(operation, at + 1)
+        self.set = [name for name in self.set if not name.startswith("__")]
 
 
 def file_of(each: Any) -> str:

@@ -8,7 +8,6 @@ module, or code of its own runs in a test of another file, which somebody has gi
 from __future__ import annotations
 
 import os
-from opcode import opmap
 from types import CodeType
 
 from .objects import Operands
@@ -18,8 +17,6 @@ EVERYBODY = ""
 
 #: Between a name and the node ID of the file whose own it is. `cli/leftovers.rs` asks for it.
 OF_FILE = "\0"
-
-_IMPORTING = (opmap["IMPORT_NAME"], opmap["IMPORT_FROM"])
 
 #: What code mentions that gets at a module by a text.
 _BY_TEXT = frozenset(
@@ -57,9 +54,9 @@ class Scopes:
 
     def read(self, code: CodeType, operands: Operands) -> None:
         """Learn what code mentions."""
-        names = list(operands.of(_IMPORTING))
+        names = operands.imported
         if not _BY_TEXT.isdisjoint(code.co_names):
-            names += [one for one in code.co_consts if type(one) is str]
+            names = [*names, *(one for one in code.co_consts if type(one) is str)]
         for name in names:
             last = name.rpartition(".")[2]
             if self._mentioned.setdefault(last, code.co_filename) != code.co_filename:

@@ -90,7 +90,7 @@ class WorkerPlugin:
         self._shared: Optional[Shared] = None
         self._snapshots = Context("", "none", False)
         self._passed: list[str] = []
-        #: To be called when the collection has ended.
+        #: To be called when the collection has ended, and nothing is left to do before tests run.
         self.when_collected: Callable[[], None] = lambda: None
         #: The files that were collected, by node ID, and whether only parts of some were asked for.
         self._files: dict[str, str] = {}
@@ -214,7 +214,6 @@ class WorkerPlugin:
             session.perform_collect()
         search_path.complete()
         undo()
-        self.when_collected()
         self._make_item = _nobody_makes
         forget()
         config.args = arguments
@@ -423,17 +422,21 @@ class WorkerPlugin:
         self._wire.send(wire.ENGINE, out.bytes())
 
     def _run_jobs(self, session: Any) -> None:
-        # The items of another worker's file aren't made while a test is torn down.
-        lazy = self._shared is None and not _third_party_hooks(
-            session.config, ("pytest_runtest_protocol", "pytest_runtest_teardown")
-        )
-        job = self._next_job()
+        lazy = not _third_party_hooks(session.config, ("pytest_runtest_protocol", "pytest_runtest_teardown"))
+        self._wire.send(wire.NEXT)
+        # The orchestrator plans meanwhile.
+        self.when_collected()
+        job = self._job_of(self._next_command())
         while job is not None:
+            given: Optional[wire.Command] = None
             following: Optional[Job] = None
 
             def ask() -> Any:
-                nonlocal following
-                following = self._next_job()
+                nonlocal given, following
+                given = self._ask_for_more()
+                if lazy:
+                    return self._foreseen(given, session)
+                following = self._job_of(given)
                 return following.items[0] if following is not None else None
 
             self._sequence = job.number
@@ -441,14 +444,16 @@ class WorkerPlugin:
             for item, after in zip(job.items, [*job.items[1:], None]):
                 self._run_item(item, after or (successor if lazy else successor.resolve()))
                 self._stop_if_asked(session, "stopped" if self._wire.stop_requested() else "")
-            successor.resolve()
+            foreseen = successor.resolve()
             # Before it is told what the tests depended on, so that what they wrote counts.
             snapshot_end.flush(self._snapshots)
             self._send_trace()
-            # The next message that can't wait isn't far.
-            tell = self._wire.send if following is None else self._wire.queue
+            # If items needn't be made, the next message that can't wait isn't far.
+            tell = self._wire.queue if isinstance(foreseen, pytest.Item) else self._wire.send
             tell(wire.JOB_DONE, b"", job.number)
-            job = following
+            job = self._job_of(given) if lazy else following
+            if job is not None and job.items[0] is not foreseen:
+                session._setupstate.teardown_exact(job.items[0])
 
     def _stop_if_asked(self, session: Any, reason: str) -> None:
         """End the session if it has as many failures as `--maxfail` allows, if a plugin wants it, or for `reason`."""
@@ -457,29 +462,56 @@ class WorkerPlugin:
             self._stopped(reason)
             raise (session.Failed if session.shouldfail else session.Interrupted)(reason)
 
-    def _next_job(self) -> Optional[Job]:
+    def _ask_for_more(self) -> Optional[wire.Command]:
+        """Ask for a job, and give what is to be done for it; None if there is no more work."""
         self._wire.send(wire.NEXT)
+        return self._next_command()
+
+    def _next_command(self) -> Optional[wire.Command]:
         while True:
             command = self._idle.leave_out(self._wire.receive)
             if command is None:
                 os._exit(1)  # the orchestrator is gone: nobody is left to run tests for
-            kind, sequence, _argument, payload = command
             # A job may have been sent before it was known that it isn't to be run.
-            if kind == wire.FINISH or self._wire.stop_requested(at_once=True):
+            if command[0] == wire.FINISH or self._wire.stop_requested(at_once=True):
                 return None
+            if command[0] in (wire.COLLECT, wire.RUN):
+                return command
+
+    def _job_of(self, command: Optional[wire.Command]) -> Optional[Job]:
+        """The job that comes of what is to be done, for which items may have to be made."""
+        while command is not None:
+            kind, sequence, _argument, payload = command
             asked = Unpack(payload)
             if kind == wire.COLLECT:
-                asked.u8(), asked.texts(), asked.texts(), asked.u8()
-                self._collect_more(asked.texts())
-            if kind == wire.RUN:
+                self._collect_more(_files_to_collect(asked))
+            else:
                 file, names = asked.text(), asked.texts()
-                if self._shared is not None and not self._items.keys() >= set(names):
-                    made = self._make_items(self._shared, [file], quiet=True)
-                    if not self._items.keys() >= set(names):
-                        self._report_items(made, frozenset((file,)))
-                        self._wire.send(wire.LACKS, sequence=sequence)
-                        continue
-                return Job(sequence, [self._items[name] for name in names])
+                if self._shared is None or self._items.keys() >= set(names):
+                    return Job(sequence, [self._items[name] for name in names])
+                made = self._make_items(self._shared, [file], quiet=True)
+                if self._items.keys() >= set(names):
+                    return Job(sequence, [self._items[name] for name in names])
+                self._report_items(made, frozenset((file,)))
+                self._wire.send(wire.LACKS, sequence=sequence)
+            command = self._next_command()
+        return None
+
+    def _foreseen(self, command: Optional[wire.Command], session: Any) -> Any:
+        """The node for which fixtures are to be kept: the first item of the next job, or its module if its items aren't made yet. They
+        can't be while a test is torn down."""
+        if command is None:
+            return None
+        kind, _sequence, _argument, payload = command
+        asked = Unpack(payload)
+        if kind == wire.COLLECT:
+            file, names = next(iter(_files_to_collect(asked)), ""), []
+        else:
+            file, names = asked.text(), asked.texts()
+        item = self._items.get(names[0]) if names else None
+        if item is None and self._shared is not None:
+            item = self._shared.module(file)
+        return session if item is None else item
 
     def _collect_more(self, files: list[str]) -> None:
         """Make the items of files that another worker should have made, and tell of them."""
@@ -683,6 +715,12 @@ class SharedFixtures:
 
 def _nobody_makes(_collector: Any, _name: str, _obj: Any) -> None:
     """Leaves it to pytest."""
+
+
+def _files_to_collect(asked: Unpack) -> list[str]:
+    """The files whose items a worker is asked to make in place of another one that is gone."""
+    asked.u8(), asked.texts(), asked.texts(), asked.u8()
+    return asked.texts()
 
 
 def _needs_everything(config: Any) -> str:

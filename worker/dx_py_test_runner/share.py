@@ -58,6 +58,10 @@ class Shared:
             self._folders.add(_folder_of(collector))
             vars(collector)["collect"] = _import_of(collector)
 
+    def module(self, file: str) -> Optional[Any]:
+        """The collector of a file whose items aren't made yet."""
+        return next(iter(self._left.get(file, ())), None)
+
     def make(self, files: list[str], quiet: bool) -> list[Any]:
         """The items of files that were left out, in the session from now on; `quiet` if another worker has told of their warnings."""
         session, made = self.session, []

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
+use std::rc::Rc;
 use std::time::Duration;
 
 use dx_py_core::{Doing, TestId, TestResult};
@@ -39,8 +40,9 @@ struct Session {
     greeted: bool,
     /// Whether the answer to its next request for work has been sent.
     is_ahead: bool,
-    /// Whether it has asked for work while others may still find some.
-    is_waiting: bool,
+    /// Since when it waits for work, which others may still find, and whether it has done so for long enough to take a last job.
+    waits_since: Option<Instant>,
+    is_impatient: bool,
     /// Whether it makes the items of another slot's share, and waits for work.
     is_adopting: bool,
 }
@@ -54,6 +56,18 @@ impl Session {
             None => Doing::Collecting,
         }
     }
+
+    /// It is told what to do next. While it waited for that it gave no sign, and the test in whose teardown it asks took no time.
+    fn waits_no_more(&mut self) {
+        self.last_sign = Instant::now();
+        self.is_impatient = false;
+        if let Some(since) = self.waits_since.take() {
+            self.idle = None;
+            if let Some((_, started)) = &mut self.running {
+                *started += since.elapsed();
+            }
+        }
+    }
 }
 
 enum End {
@@ -65,7 +79,8 @@ enum End {
     GivenUp { is_idle: bool },
 }
 
-/// How often it is looked whether there is work that others have found.
+/// How often it is looked whether there is work that others have found; and how long a worker waits before it takes another one's last
+/// job, whose items it has to make first: that takes about as long.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Keeps slot `slot` supplied with a worker until there is no more work.
@@ -103,7 +118,8 @@ async fn keep<L: Launcher>(slot: usize, launcher: &L, shared: &RefCell<Shared<'_
             lacks: HashSet::new(),
             greeted: false,
             is_ahead: false,
-            is_waiting: false,
+            waits_since: None,
+            is_impatient: false,
             is_adopting: false,
         };
         let end = serve(&mut session, &mut worker, &mut halt, shared).await;
@@ -180,7 +196,10 @@ async fn serve<C: Connection>(
     loop {
         let deadline = deadline(session, &shared.borrow().plan.timeout);
         let slow = slow_at(session, &shared.borrow().plan.slow_after);
-        let looks = session.running.is_some() && shared.borrow().plan.patience.is_some();
+        let looks = session.running.is_some()
+            && session.waits_since.is_none()
+            && shared.borrow().plan.patience.is_some();
+        let news = Rc::clone(&shared.borrow().news);
         tokio::select! {
             mut report = worker.recv() => loop {
                 match report {
@@ -221,8 +240,14 @@ async fn serve<C: Connection>(
                     return End::Died;
                 }
             },
-            () = tokio::time::sleep(LOOK), if session.is_waiting => {
-                session.is_waiting = false;
+            () = news.notified(), if session.waits_since.is_some() => {
+                session.is_impatient = false;
+                if let Some(end) = answer(session, worker, shared).await {
+                    return end;
+                }
+            },
+            () = tokio::time::sleep(LOOK), if session.waits_since.is_some() => {
+                session.is_impatient = true;
                 if let Some(end) = answer(session, worker, shared).await {
                     return end;
                 }
@@ -267,6 +292,9 @@ fn deadline(session: &Session, timeout: &Option<Duration>) -> Option<Instant> {
     if session.stopping.is_some() {
         return session.stopping;
     }
+    if session.waits_since.is_some() {
+        return None;
+    }
     let timeout = (*timeout)?;
     match &session.running {
         Some((_, started)) => Some(*started + timeout),
@@ -277,7 +305,7 @@ fn deadline(session: &Session, timeout: &Option<Duration>) -> Option<Instant> {
 
 /// When to tell what a worker is busy with; none while it waits for others.
 fn slow_at(session: &Session, period: &Option<Duration>) -> Option<Instant> {
-    if session.stopping.is_some() || session.is_waiting {
+    if session.stopping.is_some() || session.waits_since.is_some() {
         return None;
     }
     Some(session.last_sign + (*period)? * (session.told_slow + 1))
@@ -444,6 +472,7 @@ async fn answer<C: Connection>(
             let share = shared.borrow_mut().adopt();
             if let Some(share) = share {
                 session.is_adopting = true;
+                session.waits_no_more();
                 let command = Command::Collect {
                     only: None,
                     rewrite: Vec::new(),
@@ -453,8 +482,10 @@ async fn answer<C: Connection>(
                 };
                 return worker.send(&command, 0).await.err().map(|_| End::Died);
             }
-            if shared.borrow().is_incomplete() {
-                session.is_waiting = true;
+            let shared = shared.borrow();
+            let may_take_last = !session.is_impatient && shared.is_split() && shared.has_jobs();
+            if shared.is_incomplete() || may_take_last {
+                session.waits_since.get_or_insert_with(Instant::now);
                 return None;
             }
         }
@@ -484,7 +515,7 @@ fn next_job(session: &Session, shared: &RefCell<Shared<'_>>) -> Option<Job> {
     if halted {
         None
     } else {
-        shared.take(session.slot, &session.lacks)
+        shared.take(session.slot, &session.lacks, !session.is_impatient)
     }
 }
 
@@ -494,8 +525,7 @@ async fn send_job<C: Connection>(
     job: Option<Job>,
     shared: &RefCell<Shared<'_>>,
 ) -> Option<End> {
-    // While it waited for this answer it gave none.
-    session.last_sign = Instant::now();
+    session.waits_no_more();
     let sent = match job {
         Some(job) => {
             session.last_job += 1;

@@ -113,8 +113,9 @@ impl Queues {
         self.local[slot].push(job);
     }
 
-    /// The next job for a slot, if any queue has one.
-    pub fn take(&self, slot: usize) -> Option<Job> {
+    /// The next job for a slot, if any queue has one; of another slot's jobs not the last one if `spares_last`.
+    pub fn take(&self, slot: usize, spares_last: bool) -> Option<Job> {
+        let least = if spares_last { 2 } else { 1 };
         let local = &self.local[slot];
         if let Some(job) = local.pop() {
             return Some(job);
@@ -136,7 +137,7 @@ impl Queues {
             // From whoever has most before it.
             let others = self.stealers.iter().enumerate();
             let (_, victim) = others
-                .filter(|(other, stealer)| *other != slot && !stealer.is_empty())
+                .filter(|(other, stealer)| *other != slot && stealer.len() >= least)
                 .max_by_key(|(_, stealer)| stealer.len())?;
             if let Steal::Success(job) = victim.steal() {
                 return Some(job);
@@ -179,7 +180,7 @@ mod tests {
             queues.add(times.iter().enumerate().map(|(number, time)| job(number, *time)).collect());
             let mut taken = BTreeSet::new();
             let mut turn = order.iter().cycle();
-            while let Some(job) = queues.take(*turn.next().unwrap() % workers) {
+            while let Some(job) = queues.take(*turn.next().unwrap() % workers, false) {
                 prop_assert!(taken.insert(job.file.clone()), "{} was handed out twice", job.file);
             }
             prop_assert_eq!(taken.len(), times.len());
@@ -207,7 +208,7 @@ mod tests {
         // 50, 30, 10 and 10 against 40, 30 and 20.
         assert_eq!(all_of(&queues, 0), ["0", "2", "5", "8"]);
         assert_eq!(all_of(&queues, 1), ["1", "3", "4"]);
-        let shared: Vec<String> = std::iter::from_fn(|| queues.take(0))
+        let shared: Vec<String> = std::iter::from_fn(|| queues.take(0, false))
             .map(|job| job.file)
             .collect();
         assert_eq!(shared, ["6", "7", "9"]);
@@ -219,10 +220,22 @@ mod tests {
         queues.give_back(0, job(6, 1));
         queues.give_back(1, job(7, 1));
         queues.give_back(1, job(8, 1));
-        let order: Vec<String> = std::iter::from_fn(|| queues.take(2))
+        let order: Vec<String> = std::iter::from_fn(|| queues.take(2, false))
             .map(|job| job.file)
             .collect();
         assert_eq!(order, ["7", "8", "6"]);
+    }
+
+    #[test]
+    fn the_last_job_of_another_slot_may_be_left_to_it() {
+        let queues = Queues::new(2);
+        queues.add_to(0, vec![job(1, 1), job(2, 1)]);
+        let take = |slot, spares_last| queues.take(slot, spares_last).map(|job| job.file);
+        assert_eq!(take(1, true).as_deref(), Some("1"));
+        assert_eq!(take(1, true), None);
+        assert_eq!(take(1, false).as_deref(), Some("2"));
+        queues.add_to(0, vec![job(3, 1)]);
+        assert_eq!(take(0, true).as_deref(), Some("3"));
     }
 
     proptest! {
@@ -245,9 +258,9 @@ mod tests {
     fn one_worker_keeps_the_order_and_what_it_gives_back_comes_first() {
         let queues = Queues::new(1);
         queues.add((0..20).map(|number| job(number, number as u64)).collect());
-        assert_eq!(queues.take(0).unwrap().file, "0");
+        assert_eq!(queues.take(0, false).unwrap().file, "0");
         queues.give_back(0, job(0, 0));
-        let order: Vec<String> = std::iter::from_fn(|| queues.take(0))
+        let order: Vec<String> = std::iter::from_fn(|| queues.take(0, false))
             .map(|job| job.file)
             .collect();
         let expected: Vec<String> = (0..20).map(|number| number.to_string()).collect();

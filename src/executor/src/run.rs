@@ -13,7 +13,7 @@ use dx_py_protocol::{
     Trace,
 };
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::connection::Launcher;
 use crate::driver;
@@ -210,6 +210,8 @@ pub(crate) struct Shared<'a> {
     contents: HashMap<String, u64>,
     /// The slots whose share of the files hasn't been collected yet.
     open_shares: BTreeSet<u32>,
+    /// Tells slots that wait for work when there may be more.
+    pub(crate) news: Rc<Notify>,
     /// Shares of slots that have ended before that.
     orphans: Vec<Vec<String>>,
     reported: HashSet<String>,
@@ -272,9 +274,11 @@ impl Shared<'_> {
         } else {
             self.queues.add(jobs);
         }
+        self.news.notify_waiters();
     }
 
-    fn is_split(&self) -> bool {
+    /// Whether each slot collects a share of the files.
+    pub(crate) fn is_split(&self) -> bool {
         !self.plan.shares.is_empty()
     }
 
@@ -358,15 +362,22 @@ impl Shared<'_> {
             .collect()
     }
 
-    /// The next job for a slot whose process doesn't have the tests of `lacks`.
-    pub(crate) fn take(&mut self, slot: u32, lacks: &HashSet<String>) -> Option<Job> {
+    /// The next job for a slot whose process doesn't have the tests of `lacks`. One that `is_patient` leaves others their last job if it would
+    /// have to make its items first.
+    pub(crate) fn take(
+        &mut self,
+        slot: u32,
+        lacks: &HashSet<String>,
+        is_patient: bool,
+    ) -> Option<Job> {
+        let spares_last = is_patient && self.is_split();
         loop {
             // What waits for a slot that is gone is nobody's.
             let mut waiting = self.homebound.iter();
             let own = waiting.position(|(home, _)| *home == slot || self.left.contains(home));
             let job = match own.and_then(|at| self.homebound.remove(at)) {
                 Some((_, job)) => job,
-                None => self.queues.take(slot as usize)?,
+                None => self.queues.take(slot as usize, spares_last)?,
             };
             if !lacks.contains(&job.file) {
                 return Some(job);
@@ -437,6 +448,7 @@ pub async fn run<L: Launcher>(
     let shared = Rc::new(RefCell::new(Shared {
         queues: Queues::new(workers),
         open_shares: (0..).zip(&plan.shares).map(|(slot, _)| slot).collect(),
+        news: Rc::default(),
         orphans: Vec::new(),
         reported: HashSet::new(),
         plan,

@@ -176,10 +176,13 @@ impl Connection for Simulated {
             if self.dead {
                 return Ok(None);
             }
-            if self.hung {
+            if !self.hung {
+                self.step();
+            }
+            // It waits for an answer, or for ever.
+            if self.reports.is_empty() && !self.dead {
                 std::future::pending::<()>().await;
             }
-            self.step();
         }
     }
 

@@ -247,9 +247,7 @@ mod tests {
         };
         let state = |set: &SetState, parts: Option<&[Change]>| {
             SetState::in_parts(set.changes(), |file| {
-                parts
-                    .filter(|_| file == "t.py")
-                    .map(<[Change]>::to_vec)
+                parts.filter(|_| file == "t.py").map(<[Change]>::to_vec)
             })
         };
         let edited = SetState::compare([(&file, Digest::of(b"2")), (&other, other.digest)]);
