@@ -11,6 +11,7 @@ The interpreter is then made to look as `python -m pytest PYTEST_ARGUMENTS…` w
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -47,6 +48,7 @@ def main(argv: list[str]) -> int:
 
     _leave_to_pytest(is_safe)
     trace = Trace(os.path.join(_OWN, ""), os.getcwd())
+    economy.all_objects = lambda: trace.unheard(gc.get_objects)
     fork: Any = None
     try:
         import importlib.util

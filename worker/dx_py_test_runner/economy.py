@@ -7,6 +7,7 @@ import fcntl
 import gc
 import operator
 import os
+import stat
 import sys
 from collections.abc import Callable
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -26,11 +27,20 @@ _SELDOM = 200_000
 
 #: The streams that a worker speaks through, and those that it was started with.
 own_streams: set[int] = set()
-#: Interpreters with another collector have neither.
-_freeze: Callable[[], None] = getattr(gc, "freeze", lambda: None)
-_unfreeze: Callable[[], None] = getattr(gc, "unfreeze", lambda: None)
+#: Interpreters with another collector have none.
+_freeze_objects: Callable[[], None] = getattr(gc, "freeze", lambda: None)
+#: Gives the objects of this process that aren't frozen, so that nobody takes it for a question of a test's.
+all_objects: Callable[[], list[Any]] = gc.get_objects
+#: The files among frozen objects that may have kept what was written to them.
+_frozen_files: list[Any] = []
 #: Whether a zygote has frozen its objects, before it forked this process.
 _is_frozen = False
+
+
+def _freeze() -> None:
+    if _may_keep_what_is_written():
+        _frozen_files.extend(_written_files(all_objects()))
+    _freeze_objects()
 
 
 def freeze(is_zygote: bool = False) -> None:
@@ -194,17 +204,20 @@ def leave(status: int) -> NoReturn:
 
 
 def _flush() -> None:
-    files: list[Any] = [sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__]
-    streams = written_streams()
-    # To look for others among all objects takes longer than many a run.
-    if streams is None or not streams <= own_streams:
-        _unfreeze()
-        files += _written_files(gc.get_objects())
+    files: list[Any] = [sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__, *_frozen_files]
+    if _may_keep_what_is_written():
+        files += _written_files(all_objects())
     for file in files:
         try:
             file.flush()
         except (AttributeError, OSError, ValueError):  # none, closed, detached, or nobody reads
             pass
+
+
+def _may_keep_what_is_written() -> bool:
+    """Whether this process has opened anything for writing: to look for files among all objects takes longer than many a run."""
+    streams = written_streams()
+    return streams is None or not streams <= own_streams
 
 
 def note_streams() -> None:
@@ -227,7 +240,10 @@ def _is_open_for_writing(number: int) -> bool:
     try:
         if fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
             return False
-        return os.fstat(number).st_rdev != os.stat(os.devnull).st_rdev
+        status = os.fstat(number)
+        # A file that has no name any more nobody will read, such as the memory that processes share.
+        is_gone = stat.S_ISREG(status.st_mode) and not status.st_nlink
+        return not is_gone and status.st_rdev != os.stat(os.devnull).st_rdev
     except OSError:  # what the folder was listed by
         return False
 

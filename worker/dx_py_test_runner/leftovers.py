@@ -430,7 +430,9 @@ class Leftovers:
         self._compare_later(variables, is_keyed=False, is_known=is_known)
         kinds, content = self._kinds, namespace.content.items()
         values = [(key, value) for key, value in content if kinds.get(type(value)) != ATOM]
-        return [(value, _names_of(key), scope) for key, value in values if key not in skipped and key not in _WHOLE_KEYS]
+        return [
+            (value, _names_of(key), scope) for key, value in values if key not in skipped and key not in _WHOLE_KEYS
+        ]
 
     def _know(self, each: Any, names: frozenset[str], scope: str) -> None:
         one, counts = identity(each), self._counts

@@ -14,7 +14,6 @@ import types
 import weakref
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Iterable
 from gc import get_referents
 from opcode import opmap
 from pathlib import PurePath

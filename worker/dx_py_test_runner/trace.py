@@ -169,6 +169,15 @@ class Trace:
 
     # Contexts
 
+    def unheard(self, call: Callable[[], Any]) -> Any:
+        """What `call` gives, of which nobody is told."""
+        events = set(self.heeded)
+        self.heeded.clear()
+        try:
+            return call()
+        finally:
+            self.heeded.update(events)
+
     def enter(self, context: Optional[str]) -> Optional[str]:
         """Make `context` (`t:` and a test ID, or `f:` and a file's node ID) the owner of what is read; gives the one before."""
         before, self.context = self.context, context
