@@ -268,6 +268,32 @@ mod tests {
     }
 
     #[test]
+    fn parts_among_facts_count_for_their_own_file_alone() {
+        let part = |place: &str| Fact {
+            input: Input::Slice(place.into()),
+            digest: Digest::of(b"s"),
+        };
+        let facts = [
+            fact("t.py", "1"),
+            part("t.py::test_a"),
+            part("u.py::test_b"),
+        ];
+        let now = |slice: &'static [u8]| {
+            let state = SetState::of_facts(&facts, |input| match input {
+                Input::File(_) => Digest::of(b"2"),
+                Input::Slice(place) if place.starts_with("t.py") => Digest::of(slice),
+                _ => Digest::of(b"of a file that nobody asked for"),
+            });
+            state.reason()
+        };
+        assert_eq!(now(b"s"), None);
+        let changed = "what t.py::test_a uses of its file changed";
+        assert_eq!(now(b"x").as_deref(), Some(changed));
+        let whole = SetState::of_facts(&facts[..1], |_| Digest::of(b"2"));
+        assert_eq!(whole.reason().as_deref(), Some("t.py changed"));
+    }
+
+    #[test]
     fn an_older_pass_that_matches_makes_a_reverted_test_fresh() {
         let a = fact("a.py", "1");
         let broken = SetState::compare([(&a, Digest::of(b"2"))]);
