@@ -1,6 +1,6 @@
 //! What running in parallel, and only a part of the files, changes: and how it is made up for.
 
-use crate::support::{Project, Run};
+use crate::support::{Project, Run, is_known};
 
 /// Passes only if the other file's test doesn't run at the same time: each waits for the other's flag for a while.
 const JEALOUS: &str = r#"
@@ -584,7 +584,10 @@ fn tests_that_wait_get_more_workers_than_cores_if_they_are_to() {
 
 #[test]
 fn a_worker_that_has_collected_its_share_begins_while_others_collect_theirs() {
-    let waits = "import os, time\ndef pytest_generate_tests(metafunc):\n    for _ in range(1500):\n        if os.path.exists('began') or not os.path.exists('waits'): return\n        time.sleep(0.01)\n    raise AssertionError('the other one waits as well')\ndef test_b(): pass\n";
+    if !is_known() {
+        return; // each worker makes all items then
+    }
+    let waits = "import os, time\ndef pytest_generate_tests(metafunc):\n    for _ in range(1500):\n        if not os.path.exists('waits'): return\n        if os.path.exists('began'): return time.sleep(2)\n        time.sleep(0.01)\n    raise AssertionError('the other one waits as well')\ndef test_b(): pass\n";
     let project = Project::new(&[
         ("test_a.py", "def test_a(): open('began', 'w').close()\n"),
         ("test_b.py", waits),
@@ -595,6 +598,11 @@ fn a_worker_that_has_collected_its_share_begins_while_others_collect_theirs() {
     let run = project.test(&["-n", "2", "--all"]);
     assert_eq!(run.code, 0, "{}{}", run.out, run.err);
     assert_eq!(run.ran(), 2, "{}", run.out);
+    // What it waits for in its teardown is no time of the test's.
+    let tests = run.json["tests"].as_array().expect("it is reported");
+    let of_a = tests.iter().find(|test| test["id"] == "test_a.py::test_a");
+    let duration = of_a.and_then(|test| test["duration"].as_f64());
+    assert!(duration.expect("it ran") < 2.0, "{:?}", run.json);
 }
 
 /// Of the next test nothing may be known but its file while the last one of another file is torn down.

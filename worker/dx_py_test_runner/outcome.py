@@ -119,7 +119,8 @@ class Outcome:
             self.reports.append((phase, status, message, text))
 
     def limit(self, elapsed: float) -> None:
-        """Let no phase last longer than the whole test did: a test may replace the clock that pytest measures with."""
+        """Let no phase last longer than the whole test did: a test may replace the clock that pytest measures with, and a teardown wait for
+        what comes next, which is no part of it."""
         left = int(elapsed * 1e9)
         for phase, nanoseconds in enumerate(self.phases):
             self.phases[phase] = min(nanoseconds, left)

@@ -81,6 +81,8 @@ class WorkerPlugin:
         self._first_plugins: set[Any] = set()
         # Kept here, where libraries that stop the clock, which go through the modules for it, don't find it.
         self._clock = time.perf_counter
+        # How long it has waited for the orchestrator since it runs tests, in seconds.
+        self._waited = 0.0
         self.fatal = False
         self.code_was_changed = False
         self._tells_passes = False
@@ -423,6 +425,8 @@ class WorkerPlugin:
 
     def _run_jobs(self, session: Any) -> None:
         lazy = not _third_party_hooks(session.config, ("pytest_runtest_protocol", "pytest_runtest_teardown"))
+        # Others may take long to collect their shares, and the time of the test whose teardown that is waited in may be limited.
+        lazy = lazy and (self._shared is None or not _is_timed(session.config))
         self._wire.send(wire.NEXT)
         # The orchestrator plans meanwhile.
         self.when_collected()
@@ -469,7 +473,9 @@ class WorkerPlugin:
 
     def _next_command(self) -> Optional[wire.Command]:
         while True:
+            began = self._clock()
             command = self._idle.leave_out(self._wire.receive)
+            self._waited += self._clock() - began
             if command is None:
                 os._exit(1)  # the orchestrator is gone: nobody is left to run tests for
             # A job may have been sent before it was known that it isn't to be run.
@@ -556,13 +562,13 @@ class WorkerPlugin:
         self._trace.functions.runs(item)
         self._snapshots.item = item
         self._outcome = outcome = Outcome()
-        began = self._clock()
+        began, waited = self._clock(), self._waited
         if self._lean.takes(item):
             self._lean.run(item, successor, outcome)
         else:
             self._lean.close()
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=successor)
-        outcome.limit(self._clock() - began)
+        outcome.limit(self._clock() - began - (self._waited - waited))
         self._outcome = None
         self._trace.enter(None)
         if outcome.status == PASSED:
@@ -715,6 +721,16 @@ class SharedFixtures:
 
 def _nobody_makes(_collector: Any, _name: str, _obj: Any) -> None:
     """Leaves it to pytest."""
+
+
+def _is_timed(config: Any) -> bool:
+    """Whether somebody may limit how long a test takes with its teardown."""
+    if config.pluginmanager.hasplugin("timeout"):
+        return True
+    try:
+        return float(config.getini("faulthandler_timeout") or 0) > 0
+    except ValueError:  # that plugin is left out
+        return False
 
 
 def _files_to_collect(asked: Unpack) -> list[str]:
