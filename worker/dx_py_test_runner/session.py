@@ -424,40 +424,46 @@ class WorkerPlugin:
         self._wire.send(wire.ENGINE, out.bytes())
 
     def _run_jobs(self, session: Any) -> None:
-        lazy = not _third_party_hooks(session.config, ("pytest_runtest_protocol", "pytest_runtest_teardown"))
-        # Others may take long to collect their shares, and the time of the test whose teardown that is waited in may be limited.
-        lazy = lazy and (self._shared is None or not _is_timed(session.config))
+        may_wait = not _third_party_hooks(session.config, ("pytest_runtest_protocol", "pytest_runtest_teardown"))
         self._wire.send(wire.NEXT)
         # The orchestrator plans meanwhile.
         self.when_collected()
         job = self._job_of(self._next_command())
         while job is not None:
-            given: Optional[wire.Command] = None
-            following: Optional[Job] = None
+            # Others may take long to collect their shares, and the time of the test whose teardown that is waited in may be limited.
+            lazy = may_wait and (self._shared is None or not _is_timed(job.items[-1]))
+            job = self._run_job(session, job, lazy)
 
-            def ask() -> Any:
-                nonlocal given, following
-                given = self._ask_for_more()
-                if lazy:
-                    return self._foreseen(given, session)
-                following = self._job_of(given)
-                return following.items[0] if following is not None else None
+    def _run_job(self, session: Any, job: Job, lazy: bool) -> Optional[Job]:
+        """Run the tests of a job; gives what comes after it, for which is asked when the last one is torn down, or else before it runs."""
+        given: Optional[wire.Command] = None
+        following: Optional[Job] = None
 
-            self._sequence = job.number
-            successor = Successor(ask)
-            for item, after in zip(job.items, [*job.items[1:], None]):
-                self._run_item(item, after or (successor if lazy else successor.resolve()))
-                self._stop_if_asked(session, "stopped" if self._wire.stop_requested() else "")
-            foreseen = successor.resolve()
-            # Before it is told what the tests depended on, so that what they wrote counts.
-            snapshot_end.flush(self._snapshots)
-            self._send_trace()
-            # If items needn't be made, the next message that can't wait isn't far.
-            tell = self._wire.queue if isinstance(foreseen, pytest.Item) else self._wire.send
-            tell(wire.JOB_DONE, b"", job.number)
-            job = self._job_of(given) if lazy else following
-            if job is not None and job.items[0] is not foreseen:
-                session._setupstate.teardown_exact(job.items[0])
+        def ask() -> Any:
+            nonlocal given, following
+            given = self._ask_for_more()
+            if lazy:
+                return self._foreseen(given, session)
+            following = self._job_of(given)
+            return following.items[0] if following is not None else None
+
+        self._sequence = job.number
+        successor = Successor(ask)
+        for item, after in zip(job.items, [*job.items[1:], None]):
+            self._run_item(item, after or (successor if lazy else successor.resolve()))
+            self._stop_if_asked(session, "stopped" if self._wire.stop_requested() else "")
+        foreseen = successor.resolve()
+        # Before it is told what the tests depended on, so that what they wrote counts.
+        snapshot_end.flush(self._snapshots)
+        self._send_trace()
+        # If items needn't be made, the next message that can't wait isn't far.
+        tell = self._wire.queue if isinstance(foreseen, pytest.Item) else self._wire.send
+        tell(wire.JOB_DONE, b"", job.number)
+        if lazy:
+            following = self._job_of(given)
+        if following is not None and following.items[0] is not foreseen:
+            session._setupstate.teardown_exact(following.items[0])
+        return following
 
     def _stop_if_asked(self, session: Any, reason: str) -> None:
         """End the session if it has as many failures as `--maxfail` allows, if a plugin wants it, or for `reason`."""
@@ -723,10 +729,13 @@ def _nobody_makes(_collector: Any, _name: str, _obj: Any) -> None:
     """Leaves it to pytest."""
 
 
-def _is_timed(config: Any) -> bool:
-    """Whether somebody may limit how long a test takes with its teardown."""
+def _is_timed(item: Any) -> bool:
+    """Whether somebody may limit how long a test takes with its teardown: pytest-timeout, or faulthandler."""
+    config = item.config
     if config.pluginmanager.hasplugin("timeout"):
-        return True
+        of_all = getattr(config, "_env_timeout", True)
+        if of_all or item.get_closest_marker("timeout") is not None:
+            return True
     try:
         return float(config.getini("faulthandler_timeout") or 0) > 0
     except ValueError:  # that plugin is left out
