@@ -29,18 +29,15 @@ _SELDOM = 200_000
 own_streams: set[int] = set()
 #: Interpreters with another collector have none.
 _freeze_objects: Callable[[], None] = getattr(gc, "freeze", lambda: None)
+_unfreeze_objects: Callable[[], None] = getattr(gc, "unfreeze", lambda: None)
 #: Gives the objects of this process that aren't frozen, so that nobody takes it for a question of a test's.
 all_objects: Callable[[], list[Any]] = gc.get_objects
 #: The files among frozen objects that may have kept what was written to them.
 _frozen_files: list[Any] = []
+#: The streams that were open for writing when objects were frozen first.
+_first_streams: set[int] = set()
 #: Whether a zygote has frozen its objects, before it forked this process.
 _is_frozen = False
-
-
-def _freeze() -> None:
-    if _may_keep_what_is_written():
-        _frozen_files.extend(_written_files(all_objects()))
-    _freeze_objects()
 
 
 def freeze(is_zygote: bool = False) -> None:
@@ -51,7 +48,8 @@ def freeze(is_zygote: bool = False) -> None:
     if is_zygote or not _is_frozen:
         if is_zygote:
             gc.collect()
-        _freeze()
+        _first_streams.update(written_streams() or ())
+        _freeze_objects()
         _is_frozen = is_zygote
 
 
@@ -88,7 +86,9 @@ def collect_once_is_enough() -> None:
     def collect(iterations: int) -> None:
         for _ in range(iterations):
             found = gc.collect()
-            _freeze()
+            if _streams_of_others():
+                _frozen_files.extend(_written_files(all_objects()))
+            _freeze_objects()
             if not found:
                 break
 
@@ -205,7 +205,10 @@ def leave(status: int) -> NoReturn:
 
 def _flush() -> None:
     files: list[Any] = [sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__, *_frozen_files]
-    if _may_keep_what_is_written():
+    streams = _streams_of_others()
+    if streams is None or streams & _first_streams:
+        _unfreeze_objects()
+    if streams is None or streams:
         files += _written_files(all_objects())
     for file in files:
         try:
@@ -214,10 +217,11 @@ def _flush() -> None:
             pass
 
 
-def _may_keep_what_is_written() -> bool:
-    """Whether this process has opened anything for writing: to look for files among all objects takes longer than many a run."""
+def _streams_of_others() -> Optional[set[int]]:
+    """What this process has opened for writing; None if that isn't known. If there is nothing, no file has kept what was written to it: to
+    look for some among all objects takes longer than many a run."""
     streams = written_streams()
-    return streams is None or not streams <= own_streams
+    return None if streams is None else streams - own_streams
 
 
 def note_streams() -> None:
