@@ -597,3 +597,29 @@ fn what_is_left_to_the_end_of_the_process_is_done() {
     let run = project.test(&["--all", "-n", "1", "-s"]);
     assert!(run.out.contains("printed at the end"), "{}", run.out);
 }
+
+#[test]
+fn nothing_is_looked_for_at_the_end_where_tests_left_nothing_open() {
+    let project = Project::new(&[
+        (
+            "conftest.py",
+            "from dx_py_test_runner import economy\n\
+             def pytest_configure(config): config.add_cleanup(look)\n\
+             def look():\n    streams = economy._streams_of_others()\n    with open('streams.txt', 'a') as file: print(streams, file=file)\n",
+        ),
+        ("test_a.py", "def test(): print('captured')\n"),
+        (
+            "test_b.py",
+            "kept = []\ndef test(): kept.append(open('kept.txt', 'w'))\n",
+        ),
+    ]);
+    let told = |arguments: &[&str]| {
+        project.write("streams.txt", "");
+        let run = project.test(arguments);
+        assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+        project.read("streams.txt")
+    };
+    assert_eq!(told(&["test_a.py", "--all"]), "set()\n");
+    assert_eq!(told(&["test_a.py", "--all", "-s"]), "set()\n");
+    assert_ne!(told(&["test_b.py", "--all"]), "set()\n");
+}

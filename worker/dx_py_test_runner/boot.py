@@ -176,6 +176,7 @@ def _run_pytest(
             import traceback
 
             return fatal(traceback.format_exc(), 1)
+        economy.note_capture(config)
         try:
             become_worker(config, number, count, basetemp, run_id)
             if count > 1 and config.option.basetemp:

@@ -38,6 +38,8 @@ _frozen_files: list[Any] = []
 _first_streams: set[int] = set()
 #: Whether a zygote has frozen its objects, before it forked this process.
 _is_frozen = False
+#: pytest's plugin that captures what tests print.
+_capture: Any = None
 
 
 def freeze(is_zygote: bool = False) -> None:
@@ -221,7 +223,18 @@ def _streams_of_others() -> Optional[set[int]]:
     """What this process has opened for writing; None if that isn't known. If there is nothing, no file has kept what was written to it: to
     look for some among all objects takes longer than many a run."""
     streams = written_streams()
-    return None if streams is None else streams - own_streams
+    return None if streams is None else streams - own_streams - _streams_of_capture()
+
+
+def note_capture(config: Any) -> None:
+    """Learn of what captures output. It keeps the streams that were there before open, which no file object of Python's writes to."""
+    global _capture
+    _capture = config.pluginmanager.getplugin("capturemanager")
+
+
+def _streams_of_capture() -> set[int]:
+    capturing = getattr(_capture, "_global_capturing", None)
+    return {getattr(getattr(capturing, name, None), "targetfd_save", -1) for name in ("out", "err")}
 
 
 def note_streams() -> None:
