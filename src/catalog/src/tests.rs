@@ -295,6 +295,10 @@ impl Catalog {
         let mut renew = db.prepare_cached(
             "UPDATE passes SET status = ?, duration = ?, at = ? WHERE test = ? AND input_set = ?",
         )?;
+        // With the limit as a parameter SQLite plans anew each time.
+        let thin_out = format!(
+            "DELETE FROM passes WHERE test = ?1 AND id NOT IN (SELECT id FROM passes WHERE test = ?1 ORDER BY at DESC, id DESC LIMIT {PASSES_KEPT})"
+        );
         for (test, set, status, duration) in passes {
             let Some(collection) = files.of(test)? else {
                 continue;
@@ -316,10 +320,7 @@ impl Catalog {
                 .prepare_cached("SELECT count(*) FROM passes WHERE test = ?")?
                 .query_row([id], |row| row.get(0))?;
             if count > PASSES_KEPT {
-                db.prepare_cached(
-                "DELETE FROM passes WHERE test = ?1 AND id NOT IN (SELECT id FROM passes WHERE test = ?1 ORDER BY at DESC, id DESC LIMIT ?2)",
-            )?
-            .execute(params![id, PASSES_KEPT])?;
+                db.prepare_cached(&thin_out)?.execute([id])?;
             }
         }
         drop((find, renew));

@@ -48,6 +48,14 @@ struct FileKeys {
     record: Option<String>,
 }
 
+/// How the code of a file of the project goes about: whether it imports by names made up while it runs, and whether it may look at the
+/// lines that it is called from.
+#[derive(Clone, Copy, Default)]
+struct Manners {
+    is_opaque: bool,
+    sees_lines: bool,
+}
+
 /// The recorder of one run.
 pub struct Recorder<'a> {
     catalog: &'a mut Catalog,
@@ -67,6 +75,7 @@ pub struct Recorder<'a> {
     paths: HashMap<String, PathBuf>,
     /// What files stand for that were imported or read: none for those that don't count.
     files: RefCell<FxHashMap<Arc<str>, Option<FileKeys>>>,
+    manners: RefCell<FxHashMap<Arc<str>, Manners>>,
     /// The tests of which a part of the file may be all that counts.
     sliced: FxHashMap<TestId, Sliced>,
     good: FxHashMap<TestId, (TestStatus, Duration)>,
@@ -134,6 +143,7 @@ impl<'a> Recorder<'a> {
             temporary: TemporaryFolders::now(),
             paths: HashMap::new(),
             files: RefCell::default(),
+            manners: RefCell::default(),
             sliced: FxHashMap::default(),
             good: FxHashMap::default(),
             unsettled: HashSet::new(),

@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dx_py_core::{Fact, Input, RelPath, TestId};
 use dx_py_discovery::symbols::name_hash;
 use dx_py_select::{ByFunctions, Inputs, Read, ReadKind};
 use rustc_hash::FxHashSet;
 
-use super::{FileKeys, Recorder, Sliced, is_site};
+use super::{FileKeys, Manners, Recorder, Sliced, is_site};
 use crate::functions::{Scope, Source};
 
 /// What the tests of a file share where functions are told apart: what all of them reach, the inputs by that, and the facts.
@@ -177,16 +178,24 @@ impl Recorder<'_> {
 
     /// Whether code of the project that a file's tests reach, beside the file, may look at the lines that it is called from.
     pub(super) fn tells_lines(&self, file: &Path, shared: &Inputs) -> bool {
-        let root = self.world.root();
-        let mut others = shared
-            .files
-            .iter()
-            .filter(|other| Path::new(&***other) != file);
-        others.any(|other| {
-            RelPath::new(root, Path::new(&**other))
-                .and_then(|inner| self.graph.file(&inner))
-                .is_some_and(|node| node.imports.sees_lines)
-        })
+        let mut files = shared.files.iter();
+        files.any(|other| self.manners(other).sees_lines && Path::new(&**other) != file)
+    }
+
+    /// What the import graph says of a file: asked of each that tests reach, of which most are the same in each job.
+    fn manners(&self, path: &Arc<str>) -> Manners {
+        let mut known = self.manners.borrow_mut();
+        if let Some(manners) = known.get(path) {
+            return *manners;
+        }
+        let inner = RelPath::new(self.world.root(), Path::new(&**path));
+        let node = inner.and_then(|inner| self.graph.file(&inner));
+        let manners = node.map_or_else(Manners::default, |node| Manners {
+            is_opaque: node.imports.opaque,
+            sees_lines: node.imports.sees_lines,
+        });
+        known.insert(path.clone(), manners);
+        manners
     }
 
     pub(super) fn fact(&self, input: Input) -> Fact {
@@ -240,12 +249,7 @@ impl Recorder<'_> {
         };
         let inputs = seen.of_file(file, roots.iter().map(String::as_str), reads);
         // A module that imports by a name made up while it runs may have reached any module that was loaded by then.
-        let opaque = inputs.files.iter().any(|file| {
-            RelPath::new(root, Path::new(&**file))
-                .and_then(|inner| self.graph.file(&inner))
-                .is_some_and(|node| node.imports.opaque)
-        });
-        if !opaque {
+        if !inputs.files.iter().any(|file| self.manners(file).is_opaque) {
             return inputs;
         }
         let loaded = seen.modules().filter(|file| {

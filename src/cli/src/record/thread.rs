@@ -14,7 +14,7 @@ use dx_py_catalog::CatalogError;
 use super::Recorder;
 
 /// How long the recorder gathers what it is told.
-const GATHERING: Duration = Duration::from_millis(50);
+const GATHERING: Duration = Duration::from_millis(100);
 
 type Order<'a> = Box<dyn FnOnce(&mut Recorder<'a>) -> Result<(), CatalogError> + Send>;
 
