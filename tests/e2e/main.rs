@@ -1,6 +1,7 @@
 //! End-to-end tests: the built program on small projects, with real pytest as the oracle.
 
 mod apart;
+mod beginning;
 mod book;
 mod children;
 mod collected;

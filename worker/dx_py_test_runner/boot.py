@@ -132,6 +132,7 @@ def _run_pytest(
     from dx_py_test_runner import ahead, bytecode, economy, say, shortcuts
     from dx_py_test_runner import plugin as snapshots
     from dx_py_test_runner.coverage_data import CoverageData
+    from dx_py_test_runner.gate import Gate
     from dx_py_test_runner.observe import see_functions
     from dx_py_test_runner.session import SharedFixtures, WorkerPlugin
     from dx_py_test_runner.wire import BYE
@@ -160,12 +161,14 @@ def _run_pytest(
     snapshots.told = os.environ.pop(snapshots.VARIABLE, "")
     snapshots.fixtures_limit = os.environ.pop(snapshots.LIMIT_VARIABLE, "")
     code = 1
-    if waits:
-        wire.wait()
+    gate = Gate(wire.wait if waits else None)
+    trace.before_body = gate.open
+    plugins.append(gate)
     ahead.hand_out()
     try:
         try:
-            config = _configured(arguments, plugins, trace, fork)
+            with gate:
+                config = _configured(arguments, plugins, trace, fork)
         except ConftestImportFailure as error:
             return fatal(_conftest_failure(error), 4)
         except pytest.exit.Exception as error:

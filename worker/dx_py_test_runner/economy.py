@@ -195,6 +195,7 @@ def leave(status: int) -> NoReturn:
         atexit._run_exitfuncs()
         _flush()
         if not _may_run_code_of_others():
+            _hang_up()
             os._exit(status)
         import ctypes
 
@@ -203,6 +204,15 @@ def leave(status: int) -> NoReturn:
         sys.exit(status)
     leave_process(status)
     raise SystemExit(status)
+
+
+def _hang_up() -> None:
+    """Let the orchestrator know that nothing is left to do but to give memory back, for which it needn't wait."""
+    for number in own_streams:
+        try:
+            os.close(number)
+        except OSError:  # a test has closed it
+            pass
 
 
 def _flush() -> None:
@@ -278,10 +288,12 @@ def _written_files(objects: list[Any]) -> list[Any]:
 
 
 def _may_run_code_of_others() -> bool:
-    """Whether something else than Python's own modules may have registered what runs when the process ends, in C."""
+    """Whether something else than Python's own modules, and the worker's compiled part, may have registered what runs when the process ends, in
+    C."""
     if "_ctypes" in sys.modules or any(name.startswith(_AT_THE_END_IN_C) for name in os.environ):
         return True
     own = {path for path in sys.path if os.path.basename(path) == "lib-dynload"}
+    own.add(os.path.dirname(__file__))
     ending = tuple(EXTENSION_SUFFIXES)
     for module in list(sys.modules.values()):
         file = variables_of_module(module).get("__file__")

@@ -96,6 +96,7 @@ def preload(modules: list[str]) -> dict[str, Any]:
         _try_import(name)
     for name in (
         "economy",
+        "gate",
         "lean",
         "say",
         "items",

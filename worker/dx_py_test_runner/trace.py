@@ -116,6 +116,8 @@ class Trace:
         #: The variables that were changed since the process began, with their values before, and what ends that they are noted.
         self.changed_variables: dict[str, Optional[str]] = {}
         self.ignore_changes: Callable[[], None] = lambda: None
+        #: Called when the body of a module that is neither Python's nor pytest's is about to run.
+        self.before_body: Callable[[], None] = lambda: None
         #: Those that modules had asked for which were imported ahead.
         self.asked_ahead: frozenset[str] = frozenset()
         #: Whether some of these aren't Python code, and may have asked for any unseen.
@@ -433,6 +435,7 @@ class Trace:
         elif event == "exec":
             code = args[0]
             if type(code) is CodeType and self._kinds[code.co_filename] == USER:
+                self.before_body()
                 self.functions.imports()
                 if self.is_of_project(code.co_filename):
                     self.functions.watch(code)

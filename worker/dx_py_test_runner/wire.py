@@ -354,7 +354,11 @@ class Wire:
 
     def wait(self) -> None:
         """Wait for a command, and leave it to `receive`, so that an interpreter that starts over finds it; end if the orchestrator is gone."""
-        if not self._socket.recv(1, socket.MSG_PEEK):
+        try:
+            is_there = self._socket.recv(1, socket.MSG_PEEK)
+        except OSError:
+            is_there = b""
+        if not is_there:
             os._exit(1)
 
     def receive(self) -> Optional[Command]:

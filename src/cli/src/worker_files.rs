@@ -38,6 +38,7 @@ const FILES: &[(&str, &str)] = carried![
     "leftovers.py",
     "objects.py",
     "fixtures.py",
+    "gate.py",
     "idle.py",
     "internals.py",
     "items.py",

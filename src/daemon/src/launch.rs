@@ -433,6 +433,31 @@ impl Interpreter {
         }
     }
 
+    /// Waits until a worker that has said goodbye has done all that it does at its end, killing it if it hasn't after a second.
+    ///
+    /// A fork closes its end of the connection when nothing is left but to give its memory back to the system, which takes longer than
+    /// many a test: nobody has to wait for that but the zygote. What was started here is waited for, since nobody else would.
+    pub async fn wait_done(&mut self) {
+        if let Process::Fork(fork) = &mut self.process {
+            let stream = &mut self.stream;
+            let buffer = &mut self.buffer;
+            let closed = async { while let Ok(1..) = stream.read(buffer).await {} };
+            let done = async {
+                tokio::select! {
+                    _ = fork.wait() => (),
+                    () = closed => (),
+                }
+            };
+            if tokio::time::timeout(Duration::from_secs(1), done)
+                .await
+                .is_ok()
+            {
+                return;
+            }
+        }
+        self.wait_exit().await;
+    }
+
     /// The last part of what the ended worker printed to standard error.
     pub async fn last_output(&mut self) -> String {
         let Some((tail, task)) = &mut self.stderr else {

@@ -24,6 +24,12 @@ pub trait Connection {
     fn interrupt(&mut self);
     /// Waits for the worker's end; gives the cause and what it printed last.
     fn ended(&mut self) -> impl Future<Output = (ExitCause, String)>;
+    /// Waits until a worker that has said goodbye has done all that it does at its end.
+    fn done(&mut self) -> impl Future<Output = ()> {
+        async {
+            self.ended().await;
+        }
+    }
     /// The CPU time that the worker and what it started have used so far; none if that isn't known.
     fn cpu_time(&self) -> Option<Duration>;
     /// Ends a worker that hangs; gives the stacks of its threads.
@@ -83,6 +89,10 @@ impl Connection for Interpreter {
     async fn ended(&mut self) -> (ExitCause, String) {
         let cause = self.wait_exit().await;
         (cause, self.last_output().await)
+    }
+
+    async fn done(&mut self) {
+        self.wait_done().await;
     }
 
     fn cpu_time(&self) -> Option<Duration> {

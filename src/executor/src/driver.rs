@@ -450,7 +450,7 @@ async fn take_in<C: Connection>(
                 shared.borrow_mut().emit(RunnerEvent::Note(note));
                 session.progress = true;
             }
-            worker.ended().await;
+            worker.done().await;
             return Some(End::Well);
         }
     }

@@ -13,8 +13,9 @@ use dx_py_catalog::CatalogError;
 
 use super::Recorder;
 
-/// How long the recorder gathers what it is told.
-const GATHERING: Duration = Duration::from_millis(100);
+/// How long the recorder gathers what it is told: a tenth of the time that the run has taken, within these limits. What is left to the end
+/// is waited for, and short runs consist of little else.
+const GATHERING: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(100));
 
 type Order<'a> = Box<dyn FnOnce(&mut Recorder<'a>) -> Result<(), CatalogError> + Send>;
 
@@ -114,9 +115,10 @@ fn work<'a>(
     orders: &Receiver<Order<'a>>,
     state: &State,
 ) -> Result<(), CatalogError> {
+    let began = Instant::now();
     // None is told any more once nobody is there to tell it.
     while let Ok(first) = orders.recv() {
-        let told = std::iter::once(first).chain(gather(orders, state));
+        let told = std::iter::once(first).chain(gather(began, orders, state));
         let told: Vec<Order<'a>> = told.collect();
         // All jobs that these tell of have ended.
         recorder.look_again();
@@ -133,10 +135,12 @@ fn work<'a>(
 /// What else is told within a moment, unless somebody waits for it. Who tells something doesn't wake this thread meanwhile, which took
 /// longer than to record most of it.
 fn gather<'o, 'a>(
+    began: Instant,
     orders: &'o Receiver<Order<'a>>,
     state: &State,
 ) -> impl Iterator<Item = Order<'a>> + use<'o, 'a> {
-    let until = Instant::now() + GATHERING;
+    let (least, most) = GATHERING;
+    let until = Instant::now() + (began.elapsed() / 10).clamp(least, most);
     while !state.is_urgent.swap(false, Ordering::Acquire) {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
