@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::daemon::warm;
 use crate::support::{Project, python, sees_functions};
 
 /// Tests of parts of the worker that go by what the interpreter is like.
@@ -570,7 +571,7 @@ fn what_a_worker_had_not_sent_yet_is_heard_after_its_death() {
 
 #[test]
 fn what_is_left_to_the_end_of_the_process_is_done() {
-    let project = Project::new(&[(
+    let files = [(
         "test_a.py",
         "import atexit, threading, time\n\
          def note(text):\n    with open('order.txt', 'a') as file: file.write(text + '\\n')\n\
@@ -580,7 +581,12 @@ fn what_is_left_to_the_end_of_the_process_is_done() {
          def test_registers():\n    atexit.register(note, 'first registered')\n    atexit.register(note, 'last registered')\n\
          def test_prints():\n    atexit.register(print, 'printed at the end')\n\
          def test_starts():\n    threading.Thread(target=lambda: (time.sleep(0.5), note('thread'))).start()\n",
-    )]);
+    )];
+    what_is_left_is_done(&Project::new(&files));
+    what_is_left_is_done(&warm(&files));
+}
+
+fn what_is_left_is_done(project: &Project) {
     for workers in ["1", "2"] {
         for name in ["order.txt", "text.txt", "bytes.bin"] {
             project.write(name, "");
@@ -599,27 +605,29 @@ fn what_is_left_to_the_end_of_the_process_is_done() {
 }
 
 #[test]
-fn nothing_is_looked_for_at_the_end_where_tests_left_nothing_open() {
+fn nothing_is_done_at_the_end_for_what_tests_have_not_left() {
     let project = Project::new(&[
         (
             "conftest.py",
             "from dx_py_test_runner import economy\n\
              def pytest_configure(config): config.add_cleanup(look)\n\
-             def look():\n    streams = economy._streams_of_others()\n    with open('streams.txt', 'a') as file: print(streams, file=file)\n",
+             def look():\n    left = economy._streams_of_others(), economy._may_run_code_of_others()\n    with open('left.txt', 'a') as file: print(*left, file=file)\n",
         ),
         ("test_a.py", "def test(): print('captured')\n"),
         (
             "test_b.py",
             "kept = []\ndef test(): kept.append(open('kept.txt', 'w'))\n",
         ),
+        ("test_c.py", "import ctypes\ndef test(): pass\n"),
     ]);
     let told = |arguments: &[&str]| {
-        project.write("streams.txt", "");
+        project.write("left.txt", "");
         let run = project.test(arguments);
         assert_eq!(run.code, 0, "{}{}", run.out, run.err);
-        project.read("streams.txt")
+        project.read("left.txt")
     };
-    assert_eq!(told(&["test_a.py", "--all"]), "set()\n");
-    assert_eq!(told(&["test_a.py", "--all", "-s"]), "set()\n");
-    assert_ne!(told(&["test_b.py", "--all"]), "set()\n");
+    assert_eq!(told(&["test_a.py", "--all"]), "set() False\n");
+    assert_eq!(told(&["test_a.py", "--all", "-s"]), "set() False\n");
+    assert!(!told(&["test_b.py", "--all"]).starts_with("set()"));
+    assert_eq!(told(&["test_c.py", "--all"]), "set() True\n");
 }

@@ -64,6 +64,8 @@ class Zygote:
         self._cwd = os.getcwd()
         self._workers: dict[int, socket.socket] = {}
         self._is_ending = False
+        # After how many trials in vain it begins anew when it has ended; None if it does not.
+        self._renewed_after: Optional[int] = None
         self._seed = os.environ.get("PYTHONHASHSEED")
         self._started = time.time()
         self._state: dict[str, Any] = {}
@@ -155,6 +157,9 @@ class Zygote:
             is_idle = not self._workers and _now() - last > self._idle
             if is_idle or not os.path.exists(self._path("sock")):
                 self._end()
+        if self._renewed_after is not None:
+            os.environ[_IN_VAIN] = str(self._renewed_after)
+            os.execv(sys.executable, [sys.executable, *sys.argv])
         return None
 
     # What tests were seen to import
@@ -263,11 +268,10 @@ class Zygote:
             self._remove("sock", "json", "lock")
 
     def _renew(self, trials_in_vain: int = 0) -> None:
-        """Begin anew, for the next run. While there are workers they have to be reaped: then it only ends, as the run starts another."""
+        """Begin anew, for the next run, when the last worker has been reaped. A run that has ended doesn't wait for that, and so may be told of
+        here before."""
         self._end()
-        if not self._workers:
-            os.environ[_IN_VAIN] = str(trials_in_vain)
-            os.execv(sys.executable, [sys.executable, *sys.argv])
+        self._renewed_after = trials_in_vain
 
     def _remove(self, *endings: str) -> None:
         for ending in endings:
