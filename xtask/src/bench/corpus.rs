@@ -21,7 +21,7 @@ const LEGEND: &str = "Each project has an interpreter and a pytest of its own. W
     runs it. A plugin takes the CPU time, with that of child processes, of test functions, of fixtures and of the imports of test \
     modules and conftests, in one run under pytest; those of tests and narrower fixtures are shared by the cores, imports and session \
     fixtures are needed once by each worker. Where the file that took longest in that run takes more, that is the bound (*longest file*). \
-    *Interpreter kept warm*: as every run finds it outside of CI, unless `daemon = false`, once it has served one; the column before is what CI gets. *Of the bound*: bound ÷ time of dx-py with records, without and with such an interpreter. *Without .pyc files*: the project's own are gone, as in a fresh checkout with a `.dx/` that was made in another one. *Outcomes*: the numbers of each outcome against pytest's; `cargo xtask corpus` \
+    *Interpreter kept warm*: as every run finds it outside of CI, unless `daemon = false`, once it has served one and imported ahead what the tests of that one import; the column before is what CI gets. *Of the bound*: bound ÷ time of dx-py with records, without and with such an interpreter. *Without .pyc files*: the project's own are gone, as in a fresh checkout with a `.dx/` that was made in another one. *Outcomes*: the numbers of each outcome against pytest's; `cargo xtask corpus` \
     compares every test.";
 const LIMIT: Duration = Duration::from_secs(900);
 

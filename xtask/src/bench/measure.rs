@@ -15,6 +15,9 @@ const LINGER: Duration = Duration::from_secs(3);
 /// How long an interpreter that is kept warm has had nothing to do before a run. Nobody edits faster.
 const BETWEEN_RUNS: Duration = Duration::from_millis(500);
 
+/// How long the interpreter may take to try what it can import ahead.
+const TRIALS: Duration = Duration::from_secs(60);
+
 /// What a run cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
@@ -97,8 +100,8 @@ pub fn measure(command: &mut Command, printed: &Path, limit: Duration) -> Result
     measure_then(command, printed, limit, || Ok(()))
 }
 
-/// The same with an interpreter that is kept warm, as a user's runs find it: it has served an `earlier` run, which isn't measured, and is
-/// ended after the command. That counts as CPU time, but not as wall time. Each command has something that is done before it. `dx` makes
+/// The same with an interpreter that is kept warm, as a user's runs find it: it has served an `earlier` run, which isn't measured, has tried
+/// to import what that one imported, and is ended after the command. That counts as CPU time, but not as wall time. Each command has something that is done before it. `dx` makes
 /// commands of the same dx-py in the same place.
 ///
 /// # Errors
@@ -131,9 +134,36 @@ pub fn measure_warm(
         .status()?;
     prepare()?;
     std::thread::sleep(BETWEEN_RUNS);
+    if let Some(project) = command.get_current_dir() {
+        wait_for_trials(project)?;
+    }
     measure_then(command.env("DX_PY_DAEMON", "1"), printed, limit, || {
         daemon("stop")
     })
+}
+
+/// Waits until no interpreter of a project tries any more what it can import ahead: of all runs only the second one finds it doing that.
+fn wait_for_trials(project: &Path) -> Result<()> {
+    let began = Instant::now();
+    let is_trying = || -> Result<bool> {
+        for entry in fs::read_dir(project.join(".dx/zygote"))? {
+            let path = entry?.path();
+            let is_state = path.extension().is_some_and(|ending| ending == "json");
+            // One that ends meanwhile tries nothing.
+            let state = fs::read_to_string(&path).unwrap_or_default();
+            if is_state && state.contains(r#""trying": true"#) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    while is_trying()? {
+        if began.elapsed() > TRIALS {
+            bail!("the warm interpreter still tries modules after {TRIALS:?}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 fn measure_then(
