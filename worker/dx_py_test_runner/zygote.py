@@ -269,9 +269,10 @@ class Zygote:
 
     def _renew(self, trials_in_vain: int = 0) -> None:
         """Begin anew, for the next run, when the last worker has been reaped. A run that has ended doesn't wait for that, and so may be told of
-        here before."""
-        self._end()
-        self._renewed_after = trials_in_vain
+        here before. One that is to end already only ends."""
+        if not self._is_ending:
+            self._renewed_after = trials_in_vain
+            self._end()
 
     def _remove(self, *endings: str) -> None:
         for ending in endings:

@@ -75,6 +75,7 @@ pub struct Recorder<'a> {
     paths: HashMap<String, PathBuf>,
     /// What files stand for that were imported or read: none for those that don't count.
     files: RefCell<FxHashMap<Arc<str>, Option<FileKeys>>>,
+    /// How the code of those that are the project's goes about.
     manners: RefCell<FxHashMap<Arc<str>, Manners>>,
     /// The tests of which a part of the file may be all that counts.
     sliced: FxHashMap<TestId, Sliced>,

@@ -454,6 +454,7 @@ impl Interpreter {
             {
                 return;
             }
+            self.kill();
         }
         self.wait_exit().await;
     }

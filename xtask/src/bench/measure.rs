@@ -101,8 +101,8 @@ pub fn measure(command: &mut Command, printed: &Path, limit: Duration) -> Result
 }
 
 /// The same with an interpreter that is kept warm, as a user's runs find it: it has served an `earlier` run, which isn't measured, has tried
-/// to import what that one imported, and is ended after the command. That counts as CPU time, but not as wall time. Each command has something that is done before it. `dx` makes
-/// commands of the same dx-py in the same place.
+/// to import what that one imported, and is ended after the command. That counts as CPU time, but not as wall time. Each command has
+/// something that is done before it. `dx` makes commands of the same dx-py in the same place.
 ///
 /// # Errors
 /// If the command can't be started or takes longer than `limit`, or if the interpreter can't be started or ended.
