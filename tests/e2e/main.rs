@@ -15,6 +15,7 @@ mod functions;
 mod fuzzed;
 mod insides;
 mod installed;
+mod job_control;
 mod lean;
 mod leftovers;
 mod looks;

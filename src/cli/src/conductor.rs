@@ -606,6 +606,11 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
                     elapsed,
                 },
             )?,
+            RunnerEvent::Suspended => {
+                for reporter in self.reporters.iter_mut() {
+                    reporter.suspended()?;
+                }
+            }
             RunnerEvent::TestFinished(result) => self.finished(result)?,
             RunnerEvent::Trace { process, trace } => {
                 self.look_at_project(&trace);

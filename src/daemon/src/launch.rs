@@ -406,6 +406,15 @@ impl Interpreter {
         self.signal(Signal::INT);
     }
 
+    /// Has the worker and every process of its group stand still, or go on.
+    pub fn suspend(&self, stands: bool) {
+        let signal = if stands { Signal::STOP } else { Signal::CONT };
+        if let Some(pid) = self.pid {
+            // An error means that the group is gone already.
+            let _ = kill_process_group(pid, signal);
+        }
+    }
+
     /// Kills the worker and every process of its group.
     pub fn kill(&mut self) {
         if let Some(pid) = self.pid {

@@ -22,6 +22,8 @@ pub trait Connection {
     }
     /// Asks the worker to stop, as Ctrl-C would.
     fn interrupt(&mut self);
+    /// Has the worker and what it started stand still, or go on.
+    fn suspend(&mut self, stands: bool);
     /// Waits for the worker's end; gives the cause and what it printed last.
     fn ended(&mut self) -> impl Future<Output = (ExitCause, String)>;
     /// Waits until a worker that has said goodbye has done all that it does at its end.
@@ -84,6 +86,10 @@ impl Connection for Interpreter {
 
     fn interrupt(&mut self) {
         Interpreter::interrupt(self);
+    }
+
+    fn suspend(&mut self, stands: bool) {
+        Interpreter::suspend(self, stands);
     }
 
     async fn ended(&mut self) -> (ExitCause, String) {

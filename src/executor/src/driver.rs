@@ -27,10 +27,12 @@ struct Session {
     last_job: u64,
     running: Option<(TestId, Instant)>,
     last_sign: Instant,
-    /// How often it has been told what it has been busy with since then.
-    told_slow: u32,
+    /// Until when it has been told what it has been busy with since then.
+    told_slow: Duration,
     /// Since when it does nothing, as far as it was looked; and when it is looked again.
     idle: Option<Idle>,
+    /// Since when it stands still, with all that is timed here.
+    suspended: Option<Instant>,
     next_look: Instant,
     progress: bool,
     finished: bool,
@@ -70,6 +72,28 @@ impl Session {
     }
 }
 
+/// All that is timed begins later by what the terminal had everything stand still for.
+impl Session {
+    fn suspend(&mut self) {
+        self.suspended.get_or_insert_with(Instant::now);
+    }
+
+    fn go_on(&mut self) {
+        let Some(since) = self.suspended.take() else {
+            return;
+        };
+        let stood = since.elapsed();
+        self.last_sign += stood;
+        self.next_look += stood;
+        self.idle = None;
+        let running = self.running.as_mut().map(|(_, started)| started);
+        let all = [running, self.stopping.as_mut(), self.waits_since.as_mut()];
+        for instant in all.into_iter().flatten() {
+            *instant += stood;
+        }
+    }
+}
+
 enum End {
     /// It ended as it should.
     Well,
@@ -93,6 +117,7 @@ async fn keep<L: Launcher>(slot: usize, launcher: &L, shared: &RefCell<Shared<'_
     let mut fruitless = 0;
     loop {
         let mut halt = shared.borrow().halt.subscribe();
+        let mut suspended = shared.borrow().suspended.subscribe();
         if *halt.borrow_and_update() != Halt::No {
             return;
         }
@@ -109,7 +134,8 @@ async fn keep<L: Launcher>(slot: usize, launcher: &L, shared: &RefCell<Shared<'_
             last_job: 0,
             running: None,
             last_sign: Instant::now(),
-            told_slow: 0,
+            told_slow: Duration::ZERO,
+            suspended: None,
             idle: None,
             next_look: Instant::now(),
             progress: false,
@@ -122,7 +148,13 @@ async fn keep<L: Launcher>(slot: usize, launcher: &L, shared: &RefCell<Shared<'_
             is_impatient: false,
             is_adopting: false,
         };
-        let end = serve(&mut session, &mut worker, &mut halt, shared).await;
+        let end = serve(
+            &mut session,
+            &mut worker,
+            (&mut halt, &mut suspended),
+            shared,
+        )
+        .await;
         match end {
             End::Well => return,
             End::GivenUp { is_idle } => {
@@ -190,10 +222,11 @@ fn give_back(session: &mut Session, shared: &Shared<'_>) {
 async fn serve<C: Connection>(
     session: &mut Session,
     worker: &mut C,
-    halt: &mut watch::Receiver<Halt>,
+    (halt, suspended): (&mut watch::Receiver<Halt>, &mut watch::Receiver<bool>),
     shared: &RefCell<Shared<'_>>,
 ) -> End {
     loop {
+        let stands = session.suspended.is_some();
         let deadline = deadline(session, &shared.borrow().plan.timeout);
         let slow = slow_at(session, &shared.borrow().plan.slow_after);
         let looks = session.running.is_some()
@@ -201,11 +234,36 @@ async fn serve<C: Connection>(
             && shared.borrow().plan.patience.is_some();
         let news = Rc::clone(&shared.borrow().news);
         tokio::select! {
+            // What the worker has said in time counts, however late it is heard.
+            biased;
+            Ok(()) = suspended.changed() => {
+                let stands = *suspended.borrow_and_update();
+                worker.suspend(stands);
+                match stands {
+                    true => session.suspend(),
+                    false => session.go_on(),
+                }
+            }
+            Ok(()) = halt.changed(), if session.stopping.is_none() || *halt.borrow() == Halt::Now => {
+                let how = *halt.borrow_and_update();
+                if how == Halt::Now {
+                    if !session.progress && session.running.is_none() {
+                        // It has set up nothing that must be torn down.
+                        worker.kill().await;
+                        session.stopping = Some(Instant::now());
+                        return End::Died;
+                    }
+                    worker.interrupt();
+                    session.stopping = Some(Instant::now() + GRACE);
+                } else if worker.send(&Command::Stop, 0).await.is_err() {
+                    return End::Died;
+                }
+            },
             mut report = worker.recv() => loop {
                 match report {
                     Ok(Some(report)) => {
                         session.last_sign = Instant::now();
-                        session.told_slow = 0;
+                        session.told_slow = Duration::ZERO;
                         session.idle = None;
                         if let Some(end) = take_in(session, worker, report, shared).await {
                             return end;
@@ -225,34 +283,19 @@ async fn serve<C: Connection>(
                     more => more,
                 };
             },
-            Ok(()) = halt.changed(), if session.stopping.is_none() || *halt.borrow() == Halt::Now => {
-                let how = *halt.borrow_and_update();
-                if how == Halt::Now {
-                    if !session.progress && session.running.is_none() {
-                        // It has set up nothing that must be torn down.
-                        worker.kill().await;
-                        session.stopping = Some(Instant::now());
-                        return End::Died;
-                    }
-                    worker.interrupt();
-                    session.stopping = Some(Instant::now() + GRACE);
-                } else if worker.send(&Command::Stop, 0).await.is_err() {
-                    return End::Died;
-                }
-            },
             () = news.notified(), if session.waits_since.is_some() => {
                 session.is_impatient = false;
                 if let Some(end) = answer(session, worker, shared).await {
                     return end;
                 }
             },
-            () = tokio::time::sleep(LOOK), if session.waits_since.is_some() => {
+            () = tokio::time::sleep(LOOK), if !stands && session.waits_since.is_some() => {
                 session.is_impatient = true;
                 if let Some(end) = answer(session, worker, shared).await {
                     return end;
                 }
             },
-            () = tokio::time::sleep_until(deadline.unwrap_or_else(far)), if deadline.is_some() => {
+            () = tokio::time::sleep_until(deadline.unwrap_or_else(far)), if !stands && deadline.is_some() => {
                 if session.stopping.is_some() {
                     worker.kill().await;
                     return End::Died;
@@ -265,19 +308,20 @@ async fn serve<C: Connection>(
                 give_up(session, shared, format!("timed out after {seconds} s"), stacks);
                 return End::GivenUp { is_idle: false };
             },
-            () = tokio::time::sleep_until(session.next_look), if looks && session.stopping.is_none() => {
+            () = tokio::time::sleep_until(session.next_look), if !stands && looks && session.stopping.is_none() => {
                 if let Some(idle) = idle_for_too_long(session, worker, shared) {
                     let stacks = worker.kill().await;
                     give_up(session, shared, Patience::message(idle), stacks);
                     return End::GivenUp { is_idle: true };
                 }
             },
-            () = tokio::time::sleep_until(slow.unwrap_or_else(far)), if slow.is_some() => {
-                session.told_slow += 1;
+            () = tokio::time::sleep_until(slow.unwrap_or_else(far)), if !stands && slow.is_some() => {
+                let elapsed = session.last_sign.elapsed();
+                session.told_slow = elapsed;
                 shared.borrow_mut().emit(RunnerEvent::Slow {
                     worker: session.slot,
                     doing: session.doing(),
-                    elapsed: session.last_sign.elapsed(),
+                    elapsed,
                 });
             },
         }
@@ -308,7 +352,11 @@ fn slow_at(session: &Session, period: &Option<Duration>) -> Option<Instant> {
     if session.stopping.is_some() || session.waits_since.is_some() {
         return None;
     }
-    Some(session.last_sign + (*period)? * (session.told_slow + 1))
+    let period = (*period)?;
+    // Told late, as after the machine has slept, it counts for all the times that have passed.
+    let told = session.told_slow.as_nanos() / period.as_nanos().max(1);
+    let told = u32::try_from(told).unwrap_or(u32::MAX - 1);
+    Some(session.last_sign + period.saturating_mul(told + 1))
 }
 
 /// Looks whether a worker does anything; gives for how long it hasn't if that is too long.

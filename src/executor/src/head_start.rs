@@ -90,6 +90,8 @@ mod tests {
 
         fn interrupt(&mut self) {}
 
+        fn suspend(&mut self, _stands: bool) {}
+
         async fn ended(&mut self) -> (ExitCause, String) {
             (ExitCause::Unknown, String::new())
         }

@@ -7,6 +7,7 @@
 mod connection;
 mod driver;
 mod head_start;
+mod job_control;
 mod ledger;
 mod patience;
 mod queue;

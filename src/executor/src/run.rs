@@ -17,6 +17,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::connection::Launcher;
 use crate::driver;
+use crate::job_control::Suspension;
 use crate::ledger::Ledger;
 use crate::patience::Patience;
 use crate::queue::{Job, Queues};
@@ -78,6 +79,8 @@ pub enum RunnerEvent {
         /// For how long.
         elapsed: Duration,
     },
+    /// The terminal wants everything to stop for a while, which it does next.
+    Suspended,
     /// A test ended.
     TestFinished(Box<TestResult>),
     /// What a process observed.
@@ -221,6 +224,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) outcome: Outcome,
     pub(crate) error: Option<ExecutorError>,
     pub(crate) halt: watch::Sender<Halt>,
+    /// Whether the terminal wants everything to stand still.
+    pub(crate) suspended: watch::Sender<bool>,
     pub(crate) handler: &'a mut dyn Handler,
     next_process: u32,
 }
@@ -443,6 +448,7 @@ pub async fn run<L: Launcher>(
     handler: &mut dyn Handler,
 ) -> Result<Outcome, ExecutorError> {
     let (halt, _) = watch::channel(Halt::No);
+    let (suspended, _) = watch::channel(false);
     let workers = plan.workers.max(1);
     let next_process = plan.first_process;
     let shared = Rc::new(RefCell::new(Shared {
@@ -464,6 +470,7 @@ pub async fn run<L: Launcher>(
         outcome: Outcome::default(),
         error: None,
         halt,
+        suspended,
         handler,
         next_process,
     }));
@@ -485,12 +492,26 @@ pub async fn run<L: Launcher>(
     let [interrupt, terminate, hangup] = &mut signals[..] else {
         unreachable!("three signals were asked for");
     };
+    let mut suspension = Suspension::new().map_err(ExecutorError::Signals)?;
+    let mut is_suspending = false;
     loop {
         tokio::select! {
+            // The drivers first: they have stopped their workers when it is this process's turn.
+            biased;
             () = &mut drivers => break,
             _ = interrupt.recv() => halt_by_signal(&shared),
             _ = terminate.recv() => halt_by_signal(&shared),
             _ = hangup.recv() => halt_by_signal(&shared),
+            () = suspension.asked() => {
+                is_suspending = true;
+                shared.borrow_mut().emit(RunnerEvent::Suspended);
+                shared.borrow().suspended.send_replace(true);
+            }
+            () = tokio::task::yield_now(), if is_suspending => {
+                Suspension::stop();
+                is_suspending = false;
+                shared.borrow().suspended.send_replace(false);
+            }
         }
     }
     let mut shared = shared.borrow_mut();

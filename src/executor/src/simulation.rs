@@ -191,6 +191,8 @@ impl Connection for Simulated {
         self.hung = false;
     }
 
+    fn suspend(&mut self, _stands: bool) {}
+
     async fn ended(&mut self) -> (ExitCause, String) {
         (ExitCause::Signal(11), "last words".into())
     }

@@ -212,6 +212,10 @@ impl<C: Connection> Connection for Prepared<C> {
         self.worker.interrupt();
     }
 
+    fn suspend(&mut self, stands: bool) {
+        self.worker.suspend(stands);
+    }
+
     async fn ended(&mut self) -> (ExitCause, String) {
         self.worker.ended().await
     }

@@ -27,6 +27,14 @@ pub trait Reporter {
     /// # Errors
     /// If the report can't be written.
     fn event(&mut self, event: &Event) -> io::Result<()>;
+
+    /// Leaves the terminal to others for a while, as after Ctrl-Z.
+    ///
+    /// # Errors
+    /// If that can't be written.
+    fn suspended(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Writes a whole report to `target`: standard output for `-`, else a file that is replaced at once; folders are made.

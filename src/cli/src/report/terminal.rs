@@ -371,6 +371,11 @@ fn sign(status: TestStatus) -> (&'static str, Look) {
 }
 
 impl<W: Write> Reporter for TerminalReporter<W> {
+    fn suspended(&mut self) -> io::Result<()> {
+        self.clear_progress()?;
+        self.out.flush()
+    }
+
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match event {
             Event::Started {

@@ -29,6 +29,7 @@ pub enum Key {
 /// The terminal that keys come from, in which they arrive at once; as it was before when this is dropped.
 pub struct Terminal {
     before: Option<Termios>,
+    without: LocalModes,
 }
 
 impl Terminal {
@@ -43,15 +44,28 @@ impl Terminal {
     }
 
     fn without(modes: LocalModes) -> Self {
-        let stdin = rustix::stdio::stdin();
-        let before = termios::tcgetattr(stdin).ok();
-        if let Some(before) = &before {
-            let mut now = before.clone();
-            now.local_modes.remove(modes);
-            // Without it keys come after Enter, which is no reason to end.
-            let _ = termios::tcsetattr(stdin, OptionalActions::Now, &now);
+        let terminal = Self {
+            before: termios::tcgetattr(rustix::stdio::stdin()).ok(),
+            without: modes,
+        };
+        terminal.set();
+        terminal
+    }
+
+    /// Takes it once more: the shell has put it back for itself after Ctrl-Z. From the background that would be to ask for being stopped.
+    pub fn take_again(&self) {
+        if termios::tcgetpgrp(rustix::stdio::stdin()) == Ok(rustix::process::getpgrp()) {
+            self.set();
         }
-        Self { before }
+    }
+
+    fn set(&self) {
+        if let Some(before) = &self.before {
+            let mut now = before.clone();
+            now.local_modes.remove(self.without);
+            // Without it keys come after Enter, which is no reason to end.
+            let _ = termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &now);
+        }
     }
 
     /// Whether there is one.

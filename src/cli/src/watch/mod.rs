@@ -133,6 +133,7 @@ impl<'a> Watch<'a> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hangup = signal(SignalKind::hangup())?;
+        let mut continued = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
         self.start(Wanted::Changes, "")?;
         loop {
             let due = self.pace.due();
@@ -171,6 +172,7 @@ impl<'a> Watch<'a> {
                         }
                     }
                 },
+                _ = continued.recv() => terminal.take_again(),
                 _ = interrupt.recv() => return self.end().await,
                 _ = terminate.recv() => return self.end().await,
                 _ = hangup.recv() => return self.end().await,
