@@ -200,7 +200,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// Records outcomes, and of some what they depended on: `inputs` has fingerprints.
+    /// Records outcomes, and of some what they depended on: `inputs` has fingerprints. Of a test of which `is_known` its row isn't
+    /// written: that says the same already.
     ///
     /// # Errors
     /// If they can't be written.
@@ -210,6 +211,7 @@ impl Catalog {
         universe: UniverseId,
         results: &[TestResult],
         inputs: &FxHashMap<TestId, i64>,
+        is_known: impl Fn(&TestResult) -> bool,
     ) -> Result<(), CatalogError> {
         if results.is_empty() {
             return Ok(());
@@ -236,7 +238,9 @@ impl Catalog {
                 result.second_opinion,
                 inputs.get(&result.id)
             ])?;
-            if let Some(collection) = files.of(&result.id)? {
+            if !is_known(result)
+                && let Some(collection) = files.of(&result.id)?
+            {
                 update.execute(params![code, time, collection, name])?;
             }
         }
@@ -466,7 +470,7 @@ mod unit {
             let inputs = FxHashMap::from_iter([(results[0].id.clone(), inputs)]);
             let none = FxHashMap::default();
             catalog
-                .record_outcomes(run, universe, &results, &none)
+                .record_outcomes(run, universe, &results, &none, |_| false)
                 .unwrap();
             catalog.record_inputs(run, &inputs).unwrap();
             let mut summary = RunSummary::default();

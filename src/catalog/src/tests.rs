@@ -106,6 +106,11 @@ impl Pass {
         Duration::from_nanos(self.nanoseconds)
     }
 
+    /// Whether it tells of another pass as well: with the same inputs and outcome, in about the same time.
+    pub fn is_like(&self, set: SetId, status: TestStatus, duration: Duration) -> bool {
+        self.set == set && self.status == status && is_about(self.duration(), duration)
+    }
+
     /// How long ago it was stored, if it is `now_ms` now.
     pub fn age(&self, now_ms: i64) -> Duration {
         Duration::from_millis(now_ms.saturating_sub(self.at_ms).max(0).unsigned_abs())
@@ -126,6 +131,19 @@ pub struct KnownTest {
     pub last: Option<TestStatus>,
     /// How long its last run took.
     pub duration: Option<Duration>,
+}
+
+impl KnownTest {
+    /// Whether its last run is like one with this outcome, a good one: what a test that failed has come to since then isn't known here.
+    pub fn was_like(&self, status: TestStatus, duration: Duration) -> bool {
+        let about = |last: Duration| is_about(last, duration);
+        !status.is_bad() && self.last == Some(status) && self.duration.is_some_and(about)
+    }
+}
+
+/// Whether a recorded duration is as good as another one: forecasts are no more certain.
+fn is_about(recorded: Duration, duration: Duration) -> bool {
+    recorded.abs_diff(duration) <= (duration / 10).max(Duration::from_micros(200))
 }
 
 /// A file that was collected before.
@@ -433,7 +451,8 @@ fn compare(
 #[cfg(test)]
 mod unit {
     use super::*;
-    use dx_py_core::{Fact, Input};
+    use dx_py_core::{Fact, Input, TestResult};
+    use rustc_hash::FxHashMap;
 
     fn test(name: &str) -> CollectedTest {
         CollectedTest {
@@ -450,6 +469,52 @@ mod unit {
             tests,
             set,
         }
+    }
+
+    #[test]
+    fn what_is_recorded_of_a_good_run_says_the_same_of_one_that_took_about_as_long() {
+        let known = |last, millis| KnownTest {
+            id: TestId::new("a.py::x"),
+            markers: Box::default(),
+            passes: SmallVec::default(),
+            last,
+            duration: Some(Duration::from_millis(millis)),
+        };
+        let was_like = |last, before, status, now| {
+            known(last, before).was_like(status, Duration::from_micros(now))
+        };
+        let (passed, failed) = (TestStatus::Passed, TestStatus::Failed);
+        assert!(was_like(Some(passed), 1, passed, 1_200));
+        assert!(!was_like(Some(passed), 1, passed, 1_300));
+        assert!(was_like(Some(passed), 91, passed, 100_000));
+        assert!(!was_like(Some(passed), 89, passed, 100_000));
+        assert!(!was_like(Some(TestStatus::Skipped), 1, passed, 1_000));
+        assert!(!was_like(None, 1, passed, 1_000));
+        assert!(!was_like(Some(failed), 1, failed, 1_000));
+    }
+
+    #[test]
+    fn the_row_of_a_test_that_is_known_to_say_the_same_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut catalog, _) = Catalog::open(&dir.path().join("c.db")).unwrap();
+        let universe = catalog.universe(Digest::of(b"u")).unwrap();
+        let all = vec![test("x"), test("y")];
+        catalog
+            .record_collections(universe, &[file(all.clone(), None)])
+            .unwrap();
+        let run = catalog.begin_run("test", None).unwrap();
+        let result = |test: &CollectedTest| {
+            TestResult::bare(test.id.clone(), TestStatus::Passed, Duration::ZERO)
+        };
+        let results: Vec<TestResult> = all.iter().map(result).collect();
+        let is_y = |result: &TestResult| result.id == all[1].id;
+        catalog
+            .record_outcomes(run, universe, &results, &FxHashMap::default(), is_y)
+            .unwrap();
+        let state = catalog.records(universe).unwrap().0;
+        let last: Vec<_> = state.files[0].tests.iter().map(|test| test.last).collect();
+        assert_eq!(last, [Some(TestStatus::Passed), None]);
+        assert_eq!(catalog.history(|_| true, 9).unwrap().len(), 2);
     }
 
     #[test]

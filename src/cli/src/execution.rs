@@ -206,6 +206,7 @@ pub fn execute(
         are_all_seen: session.project.level().sees_functions(false),
     };
     let base = session.base_inputs();
+    let expiry = session.project.expiry();
     let recorder = Recorder::new(Recording {
         catalog: &mut session.catalog,
         universe: session.universe,
@@ -214,6 +215,7 @@ pub fn execute(
         graph: &session.sources.graph,
         base,
         known: &known,
+        expiry,
         sets: &mut session.sets,
         leftovers: intent.leftovers.clone(),
     });

@@ -273,9 +273,13 @@ fn record(session: &mut Session, told: Told) -> anyhow::Result<()> {
         &told.command,
         changes::head(&session.project.root).as_deref(),
     )?;
-    session
-        .catalog
-        .record_outcomes(run, session.universe, &results, &FxHashMap::default())?;
+    session.catalog.record_outcomes(
+        run,
+        session.universe,
+        &results,
+        &FxHashMap::default(),
+        |_| false,
+    )?;
     session.catalog.finish_run(run, &summary)?;
     Ok(())
 }

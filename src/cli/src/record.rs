@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dx_py_catalog::{
-    Catalog, CatalogError, CollectedFile, CollectedTest, Keywords, PassId, RunId, SetId, UniverseId,
+    Catalog, CatalogError, CollectedFile, CollectedTest, Keywords, PassId, RunId, SetId,
+    UniverseId, now_ms,
 };
 use dx_py_core::{Fact, Input, Phase, PhaseReport, TestId, TestResult, TestStatus, blob};
 use dx_py_graph::ImportGraph;
@@ -39,6 +40,8 @@ pub use thread::RecorderThread;
 
 /// A pass to be written: the test, its inputs, how it passed and how fast.
 type Pass = (TestId, SetId, TestStatus, Duration);
+/// How often a pass that is asked for all the time is written anew until it would expire.
+const RENEWALS: u32 = 30;
 /// A test that passed, how and how fast.
 type Passed<'a> = (&'a TestId, TestStatus, Duration);
 
@@ -83,6 +86,9 @@ pub struct Recorder<'a> {
     /// Files with a test whose teardown failed.
     unsettled: HashSet<String>,
     known: &'a KnownTests<'a>,
+    now_ms: i64,
+    /// From which age on a pass is written anew although it says the same.
+    old: Option<Duration>,
     sets: &'a mut SetStates,
     /// Tests whose passes don't count any more: a number of one that is gone may be that of another pass by now.
     refuted: FxHashSet<TestId>,
@@ -118,6 +124,8 @@ pub struct Recording<'a> {
     pub base: Vec<Input>,
     /// The tests that were known before: a failure deletes those of their passes that match the digests now.
     pub known: &'a KnownTests<'a>,
+    /// After which time a pass expires, if any does.
+    pub expiry: Option<Duration>,
     /// The recorded sets of inputs, compared with the digests now.
     pub sets: &'a mut SetStates,
     /// What tests left in earlier runs.
@@ -149,6 +157,8 @@ impl<'a> Recorder<'a> {
             good: FxHashMap::default(),
             unsettled: HashSet::new(),
             known: recording.known,
+            now_ms: now_ms(),
+            old: recording.expiry.map(|expiry| expiry / RENEWALS),
             sets: recording.sets,
             refuted: FxHashSet::default(),
             left: Left::new(recording.leftovers),
@@ -344,8 +354,17 @@ impl<'a> Recorder<'a> {
     /// If the catalog can't be written.
     pub fn flush(&mut self) -> Result<(), CatalogError> {
         let fingerprints = &mut self.fingerprints;
-        self.catalog
-            .record_outcomes(self.run, self.universe, &self.pending, fingerprints)?;
+        let is_known = |result: &TestResult| {
+            let known = self.known.get(&result.id);
+            known.is_some_and(|known| known.was_like(result.status, result.duration))
+        };
+        self.catalog.record_outcomes(
+            self.run,
+            self.universe,
+            &self.pending,
+            fingerprints,
+            is_known,
+        )?;
         for result in self.pending.drain(..) {
             fingerprints.remove(&result.id);
         }
@@ -421,7 +440,7 @@ impl<'a> Recorder<'a> {
                 && within == base
             {
                 self.fingerprints.insert(test.clone(), common);
-                self.passes.push((test.clone(), set, status, duration));
+                self.passed(test, set, status, duration);
                 continue;
             }
             let own = self.facts(process, &own);
@@ -453,7 +472,7 @@ impl<'a> Recorder<'a> {
         for (base, (passed, owns)) in within {
             let sets = self.catalog.intern_within(base, &owns)?;
             for ((test, status, duration), set) in passed.into_iter().zip(sets) {
-                self.passes.push((test.clone(), set, status, duration));
+                self.passed(test, set, status, duration);
             }
         }
         if let Some(functions) = self.functions.get_mut(&process) {
@@ -462,6 +481,18 @@ impl<'a> Recorder<'a> {
                 .for_each(|test| functions.forget(test.as_str()));
         }
         Ok(())
+    }
+
+    /// A test passed with these inputs. Most that passed with them before need nothing to be written.
+    fn passed(&mut self, test: &TestId, set: SetId, status: TestStatus, duration: Duration) {
+        let newest = self.known.get(test).and_then(|known| known.passes.first());
+        let is_told = newest.is_some_and(|pass| {
+            pass.is_like(set, status, duration)
+                && self.old.is_none_or(|old| pass.age(self.now_ms) < old)
+        });
+        if !is_told || self.refuted.contains(test) {
+            self.passes.push((test.clone(), set, status, duration));
+        }
     }
 
     /// The path from the root of a file, by its node ID, in which tests were found in this run.
