@@ -122,6 +122,7 @@ async fn keep<L: Launcher>(slot: usize, launcher: &L, shared: &RefCell<Shared<'_
             return;
         }
         let process = shared.borrow_mut().new_process();
+        let patience = shared.borrow().plan.patience.as_ref().map(Patience::period);
         let mut worker = match launcher.launch(slot as u32) {
             Ok(worker) => worker,
             Err(error) => return fail(shared, error.into()),
@@ -137,7 +138,8 @@ async fn keep<L: Launcher>(slot: usize, launcher: &L, shared: &RefCell<Shared<'_
             told_slow: Duration::ZERO,
             suspended: None,
             idle: None,
-            next_look: Instant::now(),
+            // To look takes a few milliseconds, and more where many processes are: most runs end before.
+            next_look: Instant::now() + patience.unwrap_or_default(),
             progress: false,
             finished: false,
             stopping: None,
