@@ -8,6 +8,7 @@ mod history;
 mod load;
 mod open;
 mod parsed;
+mod passes;
 mod sets;
 mod tests;
 

@@ -10,8 +10,8 @@ use crate::open::now_ms;
 use crate::sets::SetId;
 use crate::{Catalog, CatalogError};
 
-/// How many passes are kept for each test.
-const PASSES_KEPT: i64 = 8;
+/// How many passes are kept for each test, and how many sets of inputs for each collected file.
+pub(crate) const PASSES_KEPT: u32 = 8;
 
 /// The identity of a universe: one way of invoking pytest, with one interpreter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -252,7 +252,7 @@ impl Catalog {
                      ON CONFLICT (collection, input_set) DO UPDATE SET at = excluded.at",
                 )?
                 .execute(params![collection, set.0, at])?;
-                let count: i64 = db
+                let count: u32 = db
                     .prepare_cached("SELECT count(*) FROM collection_sets WHERE collection = ?")?
                     .query_row([collection], |row| row.get(0))?;
                 // SQLite makes a table for this, which takes as long as ten of the other statements.
@@ -288,72 +288,6 @@ impl Catalog {
             }
             db.prepare_cached("DELETE FROM tests WHERE collection = ? AND position = -1")?
                 .execute([collection])?;
-        }
-        Ok(db.commit()?)
-    }
-
-    /// Stores first-try passes: tests with the input set that each holds for. Tests that another process has removed meanwhile are
-    /// passed over.
-    ///
-    /// # Errors
-    /// If it can't be written.
-    pub fn record_passes(
-        &mut self,
-        universe: UniverseId,
-        passes: &[(TestId, SetId, TestStatus, Duration)],
-    ) -> Result<(), CatalogError> {
-        if passes.is_empty() {
-            return Ok(());
-        }
-        let at = now_ms();
-        let db = self.write()?;
-        let mut files = CollectionIds::new(&db, universe);
-        let mut find =
-            db.prepare_cached("SELECT id FROM tests WHERE collection = ? AND name = ?")?;
-        let mut renew = db.prepare_cached(
-            "UPDATE passes SET status = ?, duration = ?, at = ? WHERE test = ? AND input_set = ?",
-        )?;
-        // With the limit as a parameter SQLite plans anew each time.
-        let thin_out = format!(
-            "DELETE FROM passes WHERE test = ?1 AND id NOT IN (SELECT id FROM passes WHERE test = ?1 ORDER BY at DESC, id DESC LIMIT {PASSES_KEPT})"
-        );
-        for (test, set, status, duration) in passes {
-            let Some(collection) = files.of(test)? else {
-                continue;
-            };
-            let id: Option<i64> = find
-                .query_row(params![collection, test.as_str()], |row| row.get(0))
-                .optional()?;
-            let Some(id) = id else { continue };
-            let (status, time) = (status.code(), nanoseconds(*duration));
-            // Mostly the inputs are those of an earlier run.
-            if renew.execute(params![status, time, at, id, set.0])? > 0 {
-                continue;
-            }
-            db.prepare_cached(
-                "INSERT INTO passes (test, input_set, status, duration, at) SELECT ?, id, ?, ?, ? FROM input_sets WHERE id = ?",
-            )?
-            .execute(params![id, status, time, at, set.0])?;
-            let count: i64 = db
-                .prepare_cached("SELECT count(*) FROM passes WHERE test = ?")?
-                .query_row([id], |row| row.get(0))?;
-            if count > PASSES_KEPT {
-                db.prepare_cached(&thin_out)?.execute([id])?;
-            }
-        }
-        drop((find, renew));
-        Ok(db.commit()?)
-    }
-
-    /// Forgets passes that a failure with the same inputs has contradicted.
-    ///
-    /// # Errors
-    /// If it can't be written.
-    pub fn delete_passes(&mut self, passes: &[PassId]) -> Result<(), CatalogError> {
-        let db = self.write()?;
-        for pass in passes {
-            db.prepare_cached("DELETE FROM passes WHERE id = ?")?
-                .execute([pass.0])?;
         }
         Ok(db.commit()?)
     }
