@@ -100,14 +100,15 @@ impl Catalog {
     /// # Errors
     /// If it can't be written.
     pub fn intern_set(&mut self, facts: &[Fact]) -> Result<SetId, CatalogError> {
-        let facts = sorted(facts);
-        let hash = hash(Hasher::new(), &facts);
-        if let Some(set) = self.known_set(hash)? {
-            return Ok(set);
-        }
-        self.store_sets(None, &[(hash, facts)])?;
-        let set = self.set_ids.get(&hash).copied();
-        set.ok_or_else(|| CatalogError::Value("an input set".into()))
+        Ok(self.intern(None, &[facts])?[0])
+    }
+
+    /// The same for each of several lists. All that are new are written at once.
+    ///
+    /// # Errors
+    /// If they can't be written.
+    pub fn intern_sets(&mut self, lists: &[&[Fact]]) -> Result<Vec<SetId>, CatalogError> {
+        self.intern(None, lists)
     }
 
     /// For each of several lists the set of these facts and of those of `base`, which has no base of its own; for none the base itself.
@@ -120,29 +121,39 @@ impl Catalog {
         base: SetId,
         lists: &[Vec<Fact>],
     ) -> Result<Vec<SetId>, CatalogError> {
-        let base_hash = self.hash_of(base)?;
-        let hashes: Vec<Option<Digest>> = lists
-            .iter()
-            .map(|facts| {
-                let mut hasher = Hasher::new();
-                hasher.field("within").field(base_hash.0);
-                (!facts.is_empty()).then(|| hash(hasher, &sorted(facts)))
-            })
-            .collect();
-        let mut new: Vec<(Digest, BTreeSet<&Fact>)> = Vec::new();
-        for (hash, facts) in hashes.iter().zip(lists) {
-            if let Some(hash) = hash
-                && self.known_set(*hash)?.is_none()
-            {
-                new.push((*hash, sorted(facts)));
-            }
-        }
-        self.store_sets(Some(base), &new)?;
-        let set_of = |hash: &Option<Digest>| match hash {
-            Some(hash) => self.set_ids.get(hash).copied(),
-            None => Some(base),
+        let with_facts = lists.iter().filter(|facts| !facts.is_empty());
+        let with_facts: Vec<&[Fact]> = with_facts.map(Vec::as_slice).collect();
+        let mut sets = self.intern(Some(base), &with_facts)?.into_iter();
+        let set_of = |facts: &Vec<Fact>| match facts.is_empty() {
+            true => Some(base),
+            false => sets.next(),
         };
-        let sets = hashes.iter().map(set_of).collect::<Option<_>>();
+        Ok(lists.iter().filter_map(set_of).collect())
+    }
+
+    fn intern(
+        &mut self,
+        base: Option<SetId>,
+        lists: &[&[Fact]],
+    ) -> Result<Vec<SetId>, CatalogError> {
+        let base_hash = base.map(|base| self.hash_of(base)).transpose()?;
+        let mut hashes = Vec::with_capacity(lists.len());
+        let mut new: Vec<(Digest, BTreeSet<&Fact>)> = Vec::new();
+        for facts in lists {
+            let mut hasher = Hasher::new();
+            if let Some(base_hash) = base_hash {
+                hasher.field("within").field(base_hash.0);
+            }
+            let facts = sorted(facts);
+            let hash = hash(hasher, &facts);
+            if self.known_set(hash)?.is_none() {
+                new.push((hash, facts));
+            }
+            hashes.push(hash);
+        }
+        self.store_sets(base, &new)?;
+        let sets = hashes.iter().map(|hash| self.set_ids.get(hash).copied());
+        let sets = sets.collect::<Option<_>>();
         sets.ok_or_else(|| CatalogError::Value("an input set".into()))
     }
 

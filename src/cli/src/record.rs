@@ -40,6 +40,8 @@ pub use thread::RecorderThread;
 
 /// A pass to be written: the test, its inputs, how it passed and how fast.
 type Pass = (TestId, SetId, TestStatus, Duration);
+/// How many collected files are recorded in one go: what they depend on is kept in memory until then.
+const AT_ONCE: usize = 64;
 /// How often a pass that is asked for all the time is written anew until it would expire.
 const RENEWALS: u32 = 30;
 /// A test that passed, how and how fast.
@@ -210,36 +212,9 @@ impl<'a> Recorder<'a> {
         files: &[Collected],
         uncertain: &HashSet<String>,
     ) -> Result<(), CatalogError> {
-        let rows: Vec<CollectedFile> = files
-            .iter()
-            .filter(|file| !uncertain.contains(&file.file))
-            .map(|file| {
-                // Without inputs the file is collected again, as one is whose inputs have changed.
-                let path = Path::new(&file.path);
-                let shared = self.inputs_of_file(process, &file.file, path, ByFunctions::All);
-                let facts = match self.parted(process, &file.file, &shared, path) {
-                    Ok(Some(parted)) => Ok(parted.facts),
-                    Ok(None) => self.shared_facts(process, &shared, path),
-                    Err(reason) => Err(reason),
-                };
-                let set = match facts {
-                    Ok(facts) => Some(self.catalog.intern_set(&facts)?),
-                    Err(_) => None,
-                };
-                let tests = file
-                    .items
-                    .iter()
-                    .map(collected_test)
-                    .collect::<Result<_, CatalogError>>()?;
-                Ok(CollectedFile {
-                    file: file.file.clone(),
-                    path: self.world.key(&file.path),
-                    tests,
-                    set,
-                })
-            })
-            .collect::<Result<_, CatalogError>>()?;
-        self.catalog.record_collections(self.universe, &rows)?;
+        for files in files.chunks(AT_ONCE) {
+            self.record_collected(process, files, uncertain)?;
+        }
         for file in files {
             self.paths
                 .insert(file.file.clone(), PathBuf::from(&file.path));
@@ -255,6 +230,47 @@ impl<'a> Recorder<'a> {
             }));
         }
         Ok(())
+    }
+
+    fn record_collected(
+        &mut self,
+        process: u32,
+        files: &[Collected],
+        uncertain: &HashSet<String>,
+    ) -> Result<(), CatalogError> {
+        let certain = files.iter().filter(|file| !uncertain.contains(&file.file));
+        let inputs: Vec<(&Collected, Option<Vec<Fact>>)> = certain
+            .map(|file| {
+                let path = Path::new(&file.path);
+                let shared = self.inputs_of_file(process, &file.file, path, ByFunctions::All);
+                let facts = match self.parted(process, &file.file, &shared, path) {
+                    Ok(Some(parted)) => Ok(parted.facts),
+                    Ok(None) => self.shared_facts(process, &shared, path),
+                    Err(reason) => Err(reason),
+                };
+                (file, facts.ok())
+            })
+            .collect();
+        let known: Vec<&[Fact]> = inputs
+            .iter()
+            .filter_map(|(_, facts)| facts.as_deref())
+            .collect();
+        let mut sets = self.catalog.intern_sets(&known)?.into_iter();
+        let row = |(file, facts): &(&Collected, Option<Vec<Fact>>)| {
+            let tests = file.items.iter().map(collected_test);
+            Ok(CollectedFile {
+                file: file.file.clone(),
+                path: self.world.key(&file.path),
+                tests: tests.collect::<Result<_, CatalogError>>()?,
+                // Without inputs the file is collected again, as one is whose inputs have changed.
+                set: facts.as_ref().and_then(|_| sets.next()),
+            })
+        };
+        let rows = inputs
+            .iter()
+            .map(row)
+            .collect::<Result<Vec<_>, CatalogError>>()?;
+        self.catalog.record_collections(self.universe, &rows)
     }
 
     /// A worker told what it observed.
