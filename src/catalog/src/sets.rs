@@ -100,6 +100,7 @@ impl Catalog {
     /// # Errors
     /// If it can't be written.
     pub fn intern_set(&mut self, facts: &[Fact]) -> Result<SetId, CatalogError> {
+        // There is a set for each list.
         Ok(self.intern(None, &[facts])?[0])
     }
 
@@ -131,6 +132,7 @@ impl Catalog {
         Ok(lists.iter().filter_map(set_of).collect())
     }
 
+    /// The set of each list, with the facts of `base`.
     fn intern(
         &mut self,
         base: Option<SetId>,

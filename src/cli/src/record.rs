@@ -11,6 +11,7 @@ mod thread;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::BuildHasher;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -426,11 +427,11 @@ impl<'a> Recorder<'a> {
         };
         let own_key = self.world.key(&path.to_string_lossy());
         let common = fingerprint(&facts);
-        let whole = self.catalog.intern_set(&facts)?;
-        let parted_set = match &parted {
-            Some(parted) => Some(self.catalog.intern_set(&parted.facts)?),
-            None => None,
-        };
+        let parted_facts = parted.iter().map(|parted| parted.facts.as_slice());
+        let lists: Vec<&[Fact]> = iter::once(facts.as_slice()).chain(parted_facts).collect();
+        let sets = self.catalog.intern_sets(&lists)?;
+        // There is a set for each list.
+        let (whole, parted_set) = (sets[0], sets.get(1).copied());
         let is_complete = self.functions.get(&process);
         let is_complete = is_complete.is_some_and(Functions::is_complete);
         let lines_count = !is_complete && self.tells_lines(&path, &shared);
