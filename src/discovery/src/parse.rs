@@ -1,6 +1,7 @@
 //! Finds the tests in one source.
 
 use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 
 use dx_py_core::{Marker, RelPath, TestCase, TestId};
 use tree_sitter::{Node, Parser, Tree};
@@ -21,6 +22,30 @@ fn python_parser() -> Parser {
 /// The syntax tree of a source; `None` only if the parser gives up.
 pub fn parse(source: &[u8]) -> Option<Tree> {
     PARSER.with_borrow_mut(|parser| parser.parse(source, None))
+}
+
+/// Sources that were found changed, with their trees, until more is looked for in them.
+static CHANGED: Mutex<Vec<(Vec<u8>, Tree)>> = Mutex::new(Vec::new());
+
+/// How many bytes these sources may have together; a tree takes some twenty times as many.
+const CHANGED_BYTES: usize = 512 << 10;
+
+/// Keeps the tree of a source that has changed: its tests and imports have been found in it, and its symbols are about to be looked for.
+pub(crate) fn keep(source: Vec<u8>, tree: Tree) {
+    let mut kept = CHANGED.lock().unwrap_or_else(PoisonError::into_inner);
+    let bytes: usize = kept.iter().map(|(source, _)| source.len()).sum();
+    if bytes + source.len() <= CHANGED_BYTES {
+        kept.push((source, tree));
+    }
+}
+
+/// The tree of a source: the one that is kept, which is let go, or else a new one. `None` only if the parser gives up.
+pub(crate) fn take_or_parse(source: &[u8]) -> Option<Tree> {
+    let mut kept = CHANGED.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = kept.iter().position(|(known, _)| known == source);
+    let tree = place.map(|place| kept.swap_remove(place).1);
+    drop(kept);
+    tree.or_else(|| parse(source))
 }
 
 /// Whether a function of that name is a test: `test*`, as pytest collects, or `*_test`.
@@ -179,6 +204,25 @@ mod unit {
             .iter()
             .map(|test| test.id.name().to_owned())
             .collect()
+    }
+
+    #[test]
+    fn a_tree_that_is_kept_is_that_of_its_very_source_and_let_go_when_it_is_taken() {
+        let is_kept = |source: &[u8]| {
+            let kept = CHANGED.lock().unwrap();
+            kept.iter().any(|(known, _)| known == source)
+        };
+        let source = b"def test_kept(): pass\n";
+        keep(source.to_vec(), parse(source).unwrap());
+        let other = take_or_parse(b"def test_kept(): 1\n").unwrap();
+        assert_eq!(other.root_node().end_byte(), 19);
+        assert!(is_kept(source));
+        let taken = take_or_parse(source).unwrap();
+        assert_eq!(taken.root_node().end_byte(), source.len());
+        assert!(!is_kept(source));
+        let large = vec![b'#'; CHANGED_BYTES + 1];
+        keep(large.clone(), parse(&large).unwrap());
+        assert!(!is_kept(&large));
     }
 
     #[test]

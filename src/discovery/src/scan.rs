@@ -139,8 +139,11 @@ fn scan_file(
         .as_ref()
         .map(|tree| parse::tests(&path, tree, &source))
         .unwrap_or_default();
-    if let Some(tree) = &tree {
-        visit(&path, tree, &source);
+    if let Some(tree) = tree {
+        visit(&path, &tree, &source);
+        if entry.is_some() {
+            parse::keep(source, tree);
+        }
     }
     (file(path, digest, Tests::Parsed(tests), None), How::Parsed)
 }

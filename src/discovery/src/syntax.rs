@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use tree_sitter::Language;
 
-use crate::parse::parse;
+use crate::parse::take_or_parse;
 
 /// The nodes of a source that parses without an error, and of which they say all.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl<'s> Syntax<'s> {
     pub(crate) fn of(source: &'s [u8]) -> Option<Self> {
         let source = plain_utf8(source)?;
         u32::try_from(source.len()).ok()?;
-        let tree = parse(source.as_bytes())?;
+        let tree = take_or_parse(source.as_bytes())?;
         if tree.root_node().has_error() {
             return None;
         }
