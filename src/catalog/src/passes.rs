@@ -106,7 +106,8 @@ impl<'a> Table<'a> {
         let known = self
             .known
             .query_map([test], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        let mut known: SmallVec<[(i64, i64, i64); 9]> = known.collect::<Result<_, _>>()?;
+        let mut known: SmallVec<[(i64, i64, i64); PASSES_KEPT as usize]> =
+            known.collect::<Result<_, _>>()?;
         known.sort_unstable();
         let same = known.iter().find(|(_, _, set)| *set == pass.set);
         if same.is_none() && !self.has_set.exists([pass.set])? {

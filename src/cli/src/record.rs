@@ -39,12 +39,13 @@ use left::Left;
 
 pub use thread::RecorderThread;
 
-/// A pass to be written: the test, its inputs, how it passed and how fast.
-type Pass = (TestId, SetId, TestStatus, Duration);
 /// How many collected files are recorded in one go: what they depend on is kept in memory until then.
 const AT_ONCE: usize = 64;
 /// How often a pass that is asked for all the time is written anew until it would expire.
 const RENEWALS: u32 = 30;
+
+/// A pass to be written: the test, its inputs, how it passed and how fast.
+type Pass = (TestId, SetId, TestStatus, Duration);
 /// A test that passed, how and how fast.
 type Passed<'a> = (&'a TestId, TestStatus, Duration);
 

@@ -5,7 +5,7 @@
 
 use std::io;
 
-use rustix::process::{Pid, Signal, getpid, kill_process};
+use rustix::process::{Signal, getpid, kill_process};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 /// Asked by the terminal to stop.
@@ -29,8 +29,7 @@ impl Suspension {
 
     /// Stops this process, until it is told to go on.
     pub(crate) fn stop() {
-        let own: Pid = getpid();
         // It can't fail: a process may always signal itself.
-        let _ = kill_process(own, Signal::STOP);
+        let _ = kill_process(getpid(), Signal::STOP);
     }
 }
