@@ -86,7 +86,7 @@ class Outcome:
     #: The working directory of the session.
     start = os.getcwd()
 
-    __slots__ = ("status", "phases", "reports", "sections", "properties", "heard", "_kept", "_warnings")
+    __slots__ = ("status", "phases", "reports", "sections", "properties", "heard", "elapsed", "_kept", "_warnings")
 
     def __init__(self) -> None:
         self.status: Optional[int] = None
@@ -96,6 +96,8 @@ class Outcome:
         self.properties: list[tuple[str, str]] = []
         #: How many reports were added.
         self.heard = 0
+        #: Nanoseconds from its start to its end.
+        self.elapsed = 0
         self._kept: list[dict[str, Any]] = []
         self._warnings: list[dict[str, Any]] = []
 
@@ -121,7 +123,7 @@ class Outcome:
     def limit(self, elapsed: float) -> None:
         """Let no phase last longer than the whole test did: a test may replace the clock that pytest measures with, and a teardown wait for
         what comes next, which is no part of it."""
-        left = int(elapsed * 1e9)
+        left = self.elapsed = max(0, int(elapsed * 1e9))
         for phase, nanoseconds in enumerate(self.phases):
             self.phases[phase] = min(nanoseconds, left)
             left -= self.phases[phase]

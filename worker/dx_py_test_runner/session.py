@@ -563,12 +563,12 @@ class WorkerPlugin:
 
     def _run_item(self, item: Any, successor: Any) -> None:
         name = item.nodeid
+        began, waited = self._clock(), self._waited
         self._wire.queue(wire.TEST_STARTED, wire.pack_text(name), self._sequence)
         self._trace.enter("t:" + name)
         self._trace.functions.runs(item)
         self._snapshots.item = item
         self._outcome = outcome = Outcome()
-        began, waited = self._clock(), self._waited
         if self._lean.takes(item):
             self._lean.run(item, successor, outcome)
         else:
@@ -583,7 +583,7 @@ class WorkerPlugin:
             self._finished(name, outcome)
         else:
             passed = wire.pack_pass(name, outcome.phases)
-            self._wire.queue(wire.TEST_FINISHED, passed, self._sequence, sum(outcome.phases), PASSED)
+            self._wire.queue(wire.TEST_FINISHED, passed, self._sequence, outcome.elapsed, PASSED)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Gather pytest's reports on the test of the moment."""
@@ -613,7 +613,7 @@ class WorkerPlugin:
         status = 0 if outcome.status is None else outcome.status
         # What the user waits for is told at once.
         tell = self._wire.send if status >= FAILED else self._wire.queue
-        tell(wire.TEST_FINISHED, out.bytes(), self._sequence, sum(outcome.phases), status)
+        tell(wire.TEST_FINISHED, out.bytes(), self._sequence, outcome.elapsed, status)
 
     def _send_trace(self) -> None:
         modules, imports, reads, written, touched = self._trace.take()

@@ -241,7 +241,8 @@ impl Catalog {
             if !is_known(result)
                 && let Some(collection) = files.of(&result.id)?
             {
-                update.execute(params![code, time, collection, name])?;
+                let busy = nanoseconds(result.elapsed);
+                update.execute(params![code, busy, collection, name])?;
             }
         }
         drop((names, insert, update));

@@ -129,14 +129,14 @@ pub struct KnownTest {
     pub passes: SmallVec<[Pass; 1]>,
     /// The outcome of its last run.
     pub last: Option<TestStatus>,
-    /// How long its last run took.
+    /// For how long its last run kept its worker busy, which is more than the duration that is told.
     pub duration: Option<Duration>,
 }
 
 impl KnownTest {
     /// Whether its last run is like one with this outcome, a good one: what a test that failed has come to since then isn't known here.
-    pub fn was_like(&self, status: TestStatus, duration: Duration) -> bool {
-        let about = |last: Duration| is_about(last, duration);
+    pub fn was_like(&self, status: TestStatus, elapsed: Duration) -> bool {
+        let about = |last: Duration| is_about(last, elapsed);
         !status.is_bad() && self.last == Some(status) && self.duration.is_some_and(about)
     }
 }

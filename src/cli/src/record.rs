@@ -374,7 +374,7 @@ impl<'a> Recorder<'a> {
         let fingerprints = &mut self.fingerprints;
         let is_known = |result: &TestResult| {
             let known = self.known.get(&result.id);
-            known.is_some_and(|known| known.was_like(result.status, result.duration))
+            known.is_some_and(|known| known.was_like(result.status, result.elapsed))
         };
         self.catalog.record_outcomes(
             self.run,

@@ -145,6 +145,8 @@ pub struct TestResult {
     pub status: TestStatus,
     /// Wall time of set-up, call and teardown together.
     pub duration: Duration,
+    /// Wall time from its start to its end, with what the worker does between the phases: what its process is busy for.
+    pub elapsed: Duration,
     /// Wall time of each phase: set-up, call, teardown.
     pub phases: [Duration; 3],
     /// The phases that have something to tell: none for a test that simply passed.
@@ -170,6 +172,7 @@ impl TestResult {
             id,
             status,
             duration,
+            elapsed: duration,
             phases: [Duration::ZERO, duration, Duration::ZERO],
             reports: Vec::new(),
             sections: Vec::new(),

@@ -3,7 +3,8 @@
 //! A worker takes from its own queue first, then from the one for all, then steals from another's. Jobs are dealt to the workers by
 //! longest processing time first (Graham 1969), which bounds how late the last one ends. Each runs those that it was dealt in pytest's
 //! order, since suites lean on it: what one file leaves behind is met by those that pytest runs after it, as under pytest-xdist. The
-//! end of the session waits in the queue for all, and makes up for what was expected wrongly. One worker runs pytest's order.
+//! end of the session waits in the queue for all, and makes up for what was expected wrongly; of a share that was collected for one
+//! worker a few short jobs come last, for others to steal. One worker runs pytest's order.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub struct Job {
 const OPEN_PART: u32 = 4;
 /// Which part of a worker's share is too long to be left for the end: an eighth.
 const LONG_PART: u32 = 8;
+/// Which part of a worker's share shall be short jobs at its end, if it has such: an eighth. Forecasts are about as wrong.
+const SHORT_PART: u32 = 8;
 
 /// How many jobs for each worker are plenty.
 const PLENTY: usize = 4;
@@ -44,6 +47,26 @@ pub fn longest_first(expected: &[Duration], workers: usize) -> Vec<usize> {
         }
     }
     slots
+}
+
+/// Puts the last short ones of a share behind the long ones that follow them: whoever has nothing left can then take something, while the
+/// last job of a worker may be one that takes a third of its time.
+fn short_last(jobs: Vec<Job>) -> Vec<Job> {
+    let share = jobs.iter().map(|job| job.expected).sum::<Duration>();
+    let mut at_the_end = Duration::ZERO;
+    let (mut last, mut first): (Vec<Job>, Vec<Job>) = jobs.into_iter().rev().partition(|job| {
+        let is_last = at_the_end < share / SHORT_PART && job.expected <= share / LONG_PART;
+        at_the_end += if is_last {
+            job.expected
+        } else {
+            Duration::ZERO
+        };
+        is_last
+    });
+    first.reverse();
+    last.reverse();
+    first.append(&mut last);
+    first
 }
 
 /// The queues of a run.
@@ -77,9 +100,10 @@ impl Queues {
         }
     }
 
-    /// Adds jobs, which come in pytest's order, to a slot's own queue.
+    /// Adds jobs, a share in pytest's order, to a slot's own queue. With more than one slot the share ends in short jobs.
     pub fn add_to(&self, slot: usize, jobs: Vec<Job>) {
-        for job in jobs {
+        let is_alone = self.local.len() == 1;
+        for job in if is_alone { jobs } else { short_last(jobs) } {
             self.local[slot].push(job);
         }
     }
@@ -236,6 +260,22 @@ mod tests {
         assert_eq!(take(1, false).as_deref(), Some("2"));
         queues.add_to(0, vec![job(3, 1)]);
         assert_eq!(take(0, true).as_deref(), Some("3"));
+    }
+
+    #[test]
+    fn a_share_ends_in_short_jobs() {
+        let order = |workers, times: &[u64]| {
+            let queues = Queues::new(workers);
+            let jobs = times.iter().enumerate();
+            queues.add_to(0, jobs.map(|(number, time)| job(number, *time)).collect());
+            all_of(&queues, 0).join(" ")
+        };
+        // Of 400 ms those up to 50 are short, and at least 50 in all come last.
+        assert_eq!(order(2, &[30, 40, 20, 90, 10, 210]), "0 3 5 1 2 4");
+        assert_eq!(order(2, &[50, 130, 40, 90, 70, 20]), "0 1 3 4 2 5");
+        assert_eq!(order(2, &[130, 90, 70, 60, 50]), "0 1 2 3 4");
+        assert_eq!(order(2, &[100, 100, 100, 100]), "0 1 2 3");
+        assert_eq!(order(1, &[30, 40, 20, 90, 10, 210]), "0 1 2 3 4 5");
     }
 
     proptest! {

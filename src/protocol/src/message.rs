@@ -152,7 +152,7 @@ pub struct TestResultMessage {
     kind: u16,
     /// The job's number.
     pub sequence: u64,
-    /// Wall time of a test, in nanoseconds.
+    /// Wall time of a test from its start to its end, in nanoseconds.
     pub duration_ns: u64,
     /// Where in the ring the payload starts, if it is there.
     pub ring_offset: u64,

@@ -69,7 +69,7 @@ fn write_item(out: &mut Writer, item: &CollectedItem) {
     out.strs(&item.shared_fixtures).strs(&item.bonds);
 }
 
-/// Reads the result of a test, whose status and duration are in the header.
+/// Reads the result of a test, whose status, and the time from its start to its end, are in the header.
 pub(crate) fn read_result(
     header: &TestResultMessage,
     data: &mut Reader<'_>,
@@ -82,7 +82,8 @@ pub(crate) fn read_result(
     Ok(TestResult {
         id,
         status: header.test_status()?,
-        duration: Duration::from_nanos(header.duration_ns),
+        duration: phases.iter().sum(),
+        elapsed: Duration::from_nanos(header.duration_ns),
         phases,
         reports: data.list(|data| {
             let (phase, status) = (data.u8()?, data.u8()?);

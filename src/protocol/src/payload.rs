@@ -481,7 +481,7 @@ impl Report {
             }
             Self::TestFinished(result) => {
                 write_result(&mut out, result);
-                duration = nanoseconds(result.duration);
+                duration = nanoseconds(result.elapsed);
                 status = result.status.code();
                 ResultKind::TestFinished
             }
@@ -597,7 +597,11 @@ mod tests {
         )
             .prop_map(
                 |(id, status, times, reports, sections, properties)| TestResult {
-                    duration: Duration::from_nanos(times[3].into()),
+                    duration: times[..3]
+                        .iter()
+                        .map(|time| Duration::from_nanos((*time).into()))
+                        .sum(),
+                    elapsed: Duration::from_nanos(times[3].into()),
                     phases: [times[0], times[1], times[2]]
                         .map(|time| Duration::from_nanos(time.into())),
                     reports,
