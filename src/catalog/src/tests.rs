@@ -452,6 +452,27 @@ mod unit {
     }
 
     #[test]
+    fn history_tells_what_the_phases_took_and_forecasts_what_the_worker_did() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut catalog, _) = Catalog::open(&dir.path().join("c.db")).unwrap();
+        let universe = catalog.universe(Digest::of(b"u")).unwrap();
+        let one = test("x");
+        catalog
+            .record_collections(universe, &[file(vec![one.clone()], None)])
+            .unwrap();
+        let run = catalog.begin_run("test", None).unwrap();
+        let (told, busy) = (Duration::from_millis(3), Duration::from_millis(5));
+        let mut result = TestResult::bare(one.id, TestStatus::Passed, told);
+        result.elapsed = busy;
+        catalog
+            .record_outcomes(run, universe, &[result], &FxHashMap::default(), |_| false)
+            .unwrap();
+        let state = catalog.records(universe).unwrap().0;
+        assert_eq!(state.files[0].tests[0].duration, Some(busy));
+        assert_eq!(catalog.history(|_| true, 9).unwrap()[0].duration, told);
+    }
+
+    #[test]
     fn collecting_the_same_tests_keeps_the_inputs_of_earlier_collections() {
         let dir = tempfile::tempdir().unwrap();
         let (mut catalog, _) = Catalog::open(&dir.path().join("c.db")).unwrap();
