@@ -211,7 +211,7 @@ fn load_tests(
             markers: markers.into(),
             passes: own.map(|(_, pass)| pass.clone()).collect(),
             last: row.get::<_, Option<u8>>(5)?.map(status).transpose()?,
-            duration: row.get::<_, Option<i64>>(6)?.map(duration),
+            elapsed: row.get::<_, Option<i64>>(6)?.map(duration),
         });
         positions[*file].push(row.get(2)?);
     }

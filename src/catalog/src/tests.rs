@@ -130,14 +130,14 @@ pub struct KnownTest {
     /// The outcome of its last run.
     pub last: Option<TestStatus>,
     /// For how long its last run kept its worker busy, which is more than the duration that is told.
-    pub duration: Option<Duration>,
+    pub elapsed: Option<Duration>,
 }
 
 impl KnownTest {
     /// Whether its last run is like one with this outcome, a good one: what a test that failed has come to since then isn't known here.
     pub fn was_like(&self, status: TestStatus, elapsed: Duration) -> bool {
         let about = |last: Duration| is_about(last, elapsed);
-        !status.is_bad() && self.last == Some(status) && self.duration.is_some_and(about)
+        !status.is_bad() && self.last == Some(status) && self.elapsed.is_some_and(about)
     }
 }
 
@@ -412,7 +412,7 @@ mod unit {
             markers: Box::default(),
             passes: SmallVec::default(),
             last,
-            duration: Some(Duration::from_millis(millis)),
+            elapsed: Some(Duration::from_millis(millis)),
         };
         let was_like = |last, before, status, now| {
             known(last, before).was_like(status, Duration::from_micros(now))
@@ -468,7 +468,7 @@ mod unit {
             .record_outcomes(run, universe, &[result], &FxHashMap::default(), |_| false)
             .unwrap();
         let state = catalog.records(universe).unwrap().0;
-        assert_eq!(state.files[0].tests[0].duration, Some(busy));
+        assert_eq!(state.files[0].tests[0].elapsed, Some(busy));
         assert_eq!(catalog.history(|_| true, 9).unwrap()[0].duration, told);
     }
 

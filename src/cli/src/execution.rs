@@ -388,7 +388,7 @@ fn patience(session: &Session) -> Option<Patience> {
     let limit = as_duration(session.project.config.patience.unwrap_or(PATIENCE));
     let limit = limit.filter(|limit| !limit.is_zero())?;
     let of_test = |test: &KnownTest| {
-        let known = test.duration?.saturating_mul(PATIENCE_WITH_KNOWN);
+        let known = test.elapsed?.saturating_mul(PATIENCE_WITH_KNOWN);
         Some(known).filter(|known| *known > limit)
     };
     Some(Patience {

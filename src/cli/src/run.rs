@@ -166,7 +166,7 @@ fn expected(session: &Session, plan: &Plan) -> Duration {
     let dirty: HashSet<&TestId> = plan.dirty.iter().map(|(test, _)| test).collect();
     let tests = session.state.files.iter().flat_map(|file| &file.tests);
     let dirty = tests.filter(|test| dirty.contains(&test.id));
-    dirty.filter_map(|test| test.duration).sum()
+    dirty.filter_map(|test| test.elapsed).sum()
 }
 
 fn all_fresh(

@@ -234,7 +234,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
 
     fn expected(&self, id: &TestId) -> Duration {
         let known = self.intent.known.get(id);
-        known.and_then(|known| known.duration).unwrap_or(UNKNOWN)
+        known.and_then(|known| known.elapsed).unwrap_or(UNKNOWN)
     }
 
     fn planned_test(&self, id: TestId, file: &str, item: &CollectedItem) -> Planned {

@@ -56,7 +56,7 @@ pub(super) fn shares(session: &Session, plan: &Plan, workers: usize) -> Vec<Vec<
         .map(|file| {
             let tests = file.tests.iter();
             let tests = tests.filter(|test| dirty.contains(&test.id));
-            let expected = tests.map(|test| test.duration.unwrap_or(UNKNOWN) + MAKING);
+            let expected = tests.map(|test| test.elapsed.unwrap_or(UNKNOWN) + MAKING);
             (&file.file, expected.sum())
         })
         .collect();
@@ -109,7 +109,7 @@ pub(super) fn has_long_divisible_file(session: &Session, plan: &Plan) -> bool {
     files.any(|file| {
         let expected = || -> Duration {
             let tests = file.tests.iter().filter(|test| dirty.contains(&test.id));
-            tests.filter_map(|test| test.duration).sum()
+            tests.filter_map(|test| test.elapsed).sum()
         };
         plan.dirty_files.contains(&file.file)
             && list.divisible.contains(&file.file)
