@@ -2,11 +2,16 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::matrix::{Budget, matrix};
 use crate::project::{root, run};
-use crate::{demo, matrix, wheel};
+use crate::{demo, wheel};
+
+/// When it has to be done: on a machine that is slower than usual, the matrix of versions is what gets less. The rest takes half of this.
+const LIMIT: Duration = Duration::from_secs(80 * 60);
 
 fn step(title: &str, command: &mut Command) -> Result<()> {
     println!("\n══ {title}");
@@ -31,6 +36,7 @@ fn has(program: &str, args: &[&str]) -> bool {
 /// # Errors
 /// At the first check that fails.
 pub fn ci() -> Result<()> {
+    let began = Instant::now();
     let venv = demo::environment("ci", "requirements.txt")?;
     let plugins = demo::environment("plugins", "plugins.txt")?;
     let plugins_pytest8 = demo::environment("plugins-pytest8", "plugins-pytest8.txt")?;
@@ -86,7 +92,7 @@ pub fn ci() -> Result<()> {
     println!("\n══ demo");
     demo::demo()?;
     wheel::wheel()?;
-    matrix::matrix()?;
+    let before = Instant::now();
     step(
         "tests",
         cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])
@@ -98,5 +104,9 @@ pub fn ci() -> Result<()> {
                 "DX_TEST_PLUGINS_PYTEST8",
                 plugins_pytest8.join("bin/python"),
             ),
-    )
+    )?;
+    matrix(Some(Budget {
+        until: began + LIMIT,
+        whole: before.elapsed(),
+    }))
 }

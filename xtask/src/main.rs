@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     let done = match Chore::parse() {
         Chore::Demo => demo::demo(),
         Chore::Ci => ci::ci(),
-        Chore::Matrix => matrix::matrix(),
+        Chore::Matrix => matrix::matrix(None),
         Chore::Docs => docs::docs(),
         Chore::Wheel => wheel::wheel().map(|_| ()),
         Chore::Bench(args) => bench::bench(&args),
