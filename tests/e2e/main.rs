@@ -35,5 +35,6 @@ mod slices;
 mod snapshots;
 mod support;
 mod temporary;
+mod untracked;
 mod watch;
 mod wide_fixtures;

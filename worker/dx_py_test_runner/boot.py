@@ -89,10 +89,13 @@ def main(argv: list[str]) -> int:
         os.environ["PYTEST_XDIST_WORKER"] = f"gw{number}"
         os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(count)
         os.environ["PYTEST_XDIST_TESTRUNUID"] = run_id
-    if not trace.is_installed:
+    tracks = not os.environ.pop("DX_PY_UNTRACKED", "")
+    if tracks and not trace.is_installed:
         install(trace)
     waits = when == "later"
-    status = _run_pytest(wire, trace, fork, arguments, number, count, basetemp, run_id, role, engine, waits, fatal)
+    status = _run_pytest(
+        wire, trace, tracks, fork, arguments, number, count, basetemp, run_id, role, engine, waits, fatal
+    )
     trace.heeded.clear()  # nobody is told of what comes now
     kept_code.tell()
     return status
@@ -117,6 +120,7 @@ def _fork_workers(argv: list[str], trace: Any) -> Any:
 def _run_pytest(
     wire: Any,
     trace: Any,
+    tracks: bool,
     fork: Any,
     arguments: list[str],
     number: int,
@@ -180,6 +184,8 @@ def _run_pytest(
 
             return fatal(traceback.format_exc(), 1)
         economy.note_capture(config)
+        if not tracks:
+            trace.end("what nobody saw: it last ran with tracking off")
         try:
             become_worker(config, number, count, basetemp, run_id)
             if count > 1 and config.option.basetemp:

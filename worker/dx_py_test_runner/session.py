@@ -113,7 +113,8 @@ class WorkerPlugin:
         silence(config)
         self._snapshots = getattr(config, "_dx_snapshots", self._snapshots)
         self._snapshots.note_read = self._trace.read_for
-        self._snapshots.trace = self._trace
+        # A value that is to be cached needs an observer.
+        self._snapshots.trace = self._trace if self._trace.heeded else None
 
     def _hello(self, session: Any) -> None:
         import platform

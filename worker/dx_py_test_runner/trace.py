@@ -244,6 +244,12 @@ class Trace:
         """Let every test of this process depend on something that can't be compared."""
         self._add(_EVERYBODY, UNKNOWABLE, why)
 
+    def end(self, why: str) -> None:
+        """Observe nothing from here on. All that runs then depends on something that can't be compared."""
+        self.heeded.clear()
+        self.busy = True
+        self.doubt_everything(why)
+
     def is_usual(self, kind: int, key: object) -> bool:
         """Whether every test is said to read that, so that nobody need be asked who does."""
         return type(key) is str and (kind, key) in self.usual and self.witness is None

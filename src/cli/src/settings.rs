@@ -100,6 +100,8 @@ pub enum Level {
     Module,
     /// By the functions of those files that they run, from Python 3.12 on
     Symbol,
+    /// As `module`, but it isn't seen what the tests that run depend on: they run again the next time
+    Off,
 }
 
 impl Level {
@@ -109,12 +111,18 @@ impl Level {
             Self::Auto => "auto",
             Self::Module => "module",
             Self::Symbol => "symbol",
+            Self::Off => "off",
         }
     }
 
     /// Whether functions that were seen to run count.
     pub fn counts_functions(self) -> bool {
-        self != Self::Module
+        matches!(self, Self::Auto | Self::Symbol)
+    }
+
+    /// Whether a run sees what its tests depend on.
+    pub fn tracks(self) -> bool {
+        self != Self::Off
     }
 
     /// Whether a run sees which functions its tests run. `is_for_a_change` says that something was recorded, and that tests run only if
@@ -122,7 +130,7 @@ impl Level {
     pub fn sees_functions(self, is_for_a_change: bool) -> bool {
         match self {
             Self::Auto => is_for_a_change,
-            Self::Module => false,
+            Self::Module | Self::Off => false,
             Self::Symbol => true,
         }
     }

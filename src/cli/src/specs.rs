@@ -74,6 +74,7 @@ impl Specs {
                 .into_iter()
                 .chain(fixtures_limit(project))
                 .chain(sees_functions.then(|| ("DX_PY_FUNCTIONS".into(), "1".into())))
+                .chain((!project.level().tracks()).then(|| ("DX_PY_UNTRACKED".into(), "1".into())))
                 .collect(),
             pytest_args: arguments.into_iter().map(Into::into).collect(),
             basetemp: None,

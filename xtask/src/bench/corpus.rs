@@ -14,6 +14,7 @@ use super::measure::{Ran, measure, measure_warm};
 use super::peers::Peer;
 use super::rows::{factor, median, seconds};
 use crate::corpus::Corpus;
+use crate::project::replace;
 use crate::suite::Suite;
 
 const PLUGIN: &str = include_str!("../../../testdata/bound_of_dx.py");
@@ -21,7 +22,7 @@ const LEGEND: &str = "Each project has an interpreter and a pytest of its own. W
     runs it. A plugin takes the CPU time, with that of child processes, of test functions, of fixtures and of the imports of test \
     modules and conftests, in one run under pytest; those of tests and narrower fixtures are shared by the cores, imports and session \
     fixtures are needed once by each worker. Where the file that took longest in that run takes more, that is the bound (*longest file*). \
-    *Interpreter kept warm*: as every run finds it outside of CI, unless `daemon = false`, once it has served one and imported ahead what the tests of that one import; the column before is what CI gets. *Of the bound*: bound ÷ time of dx-py with records, without and with such an interpreter. *Without .pyc files*: the project's own are gone, as in a fresh checkout with a `.dx/` that was made in another one. *Outcomes*: the numbers of each outcome against pytest's; `cargo xtask corpus` \
+    *Tracking off*: `--select off`, from the same records, which are put back afterwards; *tracking costs* how much longer the run takes that sees what tests depend on. *Interpreter kept warm*: as every run finds it outside of CI, unless `daemon = false`, once it has served one and imported ahead what the tests of that one import; *with records* alone is what CI gets. *Of the bound*: bound ÷ time of dx-py with records, without and with such an interpreter. *Without .pyc files*: the project's own are gone, as in a fresh checkout with a `.dx/` that was made in another one. *Outcomes*: the numbers of each outcome against pytest's; `cargo xtask corpus` \
     compares every test.";
 const LIMIT: Duration = Duration::from_secs(900);
 
@@ -53,18 +54,20 @@ enum Way {
     Xdist,
     First,
     Records,
+    Untracked,
     Warm,
     NoBytecode,
 }
 
 /// How many ways there are.
-const COUNT: usize = 6;
+const COUNT: usize = 7;
 
 const WAYS: [Way; COUNT] = [
     Way::Pytest,
     Way::Xdist,
     Way::First,
     Way::Records,
+    Way::Untracked,
     Way::Warm,
     Way::NoBytecode,
 ];
@@ -74,7 +77,9 @@ impl Way {
         match self {
             Self::Pytest => Peer::Pytest,
             Self::Xdist => Peer::Xdist,
-            Self::First | Self::Records | Self::Warm | Self::NoBytecode => Peer::Dx,
+            Self::First | Self::Records | Self::Untracked | Self::Warm | Self::NoBytecode => {
+                Peer::Dx
+            }
         }
     }
 
@@ -84,7 +89,8 @@ impl Way {
             Self::Xdist => "pytest-xdist",
             Self::First => "dx-py, first-ever run",
             Self::Records => "dx-py --all, with records",
-            Self::Warm => "the same, interpreter kept warm",
+            Self::Untracked => "the same, tracking off",
+            Self::Warm => "with records, interpreter kept warm",
             Self::NoBytecode => "with records, without .pyc files",
         }
     }
@@ -171,11 +177,14 @@ impl Bench<'_> {
                     .place
                     .command(&self.suite.place.python(), &paths, &unused)?
             }
-            Way::First | Way::Records | Way::Warm | Way::NoBytecode => self.dx()?,
+            Way::First | Way::Records | Way::Untracked | Way::Warm | Way::NoBytecode => {
+                self.dx()?
+            }
         };
         match way {
             Way::Pytest => command.args(["-m", "pytest", "-q"]),
             Way::Xdist => command.args(["-m", "pytest", "-q", "-p", "xdist", "-n", &cores]),
+            Way::Untracked => command.args(["test", "-q", "--all", "--select", "off", "--"]),
             Way::First | Way::Records | Way::Warm | Way::NoBytecode => {
                 command.args(["test", "-q", "--all", "--"])
             }
@@ -198,6 +207,7 @@ impl Bench<'_> {
                 LIMIT,
                 || self.dx(),
             )?,
+            Way::Untracked => self.with_records_put_back(run)?,
             Way::NoBytecode => {
                 // A `.dx/` that is restored was made where there was none either.
                 self.without_bytecode(run)?;
@@ -215,6 +225,16 @@ impl Bench<'_> {
     fn dx(&self) -> Result<Command> {
         let unused = self.home.join("unused.json");
         self.suite.place.command(self.dx, &[], &unused)
+    }
+
+    /// Does something that spoils the records for the ways that follow: what was read and imported is missing there.
+    fn with_records_put_back<T>(&self, what: impl FnOnce() -> Result<T>) -> Result<T> {
+        let records = self.suite.place.source.join(".dx");
+        let kept = self.home.join("records");
+        replace(&records, &kept)?;
+        let done = what();
+        replace(&kept, &records)?;
+        done
     }
 
     /// Does something as in a fresh checkout, which has no bytecode.
@@ -338,9 +358,9 @@ pub fn measure_all(
 fn table(circumstances: &str, rows: &[Row], absent: &[(String, String)]) -> String {
     let titles: Vec<&str> = WAYS.iter().map(|way| way.title()).collect();
     let mut text = format!(
-        "## real projects\n\n{circumstances} {LEGEND}\n\n| project | tests | {} | bound | of the bound | outcomes |\n| --- |{}\n",
+        "## real projects\n\n{circumstances} {LEGEND}\n\n| project | tests | {} | tracking costs | bound | of the bound | outcomes |\n| --- |{}\n",
         titles.join(" | "),
-        " ---: |".repeat(titles.len() + 3) + " --- |"
+        " ---: |".repeat(titles.len() + 4) + " --- |"
     );
     let none = || "–".to_owned();
     for row in rows {
@@ -355,15 +375,20 @@ fn table(circumstances: &str, rows: &[Row], absent: &[(String, String)]) -> Stri
             }
         });
         let (bound, is_longest) = row.bound;
-        let reached = [row.times[3], row.times[4]]
+        let [tracked, untracked, warm] =
+            [Way::Records, Way::Untracked, Way::Warm].map(|way| row.times[way as usize]);
+        let reached = [tracked, warm]
             .map(|time| time.map_or_else(none, |time| format!("{:.0} %", 100.0 * bound / time)));
+        let tracking = tracked.zip(untracked).map_or_else(none, |(with, without)| {
+            format!("{:+.1} %", 100.0 * (with / without - 1.0))
+        });
         let outcomes = if row.wrong.is_empty() {
             "right".to_owned()
         } else {
             row.wrong.join("; ").replace('|', "/").replace('\n', " ")
         };
         text.push_str(&format!(
-            "| {} | {} | {} | {}{} | {} | {outcomes} |\n",
+            "| {} | {} | {} | {tracking} | {}{} | {} | {outcomes} |\n",
             row.name,
             row.counts.total(),
             times.collect::<Vec<_>>().join(" | "),
@@ -376,7 +401,7 @@ fn table(circumstances: &str, rows: &[Row], absent: &[(String, String)]) -> Stri
         let reason = reason.replace('|', "/").replace('\n', " ");
         text.push_str(&format!(
             "| {name} |{} could not be run: {reason} |\n",
-            " – |".repeat(titles.len() + 3)
+            " – |".repeat(titles.len() + 4)
         ));
     }
     let means = (1..WAYS.len()).map(|way| {
@@ -386,7 +411,7 @@ fn table(circumstances: &str, rows: &[Row], absent: &[(String, String)]) -> Stri
         geometric_mean(times).map_or_else(none, |mean| format!("{}x", factor(mean)))
     });
     let means = means.collect::<Vec<_>>().join(" | ");
-    text.push_str(&format!("| geometric mean | | | {means} | | | |\n"));
+    text.push_str(&format!("| geometric mean | | | {means} | | | | |\n"));
     text
 }
 
@@ -443,6 +468,7 @@ mod tests {
                 8.0,
                 8.0,
                 8.0 / factor,
+                8.8 / factor,
                 8.0 / factor,
                 8.0 / factor,
                 8.0 / factor,
@@ -453,10 +479,10 @@ mod tests {
         };
         let absent = [("third".to_owned(), "isn't prepared".to_owned())];
         let text = table("Today.", &[row("one", 1.0), row("two", 4.0)], &absent);
-        let end = "| one | 7 | 8.00 | 8.00 (1.00x) | 8.00 (1.00x) | 8.00 (1.00x) | 8.00 (1.00x) | 8.00 (1.00x) | 1.00 | 12 %, 12 % | right |\n\
-            | two | 7 | 8.00 | 8.00 (1.00x) | 2.00 (4.00x) | 2.00 (4.00x) | 2.00 (4.00x) | 2.00 (4.00x) | 1.00 | 50 %, 50 % | right |\n\
-            | third | – | – | – | – | – | – | – | – | – | could not be run: isn't prepared |\n\
-            | geometric mean | | | 1.00x | 2.00x | 2.00x | 2.00x | 2.00x | | | |\n";
+        let end = "| one | 7 | 8.00 | 8.00 (1.00x) | 8.00 (1.00x) | 8.80 (0.91x) | 8.00 (1.00x) | 8.00 (1.00x) | 8.00 (1.00x) | +10.0 % | 1.00 | 11 %, 12 % | right |\n\
+            | two | 7 | 8.00 | 8.00 (1.00x) | 2.00 (4.00x) | 2.20 (3.64x) | 2.00 (4.00x) | 2.00 (4.00x) | 2.00 (4.00x) | +10.0 % | 1.00 | 45 %, 50 % | right |\n\
+            | third | – | – | – | – | – | – | – | – | – | – | – | could not be run: isn't prepared |\n\
+            | geometric mean | | | 1.00x | 2.00x | 1.82x | 2.00x | 2.00x | 2.00x | | | | |\n";
         assert!(text.ends_with(end), "{text}");
     }
 }

@@ -94,7 +94,8 @@ const KEYS: [Key; 15] = [
         kind: "string",
         default: "`auto`",
         meaning: "What a change must touch for a test to run: a `module` that it imports, or, from Python 3.12 on, a `symbol`, a function \
-                  that it runs. `auto` is as `symbol`, but first runs and `--all` look at modules alone. `--select` takes precedence",
+                  that it runs. `auto` is as `symbol`, but first runs and `--all` look at modules alone. With `off` it isn't seen what tests \
+                  depend on, and those that ran so run again. `--select` takes precedence",
         example: r#""symbol""#,
     },
     Key {
