@@ -163,6 +163,74 @@ def test_all_that_begins_is_told_once_after_each_time_that_it_is_forgotten(tool,
         assert running.begun() == set()
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_owners_are_those_that_python_finds(seed):
+    from dx_py_test_runner.readers import FLEETING, INTERNAL, SKIP, STDLIB, UNMEANT, _owners
+
+    chance = random.Random(seed)
+    made = {}
+    source = "\n".join(
+        f"def f{each}(rest, ask): return rest[0](rest[1:], ask) if rest else ask({each})" for each in range(9)
+    )
+    exec(compile(source, "made", "exec"), made)
+    layers = [made[f"f{each}"] for each in range(9)]
+    kinds = [SKIP, STDLIB, *[FLEETING] * 4, *(["a", "b", "c", "a\0001"] * 2)]
+    if seed % 3 == 0:
+        kinds.append(UNMEANT)
+    if seed % 5 == 0:
+        kinds.append(INTERNAL)
+    told = {identity(each.__code__): chance.choice(kinds) for each in layers}
+    found = []
+
+    def ask(_number):
+        for walk in (_owners, probes.load().owners):
+            known, asked = dict(chance.sample(sorted(told.items()), 4)), []
+
+            def look_at(code, known=known, asked=asked):
+                asked.append(code)
+                known[identity(code)] = what = told.get(identity(code), INTERNAL)
+                return what
+
+            result = walk(sys._getframe(1), known, look_at)
+            assert len(set(asked)) == len(asked)
+            assert walk(sys._getframe(1), known, None) == result
+            found.append(result)
+
+    for _ in range(30):
+        stack = chance.choices(layers, k=chance.randrange(1, 12))
+        stack[0](stack[1:], ask)
+        first, second = found[-2:]
+        assert first == second
+    assert len({tuple(each) for each in found}) > 3
+    assert probes.load().owners(None, {}, None) == _owners(None, {}, None) == []
+
+
+def test_owners_leave_no_reference_and_pass_errors_on():
+    owners = probes.load().owners
+    name = "".join(["an", " owner"])
+
+    def look_at(code):
+        return name
+
+    def fails(code):
+        raise KeyError(code)
+
+    with pytest.raises(KeyError):
+        owners(sys._getframe(), {}, fails)
+    with pytest.raises(MemoryError):
+        owners()
+    with pytest.raises(TypeError):
+        owners(sys._getframe(), {}, lambda code: None)
+    counts = []
+    for _ in range(3):
+        for _ in range(100):
+            assert owners(sys._getframe(), {}, look_at) == [name]
+        counts.append(
+            [sys.getrefcount(each) for each in (name, look_at, look_at.__code__, sys._getframe().f_code, None)][:4]
+        )
+    assert counts[1] == counts[2]
+
+
 def test_streams_are_written_when_they_hold_something_or_lead_elsewhere():
     assert said("""
         import os, tempfile

@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib.machinery
 import linecache
 import os
+import sys
 from types import CodeType, FrameType
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 from .functions import OF_TEST, Functions
 from .internals import identity
+from .probes import load
 
 #: Code that belongs to nobody (made of strings), the standard library's, its parts that keep nothing of what is read while they run,
 #: pytest's and this package's, such as reads what no outcome is meant to depend on, and all other. None is zero: that a kind is known is
-#: asked by `or`.
+#: asked by `or`. The compiled part knows the numbers.
 SKIP, STDLIB, FLEETING, INTERNAL, UNMEANT, USER = range(1, 7)
 
 #: Where the standard library is.
@@ -88,9 +90,14 @@ class Readers:
     def __init__(self, own_dir: str) -> None:
         self.kinds = Kinds(own_dir)
         self.functions = Functions(self.is_internal)
-        # By the identity of code what it is on a stack: one look-up a frame.
+        # By the identity of code what it is on a stack: one look-up a frame. It is another where functions are told apart.
         self._known: dict[int, Union[str, int]] = {}
         self._codes: list[CodeType] = []
+        self._knows_functions = False
+        probes = load()
+        self._walk: Callable[[Optional[FrameType], dict[int, Any], Callable[[CodeType], Any]], list[Any]] = (
+            _owners if probes is None else probes.owners
+        )
 
     def is_of_project(self, filename: str) -> bool:
         """Whether a file is neither installed nor the standard library's, nor of this package."""
@@ -115,57 +122,62 @@ class Readers:
     def owners(self, frame: Optional[FrameType]) -> list[str]:
         """The files of the user's modules on the stack, or their functions, the nearest first; none if the reader is pytest, this package, or
         another one whose reading isn't meant to bear on anything."""
-        if self.functions.is_traced:
-            return self._functions_on_stack(frame)
-        kinds = self.kinds
-        owners: list[str] = []
-        while frame is not None:
-            filename = frame.f_code.co_filename
-            kind = kinds[filename]
-            if kind == USER:
-                if not owners or owners[-1] != filename:
-                    owners.append(filename)
-            elif kind == INTERNAL:
-                break
-            elif kind == UNMEANT:
-                return []
-            frame = frame.f_back
-        return owners
-
-    def _functions_on_stack(self, frame: Optional[FrameType]) -> list[str]:
-        known = self._known
-        owners: dict[str, None] = {}
-        may_keep = False
-        while frame is not None:
-            code = frame.f_code
-            what = known.get(identity(code)) or self._look_at(code)
-            if type(what) is str:
-                owners[what] = None
-            elif what == INTERNAL:
-                break
-            elif what == UNMEANT:
-                return []
-            elif what != FLEETING:
-                may_keep = True
-            frame = frame.f_back
+        are_functions = self.functions.is_traced
+        if are_functions != self._knows_functions:
+            self._knows_functions = are_functions
+            self._forget()
+        owners = self._walk(frame, self._known, self._look_at)
+        may_keep = bool(owners) and owners[-1] is None
+        if may_keep:
+            owners.pop()
+        if not are_functions:
+            return owners
         if may_keep:
             return list(dict.fromkeys([owner.partition("\0")[0] for owner in owners]))
         if owners and self.functions.is_of_test():
             return [owner + OF_TEST if "\0" in owner else owner for owner in owners]
-        return list(owners)
+        return owners
 
     def _look_at(self, code: CodeType) -> Union[str, int]:
         """Who owns what is read while a piece of code runs, or its kind."""
         filename = code.co_filename
         what: Union[str, int] = self.kinds[filename]
         if what == USER:
-            what = self.functions.names.get(identity(code), filename)
+            # Whoever is equal is the same.
+            what = sys.intern(self.functions.names.get(identity(code), filename) if self._knows_functions else filename)
         if len(self._codes) == _MOST_CODES:
-            self._known.clear()
-            self._codes.clear()
+            self._forget()
         self._codes.append(code)  # its identity stays its own
         self._known[identity(code)] = what
         return what
+
+    def _forget(self) -> None:
+        self._known.clear()
+        self._codes.clear()
+
+
+def _owners(
+    frame: Optional[FrameType], known: dict[int, Union[str, int]], look_at: Callable[[CodeType], Union[str, int]]
+) -> list[Any]:
+    """The owners of the code in that frame and in those that called it, as the compiled part finds them: the nearest first and each once, and
+    `None` behind them if other code may keep what it reads."""
+    owners: dict[Optional[str], None] = {}
+    may_keep = False
+    while frame is not None:
+        code = frame.f_code
+        what = known.get(identity(code)) or look_at(code)
+        if type(what) is str:
+            owners[what] = None
+        elif what == INTERNAL:
+            break
+        elif what == UNMEANT:
+            return []
+        elif what != FLEETING:
+            may_keep = True
+        frame = frame.f_back
+    if may_keep:
+        owners[None] = None
+    return list(owners)
 
 
 def is_linecache(frame: Optional[FrameType]) -> bool:

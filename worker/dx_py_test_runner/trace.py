@@ -57,6 +57,9 @@ BEYOND_EVENTS = frozenset(("_thread.start_new_thread", "_thread.start_joinable_t
 _IMPORT = opmap["IMPORT_NAME"]
 _IMPORTERS = frozenset(("__import__", "import_module"))
 
+#: How many paths are kept as text. Those in the temporary folder are others in each test.
+_MOST_TEXTS = 4000
+
 #: How often garbage is collected at once: finalizers may make more of it, and tuples in tuples are let go of one after the other.
 _COLLECTIONS = 4
 
@@ -166,6 +169,8 @@ class Trace:
         #: The owners of what is read by the code on the stack.
         self.owners = readers.owners
         self.is_for_pytest = readers.is_for_pytest
+        # By absolute paths, as they were given, what `_path` makes of them.
+        self._texts: dict[str, str] = {}
         # What was recorded since the context began: code asks for the same variable again and again.
         self._recorded: set[tuple[object, ...]] = set()
 
@@ -270,8 +275,11 @@ class Trace:
 
     def _path(self, path: Any) -> Optional[str]:
         """`path` as absolute text, or None if it names nothing that a test can depend on."""
+        known = self._texts.get(path) if type(path) is str else None
+        if known is not None:
+            return known
         try:
-            text = os.fsdecode(_fspath(path))
+            given = text = os.fsdecode(_fspath(path))
         except (TypeError, ValueError):
             return None
         if not text or "\0" in text:
@@ -285,7 +293,13 @@ class Trace:
         if text.startswith(("/dev/", "/proc/", "/sys/")) or any(name in text for name in OWN_RECORDS):
             return None
         # The names in the temporary folder itself change with every process of the machine.
-        return None if self.temporary.is_it(text) else text
+        if self.temporary.is_it(text):
+            return None
+        if given.startswith("/"):
+            if len(self._texts) == _MOST_TEXTS:
+                self._texts.clear()
+            self._texts[given] = text
+        return text
 
     def read(self, kind: int, path: Any, depth: int) -> None:
         """Note that the code `depth` frames up read `path`."""

@@ -5,7 +5,7 @@ use core::ffi::{CStr, c_char};
 use core::ptr::null;
 
 use crate::python::{ABI, FASTCALL, Function, Method, ModuleDefinition, Object, PyModule_Create2};
-use crate::{audit, files, pages, referents, starts};
+use crate::{audit, files, pages, referents, stacks, starts};
 
 /// What the interpreter is handed and changes while it holds the GIL.
 struct Shared<T>(UnsafeCell<T>);
@@ -22,11 +22,12 @@ const fn method(name: &'static CStr, function: Function) -> Method {
     }
 }
 
-static METHODS: Shared<[Method; 12]> = Shared(UnsafeCell::new([
+static METHODS: Shared<[Method; 13]> = Shared(UnsafeCell::new([
     method(c"add_hook", audit::add_hook),
     method(c"heed", audit::heed),
     method(c"find_changed", referents::find_changed),
     method(c"identities", referents::identities),
+    method(c"owners", stacks::owners),
     method(c"watch", starts::watch),
     method(c"begins", starts::begins),
     method(c"begun", starts::begun),

@@ -53,9 +53,11 @@ pub struct ModuleDefinition {
 
 unsafe extern "C" {
     static _Py_NoneStruct: c_void;
+    static PyUnicode_Type: c_void;
     pub fn PyBool_FromLong(value: c_long) -> Object;
     pub fn PyBytes_AsString(bytes: Object) -> *mut u8;
     pub fn PyBytes_FromStringAndSize(text: *const c_char, length: isize) -> Object;
+    pub fn PyDict_GetItemWithError(dict: Object, key: Object) -> Object;
     pub fn PyDict_Next(
         dict: Object,
         place: *mut isize,
@@ -64,11 +66,16 @@ unsafe extern "C" {
     ) -> c_int;
     pub fn PyErr_NoMemory() -> Object;
     pub fn PyErr_Occurred() -> Object;
+    pub fn PyFrame_GetBack(frame: Object) -> Object;
+    pub fn PyFrame_GetCode(frame: Object) -> Object;
     pub fn PyInterpreterState_Get() -> *mut c_void;
+    pub fn PyList_Append(list: Object, item: Object) -> c_int;
     pub fn PyList_GetItem(list: Object, place: isize) -> Object;
     pub fn PyList_New(length: isize) -> Object;
     pub fn PyList_SetItem(list: Object, place: isize, item: Object) -> c_int;
+    pub fn PyList_SetSlice(list: Object, from: isize, to: isize, items: Object) -> c_int;
     pub fn PyList_Size(list: Object) -> isize;
+    pub fn PyLong_AsLong(number: Object) -> c_long;
     pub fn PyLong_AsSize_t(number: Object) -> usize;
     pub fn PyLong_FromSize_t(number: usize) -> Object;
     pub fn PyMem_RawCalloc(count: usize, size: usize) -> *mut c_void;
@@ -113,6 +120,25 @@ pub unsafe fn numbers<const N: usize>(
         }
     }
     Some(found)
+}
+
+/// The identity of an object, as `object.__hash__` gives it.
+pub fn identity(object: Object) -> usize {
+    (object as usize).rotate_right(4)
+}
+
+/// Whether an object is a text, and of no class below that.
+///
+/// # Safety
+/// It is an object.
+pub unsafe fn is_text(object: Object) -> bool {
+    // SAFETY: the caller says so; the second word is its type.
+    unsafe { *object.cast::<*const c_void>().add(1) == &raw const PyUnicode_Type }
+}
+
+/// Whether an object is `None`.
+pub fn is_none(object: Object) -> bool {
+    object.cast_const() == &raw const _Py_NoneStruct
 }
 
 /// A new reference to `None`.

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use crate::python::{
     Object, Py_IncRef, PyErr_NoMemory, PyList_New, PyList_SetItem, PyLong_FromSize_t,
-    PyMem_RawCalloc, PyMem_RawFree, none, numbers,
+    PyMem_RawCalloc, PyMem_RawFree, identity, none, numbers,
 };
 
 /// After how many starts code is left alone. To watch it anew costs about as much as these.
@@ -162,11 +162,6 @@ unsafe fn table() -> Option<&'static mut Table> {
         }
         TABLE.load(Relaxed).as_mut()
     }
-}
-
-/// The identity of an object, as `object.__hash__` gives it.
-fn identity(object: Object) -> usize {
-    (object as usize).rotate_right(4)
 }
 
 /// `watch(identity, disable) -> None`: know code by its identity from now on, and what a callback gives that wants to be called no more.
