@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::support::Project;
+use crate::support::{Project, sees_functions};
 
 /// What a test can find out of its process. Bound ports, numbers of processes and the like are left out.
 const FACTS: &str = r#"
@@ -579,6 +579,57 @@ fn a_file_that_cannot_be_compiled_is_noticed() {
         let run = project.test(&[]);
         assert!(!run.out.contains("nothing to run"), "{body}: {}", run.out);
         assert_eq!(run.code, i32::from(body == "break"), "{body}: {}", run.out);
+    }
+}
+
+/// Workers find the code of a module that has changed, and don't compile it.
+#[test]
+fn a_module_that_has_changed_is_compiled_once() {
+    // Runs of tests keep records of their own there, which are no input.
+    let conftest = "import os, sys\nos.makedirs('.hypothesis', exist_ok=True)\n\ndef hear(event, args):\n    if event == 'compile' and str(args[1]).endswith('lib.py'):\n        open('.hypothesis/compiled', 'a').close()\n\nsys.addaudithook(hear)\nimport pkg.lib\n";
+    let project = warm(&[
+        ("dx-py.toml", "select = 'symbol'\n"),
+        ("conftest.py", conftest),
+        ("pkg/__init__.py", ""),
+        ("pkg/lib.py", "def f():\n    return 1\n"),
+        (
+            "test_a.py",
+            "import pkg.lib\ndef test_a(): assert pkg.lib.f() < 3\n",
+        ),
+        (
+            "test_b.py",
+            "import pkg.lib\ndef test_b(): assert pkg.lib.f() != 4\n",
+        ),
+    ]);
+    let kept = || {
+        let entries = std::fs::read_dir(project.path().join(".dx/bytecode"));
+        let entries = entries.into_iter().flatten();
+        let names = entries.map(|entry| entry.expect("works").file_name());
+        names.collect::<BTreeSet<_>>()
+    };
+    start(&project);
+    let log = project.path().join(".hypothesis/compiled");
+    assert_eq!(project.test(&["-n", "2"]).code, 0);
+    assert!(log.exists());
+    let first = kept();
+    let mut seen = BTreeSet::new();
+    for (body, failed) in [("return 2", 0), ("return 30", 1), ("return 4", 2)] {
+        std::fs::remove_file(&log).ok();
+        project.write("pkg/lib.py", &format!("def f():\n    {body}\n"));
+        let run = project.test(&["-n", "2"]);
+        let failures = run
+            .outcomes()
+            .values()
+            .filter(|one| *one == "failed")
+            .count();
+        assert_eq!((run.ran(), failures), (2, failed), "{}", run.out);
+        // Where no functions are seen it isn't asked in time whether it can be compiled.
+        if sees_functions() {
+            assert!(!log.exists(), "{body}");
+            let new: Vec<_> = kept().difference(&first).cloned().collect();
+            assert_eq!(new.len(), 1, "{new:?}");
+            assert!(seen.insert(new), "{body}");
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 """Code is kept where Python keeps none, and only there."""
 
+import importlib.machinery
 import importlib.util
 import marshal
 import os
@@ -71,3 +72,46 @@ def test_paths_of_nothing_are_left_alone(source, monkeypatch):
     folder = str(source.parent)
     for path in (str(source), folder + "/gone.txt", folder + "/__pycache__/gone.pyc", folder + "/gone.pyc"):
         assert compiled._pyc(path, folder + "/kept") is None
+
+
+def test_a_pyc_that_is_of_what_was_before_gives_way_to_what_is_kept(source, monkeypatch):
+    import py_compile
+
+    folder = str(source.parent / "kept")
+    monkeypatch.setattr(compiled, "_folder", folder)
+    loader = importlib.machinery.SourceFileLoader("lib", str(source))
+    by_time = py_compile.PycInvalidationMode.TIMESTAMP
+    path = py_compile.compile(str(source), invalidation_mode=by_time)
+
+    def content():
+        with open(path, "rb") as file:
+            return file.read()
+
+    def newer():
+        return compiled._newer(loader, path, content(), folder)
+
+    def keep(text):
+        return compiled.keep(str(source), text, compile(text, str(source), "exec", dont_inherit=True))
+
+    keep(source.read_bytes())
+    assert newer() is None  # it is as good
+    source.write_text("VALUE = 12\n")
+    before = content()
+    assert newer() is None and content() == before  # of this content nothing is kept
+    place = keep(source.read_bytes())
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    data = newer()
+    assert compiled.places[path] == place and content() == before
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    assert newer() == data and content() == data
+    # It is what Python would have made.
+    assert loader.get_code("lib").co_consts[0] == 12
+    py_compile.compile(str(source), invalidation_mode=by_time)
+    assert content()[:16] == data[:16] and marshal.loads(content()[16:]) == marshal.loads(data[16:])
+    source.write_text("VALUE = 123\n")
+    assert newer() is None
+    py_compile.compile(str(source), invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+    source.write_text("VALUE = 12\n")
+    assert newer() is None  # Python looks at the source by itself
+    source.unlink()
+    assert newer() is None

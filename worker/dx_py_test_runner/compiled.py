@@ -3,6 +3,10 @@
 With PYTHONDONTWRITEBYTECODE, as in many containers, and in folders that can't be written, a module without a `.pyc` file is compiled in
 each process anew: for pytest alone that takes longer than a hundred tests. Where `importlib` looks for such a file in vain it is given
 what is kept, or what was compiled at once; it makes the same of it as of a file.
+
+A module that has changed is compiled by the interpreter that is kept warm, while it is looked up what the change means. That is kept as
+well, and given to workers instead of a `.pyc` file that is of the module as it was before: each would compile it by itself. They write it
+there, as Python would.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import time
 import warnings
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
-from importlib.util import MAGIC_NUMBER, source_from_cache, source_hash
+from importlib.util import MAGIC_NUMBER, cache_from_source, source_from_cache, source_hash
 from types import CodeType, FunctionType
 from typing import Any, Optional
 
@@ -24,18 +28,28 @@ from typing import Any, Optional
 DIGEST = 32
 _DAY = 86400.0
 
+#: Where code is kept, once this is installed.
+_folder = ""
+
 # Tests put others in their places.
 _open, _now, _stat, _access = open, time.time, os.stat, os.access
 
 #: Where the code is that was given for files which aren't there.
 places: dict[str, str] = {}
 
+#: The numbers in a `.pyc` file are of four bytes.
+_WORD = 0xFFFFFFFF
+
 #: A `.pyc` file that counts for its source without a look at its time.
 _UNCHECKED = (1).to_bytes(4, "little")
+#: One that counts if its source has the time and the size that it names.
+_BY_TIME = bytes(4)
 
 
 def install(folder: str) -> None:
     """Keep code in `folder`. What isn't known of `importlib` is left as it is."""
+    global _folder
+    _folder = folder
     loader: Any = next((base for base in SourceFileLoader.__mro__ if "get_data" in vars(base)), None)
     original = None if loader is None else vars(loader)["get_data"]
     if type(original) is not FunctionType or original.__code__.co_varnames[:2] != ("self", "path"):
@@ -43,12 +57,15 @@ def install(folder: str) -> None:
 
     def get_data(self: Any, path: Any) -> Any:
         try:
-            return original(self, path)
+            data = original(self, path)
         except FileNotFoundError:
             data = _pyc(path, folder) if type(self) is SourceFileLoader and type(path) is str else None
             if data is None:
                 raise
             return data
+        if type(path) is str and path[-4:] == ".pyc" and type(self) is SourceFileLoader:
+            return _newer(self, path, data, folder) or data
+        return data
 
     # Who reads is seen by the stack, on which this is a part of `importlib`, as it is in tracebacks.
     get_data.__code__ = get_data.__code__.replace(co_filename=original.__code__.co_filename)
@@ -77,6 +94,40 @@ def _pyc(path: str, folder: str) -> Optional[bytes]:
         body = write(place, code)
     places[path] = place
     return b"".join((MAGIC_NUMBER, _UNCHECKED, source_hash(text), body))
+
+
+def _newer(loader: Any, path: str, data: bytes, folder: str) -> Optional[bytes]:
+    """What would be in a `.pyc` file if it were of its source as that is now, if it isn't and that is kept. Then it is written there."""
+    if data[4:8] != _BY_TIME:
+        return None
+    try:
+        source = source_from_cache(path)
+        status = _stat(source)
+        numbers = (int(status.st_mtime), status.st_size)
+        known = b"".join((number & _WORD).to_bytes(4, "little") for number in numbers)
+        if known == data[8:16]:
+            return None
+        with _open(source, "rb") as file:
+            text = file.read()
+    except (OSError, ValueError):
+        return None
+    place = os.path.join(folder, key(text, source, os.path.basename(path)))
+    body = read(place)
+    if body is None:
+        return None
+    places[path] = place
+    now = b"".join((MAGIC_NUMBER, _BY_TIME, known, body))
+    write_it = getattr(loader, "_cache_bytecode", None)
+    if write_it is not None and not sys.dont_write_bytecode:
+        write_it(source, path, now)
+    return now
+
+
+def keep(source: str, text: bytes, code: CodeType) -> str:
+    """Keep the code of a module's source for processes that find no `.pyc` file of it; gives where."""
+    place = os.path.join(_folder, key(text, source, os.path.basename(cache_from_source(source))))
+    write(place, code)
+    return place
 
 
 def _is_protected(folder: str) -> bool:

@@ -23,7 +23,7 @@ import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Optional
 
-from . import economy
+from . import compiled, economy
 from .file_states import FileStates, state_of
 from .forked import Fork, Request
 from .kept_code import KeptCode
@@ -79,6 +79,8 @@ class Zygote:
         self._is_native = False
         self._code = KeptCode(os.path.join(folder, f"{name}.code"))
         self._spares = Spares()
+        # By the files that were compiled where their code is.
+        self._compiled: dict[str, str] = {}
         #: After how many trials in a row it has begun anew.
         self._trials_in_vain = int(os.environ.pop(_IN_VAIN, "0"))
         #: When a run last asked for something.
@@ -375,7 +377,7 @@ class Zygote:
                     self._import_preloads()
             elif parts[0] == b"compile":
                 if not self._is_stale_by_now():
-                    link.sendall(b"\0".join([*filter(_is_broken, parts[1:]), b"compiled"]))
+                    link.sendall(b"\0".join([*filter(self._is_broken, parts[1:]), b"compiled"]))
             else:
                 request = Request.of(parts[1:])
                 if self._is_stale_by_now() or self._is_asked_otherwise(request.environment):
@@ -389,6 +391,25 @@ class Zygote:
             os.close(fd)
         link.close()
         return None
+
+    def _is_broken(self, file: bytes) -> bool:
+        """Whether a file can't be compiled, or not without a warning, of which a project may make an error. Its code is kept for workers."""
+        source = os.fsdecode(file)
+        try:
+            with open(source, "rb") as content, warnings.catch_warnings():
+                warnings.simplefilter("error")
+                text = content.read()
+                code = compile(text, source, "exec", dont_inherit=True)
+        except BaseException:
+            return True
+        before, place = self._compiled.get(source), compiled.keep(source, text, code)
+        self._compiled[source] = place
+        if before is not None and before != place:
+            try:
+                os.unlink(before)
+            except OSError:
+                pass  # it was removed for its age
+        return False
 
     def _is_asked_otherwise(self, environment: dict[bytes, bytes]) -> bool:
         """Whether modules that were imported ahead would hear otherwise of some variable."""
@@ -542,17 +563,6 @@ def _names_in(folder: str) -> list[str]:
 
 def _is_code(file: str) -> bool:
     return file.endswith((".py", ".so"))
-
-
-def _is_broken(file: bytes) -> bool:
-    """Whether a file can't be compiled, or not without a warning, of which a project may make an error."""
-    try:
-        with open(file, "rb") as content, warnings.catch_warnings():
-            warnings.simplefilter("error")
-            compile(content.read(), file, "exec", dont_inherit=True)
-    except BaseException:
-        return True
-    return False
 
 
 def _may_be_module(folder: str, name: str) -> bool:
