@@ -80,11 +80,9 @@ def _pyc(path: str, folder: str) -> Optional[bytes]:
         return None
     try:
         source = source_from_cache(path)
-        with _open(source, "rb") as file:
-            text = file.read()
+        text, place = _look_up(source, path, folder)
     except (OSError, ValueError):
         return None
-    place = os.path.join(folder, key(text, source, os.path.basename(path)))
     body = read(place)
     if body is None:
         # What other threads warn of meanwhile would be lost.
@@ -94,6 +92,17 @@ def _pyc(path: str, folder: str) -> Optional[bytes]:
         body = write(place, code)
     places[path] = place
     return b"".join((MAGIC_NUMBER, _UNCHECKED, source_hash(text), body))
+
+
+def _look_up(source: str, path: str, folder: str) -> tuple[bytes, str]:
+    """The text of a source whose `.pyc` file is at `path`, and where in `folder` its code would be; raises OSError if it can't be read."""
+    with _open(source, "rb") as file:
+        text = file.read()
+    return text, _place(source, text, path, folder)
+
+
+def _place(source: str, text: bytes, path: str, folder: str) -> str:
+    return os.path.join(folder, key(text, source, os.path.basename(path)))
 
 
 def _newer(loader: Any, path: str, data: bytes, folder: str) -> Optional[bytes]:
@@ -107,11 +116,9 @@ def _newer(loader: Any, path: str, data: bytes, folder: str) -> Optional[bytes]:
         known = b"".join((number & _WORD).to_bytes(4, "little") for number in numbers)
         if known == data[8:16]:
             return None
-        with _open(source, "rb") as file:
-            text = file.read()
+        _, place = _look_up(source, path, folder)
     except (OSError, ValueError):
         return None
-    place = os.path.join(folder, key(text, source, os.path.basename(path)))
     body = read(place)
     if body is None:
         return None
@@ -125,7 +132,7 @@ def _newer(loader: Any, path: str, data: bytes, folder: str) -> Optional[bytes]:
 
 def keep(source: str, text: bytes, code: CodeType) -> str:
     """Keep the code of a module's source for processes that find no `.pyc` file of it; gives where."""
-    place = os.path.join(_folder, key(text, source, os.path.basename(cache_from_source(source))))
+    place = _place(source, text, cache_from_source(source), _folder)
     write(place, code)
     return place
 
