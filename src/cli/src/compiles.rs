@@ -3,9 +3,11 @@
 //! A file that parses may still be no program (`break` outside of a loop, two parameters of one name), and then nobody can import it, whatever
 //! functions they reach. That only the interpreter knows.
 
+use std::convert::Infallible;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 
 use dx_py_core::{Input, RelPath};
@@ -61,15 +63,30 @@ impl Compiler {
         if files.is_empty() {
             return Vec::new();
         }
-        let warm = self.warm.as_ref();
-        let said = warm.and_then(|(zygotes, spec)| {
-            let paths: Vec<PathBuf> = files.iter().map(|file| self.root.join(file)).collect();
-            let said = zygotes.not_compiling(spec, &paths)?;
-            let is_among = |path: &PathBuf| said.contains(path);
-            let broken = files.iter().zip(&paths).filter(|(_, path)| is_among(path));
-            Some(broken.map(|(file, _)| (*file).to_owned()).collect())
-        });
-        said.unwrap_or_else(|| not_compiling(&self.interpreter, &self.root, files))
+        let said = self.warm_says(files);
+        said.unwrap_or_else(|| self.new_says(files))
+    }
+
+    /// The files that the interpreter that is kept warm can't compile. `None` if it can't be asked.
+    fn warm_says(&self, files: &[&str]) -> Option<Vec<String>> {
+        let (zygotes, spec) = self.warm.as_ref()?;
+        let paths: Vec<PathBuf> = files.iter().map(|file| self.root.join(file)).collect();
+        let said = zygotes.not_compiling(spec, &paths)?;
+        let is_among = |path: &PathBuf| said.contains(path);
+        let broken = files.iter().zip(&paths).filter(|(_, path)| is_among(path));
+        Some(broken.map(|(file, _)| (*file).to_owned()).collect())
+    }
+
+    /// Those that a new interpreter can't compile; all if there is none.
+    fn new_says(&self, files: &[&str]) -> Vec<String> {
+        match ask(&self.interpreter, &self.root, files) {
+            Ok(said) => said
+                .split(|byte| *byte == 0)
+                .filter(|path| !path.is_empty())
+                .map(|path| String::from_utf8_lossy(path).into_owned())
+                .collect(),
+            Err(_) => files.iter().map(|file| (*file).to_owned()).collect(),
+        }
     }
 }
 
@@ -77,25 +94,52 @@ impl Compiler {
 pub struct Ahead {
     files: Vec<String>,
     broken: Option<JoinHandle<Vec<String>>>,
+    /// Ends when the interpreter that is kept warm has said what it can, and has kept what it compiled for workers.
+    kept: Option<Receiver<Infallible>>,
 }
 
 impl Ahead {
     /// Asks of these files; of none if there are many.
     pub fn ask(project: &Project, interpreter: &Path, files: &[RelPath]) -> Self {
-        Self::of(|| Compiler::new(project, interpreter), files)
+        let mut ahead = Self::of(|| Compiler::new(project, interpreter), files);
+        // pytest compiles files of tests in its own way.
+        if files.iter().all(|file| project.is_test_file(file)) {
+            ahead.kept = None;
+        }
+        ahead
     }
 
     fn of(compiler: impl FnOnce() -> Compiler, files: &[RelPath]) -> Self {
         let files = if files.len() > MOST_AHEAD { &[] } else { files };
         let files: Vec<String> = files.iter().map(|file| file.as_str().to_owned()).collect();
-        let broken = (!files.is_empty()).then(|| {
-            let (compiler, asked) = (compiler(), files.clone());
-            std::thread::spawn(move || {
-                let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
-                compiler.not_compiling(&asked)
-            })
+        if files.is_empty() {
+            return Self {
+                files,
+                broken: None,
+                kept: None,
+            };
+        }
+        let (compiler, asked) = (compiler(), files.clone());
+        let (says, kept) = mpsc::channel();
+        let broken = std::thread::spawn(move || {
+            let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+            let said = compiler.warm_says(&asked);
+            drop(says);
+            said.unwrap_or_else(|| compiler.new_says(&asked))
         });
-        Self { files, broken }
+        Self {
+            files,
+            broken: Some(broken),
+            kept: Some(kept),
+        }
+    }
+
+    /// Waits until the code of modules that have changed is kept. A worker that is to import one and is let go before compiles it by itself,
+    /// which takes longer: it begins later.
+    fn wait_for_code(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            _ = kept.recv();
+        }
     }
 
     /// Those of `files` of which it wasn't asked, and of the others those that it can't compile.
@@ -121,8 +165,9 @@ pub fn broken<'a>(
     interpreter: &Path,
     world: &World,
     files: impl Iterator<Item = &'a str>,
-    ahead: Ahead,
+    mut ahead: Ahead,
 ) -> Vec<String> {
+    ahead.wait_for_code();
     let mark = world.digest(&Input::Interpreter).0;
     let unknown = files.filter(|file| {
         world
@@ -141,18 +186,6 @@ pub fn broken<'a>(
         }
     }
     broken
-}
-
-/// Those that a new interpreter can't compile; all if there is none.
-fn not_compiling(interpreter: &Path, root: &Path, files: &[&str]) -> Vec<String> {
-    match ask(interpreter, root, files) {
-        Ok(said) => said
-            .split(|byte| *byte == 0)
-            .filter(|path| !path.is_empty())
-            .map(|path| String::from_utf8_lossy(path).into_owned())
-            .collect(),
-        Err(_) => files.iter().map(|file| (*file).to_owned()).collect(),
-    }
 }
 
 fn ask(interpreter: &Path, root: &Path, files: &[&str]) -> std::io::Result<Vec<u8>> {

@@ -103,7 +103,7 @@ impl Invocation {
             .strip_prefix(&project.root)
             .unwrap_or(&project.cwd);
         hasher.field(here.as_os_str().as_encoded_bytes());
-        hasher.field(format!("{:o}", umask()));
+        hasher.field(format!("{:o}", dx_py_daemon::umask()));
         hasher.finish()
     }
 
@@ -199,13 +199,6 @@ pub fn workers_in(words: &[String]) -> Option<&str> {
         }
     }
     found
-}
-
-/// The process's umask. There is no way to read it without setting it; no other thread makes files at this time.
-fn umask() -> u32 {
-    let mode = rustix::process::umask(rustix::fs::Mode::empty());
-    rustix::process::umask(mode);
-    mode.bits()
 }
 
 #[cfg(test)]

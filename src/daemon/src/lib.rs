@@ -9,10 +9,12 @@ pub mod launch;
 pub mod output;
 pub mod pool;
 pub mod preloads;
+mod surroundings;
 pub mod zygote;
 
 pub use controller::{Controller, ControllerEnd, ControllerError};
 pub use launch::{ConnectionError, ExitCause, Interpreter, LaunchError, LaunchSpec, Role};
 pub use pool::{Grant, Pool};
 pub use preloads::Preloads;
+pub use surroundings::umask;
 pub use zygote::{Status, Zygotes};

@@ -25,6 +25,7 @@ use rustix::process::{Pid, Resource, Signal};
 use tokio::io::AsyncReadExt;
 
 use crate::launch::{ExitCause, LaunchSpec};
+use crate::surroundings::{surroundings, umask};
 
 /// How long a zygote is waited for; one that takes longer is as good as none.
 const PATIENCE: Duration = Duration::from_millis(1000);
@@ -321,51 +322,6 @@ impl Zygotes {
     }
 }
 
-/// What a process inherits and a fork can't be given: session and terminal, users and groups, masks of signals, processors,
-/// privileges, control group, namespaces, priority.
-fn surroundings() -> Vec<String> {
-    const INHERITED: [&str; 11] = [
-        "Uid",
-        "Gid",
-        "Groups",
-        "SigBlk",
-        "CapInh",
-        "CapPrm",
-        "CapEff",
-        "NoNewPrivs",
-        "Seccomp",
-        "Cpus_allowed",
-        "Mems_allowed",
-    ];
-    let read = |name: &str| fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
-    let stat = read("stat");
-    // The name of the program, in parentheses, may hold anything.
-    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let mut parts: Vec<String> = after
-        .split_ascii_whitespace()
-        .enumerate()
-        // Session, terminal, nice.
-        .filter(|(at, _)| matches!(at, 3 | 4 | 16))
-        .map(|(_, field)| field.to_owned())
-        .collect();
-    let status = read("status");
-    let is_inherited = |line: &&str| {
-        line.split_once(':')
-            .is_some_and(|(name, _)| INHERITED.contains(&name))
-    };
-    parts.extend(status.lines().filter(is_inherited).map(str::to_owned));
-    // The signals 32 and 33 are the C library's own.
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
-    parts.push(format!("{:x}", ignored.unwrap_or_default() & !(3 << 31)));
-    parts.push(read("cgroup"));
-    for name in ["mnt", "pid", "net", "user", "ipc", "uts"] {
-        let space = fs::read_link(format!("/proc/self/ns/{name}")).unwrap_or_default();
-        parts.push(space.to_string_lossy().into_owned());
-    }
-    parts
-}
-
 /// The descriptors, beside the standard streams, that a program which this process starts would have: a make's job server, sockets
 /// that a supervisor opened.
 fn handed_down() -> Vec<i32> {
@@ -410,9 +366,7 @@ fn request(spec: &LaunchSpec, arguments: &[OsString], descriptors: &[i32]) -> Ve
         body.push(0);
         body.extend_from_slice(bytes);
     };
-    let mask = rustix::process::umask(Mode::empty());
-    rustix::process::umask(mask);
-    field(mask.bits().to_string().as_bytes());
+    field(umask().to_string().as_bytes());
     field(spec.cwd.as_os_str().as_bytes());
     let numbers: Vec<String> = descriptors.iter().map(ToString::to_string).collect();
     field(numbers.join(" ").as_bytes());
