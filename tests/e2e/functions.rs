@@ -519,15 +519,16 @@ def test_other():
     runs(&files, "return 1", "return 2", &all);
 }
 
-/// What most tests of a file run is left alone: when one of them imports something it matters again whether that calls it.
+/// However many others of its file a function runs in, it matters to a test that it runs in it, or in a module that it imports.
 #[test]
-fn what_a_file_usually_runs_is_everybodys_only_if_a_module_runs_it() {
-    let usual: String = (0..12)
-        .map(|number| format!("def test_usual{number}(): assert lib.size()\n"))
+fn what_most_tests_of_a_file_run_is_not_what_all_run() {
+    let most: String = (0..12)
+        .map(|number| format!("def test_most{number}(): assert lib.size()\n"))
         .collect();
-    let first = format!("import lib\n{usual}def test_imports():\n    import part\n");
-    let of_first = (0..12).map(|number| format!("test_usual{number}"));
-    let mut of_first: Vec<String> = of_first.chain(["test_imports".to_owned()]).collect();
+    let first =
+        format!("import lib\n{most}def test_imports():\n    import part\ndef test_none(): pass\n");
+    let of_most = (0..12).map(|number| format!("test_most{number}"));
+    let mut expected: Vec<String> = of_most.collect();
     for (part, is_run) in [
         ("SIZE = 1\n", false),
         ("import lib\nSIZE = lib.size()\n", true),
@@ -542,10 +543,11 @@ fn what_a_file_usually_runs_is_everybodys_only_if_a_module_runs_it() {
             ),
         ];
         if is_run {
-            of_first.push("test_other".to_owned());
+            // What runs in a module's body is every test's.
+            expected.extend(["test_imports", "test_none", "test_other"].map(str::to_owned));
         }
-        of_first.sort();
-        let expected: Vec<&str> = of_first.iter().map(String::as_str).collect();
+        expected.sort();
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
         runs(&files, "return 1", "return 2", &expected);
     }
 }

@@ -1,9 +1,8 @@
 """Sees which functions of the project run, and in which test: `sys.monitoring` tells, from Python 3.12 on.
 
 Each code object of the project's files is watched from when its module is about to run. It tells that it starts or goes on, and is left
-alone after a while until the next test begins (`running`), so a call in a loop costs nothing more. What most tests of a file run is said to
-be run by all of them, and is left alone until the file ends: that was half of the cost. A test function that runs with several parameters is
-watched as one: each of its tests is said to run what any of them ran.
+alone after a while until the next test begins (`running`), so a call in a loop costs nothing more. A test function that runs with several
+parameters is watched as one: each of its tests is said to run what any of them ran.
 
 What runs outside of tests (imports, collection, hooks) is every test's. So is what runs in a module's body, also if it is a test that
 imports it. What runs while a fixture is set up that tests share is theirs who use it. What a test leaves behind for others is looked for
@@ -20,7 +19,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from .internals import identity
-from .wide_fixtures import WideFixtures, name_of
+from .wide_fixtures import Ran, WideFixtures, name_of
 
 if TYPE_CHECKING:
     from .leftovers import Leftovers
@@ -43,15 +42,12 @@ _REMAKING = frozenset(("CodeType", "replace"))
 _NO_LINE = 0xFFFFFFFF
 
 #: The owners of what is every test's: of what ran before the first one, of what ran later, when tests may have left something behind, and of
-#: what the project's code only looked at; that of what is every test's of a file begins with the next; and with the last, the file's node ID and its path behind a zero byte, that
-#: of what importing a file of tests ran, and collecting it.
-ALL, SHARED, LOOKED_AT, ALL_OF_FILE, OF_IMPORT = "", "s:", "c:", "f:", "i:"
+#: what the project's code only looked at; with the last, the file's node ID and its path behind a zero byte, begins that of what importing a
+#: file of tests ran, and collecting it.
+ALL, SHARED, LOOKED_AT, OF_IMPORT = "", "s:", "c:", "i:"
 
 #: Behind the number of a function which owns what it read, if the test of the moment does as well, and nobody else unless that leaves something.
 OF_TEST = "\0"
-
-#: After how many of a file's tests, if they are half of those that ran, code counts as run by all.
-_USUAL = 8
 
 
 class Functions:
@@ -88,19 +84,14 @@ class Functions:
         self._told_of_all: set[int] = set()
         self._told_shared: set[int] = set()
         self._told_looked_at: set[int] = set()
-        self._of_tests: list[tuple[str, list[int]]] = []
+        self._of_tests: list[Ran] = []
         # The tests of one function that have run since code was last watched anew, whether the last of them has ended, and how much code
         # had run then.
         self._tests: list[str] = []
         self._function = ""
         self._has_ended = True
         self._count_at_end = 0
-        self._file = ""
-        # Of the file of the moment: how many of its test functions have run, in how many of them each code, and what is left alone.
-        self._count = 0
-        self._counts: dict[int, int] = {}
-        self._usual: list[int] = []
-        self._apart: set[int] = set()
+        self._has_begun = False
         self._wide_fixtures = WideFixtures()
         # Those that are being set up, with what had run before; and whether something was begun for one that isn't seen.
         self._set_up: list[tuple[Any, set[int]]] = []
@@ -209,11 +200,6 @@ class Functions:
         self._places.append((file, line))
         return len(self._places) - 1
 
-    def keep_apart(self, owners: list[str]) -> None:
-        """What these owners read would make a test dirty at each change: no test is said to run them that doesn't."""
-        numbers = (owner.partition("\0")[2] for owner in owners)
-        self._apart.update(int(number) for number in numbers if number and not number.endswith(OF_TEST))
-
     def is_of_test(self) -> bool:
         """Whether what is read now matters to others than the test of the moment by what that leaves alone."""
         is_apart = not self._has_ended and not self._set_up and not self._imports
@@ -223,8 +209,6 @@ class Functions:
         """A module's body is about to run: from here on, and until the test ends, it matters what is called from one."""
         if self.is_traced and not self._has_ended and not self._imports:
             self._imports = True
-            # What is left alone may be called from the body as well.
-            self._watch_usual()
             self._listen(self._begins_while_importing)
             # Code that has told already may be called from the module's body.
             sys.monitoring.restart_events()  # type: ignore[attr-defined, unused-ignore]
@@ -252,8 +236,6 @@ class Functions:
         if self.is_traced and self._has_ended:
             self._gather()
             self._function = ""
-            if self._usual:
-                self._begin_file(self._file)
             self._attempt(lambda leftovers: leftovers.begin(path, file))
             self._bodies.clear()
             self._collected, self._collected_path = f"{OF_IMPORT}{file}\0{path}", path
@@ -268,7 +250,7 @@ class Functions:
         if is_mixed or self._attempt(lambda leftovers: leftovers.compare(file)) or not self.is_traced:
             self._gather()
         else:
-            self._of_tests.append((collected, self._take_running()))
+            self._of_tests.append(([collected], self._take_running()))
 
     def is_made(self, file: str) -> None:
         """Code of a file comes from elsewhere than its text: what of the file runs with it nobody can say."""
@@ -318,35 +300,7 @@ class Functions:
         if test is not None:
             self._tests.append(test)
             self._function = function
-            file = test.partition("::")[0]
-            if file != self._file:
-                self._begin_file(file)
-
-    def _begin_file(self, file: str) -> None:
-        self._watch_usual()
-        self._file, self._count, self._counts = file, 0, {}
-
-    def _watch_usual(self) -> None:
-        monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
-        for number in self._usual:
-            monitoring.set_local_events(self._tool, self._codes[number], self._local)
-        self._usual = []
-
-    def _leave_usual(self, ran: list[int]) -> None:
-        """Leave alone what most of the file's tests run."""
-        self._count += 1
-        counts = self._counts
-        usual = []
-        for number in ran:
-            count = counts[number] = counts.get(number, 0) + 1
-            if count >= _USUAL and count * 2 >= self._count and number not in self._apart:
-                usual.append(number)
-        if usual:
-            monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
-            for number in usual:
-                monitoring.set_local_events(self._tool, self._codes[number], 0)
-            self._usual += usual
-            self._of_tests.append((ALL_OF_FILE + self._file, usual))
+            self._has_begun = True
 
     def runs(self, item: Any) -> None:
         """The test of the moment is this one."""
@@ -371,7 +325,7 @@ class Functions:
         _, before = self._set_up.pop()
         if self.is_traced:
             of_fixture = self._begun().copy()
-            ran = [*self._take_running(), *self._usual]
+            ran = self._take_running()
             self._wide_fixtures.add(fixture, request, ran)
             if has_failed or self._has_reached_out or self._has_ended:
                 self._shared.update(ran)
@@ -433,11 +387,10 @@ class Functions:
         if not self._begun():
             return
         found = self._take_running()
-        self._of_tests += [(test, found) for test in tests]
         if tests:
-            self._leave_usual(found)
-        if is_between and self._file and found:
-            self._shared.update(found, self._usual)
+            self._of_tests.append((tests, found))
+        if is_between and self._has_begun and found:
+            self._shared.update(found)
         elif not tests:
             self._of_all.update(found)
 
@@ -473,8 +426,8 @@ class Functions:
         self._told_opaque.update(opaque)
         return left, opaque
 
-    def take(self) -> tuple[bool, list[tuple[str, int]], list[tuple[str, list[int]]]]:
-        """Whether all was seen, and what is new: places of code, its file and first line, numbered on; owners, and what they ran."""
+    def take(self) -> tuple[bool, list[tuple[str, int]], list[Ran]]:
+        """Whether all was seen, and what is new: places of code, its file and first line, numbered on; owners, and what each of them ran."""
         if not self.is_traced:
             return False, [], []
         self._gather()
@@ -495,5 +448,5 @@ class Functions:
             new = known - told
             if new:
                 told |= new
-                ran.append((owner, list(new)))
+                ran.append(([owner], list(new)))
         return True, places, ran

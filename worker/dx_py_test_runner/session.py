@@ -640,8 +640,8 @@ class WorkerPlugin:
             out.text(path)
             out.u32(line)
         out.u32(len(ran))
-        for owner, numbers in ran:
-            out.text(owner)
+        for owners, numbers in ran:
+            out.texts(owners)
             out.numbers(numbers)
         out.u32(len(left))
         for owner, fixture, found in left:

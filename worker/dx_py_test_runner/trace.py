@@ -209,8 +209,6 @@ class Trace:
         """Note that the current context and the modules `owners` depend on something."""
         if self.witness is not None:
             self.witness.read(kind, key)
-        if kind in (PROJECT, UNKNOWABLE):
-            self.functions.keep_apart(owners)
         recorded = (kind, key, self._is_importing, *owners)
         if recorded not in self._recorded:
             self._recorded.add(recorded)

@@ -11,6 +11,9 @@ from .internals import identity
 #: test function, or the first of these with the name of another fixture.
 OF_FIXTURE, USE = "x:", "u:"
 
+#: Owners, and the numbers of the code that each of them ran.
+Ran = tuple[list[str], list[int]]
+
 
 def name_of(fixture: Any) -> str:
     """A fixture's name, with where it is defined."""
@@ -100,16 +103,18 @@ class WideFixtures:
             self._asked_for, self._given_to_tests = [], []
             self._set_up, self._is_unclear = set(), False
 
-    def take(self) -> list[tuple[str, list[int]]]:
+    def take(self) -> list[Ran]:
         """As owners, with what they ran, the fixtures for which more has run since this was last asked, and who is new to use which."""
-        taken: list[tuple[str, list[int]]] = []
+        taken: list[Ran] = []
         for name, ran in self._ran.items():
             told = self._told.setdefault(name, set())
             new = ran - told
             if new:
                 told |= new
-                taken.append((OF_FIXTURE + name, list(new)))
-        taken += [(use, []) for use in sorted(self._uses - self._told_uses)]
+                taken.append(([OF_FIXTURE + name], list(new)))
+        new_uses = sorted(self._uses - self._told_uses)
+        if new_uses:
+            taken.append((new_uses, []))
         self._told_uses |= self._uses
         self._uses = set()
         return taken

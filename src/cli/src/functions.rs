@@ -77,11 +77,11 @@ pub struct Functions {
     shared: BTreeSet<usize>,
     /// Those whose code the project's own looked at.
     looked_at: BTreeSet<usize>,
-    of_files: FxHashMap<String, BTreeSet<usize>>,
     /// What importing files of tests ran, by their paths; and these paths by the files' node IDs.
     of_imports: FxHashMap<String, BTreeSet<usize>>,
     imported: FxHashMap<String, String>,
-    of_tests: FxHashMap<String, BTreeSet<usize>>,
+    /// What tests ran, each in pieces that are those of others as well.
+    of_tests: FxHashMap<String, Vec<Arc<BTreeSet<usize>>>>,
     /// What ran for fixtures that tests share, and their numbers by the names that the worker gives them.
     of_fixtures: Vec<BTreeSet<usize>>,
     fixture_numbers: FxHashMap<String, usize>,
@@ -136,13 +136,23 @@ struct Leaver {
     behind: Behind,
 }
 
-/// What the tests of a function ran: their file, by its node ID, and the functions beside those that all tests of the file run; which of the
-/// fixtures that tests share they use; and what was read meanwhile.
+/// What the tests of a function ran: their file, by its node ID, and the functions; which of the fixtures that tests share they use; and what
+/// was read meanwhile.
 struct Run {
     file: String,
-    nodes: BTreeSet<usize>,
+    ran: Vec<Arc<BTreeSet<usize>>>,
     fixtures: BTreeSet<usize>,
     reads: BTreeSet<Read>,
+}
+
+impl Run {
+    /// Adds functions, of which it is told for each of the tests that ran them.
+    fn add(&mut self, ran: &Arc<BTreeSet<usize>>) {
+        let last = self.ran.last();
+        if last.is_none_or(|last| !Arc::ptr_eq(last, ran)) {
+            self.ran.push(ran.clone());
+        }
+    }
 }
 
 impl Functions {
@@ -172,7 +182,7 @@ impl Functions {
         for read in &trace.reads {
             self.add_read(&read.owner, read.kind, &read.key, &source);
         }
-        for (owner, numbers) in &trace.ran {
+        for (owners, numbers) in &trace.ran {
             let mut nodes = BTreeSet::new();
             for number in numbers {
                 match self.nodes_of(*number as usize) {
@@ -180,7 +190,10 @@ impl Functions {
                     None => self.is_blind = true,
                 }
             }
-            self.add_ran(owner, nodes);
+            let nodes = Arc::new(nodes);
+            for owner in owners {
+                self.add_ran(owner, &nodes);
+            }
         }
         for left in &trace.left {
             // What the set-up of a fixture has left comes of what that ran.
@@ -232,16 +245,14 @@ impl Functions {
         }
     }
 
-    fn add_ran(&mut self, owner: &str, nodes: BTreeSet<usize>) {
+    fn add_ran(&mut self, owner: &str, ran: &Arc<BTreeSet<usize>>) {
+        let nodes = ran.iter().copied();
         if owner.is_empty() {
             self.early.extend(nodes);
         } else if owner == "s:" {
             self.shared.extend(nodes);
         } else if owner == "c:" {
             self.looked_at.extend(nodes);
-        } else if let Some(file) = owner.strip_prefix("f:") {
-            let known = self.of_files.entry(file.to_owned()).or_default();
-            known.extend(nodes);
         } else if let Some((file, path)) = owner
             .strip_prefix("i:")
             .and_then(|file| file.split_once('\0'))
@@ -260,9 +271,9 @@ impl Functions {
             self.runs[run].fixtures.insert(number);
         } else {
             let run = self.run_of(owner);
-            self.runs[run].nodes.extend(&nodes);
+            self.runs[run].add(ran);
             let known = self.of_tests.entry(owner.to_owned()).or_default();
-            known.extend(nodes);
+            known.push(ran.clone());
         }
     }
 
@@ -298,7 +309,7 @@ impl Functions {
         of_file.push(self.runs.len());
         self.runs.push(Run {
             file: test.file().to_owned(),
-            nodes: BTreeSet::new(),
+            ran: Vec::new(),
             fixtures: BTreeSet::new(),
             reads: BTreeSet::new(),
         });
@@ -442,15 +453,14 @@ impl Functions {
             .collect()
     }
 
-    /// The sets of functions that ran in tests of a function, for their file, and for the fixtures that they use.
+    /// The sets of functions that ran in tests of a function, when their file was imported, and for the fixtures that they use.
     fn sets_of_run(&self, run: usize) -> impl Iterator<Item = &BTreeSet<usize>> {
         let run = &self.runs[run];
-        let of_file = self.of_files.get(&run.file);
         let path = self.imported.get(&run.file);
         let of_import = path.and_then(|path| self.of_imports.get(path));
         let of_fixtures = run.fixtures.iter().map(|number| &self.of_fixtures[*number]);
-        let of_all = of_file.into_iter().chain(of_import);
-        std::iter::once(&run.nodes).chain(of_all).chain(of_fixtures)
+        let own = run.ran.iter().map(|ran| &**ran);
+        own.chain(of_import).chain(of_fixtures)
     }
 
     /// The fixtures that at least half of the test functions of a file use which ran: what runs for them counts for all of its tests, so that

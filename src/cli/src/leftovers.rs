@@ -220,7 +220,7 @@ impl Leftovers {
     pub fn add(&mut self, trace: &Trace, news: &mut News) -> bool {
         let before = self.seen_before.get_or_insert_with(|| self.seen.clone());
         let known = before.len().max(self.seen.len());
-        let tests = trace.ran.iter().map(|(owner, _)| owner);
+        let tests = trace.ran.iter().flat_map(|(owners, _)| owners);
         let tests = tests.filter(|owner| is_test(owner));
         let tests = tests.chain(trace.left.iter().map(|left| &left.test));
         self.seen
@@ -364,7 +364,7 @@ mod tests {
         // One that was seen to leave nothing there leaves what nobody left, and what others do.
         for (digest, is_news) in [(104, true), (102, false)] {
             let test = format!("a.py::quiet{digest}");
-            let ran = vec![(test.clone(), vec![])];
+            let ran = vec![(vec![test.clone()], vec![])];
             let quiet = Trace {
                 ran,
                 ..Trace::default()

@@ -167,10 +167,10 @@ pub struct Trace {
     /// Pieces of code that are new, numbered on through the process: the absolute file, and the first line from 1. Line 0 stands for
     /// code that isn't the file's text.
     pub code: Vec<(String, u32)>,
-    /// The numbers of code that ran, by the test that it ran in. Empty stands for what ran before all tests, `s:` for what ran later for
-    /// all of them, `c:` for what the project's code looked at, `f:` and a file's node ID for what its tests run; `i:`, a file's node ID, a zero byte and its path for what importing
-    /// and collecting it ran, which leaves nothing for others.
-    pub ran: Vec<(String, Vec<u32>)>,
+    /// The numbers of code that ran, by the tests each of which ran it. Empty stands for what ran before all tests, `s:` for what ran later
+    /// for all of them, `c:` for what the project's code looked at; `i:`, a file's node ID, a zero byte and its path for what importing and
+    /// collecting it ran, which leaves nothing for others.
+    pub ran: Vec<(Vec<String>, Vec<u32>)>,
     /// What tests left for those that run later.
     pub left: Vec<Left>,
     /// Names under which something may be found that isn't compared: each test that mentions one may have left something there.
@@ -386,7 +386,7 @@ impl Report {
                 touched: data.strs()?,
                 is_traced: data.u8()? != 0,
                 code: data.list(|data| Ok((data.str()?, data.u32()?)))?,
-                ran: data.list(|data| Ok((data.str()?, data.list(|data| data.u32())?)))?,
+                ran: data.list(|data| Ok((data.strs()?, data.list(|data| data.u32())?)))?,
                 left: data.list(|data| {
                     Ok(Left {
                         test: data.str()?,
@@ -508,7 +508,7 @@ impl Report {
                     out.str(file).u32(*line);
                 });
                 out.list(&trace.ran, |out, (owner, numbers)| {
-                    out.str(owner).list(numbers, |out, number| {
+                    out.strs(owner).list(numbers, |out, number| {
                         out.u32(*number);
                     });
                 });
@@ -747,7 +747,7 @@ mod tests {
                 touched: vec![text()],
                 is_traced: true,
                 code: vec![(text(), 7)],
-                ran: vec![(text(), vec![0, 70_000])],
+                ran: vec![(vec![text(), text()], vec![0, 70_000])],
                 left: vec![Left {
                     test: text(),
                     fixture: text(),

@@ -34,8 +34,7 @@ impl Functions {
             names: FxHashSet::default(),
         };
         scope.add_files(self, files, source)?;
-        let own = [self.of_files.get(file), self.of_imports.get(own)];
-        let own = own.into_iter().flatten().flatten();
+        let own = self.of_imports.get(own).into_iter().flatten();
         let start: BTreeSet<usize> = self.shared.iter().chain(own).copied().collect();
         scope.add(self, self.early.iter())?;
         scope.add(self, start.iter())?;
@@ -102,9 +101,9 @@ impl Scope {
             let whole = source.map(|source| Input::symbol(&source.key, "*"));
             own.symbols.extend(whole);
         }
-        if let Some(ran) = functions.of_tests.get(test) {
+        for ran in functions.of_tests.get(test).into_iter().flatten() {
             own.add(functions, ran.iter())?;
-            own.add_left(functions, functions.names_of(ran))?;
+            own.add_left(functions, functions.names_of(&**ran))?;
         }
         let of_fixtures: BTreeSet<usize> = functions.nodes_for(test).copied().collect();
         own.add(functions, of_fixtures.iter())?;
