@@ -399,3 +399,44 @@ fn of_what_tests_leave_alike_the_edit_of_one_is_its_own_matter() {
     // But what the project does there bears on all of them.
     assert_eq!(ran("lib.py", "return [*()]", "return [][:]").len(), 6);
 }
+
+/// Of what several tests fill alike it matters what all of them ran, not what the one ran beside that came first.
+#[test]
+fn what_bears_on_a_fill_is_what_all_ran_that_made_it() {
+    let lib = "CACHE = {}\ndef table():\n    if 'rows' not in CACHE:\n        CACHE['rows'] = made()\n    return CACHE['rows']\n\ndef made():\n    return (1, 2)\n\ndef one():\n    return 1\n\ndef two():\n    return 2\n";
+    let tests = "import lib\ndef test_a(): assert lib.table()[0] == lib.one()\ndef test_b(): assert lib.table()[1] == lib.two()\ndef test_c(): assert lib.table()\n";
+    let project = Project::new(&[("lib.py", lib), ("test_x.py", tests)]);
+    let ran = |from: &str, to: &str| {
+        project.write("lib.py", &project.read("lib.py").replace(from, to));
+        let run = project.test(&SELECTING);
+        let ran = run
+            .ran_tests()
+            .map(|test| test[test.len() - 1..].to_owned());
+        let mut ran: Vec<String> = ran.collect();
+        ran.sort();
+        (ran.concat(), run.code)
+    };
+    let passed = |tests: &str| (tests.to_owned(), 0);
+    assert_eq!(ran("", ""), passed("abc"));
+    if !sees_functions() {
+        return;
+    }
+    assert_eq!(ran("return 2", "return 1 + 1"), passed("b"));
+    // The first one was seen to make it, and now another one.
+    assert_eq!(ran("return 1\n", "return 0 + 1\n"), passed("ac"));
+    assert_eq!(ran("return 0 + 1", "return 2 - 1"), passed("a"));
+    assert_eq!(ran("return (1, 2)", "return (1, 1 + 1)"), passed("abc"));
+    // It is made in another function, which bears on it from then on.
+    let parted = "return rows()\n\ndef rows():\n    return (1, 2)";
+    assert_eq!(ran("return (1, 1 + 1)", parted), passed("abc"));
+    assert_eq!(ran("return (1, 2)", "return (1, 3 - 1)"), passed("abc"));
+    // Of one alone all that it runs does, until another one has made the same in the new way.
+    assert_eq!(ran("return 2 - 1", "return 1 + 0"), passed("abc"));
+    assert_eq!(ran("return 1 + 1", "return 4 - 2"), passed("b"));
+    assert_eq!(ran("return 1 + 0", "return 1 * 1"), passed("ac"));
+    assert_eq!(ran("return 1 * 1", "return 1 // 1"), passed("a"));
+    // What one of them leaves otherwise is news to all.
+    let otherwise = "CACHE['rows'] = ()\n    return 1";
+    let (ran, code) = ran("return 1 // 1", otherwise);
+    assert!(code == 1 && ran.contains('c'), "{ran}");
+}

@@ -175,6 +175,7 @@ pub fn execute(
         narrow && new.all(|path| plan.paths.contains(path))
     });
     let (leftovers, leftovers_note) = session.leftovers()?;
+    let bearings_note = session.bearings_note();
     let settled = settled(session, &plan);
     let known: KnownTests<'_> = session.state.tests().map(|test| (&test.id, test)).collect();
     let intent = Intent {
@@ -218,6 +219,7 @@ pub fn execute(
         expiry,
         sets: &mut session.sets,
         leftovers: intent.leftovers.clone(),
+        bearings_note,
     });
     let (mut summary, outcome, preloads) = thread::scope(|scope| -> anyhow::Result<_> {
         let recorder =

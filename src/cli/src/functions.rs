@@ -23,6 +23,7 @@ use dx_py_protocol::Trace;
 use dx_py_select::{Read, ReadKind};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::bearings::{Filled, Ran};
 use crate::leftovers::{Common, Fills, Names, Place, fill, is_reordered, key_in};
 
 use behind::Mentions;
@@ -98,6 +99,8 @@ pub struct Functions {
     in_files: FxHashSet<u64>,
     /// The names of all of them.
     watched: FxHashSet<u64>,
+    /// By places and fills what bears on those that more than one test function left.
+    bearings: FxHashMap<(u64, u64), Arc<Ran>>,
     /// Who mentions what, since the last addition, if it was asked for.
     mentions: RefCell<Option<Arc<Mentions>>>,
 }
@@ -167,8 +170,15 @@ impl Functions {
         }
     }
 
-    /// Adds what a worker told; `source` gives files by their absolute paths, `fills` what was left by more than one test function.
-    pub fn add(&mut self, trace: &Trace, fills: &Fills, source: impl Fn(&str) -> Option<Source>) {
+    /// Adds what a worker told; `source` gives files by their absolute paths, `fills` what was left by more than one test function. Gives
+    /// what was left of which all is known, where there is no crowd, with what had run by then.
+    pub fn add(
+        &mut self,
+        trace: &Trace,
+        fills: &Fills,
+        source: impl Fn(&str) -> Option<Source>,
+    ) -> Vec<Filled> {
+        let mut filled = Vec::new();
         self.is_blind |= !trace.is_traced;
         for (path, line) in &trace.code {
             let file = self.file(path, &source);
@@ -217,6 +227,17 @@ impl Functions {
                     is_reordered,
                     behind,
                 };
+                if let Some(fill) = fill
+                    && !is_reordered
+                    && !fills.is_crowded(name)
+                {
+                    filled.push(Filled {
+                        place: name,
+                        fill,
+                        leaver: name_hash(TestId::new(&*left.test).function()),
+                        ran: self.ran_by(run),
+                    });
+                }
                 let known = self.leavers.entry(name).or_default();
                 if known.last() != Some(&leaver) {
                     known.push(leaver);
@@ -228,10 +249,14 @@ impl Functions {
             self.opaque.insert(place);
         }
         *self.mentions.get_mut() = None;
+        filled
     }
 
     /// This under a name is known to be common.
     pub fn is_common(&mut self, name: u64, common: Common) {
+        if common == Common::Crowd {
+            self.bearings.retain(|(place, _), _| *place != name);
+        }
         let leavers = self.leavers.get_mut(&name).into_iter().flatten();
         let counts = |leaver: &&mut Leaver| match common {
             Common::Fill(fill) => leaver.fill == Some(fill),
@@ -463,17 +488,14 @@ impl Functions {
         own.chain(of_import).chain(of_fixtures)
     }
 
-    /// The fixtures that at least half of the test functions of a file use which ran: what runs for them counts for all of its tests, so that
-    /// it is kept once.
+    /// The fixtures that all test functions of a file use which ran: what runs for them is kept once for all of its tests.
     fn usual_fixtures(&self, file: &str) -> BTreeSet<usize> {
         let runs = self.test_files.get(file).map_or(&[][..], Vec::as_slice);
         let mut counts: FxHashMap<usize, usize> = FxHashMap::default();
         for number in runs.iter().flat_map(|run| &self.runs[*run].fixtures) {
             *counts.entry(*number).or_default() += 1;
         }
-        let usual = counts
-            .into_iter()
-            .filter(|(_, count)| count * 2 >= runs.len());
+        let usual = counts.into_iter().filter(|(_, count)| *count == runs.len());
         usual.map(|(number, _)| number).collect()
     }
 

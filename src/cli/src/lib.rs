@@ -4,6 +4,7 @@ mod alone;
 mod args;
 mod arrangement;
 mod auto;
+mod bearings;
 mod changes;
 mod commands;
 mod compiles;

@@ -27,6 +27,7 @@ use dx_py_select::{ByFunctions, Observation, ReadKind};
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use serde::Serialize;
 
+use crate::bearings::Filled;
 use crate::conductor::KnownTests;
 use crate::distributions::Distributions;
 use crate::functions::Functions;
@@ -97,6 +98,9 @@ pub struct Recorder<'a> {
     /// Tests whose passes don't count any more: a number of one that is gone may be that of another pass by now.
     refuted: FxHashSet<TestId>,
     left: Left,
+    /// Whether it was looked up what is known to bear on that, and under which name it is kept.
+    knows_bearings: bool,
+    bearings_note: String,
     /// What the next batch writes: outcomes, fingerprints of what tests depended on, and passes.
     pending: Vec<TestResult>,
     fingerprints: FxHashMap<TestId, i64>,
@@ -134,6 +138,8 @@ pub struct Recording<'a> {
     pub sets: &'a mut SetStates,
     /// What tests left in earlier runs.
     pub leftovers: Leftovers,
+    /// Under which name it is kept what bears on that.
+    pub bearings_note: String,
 }
 
 impl<'a> Recorder<'a> {
@@ -166,6 +172,8 @@ impl<'a> Recorder<'a> {
             sets: recording.sets,
             refuted: FxHashSet::default(),
             left: Left::new(recording.leftovers),
+            knows_bearings: false,
+            bearings_note: recording.bearings_note,
             pending: Vec::new(),
             fingerprints: FxHashMap::default(),
             passes: Vec::new(),
@@ -301,8 +309,41 @@ impl<'a> Recorder<'a> {
         let functions = self.functions.remove(&process);
         let mut functions =
             functions.unwrap_or_else(|| Functions::new(self.left.opaque(), self.left.names()));
-        functions.add(trace, self.left.fills(), |path| self.source(path));
+        let filled = functions.add(trace, self.left.fills(), |path| self.source(path));
         self.functions.insert(process, functions);
+        if !filled.is_empty() {
+            self.add_filled(filled);
+        }
+    }
+
+    /// Tests left something of which all is known.
+    fn add_filled(&mut self, filled: Vec<Filled>) {
+        if !self.knows_bearings {
+            self.knows_bearings = true;
+            // Without it what any of them ran bears on it, for a while.
+            let kept = self.catalog.note(&self.bearings_note).ok().flatten();
+            let kept = kept.and_then(|value| blob::decode(&value).ok());
+            self.left.learn(kept.unwrap_or_default());
+        }
+        for one in filled {
+            let (place, fill) = (one.place, one.fill);
+            let ran = self.left.bears(one);
+            for functions in self.functions.values_mut() {
+                functions.bears(place, fill, ran.clone());
+            }
+        }
+    }
+
+    /// Keeps for other runs what bears on what tests left.
+    ///
+    /// # Errors
+    /// If the catalog can't be written.
+    pub fn keep_bearings(&mut self) -> Result<(), CatalogError> {
+        if !self.knows_bearings {
+            return Ok(());
+        }
+        let (note, bearings) = (self.bearings_note.clone(), self.left.bearings());
+        self.keep_note(&note, &bearings)
     }
 
     /// What a file's tests depended on can't be told, since a teardown failed in it.

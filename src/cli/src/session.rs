@@ -316,6 +316,11 @@ impl Session {
         Ok((known.unwrap_or_default(), note))
     }
 
+    /// Under which name it is kept what bears on what tests left.
+    pub fn bearings_note(&self) -> String {
+        format!("bearings:{}", hex(self.key))
+    }
+
     /// Under which name it is kept how busy workers were.
     pub fn busyness_note(&self) -> String {
         opening::busyness_note(self.key)

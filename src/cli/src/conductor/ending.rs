@@ -8,6 +8,7 @@ use dx_py_executor::Outcome;
 
 use super::Conductor;
 use crate::file_list::Renewal;
+use crate::record::Recorder;
 use crate::report::{Reporter, emit};
 use crate::run::exit;
 
@@ -136,6 +137,7 @@ impl<'scope, 'a: 'scope> Conductor<'scope, 'a> {
         self.take_finders();
         if self.has_new_leftovers {
             self.keep_note(&self.intent.leftovers_note, self.intent.leftovers.clone());
+            self.recorder.later(Recorder::keep_bearings);
         }
     }
 

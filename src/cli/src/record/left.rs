@@ -1,12 +1,14 @@
 //! What the tests of each file were seen to leave behind, in this run and earlier ones.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use dx_py_core::TestId;
 use dx_py_discovery::symbols::name_hash;
 use dx_py_protocol::{CollectedItem, Trace};
 use rustc_hash::FxHashMap;
 
+use crate::bearings::{Bearings, Filled, Ran};
 use crate::leftovers::{Common, Fills, Leftovers, Names, Place, fill, key_in};
 
 /// What tests left; names are hashes, or, but for those in files, the keys of places.
@@ -15,6 +17,7 @@ pub(super) struct Left {
     opaque: BTreeSet<u64>,
     names: Names,
     fills: Fills,
+    bearings: Bearings,
     by_files: FxHashMap<String, Leavers>,
 }
 
@@ -28,6 +31,7 @@ impl Left {
             opaque: earlier.opaque().clone(),
             names: earlier.names().clone(),
             fills: earlier.fills(),
+            bearings: Bearings::default(),
             by_files: FxHashMap::default(),
             earlier,
         }
@@ -46,6 +50,23 @@ impl Left {
     /// What more than one test function left.
     pub(super) fn fills(&self) -> &Fills {
         &self.fills
+    }
+
+    /// Learns what was known in earlier runs to bear on what tests left.
+    pub(super) fn learn(&mut self, bearings: Bearings) {
+        self.bearings = bearings;
+    }
+
+    /// Adds what a test function left and had run by then; gives what is known to bear on that now.
+    pub(super) fn bears(&mut self, filled: Filled) -> Option<Arc<Ran>> {
+        self.bearings.add(filled)
+    }
+
+    /// What other runs need of that.
+    pub(super) fn bearings(&self) -> Bearings {
+        let is_kept =
+            |place, fill| !self.fills.is_crowded(place) && self.fills.are_common(place, Some(fill));
+        self.bearings.kept(is_kept)
     }
 
     /// Learns which tests a file has.
